@@ -1,0 +1,139 @@
+"""What the supervisor and its children tell each other over the control socket.
+
+A child says `Hello` and gets `Start` (a worker) or `Serve` (the frontend). From then on it sends a
+heartbeat each second; the supervisor sends states as they change. Silence means a stopped process.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from ipc.types import Loaded, ModelState, Spec
+
+HEARTBEAT_S = 1.0
+# Missed heartbeats until a process counts as stopped (Paranoid Pirate: 1 s, liveness 3 to 5).
+HEARTBEATS_MISSED = 5
+
+
+class Counters(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's own account of its work, all totals since it started.
+
+    ``progress`` grows with every engine step: jobs in hand and no growth is what "hung" means.
+    """
+
+    progress: int = 0
+    in_flight: int = 0
+    jobs: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    batches: int = 0
+    batched_jobs: int = 0
+    batch_wait_s: float = 0.0
+
+
+# --- child to supervisor -------------------------------------------------------------------------
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    child: str
+    generation: int
+    pid: int
+
+
+class Loading(msgspec.Struct, frozen=True, tag="loading"):
+    """The stage that a worker has come to on its way to ready; each is progress."""
+
+    stage: str
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """A worker has loaded and has answered one real warm-up job; the frontend is listening.
+
+    ``warm`` maps each capability to how its warm-up went: ``ok`` or ``skipped``.
+    """
+
+    loaded: Loaded | None = None
+    warm: dict[str, str] = {}
+    endpoint: str = ""
+
+
+class BootFailed(msgspec.Struct, frozen=True, kw_only=True, tag="boot_failed"):
+    """A worker could not load. A ``permanent`` reason will not pass by waiting."""
+
+    reason: str
+    permanent: bool = False
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
+    counters: Counters = Counters()
+
+
+class AskHealth(msgspec.Struct, frozen=True, tag="ask_health"):
+    """The frontend asks for a fresh report on behalf of a client."""
+
+    id: int
+
+
+FromChild = Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth
+
+
+# --- supervisor to child -------------------------------------------------------------------------
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
+    spec: Spec
+    endpoint: str
+    warm: bool = True
+
+
+class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve"):
+    """What the frontend needs to listen: its address, its limits and the models."""
+
+    host: str
+    port: int
+    specs: list[Spec]
+    drain_s: float
+    keepalive_s: float
+    max_json_bytes: int
+    max_audio_bytes: int
+    max_batch_size: int
+    max_text_chars: int
+    metrics: bool
+
+
+class States(msgspec.Struct, frozen=True, tag="states"):
+    """Every model's state, sent whenever one of them changes."""
+
+    models: list[ModelState]
+
+
+class Drain(msgspec.Struct, frozen=True, tag="drain"):
+    """Take nothing new, finish what is in hand within ``seconds``, then exit 0."""
+
+    seconds: float
+
+
+class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
+    """A frontend has died: nobody waits for the jobs that it sent."""
+
+    owner: str
+
+
+class Health(msgspec.Struct, frozen=True, tag="health"):
+    """The answer to `AskHealth`: the supervisor's own sampling, as JSON-ready data."""
+
+    id: int
+    report: dict[str, Any]
+
+
+ToChild = Start | Serve | States | Drain | Abandon | Health
+
+ChildKind = Literal["frontend", "worker"]
+
+
+def child_id(child: str, generation: int) -> str:
+    """A child's socket identity: unique for each generation, so a late frame names its sender."""
+    return f"{child}.{generation}"

@@ -1,0 +1,284 @@
+"""The four ideas that cross processes: what to run, what is asked, what comes back, what is alive.
+
+`Spec` is written by the supervisor, `Job` by the frontend, `Event` by a worker. Times named
+``*_at`` are seconds of `time.monotonic`, one clock for every process of a machine.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ipc.errors import ErrorInfo
+
+Task = Literal["chat", "embed", "speech"]
+Finish = Literal["stop", "length"]
+
+# The reference server's names for what a model can do, as /health and /v1/models print them.
+CAPABILITIES: dict[Task, str] = {
+    "chat": "chat-completion",
+    "embed": "text-embedding",
+    "speech": "audio-transcription",
+}
+
+
+class Blob:
+    """Bytes that travel as a frame of their own beside the message that holds them."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Blob) and self.data == other.data
+
+    def __hash__(self) -> int:
+        return hash(self.data)
+
+    def __repr__(self) -> str:
+        return f"Blob({len(self.data)} bytes)"
+
+
+# --- Spec: what to run ---------------------------------------------------------------------------
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """Sampling values of a model for requests that name none."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model as a worker runs it; every limit is per worker process.
+
+    A worker holds at most ``slots`` running jobs plus ``prefetch`` that wait for the next step;
+    everything else waits in the frontend's lane, bounded by ``queue_limit`` requests,
+    ``queue_bytes`` and ``queue_timeout_s``.
+    """
+
+    name: str
+    task: Task
+    engine: str
+    path: str
+    cache: str = ""  # folder for what an engine derives from path, say converted weights
+    device: str = "cpu"
+    threads: int = 0  # 0: the engine's own choice
+    replicas: int = 1
+    slots: int = 8
+    prefetch: int = 2
+    queue_limit: int = 32
+    queue_bytes: int = 128 << 20
+    queue_timeout_s: float = 60.0
+    request_timeout_s: float = 600.0
+    batch_window_ms: float = 6.0
+    batch_tokens: int = 16_384
+    max_prompt_tokens: int = 4096
+    max_new_tokens: int = 2048
+    stall_s: float = 60.0
+    load_stall_s: float = 300.0
+    defaults: Defaults = Defaults()
+    options: dict[str, str | int | float | bool] = {}
+    owned_by: str = "edge-serve"
+    created: int = 0
+
+    @property
+    def credit(self) -> int:
+        """How many jobs one worker may hold at once."""
+        return self.slots + self.prefetch
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine found out by loading: the facts that only the model itself can tell."""
+
+    device: str
+    context_tokens: int | None = None
+    dimensions: int | None = None
+    languages: list[str] | None = None
+    detail: str = ""
+
+
+# --- Job: what is asked --------------------------------------------------------------------------
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a chat, its text parts already joined."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How to pick tokens. ``temperature`` 0 is greedy; ``stop`` texts are left out."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: list[str] = []
+    seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+
+
+class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
+    messages: list[Message]
+    sampling: Sampling
+
+
+class EmbedInput(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
+    texts: list[str]
+    dimensions: int | None = None
+
+
+class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
+    """``audio`` is the uploaded file as it came; only the worker decodes it."""
+
+    audio: Blob
+    translate: bool = False
+    language: str | None = None
+    prompt: str | None = None
+    temperature: float | None = None
+    word_times: bool = False
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
+    """One request to one model. ``attempt`` counts how often it was handed to a worker."""
+
+    id: str
+    model: str
+    input: ChatInput | EmbedInput | SpeechInput
+    deadline_at: float
+    attempt: int = 1
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """The client has gone or the deadline has passed: end this job at the next step."""
+
+    job: str
+
+
+FromFrontend = Job | Cancel
+
+
+# --- Event: what comes back ----------------------------------------------------------------------
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class ChatResult(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
+    """The end of a chat; its text has all gone out as deltas."""
+
+    finish: Finish
+    usage: Usage
+
+
+class EmbedResult(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
+    """``vectors`` holds ``count * dimensions`` little-endian float32, row by row."""
+
+    vectors: Blob
+    count: int
+    dimensions: int
+    usage: Usage
+
+
+class Word(msgspec.Struct, frozen=True):
+    word: str
+    start: float
+    end: float
+    probability: float = 0.0
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of speech; times in seconds, log probabilities natural."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class SpeechResult(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
+    """The whole transcript. Its text went out as deltas too, for clients that stream."""
+
+    text: str
+    language: str
+    duration_s: float
+    segments: list[Segment]
+    words: list[Word] | None
+    usage: Usage
+
+
+Result = ChatResult | EmbedResult | SpeechResult
+
+
+class Delta(msgspec.Struct, frozen=True, tag="delta"):
+    """A piece of text, and how many tokens it took."""
+
+    job: str
+    text: str
+    tokens: int = 1
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    job: str
+    result: Result
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """A job that ended without a result. One that never ``began`` may be queued again."""
+
+    job: str
+    error: ErrorInfo
+    began: bool = True
+
+
+Event = Delta | Done | Failed
+Terminal = Done | Failed
+
+
+class Events(msgspec.Struct, frozen=True, tag="events"):
+    """What one engine step brought, for one frontend: a single message on the wire."""
+
+    events: list[Event]
+
+
+# --- Replica: what is alive ----------------------------------------------------------------------
+
+ReplicaState = Literal["stopped", "starting", "ready", "draining", "backoff", "failed"]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker that takes jobs now: one generation of one replica."""
+
+    replica: str
+    generation: int
+    endpoint: str
+    credit: int
+
+
+class ModelState(msgspec.Struct, frozen=True, kw_only=True):
+    """One model as the frontend may use it: its routes, or why it has none."""
+
+    name: str
+    routes: list[Route]
+    state: ReplicaState
+    was_ready: bool = False
+    reason: str | None = None
+    retry_after_s: float | None = None
+    loaded: Loaded | None = None

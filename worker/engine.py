@@ -1,0 +1,67 @@
+"""What an engine is: the one interface between a model library and the rest of edge-serve.
+
+An engine lives on one thread and is called by nobody else, so it needs no locks. Continuous
+batching is nothing but `Engine.admit` between two calls of `Engine.step`. An engine never talks
+to a socket, a clock or a client; it turns jobs into events:
+
+* every admitted job gets any number of `Delta` and then exactly one `Done` or `Failed`,
+* unless it is dropped: then it gets nothing more (the loop ends it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ipc.types import Event, Job, Loaded, Spec
+
+Stage = Callable[[str], None]
+
+
+class LoadError(Exception):
+    """A model cannot be loaded. A ``permanent`` cause (a bad file, an unknown architecture) stays
+    until somebody changes something; others, like a busy GPU, may pass."""
+
+    def __init__(self, reason: str, *, permanent: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.permanent = permanent
+
+
+class Engine(Protocol):
+    """A model that works on several jobs at once. Constructed without arguments."""
+
+    def load(self, spec: Spec, stage: Stage) -> Loaded:
+        """Load ``spec.path`` onto ``spec.device``; call ``stage`` with each stage come to.
+
+        Raises `LoadError`. Imports its library here, not at module level, where that is slow.
+        """
+        ...
+
+    def admit(self, job: Job) -> bool:
+        """Take ``job`` into the running batch; False while there is no room for it.
+
+        Raises a `ServeError` that says what is wrong with the job; it is then refused.
+        """
+        ...
+
+    def step(self) -> list[Event]:
+        """Advance every admitted job a little: one token, one batch, one window of audio.
+
+        Bounded, so that cancellation is prompt and progress is visible. An exception means that
+        the engine is broken: the worker ends all its jobs and exits, to be started afresh.
+        """
+        ...
+
+    def wait_s(self) -> float | None:
+        """How long the loop may wait for more jobs before the next step: 0 when there is work to
+        do now, more to let a batch fill, None when there is nothing to do."""
+        ...
+
+    def drop(self, job_id: str) -> None:
+        """Forget a job and free its place. Unknown ids are fine."""
+        ...
+
+    def close(self) -> None:
+        """Release what the library holds. Called once, at exit."""
+        ...

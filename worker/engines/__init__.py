@@ -1,0 +1,36 @@
+"""Each file here wraps one model library, and only here are such libraries imported.
+
+`ENGINES` is the map from (engine, task) to the class that serves it, by name, so that looking one
+up imports nothing else. An engine may also be named by a dotted path of the user's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from ipc.types import Spec
+from worker.engine import Engine, LoadError
+
+ENGINES: dict[tuple[str, str], str] = {
+    ("openvino", "chat"): "worker.engines.openvino_chat.OpenvinoChat",
+    ("openvino", "embed"): "worker.engines.openvino_embed.OpenvinoEmbed",
+    ("torch", "chat"): "worker.engines.torch_chat.TorchChat",
+    ("torch", "embed"): "worker.engines.torch_embed.TorchEmbed",
+    ("ctranslate2", "speech"): "worker.engines.whisper.WhisperSpeech",
+    ("echo", "chat"): "worker.engines.echo.Echo",
+    ("echo", "embed"): "worker.engines.echo.Echo",
+    ("echo", "speech"): "worker.engines.echo.Echo",
+}
+
+
+def make(spec: Spec) -> Engine:
+    """The engine that ``spec`` asks for, not loaded yet. Raises `LoadError`."""
+    path = ENGINES.get((spec.engine, spec.task), spec.engine)
+    module, _, name = path.rpartition(".")
+    if not module:
+        raise LoadError(f"engine {spec.engine!r} does not serve {spec.task} models")
+    try:
+        return cast(Engine, getattr(importlib.import_module(module), name)())
+    except (ImportError, AttributeError) as error:
+        raise LoadError(f"engine {path} cannot be imported: {error}") from error
