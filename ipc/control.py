@@ -29,9 +29,6 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    batches: int = 0
-    batched_jobs: int = 0
-    batch_wait_s: float = 0.0
 
 
 # --- child to supervisor -------------------------------------------------------------------------
@@ -85,17 +82,14 @@ FromChild = Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     spec: Spec
-    endpoint: str
     warm: bool = True
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve"):
-    """What the frontend needs to listen: its address, its limits and the models."""
+    """What the frontend needs to serve: the models and its limits. The listening socket comes as
+    an inherited descriptor, so a new frontend takes over the connections that wait in it."""
 
-    host: str
-    port: int
     specs: list[Spec]
-    drain_s: float
     keepalive_s: float
     max_json_bytes: int
     max_audio_bytes: int

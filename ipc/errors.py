@@ -8,6 +8,7 @@
     ├── ModelNotFound             404  model_not_found
     ├── RouteNotFound             404  not_found
     ├── MethodNotAllowed          405  method_not_allowed
+    ├── RequestTimeout            408  request_timeout         (a sender that is too slow)
     ├── PayloadTooLarge           413  request_too_large
     ├── UnsupportedMediaType      415  unsupported_media_type
     ├── QueueFull                 429  rate_limit_exceeded
@@ -107,6 +108,10 @@ class RouteNotFound(ServeError):
 
 class MethodNotAllowed(ServeError):
     status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class RequestTimeout(ServeError):
+    status, type, code = 408, "invalid_request_error", "request_timeout"
 
 
 class PayloadTooLarge(ServeError):

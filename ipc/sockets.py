@@ -14,7 +14,7 @@ from pathlib import Path
 
 import zmq
 
-from ipc.wire import MAX_BLOB_BYTES, MAX_BLOBS, MAX_HEADER_BYTES
+from ipc.wire import MAX_BLOB_BYTES, MAX_HEADER_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -64,15 +64,15 @@ class Port:
             self._look_again()
         return True
 
-    def close(self) -> None:
-        """Drop whatever was not sent and release the socket. Idempotent."""
+    def close(self, linger_ms: int = 0) -> None:
+        """Release the socket; what was not sent yet gets ``linger_ms`` more. Idempotent."""
         if not self._open:
             return
         self._open = False
         self._loop.remove_reader(self._fd)
         if self._again is not None:
             self._again.cancel()
-        self._socket.close(linger=0)
+        self._socket.close(linger=linger_ms)
 
     def _look_again(self) -> None:
         if self._again is None and self._open:
@@ -126,6 +126,3 @@ def _socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, hwm: int) -> zmq
     # One frame; the codec checks the sum. A larger frame makes ZeroMQ drop the connection.
     socket.setsockopt(zmq.MAXMSGSIZE, max(MAX_HEADER_BYTES, MAX_BLOB_BYTES))
     return socket
-
-
-__all__ = ["MAX_BLOBS", "Port", "bind_router", "connect_dealer", "ipc_endpoint"]

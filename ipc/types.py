@@ -264,12 +264,17 @@ ReplicaState = Literal["stopped", "starting", "ready", "draining", "backoff", "f
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker that takes jobs now: one generation of one replica."""
+    """A living worker: one generation of one replica.
+
+    One that is not ``open`` finishes what it has and takes nothing new; one that is no longer
+    listed is dead, and so are the jobs it had.
+    """
 
     replica: str
     generation: int
     endpoint: str
     credit: int
+    open: bool = True
 
 
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,146 @@
+"""The children of one supervisor: who they are, how each is started, what the frontend may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ipc.control import child_id
+from ipc.sockets import ipc_endpoint
+from ipc.types import ModelState, ReplicaState, Route, Spec
+from supervisor.plan import Plan
+from supervisor.process import Process, python
+from supervisor.replica import Replica
+
+FRONTEND = "frontend"
+# The frontend has no engine that could stall; only silence tells that it hangs.
+FRONTEND_STALL_S = 60.0
+
+# Of several replicas the one that can do most speaks for the model.
+_BEST_FIRST: tuple[ReplicaState, ...] = (
+    "ready",
+    "starting",
+    "backoff",
+    "draining",
+    "failed",
+    "stopped",
+)
+
+
+@dataclass(slots=True)
+class Member:
+    """One child: its state machine, its process while there is one, its model if it is a worker."""
+
+    replica: Replica
+    spec: Spec | None = None
+    process: Process | None = field(default=None, repr=False)
+    work_done: float = 0.0
+
+
+def members(plan: Plan) -> dict[str, Member]:
+    """Everyone whom ``plan`` asks for, by name: the frontend first, then workers by task."""
+    found = {FRONTEND: Member(Replica(FRONTEND, FRONTEND_STALL_S, FRONTEND_STALL_S))}
+    counts: dict[str, int] = {}
+    for spec in plan.specs:
+        for _ in range(spec.replicas):
+            counts[spec.task] = counts.get(spec.task, 0) + 1
+            name = f"{spec.task}-{counts[spec.task]}"
+            found[name] = Member(Replica(name, spec.stall_s, spec.load_stall_s), spec)
+    return found
+
+
+def argv(member: Member, plan: Plan, control: str) -> list[str]:
+    """The command that starts ``member``'s next generation."""
+    module = FRONTEND if member.spec is None else "worker"
+    command = [
+        *python(module),
+        *("--control", control),
+        *("--name", member.replica.name),
+        *("--generation", str(member.replica.generation)),
+        *("--log-level", plan.log_level),
+        *("--log-format", plan.log_format),
+    ]
+    return command if member.spec is None else [*command, "--run-dir", plan.run_dir]
+
+
+def environment(spec: Spec | None) -> dict[str, str]:
+    """What must be set before a child imports anything: its devices and its threads."""
+    env = dict(os.environ)
+    env["PYTHONUNBUFFERED"] = "1"
+    env["HF_HUB_OFFLINE"] = "1"
+    env["TOKENIZERS_PARALLELISM"] = "false"
+    env["CUDA_VISIBLE_DEVICES"] = ""
+    if spec is None:
+        return env
+    kind, _, index = spec.device.partition(":")
+    if kind == "cuda":
+        env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        env["CUDA_VISIBLE_DEVICES"] = index or os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    if spec.threads:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            env[name] = str(spec.threads)
+    return env
+
+
+def pinned(spec: Spec) -> Spec:
+    """``spec`` as its worker sees it: pinned to one GPU, it knows that GPU as the first."""
+    if spec.device.startswith("cuda:"):
+        return msgspec.structs.replace(spec, device="cuda:0")
+    return spec
+
+
+def by_model(everyone: Iterable[Member]) -> dict[str, list[Member]]:
+    """The workers, grouped by the model they serve."""
+    groups: dict[str, list[Member]] = {}
+    for member in everyone:
+        if member.spec is not None:
+            groups.setdefault(member.spec.name, []).append(member)
+    return groups
+
+
+def best(group: Iterable[Member]) -> Replica:
+    """The replica that speaks for its model."""
+    replicas = (member.replica for member in group)
+    return min(replicas, key=lambda replica: _BEST_FIRST.index(replica.state))
+
+
+def states(
+    everyone: Iterable[Member], unavailable: dict[str, str], run_dir: Path, now: float
+) -> list[ModelState]:
+    """What the frontend may use: each model's routes, or why it has none."""
+    found = [_state(name, group, run_dir, now) for name, group in by_model(everyone).items()]
+    missing = [
+        ModelState(name=name, routes=[], state="failed", reason=reason)
+        for name, reason in unavailable.items()
+    ]
+    return found + missing
+
+
+def _state(name: str, group: list[Member], run_dir: Path, now: float) -> ModelState:
+    speaker = best(group)
+    next_start_at = speaker.next_start_at
+    return ModelState(
+        name=name,
+        routes=[_route(member, run_dir) for member in group if member.replica.serving],
+        state=speaker.state,
+        was_ready=any(member.replica.was_ready for member in group),
+        reason=speaker.reason,
+        retry_after_s=max(1.0, round(next_start_at - now)) if next_start_at else None,
+        loaded=speaker.loaded,
+    )
+
+
+def _route(member: Member, run_dir: Path) -> Route:
+    assert member.spec is not None
+    replica = member.replica
+    return Route(
+        replica=replica.name,
+        generation=replica.generation,
+        endpoint=ipc_endpoint(run_dir / child_id(replica.name, replica.generation)),
+        credit=member.spec.credit,
+        open=replica.state == "ready",
+    )

@@ -1,0 +1,83 @@
+"""What /health says: measured at the moment of asking, by the process that owns every other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import psutil
+
+from ipc.types import CAPABILITIES
+from supervisor.fleet import Member, best, by_model
+from supervisor.process import Vitals
+
+Report = dict[str, Any]
+
+
+def box() -> Report:
+    """The machine: processors, load, memory and swap."""
+    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    return {
+        "cpus": psutil.cpu_count(),
+        "cpu_percent": psutil.cpu_percent(),
+        "load_1m": round(psutil.getloadavg()[0], 2),
+        "memory_total_mb": round(memory.total / 2**20),
+        "memory_available_mb": round(memory.available / 2**20),
+        "swap_used_mb": round(swap.used / 2**20),
+        "uptime_s": round(time.time() - psutil.boot_time()),
+    }
+
+
+def process(pid: int, vitals: Vitals | None) -> Report:
+    return {"pid": pid, **(vitals.report() if vitals else {})}
+
+
+def member(one: Member, now: float) -> Report:
+    """One child: what it is doing, since when, and what ended it last time."""
+    replica, counters = one.replica, one.replica.counters
+    vitals = one.process.sample() if one.process else None
+    return {
+        "replica": replica.name,
+        "state": replica.state,
+        "stage": replica.stage if replica.state == "starting" else None,
+        "generation": replica.generation,
+        "restarts": replica.restarts,
+        "reason": replica.reason,
+        "last_exit": replica.last_exit,
+        "next_start_s": round(replica.next_start_at - now, 1) if replica.next_start_at else None,
+        **process(one.process.pid if one.process else 0, vitals),
+        "device": replica.loaded.device if replica.loaded else None,
+        "in_flight": counters.in_flight,
+        "progress": counters.progress,
+        "progress_age_s": round(now - replica.progress_at, 1),
+        "jobs": counters.jobs,
+        "failed": counters.failed,
+        "prompt_tokens": counters.prompt_tokens,
+        "completion_tokens": counters.completion_tokens,
+        "warm": replica.warm,
+    }
+
+
+def models(everyone: Iterable[Member], unavailable: dict[str, str], now: float) -> list[Report]:
+    """Every model with its replicas, those that could not be fetched included."""
+    found = [_model(name, group, now) for name, group in by_model(everyone).items()]
+    missing: list[Report] = [
+        {"name": name, "state": "failed", "reason": reason, "replicas": []}
+        for name, reason in unavailable.items()
+    ]
+    return found + missing
+
+
+def _model(name: str, group: list[Member], now: float) -> Report:
+    spec, speaker = group[0].spec, best(group)
+    assert spec is not None
+    return {
+        "name": name,
+        "task": spec.task,
+        "capability": CAPABILITIES[spec.task],
+        "engine": spec.engine,
+        "state": speaker.state,
+        "reason": speaker.reason,
+        "replicas": [member(one, now) for one in group],
+    }

@@ -1,0 +1,27 @@
+"""systemd's notification protocol, sd_notify(3): one datagram to the socket that it names."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+class Notifier:
+    """Tells systemd READY, STATUS and WATCHDOG; does nothing where nobody listens."""
+
+    def __init__(self, environ: dict[str, str] | None = None) -> None:
+        environ = dict(os.environ) if environ is None else environ
+        address = environ.get("NOTIFY_SOCKET", "")
+        # "@name" is an abstract socket, which the kernel writes with a leading NUL.
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self.watchdog_s = int(environ.get("WATCHDOG_USEC", 0)) / 1e6
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    def send(self, *lines: str) -> None:
+        """Send assignments such as ``READY=1``. A slow or absent listener is never waited for."""
+        if not self._address:
+            return
+        try:
+            self._socket.sendto("\n".join(lines).encode(), self._address)
+        except OSError:
+            return

@@ -1,0 +1,70 @@
+"""The plan: everything that the command line decided, as one file for the daemon to follow.
+
+The command line validates, fetches and resolves, then replaces itself by the daemon. Nothing else
+passes between the two, so the daemon needs no settings, no YAML and no package index.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ipc.types import Spec
+
+FILE_NAME = "plan.json"
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class PlanError(Exception):
+    """A plan file that cannot be read, or was not written by this version."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to run and where to listen.
+
+    ``unavailable`` names the models that could not be fetched, each with the reason: they are
+    shown as failed, while the models in ``specs`` serve.
+    """
+
+    host: str
+    port: int
+    run_dir: str
+    specs: list[Spec]
+    unavailable: dict[str, str] = {}
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+    drain_s: float = 30.0
+    keepalive_s: float = 15.0
+    max_json_bytes: int = 20 << 20
+    max_audio_bytes: int = 25 << 20
+    max_batch_size: int = 2048
+    max_text_chars: int = 200_000
+    metrics: bool = True
+    warm: bool = True
+
+
+def write(plan: Plan) -> Path:
+    """Put ``plan`` into its run folder, readable by its owner alone; returns the file's path."""
+    path = Path(plan.run_dir) / FILE_NAME
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(plan)))
+    fresh.replace(path)
+    return path
+
+
+def read(path: Path) -> Plan:
+    """The plan in ``path``. Raises `PlanError`."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+    except OSError as error:
+        raise PlanError(f"{path}: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise PlanError(f"{path}: {error}; write it again with edge-serve serve") from None

@@ -1,0 +1,126 @@
+"""One child process: started by argv, watched by its pidfd, measured by psutil.
+
+A child leads a session of its own, so a terminal's Ctrl-C does not reach it and one signal reaches
+it with everything it started. It never shares our sockets or pipes except those passed on purpose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """One sample of a process, from psutil."""
+
+    rss_bytes: int
+    cpu_percent: float
+    threads: int
+    fds: int
+    status: str
+
+    def report(self) -> dict[str, float | int | str]:
+        """The sample as /health prints it."""
+        return {
+            "rss_mb": round(self.rss_bytes / 2**20, 1),
+            "cpu_percent": round(self.cpu_percent, 1),
+            "threads": self.threads,
+            "fds": self.fds,
+            "status": self.status,
+        }
+
+
+def sample(process: psutil.Process) -> Vitals | None:
+    """The process's vitals now, or None when it is gone. CPU is over the time since the last."""
+    try:
+        with process.oneshot():
+            return Vitals(
+                rss_bytes=process.memory_info().rss,
+                cpu_percent=process.cpu_percent(),
+                threads=process.num_threads(),
+                fds=process.num_fds(),
+                status=process.status(),
+            )
+    except psutil.Error:
+        return None
+
+
+class Process:
+    """A running child. ``on_exit`` is called once, on the loop, when it has ended."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        pass_fds: Sequence[int],
+        on_exit: Callable[[str], None],
+    ) -> None:
+        """Start it. The supervisor's main thread must call this: the kernel's parent-death signal
+        belongs to the thread that spawned, not to the process."""
+        read_end, self._lifeline = os.pipe()
+        try:
+            self._popen = subprocess.Popen(
+                [*argv, "--parent", str(os.getpid()), "--lifeline-fd", str(read_end)],
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                pass_fds=[read_end, *pass_fds],
+                start_new_session=True,
+            )
+        finally:
+            os.close(read_end)
+        self.pid = self._popen.pid
+        self._psutil = psutil.Process(self.pid)
+        self._on_exit = on_exit
+        self._loop = asyncio.get_running_loop()
+        self._pidfd = os.pidfd_open(self.pid)
+        self._loop.add_reader(self._pidfd, self._reap)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """SIGKILL takes the whole group along; other signals are for the process to handle."""
+        try:
+            if number is signal.SIGKILL:
+                os.killpg(self.pid, number)
+            else:
+                self._popen.send_signal(number)
+        except ProcessLookupError:
+            pass  # it has just gone by itself; its exit is on the way
+
+    def sample(self) -> Vitals | None:
+        return sample(self._psutil)
+
+    def work_done(self) -> float:
+        """A number that grows while the process does anything: CPU seconds plus bytes read."""
+        try:
+            times, io = self._psutil.cpu_times(), self._psutil.io_counters()
+        except (psutil.Error, AttributeError):
+            return 0.0
+        return float(times.user + times.system + io.read_chars)
+
+    def _reap(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        os.close(self._lifeline)
+        status = self._popen.wait()
+        # Whatever it started and left behind must not outlive it.
+        self.send_signal(signal.SIGKILL)
+        self._on_exit(_describe(status))
+
+
+def _describe(status: int) -> str:
+    if status >= 0:
+        return f"exited with status {status}"
+    return f"killed by {signal.Signals(-status).name}"
+
+
+def python(module: str) -> list[str]:
+    """The start of an argv that runs ``module`` with this interpreter."""
+    # -P: a folder called "worker" in the current directory must not be taken for ours.
+    return [sys.executable, "-P", "-m", module]

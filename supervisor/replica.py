@@ -1,0 +1,273 @@
+"""One supervised process through its generations: a state machine without effects.
+
+    stopped -> starting -> ready -> draining -> stopped
+                  |          |
+                  +----+-----+
+                       v
+                    backoff -> starting        after a failure
+                    failed  -> starting        circuit open: one trial start now and then
+
+`Replica.on` takes what happened and the time, and returns what to do about it. It reads no clock
+and touches no process, so every rule below is tested with literal histories.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ipc.control import HEARTBEAT_S, HEARTBEATS_MISSED, Counters
+from ipc.types import Loaded, ReplicaState
+
+BACKOFF_MAX_S = 60.0
+BACKOFF_JITTER = 0.2
+HEALTHY_S = 600.0  # a run this long wipes out what went before
+CIRCUIT_FAILURES = 5
+CIRCUIT_WINDOW_S = 600.0
+CIRCUIT_TRIAL_S = 300.0
+SILENCE_S = HEARTBEAT_S * HEARTBEATS_MISSED
+TERM_S = 10.0  # from SIGTERM to SIGABRT
+ABORT_S = 1.0  # from SIGABRT, which writes every thread's stack to the log, to SIGKILL
+
+# --- what happens --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Run this process from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """It has come further in loading: a new stage, or work that the system has accounted for."""
+
+    stage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BecameReady:
+    loaded: Loaded | None = None
+    warm: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True)
+class CouldNotBoot:
+    """It says why it cannot start; its exit follows."""
+
+    reason: str
+    permanent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Drain for ``drain_s``; ``grace_s`` later escalate."""
+
+    drain_s: float
+    grace_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Happening = Begin | Progressed | BecameReady | Beat | CouldNotBoot | Exited | Stop | Tick
+
+# --- what to do ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskToDrain:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Send ``number`` to the process; SIGKILL goes to its whole group."""
+
+    number: signal.Signals
+    why: str
+
+
+Action = Spawn | AskToDrain | Signal
+
+
+class Replica:
+    """What is known of one process, and what becomes of it. All times are monotonic seconds."""
+
+    def __init__(
+        self,
+        name: str,
+        stall_s: float,
+        load_stall_s: float,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.name = name
+        self.state: ReplicaState = "stopped"
+        self.generation = 0
+        self.restarts = 0
+        self.stage: str | None = None
+        self.reason: str | None = None  # why it is not ready, for people
+        self.last_exit: str | None = None
+        self.loaded: Loaded | None = None
+        self.warm: dict[str, str] = {}
+        self.counters = Counters()
+        self.was_ready = False
+        self.next_start_at: float | None = None
+        self.progress_at = 0.0
+        self._stall_s = stall_s
+        self._load_stall_s = load_stall_s
+        self._jitter = jitter
+        self._beat_at = 0.0
+        self._ready_at: float | None = None
+        self._in_a_row = 0
+        self._failures: deque[float] = deque()
+        self._permanent = False
+        self._condemned = False  # its end has begun, by a kill or by a stop
+        self._ladder: deque[tuple[float, Signal]] = deque()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process."""
+        return self.state in ("starting", "ready", "draining")
+
+    @property
+    def serving(self) -> bool:
+        """Whether this generation has a socket that jobs can be on."""
+        return self.alive and self._ready_at is not None
+
+    def on(self, happening: Happening, now: float) -> list[Action]:
+        """Take in what happened; returns what to do."""
+        match happening:
+            case Begin() if self.state == "stopped":
+                return self._start(now)
+            case Progressed(stage) if self.state == "starting":
+                self.stage = stage or self.stage
+                self.progress_at = now
+            case BecameReady(loaded, warm) if self.state == "starting":
+                self._become_ready(loaded, warm, now)
+            case Beat(counters) if self.alive:
+                self._beat(counters, now)
+            case CouldNotBoot(reason, permanent):
+                self.reason, self._permanent = reason, permanent
+            case Exited(reason) if self.alive:
+                self._exit(reason, now)
+            case Stop(drain_s, grace_s):
+                return self._stop(drain_s, now + drain_s + grace_s)
+            case Tick():
+                return self._tick(now)
+        return []
+
+    def _start(self, now: float) -> list[Action]:
+        self.generation += 1
+        self.state = "starting"
+        self.stage = self.reason = None
+        self.counters = Counters()
+        self.progress_at = self._beat_at = now
+        self._ready_at = None
+        self._permanent = self._condemned = False
+        self._ladder.clear()
+        self.next_start_at = None
+        return [Spawn(self.generation)]
+
+    def _become_ready(self, loaded: Loaded | None, warm: dict[str, str] | None, now: float) -> None:
+        self.state = "ready"
+        self.was_ready = True
+        self.loaded = loaded
+        self.warm = warm or {}
+        self.reason = None
+        self._ready_at = self._beat_at = self.progress_at = now
+
+    def _beat(self, counters: Counters, now: float) -> None:
+        self._beat_at = now
+        if counters.progress != self.counters.progress or counters.in_flight == 0:
+            self.progress_at = now
+        self.counters = counters
+
+    def _exit(self, reason: str, now: float) -> None:
+        # A boot failure or a kill of ours has said why already; the exit status only adds to it.
+        self.last_exit = f"{self.reason} ({reason})" if self.reason else reason
+        self.reason = self.reason or reason
+        if self.state == "draining":
+            self.state = "stopped"
+            return
+        self.restarts += 1
+        if self._ready_at is not None and now - self._ready_at >= HEALTHY_S:
+            self._in_a_row = 0
+            self._failures.clear()
+        self._failures.append(now)
+        while self._failures[0] <= now - CIRCUIT_WINDOW_S:
+            self._failures.popleft()
+        self._plan_next(now)
+
+    def _plan_next(self, now: float) -> None:
+        if self._permanent or len(self._failures) >= CIRCUIT_FAILURES:
+            self.state = "failed"
+            self.next_start_at = now + CIRCUIT_TRIAL_S
+            return
+        delay_s = min(2.0 ** (self._in_a_row - 1), BACKOFF_MAX_S) if self._in_a_row else 0.0
+        self._in_a_row += 1
+        self.state = "backoff"
+        self.next_start_at = now + delay_s * self._jitter(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)
+
+    def _stop(self, drain_s: float, end_at: float) -> list[Action]:
+        if not self.alive:
+            self.state = "stopped"
+            self.next_start_at = None
+            return []
+        self.state = "draining"
+        self._condemned = True
+        self._ladder = deque(
+            [
+                (end_at, Signal(signal.SIGTERM, "did not drain in time")),
+                (end_at + TERM_S, Signal(signal.SIGABRT, "ignores SIGTERM")),
+                (end_at + TERM_S + ABORT_S, Signal(signal.SIGKILL, "ignores SIGABRT")),
+            ]
+        )
+        return [AskToDrain(drain_s)]
+
+    def _tick(self, now: float) -> list[Action]:
+        if self.next_start_at is not None and now >= self.next_start_at:
+            return self._start(now)
+        if not self._condemned:
+            self._suspect(now)
+        actions: list[Action] = []
+        while self._ladder and now >= self._ladder[0][0]:
+            actions.append(self._ladder.popleft()[1])
+        return actions
+
+    def _suspect(self, now: float) -> None:
+        """Find out whether the process hangs; if so, line up the signals that end it."""
+        idle_s = now - self.progress_at
+        if self.state == "ready" and now - self._beat_at > SILENCE_S:
+            # It may be stopped, and a stopped process keeps every signal but this one pending.
+            self._kill(now, f"no heartbeat for {now - self._beat_at:.0f} s", stacks=False)
+        elif self.state == "ready" and self.counters.in_flight and idle_s > self._stall_s:
+            self._kill(now, f"no progress for {idle_s:.0f} s with work in hand", stacks=True)
+        elif self.state == "starting" and idle_s > self._load_stall_s:
+            self._kill(now, f"no progress for {idle_s:.0f} s while loading", stacks=True)
+
+    def _kill(self, now: float, why: str, *, stacks: bool) -> None:
+        self.reason = why
+        self._condemned = True
+        if stacks:
+            self._ladder.append((now, Signal(signal.SIGABRT, why)))
+        self._ladder.append((now + ABORT_S * stacks, Signal(signal.SIGKILL, why)))
