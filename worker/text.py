@@ -33,8 +33,11 @@ class TextStream:
 
     def push(self, tokens: Sequence[int]) -> str:
         """Add ``tokens``; returns the text that can be sent now, often empty."""
-        self._tokens.extend(tokens)
-        return self._stop.push(self._settled(final=False))
+        text = ""
+        for token in tokens:
+            self._tokens.append(token)
+            text += self._settled(final=False)
+        return self._stop.push(text)
 
     def finish(self) -> str:
         """The text still held back, once no more tokens will come."""

@@ -1,0 +1,152 @@
+"""A worker's main thread: it never computes.
+
+It tells the supervisor each second how far the engine has come, and ends the process when the
+engine has ended. The engine's thread loads, warms up, serves and closes, from first to last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec
+
+import zmq
+
+from ipc.control import (
+    HEARTBEAT_S,
+    Abandon,
+    BootFailed,
+    Drain,
+    FromChild,
+    Heartbeat,
+    Hello,
+    Loading,
+    Ready,
+    Start,
+    ToChild,
+    child_id,
+)
+from ipc.sockets import Port, connect_dealer, ipc_endpoint
+from ipc.types import Event
+from ipc.wire import Decoder, encode
+from worker.engine import Engine, LoadError
+from worker.engines import make
+from worker.jobs import JobSocket
+from worker.loop import EngineLoop
+from worker.warmup import warm
+
+logger = logging.getLogger(__name__)
+
+EXIT_CRASHED = 1
+EXIT_BOOT_FAILED = 3
+# Last words (a boot failure, the final events) get this long to leave before the process does.
+LINGER_MS = 500
+
+P = ParamSpec("P")
+
+
+class Host:
+    """One worker process from hello to exit."""
+
+    def __init__(self, control: str, run_dir: Path, replica: str, generation: int) -> None:
+        self._hello = Hello(child=replica, generation=generation, pid=os.getpid())
+        me = child_id(replica, generation)
+        self._path = run_dir / me
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._decoder = Decoder[ToChild](ToChild)
+        self._control = Port(connect_dealer(self._context, control, me, hwm=0), self._on_control)
+        self._loop = asyncio.get_running_loop()
+        self._engine: EngineLoop | None = None
+        self._jobs: JobSocket | None = None
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+
+    async def run(self) -> int:
+        """Work until the engine has ended; returns the process's exit status."""
+        self._tell(self._hello)
+        beat = asyncio.create_task(self._beat())
+        try:
+            return await self._ended
+        finally:
+            beat.cancel()
+            if self._jobs is not None:
+                self._jobs.close(LINGER_MS)
+            self._control.close(LINGER_MS)
+            self._context.term()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            if self._engine is not None:
+                self._tell(Heartbeat(counters=self._engine.counters()))
+
+    def _tell(self, message: FromChild) -> None:
+        self._control.send(encode(message))
+
+    def _on_control(self, frames: list[bytes]) -> None:
+        message = self._decoder.decode(frames)
+        if isinstance(message, Start):
+            work = threading.Thread(target=self._work, args=(message,), name="engine", daemon=True)
+            work.start()
+        elif isinstance(message, Drain):
+            self._finish()
+        elif isinstance(message, Abandon) and self._jobs is not None:
+            self._jobs.abandon(message.owner.encode())
+
+    def _finish(self) -> None:
+        if self._engine is not None:
+            self._engine.finish()
+        else:
+            self._end(0)  # still loading: nobody waits for anything
+
+    def _serve(self, engine: EngineLoop, ready: Ready) -> None:
+        """Open the data socket, and only then say that this worker takes jobs."""
+        self._jobs = JobSocket(self._context, self._path, engine)
+        self._engine = engine
+        self._tell(ready)
+
+    def _deliver(self, events: list[Event]) -> None:
+        if self._jobs is not None:
+            self._jobs.send(events)
+
+    def _end(self, status: int) -> None:
+        if not self._ended.done():
+            self._ended.set_result(status)
+
+    # --- the engine's thread ---
+
+    def _work(self, start: Start) -> None:
+        status = EXIT_CRASHED
+        try:
+            engine, ready = self._boot(start)
+            loop = EngineLoop(engine, lambda events: self._call(self._deliver, events))
+            self._call(self._serve, loop, ready)
+            loop.run()
+            engine.close()
+            status = 0
+        except LoadError as error:
+            self._call(self._tell, BootFailed(reason=error.reason, permanent=error.permanent))
+            status = EXIT_BOOT_FAILED
+        except Exception:
+            logger.exception("engine_failed", extra={"model": start.spec.name})
+        finally:
+            self._call(self._end, status)
+
+    def _boot(self, start: Start) -> tuple[Engine, Ready]:
+        self._stage("importing")
+        engine = make(start.spec)
+        self._stage("loading")
+        loaded = engine.load(start.spec, self._stage)
+        self._stage("warming up")
+        results = warm(engine, start.spec) if start.warm else {}
+        endpoint = ipc_endpoint(self._path)
+        return engine, Ready(loaded=loaded, warm=results, endpoint=endpoint)
+
+    def _stage(self, stage: str) -> None:
+        self._call(self._tell, Loading(stage))
+
+    def _call(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        self._loop.call_soon_threadsafe(lambda: act(*args, **kwargs))

@@ -1,0 +1,66 @@
+"""A worker's data socket: jobs come in, events go out, each to the frontend that waits for it."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from pathlib import Path
+
+import zmq
+
+from ipc.sockets import Port, bind_router
+from ipc.types import Delta, Event, Events, FromFrontend, Job
+from ipc.wire import Decoder, encode
+from worker.loop import EngineLoop
+
+logger = logging.getLogger(__name__)
+
+
+class JobSocket:
+    """Binds ``path``. Events are not bounded here: credit bounds the jobs, and each job's tokens
+    bound its events; dropping one would break the promise of a terminal event."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], path: Path, engine: EngineLoop
+    ) -> None:
+        self._path = path
+        self._engine = engine
+        self._owners: dict[str, bytes] = {}  # job id to the frontend's identity
+        self._decoder = Decoder[FromFrontend](FromFrontend)
+        self._port = Port(bind_router(context, path, hwm=0), self._on_message)
+
+    def _on_message(self, frames: list[bytes]) -> None:
+        owner, *rest = frames
+        message = self._decoder.decode(rest)
+        if isinstance(message, Job):
+            self._owners[message.id] = owner
+            self._engine.offer(message)
+        elif self._owners.get(message.job) == owner:
+            self._engine.cancel(message.job)
+
+    def send(self, events: list[Event]) -> None:
+        """Deliver one step's events, one message for each frontend concerned."""
+        batches: dict[bytes, list[Event]] = defaultdict(list)
+        for event in events:
+            owner = self._owners.get(event.job)
+            if owner is None:
+                continue
+            batches[owner].append(event)
+            if not isinstance(event, Delta):
+                del self._owners[event.job]
+        for owner, batch in batches.items():
+            if not self._port.send([owner, *encode(Events(batch))]):
+                self.abandon(owner)
+
+    def abandon(self, owner: bytes) -> None:
+        """Nobody waits for this frontend's jobs any more: end them and tell no one."""
+        orphans = [job_id for job_id, of in self._owners.items() if of == owner]
+        for job_id in orphans:
+            del self._owners[job_id]
+            self._engine.cancel(job_id)
+        if orphans:
+            logger.warning("jobs_abandoned", extra={"count": len(orphans)})
+
+    def close(self, linger_ms: int) -> None:
+        self._port.close(linger_ms)
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,196 @@
+"""The engine's thread: mail in, steps, events out.
+
+The loop owns the ledger of the jobs in hand, and so the promise that each ends exactly once: an
+engine that emits twice, or after a drop, is filtered here; one that breaks has its jobs failed.
+Mail and counters cross to the event loop's thread by a queue and by plain integers, no locks.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ipc.control import Counters
+from ipc.errors import Cancelled, DeadlineExceeded, Draining, InternalError, ServeError
+from ipc.types import Cancel, ChatResult, Delta, Done, EmbedResult, Event, Failed, Job
+from worker.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+Emit = Callable[[list[Event]], None]
+Mail = Job | Cancel | None
+
+# With jobs in hand the loop looks at their deadlines at least this often.
+TICK_S = 0.5
+
+
+class EngineLoop:
+    """Runs one loaded engine until told to finish.
+
+    ``emit`` is called on the engine's thread with the events of one step, at most once a step.
+    """
+
+    def __init__(
+        self, engine: Engine, emit: Emit, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._emit = emit
+        self._clock = clock
+        self._mail: queue.SimpleQueue[Mail] = queue.SimpleQueue()
+        self._jobs: dict[str, Job] = {}  # every job in hand, admitted or not
+        self._waiting: deque[str] = deque()  # those that the engine has not admitted yet
+        self._finishing = False
+        self._account = Account()
+
+    # Called from the event loop's thread.
+
+    def offer(self, job: Job) -> None:
+        """Take a job in; exactly one `Done` or `Failed` will answer it."""
+        self._mail.put(job)
+
+    def cancel(self, job_id: str) -> None:
+        """End a job at the next step; it still gets its terminal event."""
+        self._mail.put(Cancel(job_id))
+
+    def finish(self) -> None:
+        """Refuse what is not begun, complete what is running, then return from `run`."""
+        self._mail.put(None)
+
+    def counters(self) -> Counters:
+        """The totals so far, readable at any time from any thread."""
+        return self._account.counters(len(self._jobs) + self._mail.qsize())
+
+    # The engine's thread.
+
+    def run(self) -> None:
+        """Step until finished. An exception from the engine ends every job, then is raised."""
+        try:
+            while not (self._finishing and not self._jobs):
+                self._turn()
+        except Exception:
+            self._fail_all()
+            raise
+
+    def _turn(self) -> None:
+        events = self._read_mail()
+        events += self._expire()
+        events += self._admit()
+        if self._engine.wait_s() == 0:
+            events += self._engine.step()
+        self._account.progress += 1
+        self._send(events)
+
+    def _read_mail(self) -> list[Event]:
+        """Everything in the mailbox, waiting for the first item while there is nothing to do."""
+        events: list[Event] = []
+        wait_s = self._engine.wait_s()
+        try:
+            if wait_s is None and not self._jobs:
+                events += self._open(self._mail.get())
+            elif wait_s != 0:
+                events += self._open(self._mail.get(timeout=min(wait_s or TICK_S, TICK_S)))
+            while True:
+                events += self._open(self._mail.get_nowait())
+        except queue.Empty:
+            return events
+
+    def _open(self, mail: Mail) -> list[Event]:
+        if mail is None:
+            self._finishing = True
+            return [self._refuse(job_id) for job_id in list(self._waiting)]
+        if isinstance(mail, Cancel):
+            return self._end(mail.job, Cancelled("the request was cancelled"))
+        self._jobs[mail.id] = mail
+        if self._finishing:
+            return [self._refuse(mail.id)]
+        self._waiting.append(mail.id)
+        return []
+
+    def _refuse(self, job_id: str) -> Event:
+        self._leave_queue(job_id)
+        error = Draining("this worker is shutting down")
+        return Failed(job=job_id, error=error.info(), began=False)
+
+    def _expire(self) -> list[Event]:
+        now = self._clock()
+        late = [job.id for job in self._jobs.values() if job.deadline_at <= now]
+        error = DeadlineExceeded("the request took longer than its time limit")
+        return [event for job_id in late for event in self._end(job_id, error)]
+
+    def _end(self, job_id: str, error: ServeError) -> list[Event]:
+        if job_id not in self._jobs:
+            return []
+        self._leave_queue(job_id)
+        self._engine.drop(job_id)
+        return [Failed(job=job_id, error=error.info())]
+
+    def _leave_queue(self, job_id: str) -> None:
+        if job_id in self._waiting:
+            self._waiting.remove(job_id)
+
+    def _admit(self) -> list[Event]:
+        events: list[Event] = []
+        while self._waiting:
+            job = self._jobs[self._waiting[0]]
+            try:
+                if not self._engine.admit(job):
+                    break
+            except ServeError as error:
+                events.append(Failed(job=job.id, error=error.info()))
+            except Exception:
+                logger.exception("admit_failed", extra={"job": job.id})
+                broken = InternalError("the model could not take this request")
+                events.append(Failed(job=job.id, error=broken.info()))
+            self._waiting.popleft()
+        return events
+
+    def _send(self, events: list[Event]) -> None:
+        """Pass on what belongs to jobs in hand, and close the account of those that ended."""
+        known: list[Event] = []
+        for event in events:
+            if event.job not in self._jobs:
+                continue
+            if not isinstance(event, Delta):
+                del self._jobs[event.job]
+            self._account.count(event)
+            known.append(event)
+        if known:
+            self._emit(known)
+
+    def _fail_all(self) -> None:
+        error = InternalError("the model failed while it worked on this request")
+        self._send([Failed(job=job_id, error=error.info()) for job_id in list(self._jobs)])
+
+
+class Account:
+    """Running totals of one worker, written by the engine's thread alone."""
+
+    def __init__(self) -> None:
+        self.progress = 0
+        self.jobs = 0
+        self.failed = 0
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+
+    def count(self, event: Event) -> None:
+        if isinstance(event, Failed):
+            self.failed += 1
+        elif isinstance(event, Delta):
+            self.completion_tokens += event.tokens
+        elif isinstance(event, Done):
+            self.jobs += 1
+            if isinstance(event.result, ChatResult | EmbedResult):
+                self.prompt_tokens += event.result.usage.prompt_tokens
+
+    def counters(self, in_flight: int) -> Counters:
+        return Counters(
+            progress=self.progress,
+            in_flight=in_flight,
+            jobs=self.jobs,
+            failed=self.failed,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+        )
