@@ -1,0 +1,26 @@
+"""Waiting for a whole answer, for exactly as long as the client does."""
+
+from __future__ import annotations
+
+from starlette.types import Receive
+
+from frontend.disconnect import Watch
+from frontend.stream import Stream
+from ipc.types import Done
+
+
+async def collect(stream: Stream, receive: Receive) -> tuple[str, Done]:
+    """The text of all deltas, and the end. Raises the job's `ServeError`, or `Cancelled`.
+
+    The job is closed when this returns or raises, so it never outlives its request.
+    """
+    texts: list[str] = []
+    try:
+        async with Watch(receive):
+            while True:
+                for event in await stream.next():
+                    if isinstance(event, Done):
+                        return "".join(texts), event
+                    texts.append(event.text)
+    finally:
+        stream.close()

@@ -1,0 +1,301 @@
+"""From requests to workers and back: the effects around each model's `Lane`.
+
+The dispatcher owns the streams (one for each job whose client waits), the lanes and one socket for
+each living worker generation. A generation that ends takes its socket with it, so no stale job can
+reach the next one and no late event can come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+import zmq
+
+from frontend.lane import Lane, Ticket, route_id
+from frontend.stream import Stream
+from ipc.errors import (
+    CircuitOpen,
+    DeadlineExceeded,
+    Draining,
+    InvalidRequest,
+    ModelLoading,
+    ModelNotFound,
+    QueueTimeout,
+    ServeError,
+    Unavailable,
+    WorkerCrashed,
+    from_info,
+)
+from ipc.sockets import Port, connect_dealer
+from ipc.types import (
+    Cancel,
+    ChatInput,
+    Done,
+    EmbedInput,
+    Event,
+    Events,
+    Failed,
+    Job,
+    ModelState,
+    Route,
+    Spec,
+    SpeechInput,
+    Task,
+)
+from ipc.wire import Decoder, WireError, encode
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.1
+
+_ENDPOINTS: dict[Task, str] = {
+    "chat": "/v1/chat/completions",
+    "embed": "/v1/embeddings",
+    "speech": "/v1/audio/transcriptions",
+}
+
+
+class Dispatcher:
+    """Hands jobs to workers in the order they came, within each worker's credit."""
+
+    def __init__(
+        self, specs: Iterable[Spec], identity: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.specs = {spec.name: spec for spec in specs}
+        self.draining = False
+        self._identity = identity
+        self._clock = clock
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._lanes = {name: Lane(spec) for name, spec in self.specs.items()}
+        self._states = {
+            name: ModelState(name=name, routes=[], state="starting") for name in self.specs
+        }
+        self._streams: dict[str, Stream] = {}
+        self._jobs: dict[str, Job] = {}  # every job without its terminal event yet
+        self._links: dict[str, Port] = {}
+        self._idle = asyncio.Event()
+        self._decoder = Decoder[Events](Events)
+
+    # --- for the routes ---
+
+    def spec(self, name: str, task: Task) -> Spec:
+        """The model called ``name``. Raises `ModelNotFound`; `InvalidRequest` for another task."""
+        spec = self.specs.get(name)
+        if spec is None and name in self._states:
+            raise Unavailable(f"model {name!r} is not available: {self._states[name].reason}")
+        if spec is None:
+            known = ", ".join(self.specs)
+            raise ModelNotFound(f"this server has no such model; it has: {known}", param="model")
+        if spec.task != task:
+            where = _ENDPOINTS[spec.task]
+            raise InvalidRequest(f"model {name!r} is served at {where}", param="model")
+        return spec
+
+    def state(self, name: str) -> ModelState:
+        return self._states[name]
+
+    def queues(self) -> dict[str, dict[str, float]]:
+        """How full each lane is now."""
+        now = self._clock()
+        return {
+            name: {
+                "depth": lane.depth,
+                "limit": self.specs[name].queue_limit,
+                "bytes": lane.waiting_bytes,
+                "in_flight": lane.in_flight,
+                "credit": lane.credit,
+                "oldest_s": round(lane.oldest_wait_s(now), 3),
+            }
+            for name, lane in self._lanes.items()
+        }
+
+    def submit(
+        self,
+        request_id: str,
+        spec: Spec,
+        asked: ChatInput | EmbedInput | SpeechInput,
+        size_bytes: int,
+    ) -> Stream:
+        """Queue a job and return its stream. Raises at once where the model cannot take it."""
+        self._check_open(spec)
+        now = self._clock()
+        job_id = self._unused(request_id)
+        job = Job(id=job_id, model=spec.name, input=asked, deadline_at=now + spec.request_timeout_s)
+        lane = self._lanes[spec.name]
+        lane.admit(Ticket(job, size_bytes, now))
+        self._jobs[job_id] = job
+        stream = self._streams[job_id] = Stream(job_id, now, lambda _: self._cancel(job))
+        self._pump(lane)
+        return stream
+
+    # --- for the supervisor's messages ---
+
+    def set_states(self, states: Iterable[ModelState]) -> None:
+        """The fleet has changed: drop dead workers with their jobs, open links to new ones."""
+        for state in states:
+            self._states[state.name] = state
+            if state.name in self._lanes:
+                self._set_routes(self._lanes[state.name], state)
+        alive = {route_id(route) for state in self._states.values() for route in state.routes}
+        for gone in [name for name in self._links if name not in alive]:
+            self._links.pop(gone).close()
+
+    async def drain(self, seconds: float) -> None:
+        """Accept nothing more; returns when what was accepted has ended, or after ``seconds``."""
+        self.draining = True
+        self._note_idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+    def close(self) -> None:
+        """End every job that is left, with an error its client can read."""
+        for job_id in list(self._streams):
+            self._fail(job_id, Draining("the server stopped before this request was finished"))
+        for link in self._links.values():
+            link.close()
+        self._context.term()
+
+    async def watch(self) -> None:
+        """Enforce waiting times and deadlines, for as long as the process runs."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._tick()
+
+    # --- inside ---
+
+    def _check_open(self, spec: Spec) -> None:
+        state = self._states[spec.name]
+        if self.draining:
+            raise Draining("the server is stopping", retry_after_s=5.0)
+        if state.state == "failed":
+            reason = state.reason or "see /health"
+            raise CircuitOpen(
+                f"model {spec.name!r} is not available: {reason}",
+                retry_after_s=state.retry_after_s or 60.0,
+            )
+        if state.state == "stopped":
+            raise Unavailable(f"model {spec.name!r} is stopped", retry_after_s=60.0)
+        # A model that was ready and is being replaced keeps its queue; one that never was has
+        # nothing to promise yet.
+        if not state.routes and not state.was_ready:
+            raise ModelLoading(f"model {spec.name!r} is loading", retry_after_s=5.0)
+
+    def _unused(self, request_id: str) -> str:
+        """Clients choose request ids and may repeat them; jobs must not share one."""
+        count, job_id = 1, request_id
+        while job_id in self._jobs:
+            count, job_id = count + 1, f"{request_id}#{count + 1}"
+        return job_id
+
+    def _set_routes(self, lane: Lane, state: ModelState) -> None:
+        for job in lane.set_routes(state.routes):
+            error = WorkerCrashed(
+                f"the worker of model {state.name!r} stopped while it worked on this request",
+                retry_after_s=1.0,
+            )
+            self._fail(job.id, error)
+        for route in state.routes:
+            if route_id(route) not in self._links:
+                self._links[route_id(route)] = self._connect(lane, route)
+        if state.state == "failed":
+            for job in lane.clear():
+                error_now = CircuitOpen(
+                    f"model {state.name!r} is not available: {state.reason or 'see /health'}",
+                    retry_after_s=state.retry_after_s or 60.0,
+                )
+                self._fail(job.id, error_now)
+        self._pump(lane)
+
+    def _connect(self, lane: Lane, route: Route) -> Port:
+        socket = connect_dealer(self._context, route.endpoint, self._identity, hwm=0)
+        return Port(socket, lambda frames: self._on_events(lane, frames))
+
+    def _pump(self, lane: Lane) -> None:
+        """Hand over jobs while any worker has credit."""
+        while (pair := lane.take(self._clock())) is not None:
+            job, route = pair
+            stream = self._streams.get(job.id)
+            if stream is not None:
+                stream.dispatched_at = self._clock()
+            self._send(lane, job, route)
+
+    def _send(self, lane: Lane, job: Job, route: Route) -> None:
+        try:
+            frames = encode(job)
+        except WireError as error:
+            lane.end(job.id, self._clock())
+            self._fail(job.id, InvalidRequest(f"the request is too large: {error}"))
+            return
+        if not self._links[route_id(route)].send(frames):
+            lane.end(job.id, self._clock())
+            self._fail(job.id, WorkerCrashed("the worker takes no requests", retry_after_s=1.0))
+
+    def _on_events(self, lane: Lane, frames: list[bytes]) -> None:
+        now = self._clock()
+        for event in self._decoder.decode(frames).events:
+            self._on_event(lane, event, now)
+        self._pump(lane)
+
+    def _on_event(self, lane: Lane, event: Event, now: float) -> None:
+        if isinstance(event, Failed):
+            if not event.began and event.job in self._streams and lane.give_back(event.job):
+                return
+            lane.end(event.job, now)
+            self._fail(event.job, from_info(event.error))
+            return
+        stream = self._streams.get(event.job)
+        if stream is not None:
+            stream.push(event, now)
+        if isinstance(event, Done):
+            lane.end(event.job, now)
+            self._forget(event.job)
+
+    def _cancel(self, job: Job) -> None:
+        """The reader left. Credit comes back with the worker's terminal event."""
+        self._streams.pop(job.id, None)
+        self._note_idle()
+        route = self._lanes[job.model].cancel(job.id)
+        if route is None:
+            self._forget(job.id)
+        elif (link := self._links.get(route)) is not None:
+            link.send(encode(Cancel(job.id)))
+
+    def _fail(self, job_id: str, error: ServeError) -> None:
+        stream = self._streams.get(job_id)
+        self._forget(job_id)
+        if stream is not None:
+            stream.fail(error)
+
+    def _forget(self, job_id: str) -> None:
+        self._streams.pop(job_id, None)
+        self._jobs.pop(job_id, None)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if self.draining and not self._streams:
+            self._idle.set()
+
+    def _tick(self) -> None:
+        now = self._clock()
+        for lane in self._lanes.values():
+            for job in lane.expired(now):
+                error = QueueTimeout(
+                    "the request waited too long for a free place; the server is overloaded",
+                    retry_after_s=lane.retry_after_s(),
+                )
+                self._fail(job.id, error)
+        for job in [job for job in self._jobs.values() if job.deadline_at <= now]:
+            self._expire(job)
+
+    def _expire(self, job: Job) -> None:
+        stream = self._streams.get(job.id)
+        if stream is None:
+            return
+        limit_s = self.specs[job.model].request_timeout_s
+        self._cancel(job)
+        stream.fail(DeadlineExceeded(f"the request took longer than its limit of {limit_s:g} s"))

@@ -1,0 +1,190 @@
+"""One model's queue: who waits, who runs where, and who must be turned away.
+
+A lane decides and does nothing: no socket, no clock, no task. Each call takes the time and returns
+what to do, so its behaviour is tested with literal histories. It is the only long queue in the
+system, bounded in requests, in bytes and in waiting time; a worker holds no more than its credit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from ipc.errors import QueueFull
+from ipc.types import Job, Route, Spec
+
+RETRY_AFTER_MIN_S = 1.0
+RETRY_AFTER_MAX_S = 60.0
+# The weight of the newest job in the moving average of service time.
+_EWMA_WEIGHT = 0.2
+# A job refused unbegun by one draining worker after another is given up at this many tries.
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A job with its place in the lane."""
+
+    job: Job
+    size_bytes: int
+    queued_at: float
+
+
+@dataclass(slots=True)
+class _Running:
+    ticket: Ticket
+    route: str
+    since: float
+
+
+@dataclass(slots=True)
+class _Worker:
+    route: Route
+    used: int = 0
+
+    @property
+    def free(self) -> int:
+        return self.route.credit - self.used if self.route.open else 0
+
+
+def route_id(route: Route) -> str:
+    """A route's name, unique over all generations."""
+    return f"{route.replica}.{route.generation}"
+
+
+class Lane:
+    """The jobs of one model, from admission to their terminal event."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._limit = spec.queue_limit
+        self._limit_bytes = spec.queue_bytes
+        self._limit_wait_s = spec.queue_timeout_s
+        self._waiting: dict[str, Ticket] = {}
+        self._waiting_bytes = 0
+        self._running: dict[str, _Running] = {}
+        self._workers: dict[str, _Worker] = {}
+        self._service_s = 1.0  # until the first job has been measured
+
+    @property
+    def depth(self) -> int:
+        """Jobs that wait here."""
+        return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._waiting_bytes
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that a worker holds."""
+        return len(self._running)
+
+    @property
+    def credit(self) -> int:
+        return sum(worker.route.credit for worker in self._workers.values() if worker.route.open)
+
+    def oldest_wait_s(self, now: float) -> float:
+        first = next(iter(self._waiting.values()), None)
+        return now - first.queued_at if first else 0.0
+
+    def retry_after_s(self) -> float:
+        """When a place should be free: the queue's length times the time that each job takes."""
+        wait_s = self.depth * self._service_s / max(1, self.credit)
+        return min(max(wait_s, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
+
+    def admit(self, ticket: Ticket) -> None:
+        """Queue a job. Raises `QueueFull` where it would exceed the lane's bounds.
+
+        A job that a worker can take at once never counts against the queue.
+        """
+        free = sum(worker.free for worker in self._workers.values())
+        over_count = self.depth >= self._limit + free
+        over_bytes = self.depth > 0 and self._waiting_bytes + ticket.size_bytes > self._limit_bytes
+        if over_count or over_bytes:
+            raise QueueFull(
+                f"model {ticket.job.model!r} has {self.depth} requests waiting, as many as it may; "
+                "try again after the time in Retry-After, or raise its queue limit",
+                retry_after_s=self.retry_after_s(),
+            )
+        self._push(ticket)
+
+    def take(self, now: float) -> tuple[Job, Route] | None:
+        """The next job to hand over, and the worker with the most room for it."""
+        worker = max(self._workers.values(), key=lambda worker: worker.free, default=None)
+        if not self._waiting or worker is None or worker.free <= 0:
+            return None
+        ticket = self._pop(next(iter(self._waiting)))
+        worker.used += 1
+        self._running[ticket.job.id] = _Running(ticket, route_id(worker.route), now)
+        return ticket.job, worker.route
+
+    def end(self, job_id: str, now: float) -> None:
+        """A job's terminal event has come: its credit returns. Unknown ids are ignored."""
+        running = self._leave(job_id)
+        if running is not None:
+            self._service_s += _EWMA_WEIGHT * (now - running.since - self._service_s)
+
+    def give_back(self, job_id: str) -> bool:
+        """A worker refused a job that it had not begun: queue it again, in front of the others.
+
+        False where the job has been tried too often; it is then gone from the lane.
+        """
+        running = self._leave(job_id)
+        if running is None or running.ticket.job.attempt >= MAX_ATTEMPTS:
+            return False
+        job = running.ticket.job
+        again = replace(running.ticket, job=msgspec.structs.replace(job, attempt=job.attempt + 1))
+        others, self._waiting, self._waiting_bytes = self._waiting, {}, 0
+        for ticket in (again, *others.values()):
+            self._push(ticket)
+        return True
+
+    def cancel(self, job_id: str) -> str | None:
+        """Nobody waits for a job any more. One that is queued is never dispatched; one that runs
+        keeps its credit until its terminal event: returns the route to tell."""
+        if job_id in self._waiting:
+            self._pop(job_id)
+            return None
+        running = self._running.get(job_id)
+        return running.route if running else None
+
+    def expired(self, now: float) -> list[Job]:
+        """The jobs that have waited too long; they leave the lane."""
+        late = [
+            job_id
+            for job_id, ticket in self._waiting.items()
+            if now - ticket.queued_at > self._limit_wait_s
+        ]
+        return [self._pop(job_id).job for job_id in late]
+
+    def clear(self) -> list[Job]:
+        """Every waiting job leaves the lane: the model will not serve them."""
+        return [self._pop(job_id).job for job_id in list(self._waiting)]
+
+    def set_routes(self, routes: Iterable[Route]) -> list[Job]:
+        """The model's living workers are now these. Returns the jobs that died with the others."""
+        before, self._workers = self._workers, {}
+        for route in routes:
+            known = before.get(route_id(route))
+            self._workers[route_id(route)] = _Worker(route, known.used if known else 0)
+        lost = [run.ticket.job for run in self._running.values() if run.route not in self._workers]
+        for job in lost:
+            del self._running[job.id]
+        return lost
+
+    def _push(self, ticket: Ticket) -> None:
+        self._waiting[ticket.job.id] = ticket
+        self._waiting_bytes += ticket.size_bytes
+
+    def _pop(self, job_id: str) -> Ticket:
+        ticket = self._waiting.pop(job_id)
+        self._waiting_bytes -= ticket.size_bytes
+        return ticket
+
+    def _leave(self, job_id: str) -> _Running | None:
+        running = self._running.pop(job_id, None)
+        if running is not None and running.route in self._workers:
+            self._workers[running.route].used -= 1
+        return running

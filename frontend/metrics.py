@@ -1,0 +1,153 @@
+"""What Prometheus reads: counts and times of requests, and at each scrape the state of the fleet.
+
+The label ``model`` only ever holds a configured name, so clients cannot make new series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from frontend.control import Control
+from frontend.dispatch import Dispatcher
+from frontend.exchange import Exchange
+from frontend.sse import OnGap
+from ipc.types import Task
+
+ANSWER_S = 2.0
+
+# One more series for each counter and histogram, which nobody reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+# Seconds: from a lane's hand-over in under a millisecond to a long transcription.
+_BUCKETS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+)
+# The names by which dashboards of the reference server know the three tasks.
+_PREFIXES: dict[Task, str] = {"chat": "chat", "embed": "embedding", "speech": "audio"}
+
+
+class Metrics:
+    """One registry of our own: nothing that a library registers globally gets in."""
+
+    def __init__(self, dispatcher: Dispatcher, control: Control) -> None:
+        self._dispatcher = dispatcher
+        self._control = control
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._latency = {
+            task: _histogram(
+                registry, f"{prefix}_request_latency_seconds", "From request to the answer's end"
+            )
+            for task, prefix in _PREFIXES.items()
+        }
+        self._queue_wait = {
+            task: _histogram(
+                registry, f"{prefix}_request_queue_wait_seconds", "From admission to a worker"
+            )
+            for task, prefix in _PREFIXES.items()
+        }
+        self._first = _histogram(
+            registry, "edge_serve_time_to_first_token_seconds", "From admission to the first event"
+        )
+        self._gap = _histogram(
+            registry, "edge_serve_inter_token_latency_seconds", "Between two batches of tokens"
+        )
+        self._requests = Counter(
+            "edge_serve_requests",
+            "Requests by outcome",
+            ("model", "task", "status"),
+            registry=registry,
+        )
+        self._prompt = Counter(
+            "edge_serve_prompt_tokens", "Tokens read", ("model",), registry=registry
+        )
+        self._generated = Counter(
+            "edge_serve_generation_tokens", "Tokens written", ("model",), registry=registry
+        )
+        self._queue = {
+            key: _gauge(registry, f"edge_serve_{name}", text, "model")
+            for key, name, text in (
+                ("depth", "requests_waiting", "Requests in the queue"),
+                ("in_flight", "requests_running", "Requests that a worker holds"),
+                ("bytes", "queue_bytes", "Bytes of the requests in the queue"),
+                ("oldest_s", "queue_oldest_seconds", "Age of the oldest request in the queue"),
+                ("limit", "queue_limit", "How many requests may wait"),
+            )
+        }
+        self._supervisor_up = Gauge(
+            "edge_serve_supervisor_up", "Whether the supervisor answered", registry=registry
+        )
+        self._worker_up = _worker(registry, "up", "Whether the worker is ready")
+        self._worker_rss = _worker(registry, "resident_memory_bytes", "Resident memory")
+        self._worker_cpu = _worker(registry, "cpu_percent", "Share of one processor, in percent")
+        self._worker_restarts = _worker(registry, "restarts", "Restarts since the server started")
+
+    def observe(self, exchange: Exchange, seconds: float) -> None:
+        """Count a request that has ended, ``seconds`` after it began."""
+        model, task = exchange.model or "", exchange.task
+        self._requests.labels(model, task or "", exchange.status).inc()
+        if task is None:
+            return
+        self._latency[task].labels(model).observe(seconds)
+        if exchange.usage is not None:
+            self._prompt.labels(model).inc(exchange.usage.prompt_tokens)
+            self._generated.labels(model).inc(exchange.usage.completion_tokens)
+        stream = exchange.stream
+        if stream is None:
+            return
+        if stream.dispatched_at is not None:
+            wait_s = stream.dispatched_at - stream.submitted_at
+            self._queue_wait[task].labels(model).observe(wait_s)
+        if stream.first_at is not None:
+            self._first.labels(model).observe(stream.first_at - stream.submitted_at)
+
+    def on_gap(self, model: str) -> OnGap:
+        """Takes the seconds between two batches of ``model``'s tokens."""
+        return self._gap.labels(model).observe
+
+    async def render(self) -> bytes:
+        """Every series in Prometheus' text form, the fleet's sampled now."""
+        report = await self._control.health(ANSWER_S)
+        for model, facts in self._dispatcher.queues().items():
+            for key, gauge in self._queue.items():
+                gauge.labels(model).set(facts[key])
+        self._supervisor_up.set(report is not None)
+        self._set_workers(report["models"] if report else [])
+        return generate_latest(self._registry)
+
+    def _set_workers(self, models: Iterable[dict[str, Any]]) -> None:
+        gauges = (self._worker_up, self._worker_rss, self._worker_cpu, self._worker_restarts)
+        # A worker that is gone, or of which nothing is known, has no values: not its last ones.
+        for gauge in gauges:
+            gauge.clear()
+        for model in models:
+            for replica in model["replicas"]:
+                labels = (model["name"], replica["replica"])
+                self._worker_up.labels(*labels).set(replica["state"] == "ready")
+                self._worker_rss.labels(*labels).set(replica.get("rss_mb", 0) * 2**20)
+                self._worker_cpu.labels(*labels).set(replica.get("cpu_percent", 0))
+                self._worker_restarts.labels(*labels).set(replica["restarts"])
+
+
+def _histogram(registry: CollectorRegistry, name: str, text: str) -> Histogram:
+    return Histogram(name, text, ("model",), registry=registry, buckets=_BUCKETS)
+
+
+def _gauge(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(name, text, labels, registry=registry)
+
+
+def _worker(registry: CollectorRegistry, name: str, text: str) -> Gauge:
+    return _gauge(registry, f"edge_serve_worker_{name}", text, "model", "replica")

@@ -1,0 +1,49 @@
+"""POST /v1/chat/completions"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.body import read_json
+from frontend.collect import collect
+from frontend.completion import Completion, fingerprint
+from frontend.dispatch import Dispatcher
+from frontend.exchange import Exchange
+from frontend.metrics import Metrics
+from frontend.schemas.chat import parse_chat
+from frontend.sse import EventStream
+from ipc.control import Serve
+from ipc.types import ChatResult
+
+
+class Chat:
+    """One turn of a conversation, streamed or whole."""
+
+    def __init__(self, dispatcher: Dispatcher, limits: Serve, metrics: Metrics) -> None:
+        self._dispatcher = dispatcher
+        self._limits = limits
+        self._metrics = metrics
+        self._fingerprints = {name: fingerprint(spec) for name, spec in dispatcher.specs.items()}
+
+    async def complete(self, request: Request) -> Response:
+        body = await read_json(request, self._limits.max_json_bytes)
+        asked = parse_chat(body.data)
+        spec = self._dispatcher.spec(asked.model, "chat")
+        exchange = Exchange.of(request.scope)
+        exchange.names(spec)
+        stream = exchange.stream = self._dispatcher.submit(
+            exchange.request_id, spec, asked.to_input(spec), body.size_bytes
+        )
+        completion = Completion(spec.name, self._fingerprints[spec.name])
+        if asked.stream:
+            return EventStream(
+                stream,
+                completion.chunks(include_usage=asked.include_usage),
+                self._limits.keepalive_s,
+                on_gap=self._metrics.on_gap(spec.name),
+            )
+        text, done = await collect(stream, request.receive)
+        exchange.usage = done.result.usage
+        assert isinstance(done.result, ChatResult)
+        return Response(completion.whole(text, done.result), media_type="application/json")

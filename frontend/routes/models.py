@@ -1,0 +1,55 @@
+"""GET /v1/models and GET /v1/models/{id}"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.dispatch import Dispatcher
+from ipc.errors import ModelNotFound
+from ipc.types import CAPABILITIES, ModelState, Spec
+
+
+class Models:
+    """The configured models, ready or not."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def index(self, _: Request) -> Response:
+        data = [self._entry(spec) for spec in self._dispatcher.specs.values()]
+        return _json({"object": "list", "data": data})
+
+    async def get(self, request: Request) -> Response:
+        spec = self._dispatcher.specs.get(request.path_params["id"])
+        if spec is None:
+            raise ModelNotFound(
+                "this server has no such model; GET /v1/models lists what it has", param="model"
+            )
+        return _json(self._entry(spec))
+
+    def _entry(self, spec: Spec) -> dict[str, Any]:
+        return entry(spec, self._dispatcher.state(spec.name))
+
+
+def entry(spec: Spec, state: ModelState) -> dict[str, Any]:
+    """A model as clients see it: OpenAI's four keys, then what helps to choose one."""
+    loaded = state.loaded
+    return {
+        "id": spec.name,
+        "object": "model",
+        "created": spec.created,
+        "owned_by": spec.owned_by,
+        "capabilities": [CAPABILITIES[spec.task]],
+        "state": state.state,
+        "dimensions": loaded.dimensions if loaded else None,
+        "context_length": loaded.context_tokens if loaded else None,
+        "languages": loaded.languages if loaded else None,
+    }
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")

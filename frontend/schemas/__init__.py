@@ -1,0 +1,1 @@
+"""What clients may send, checked before anything is done with it."""

@@ -1,0 +1,98 @@
+"""From a parsed body to a checked one, or to the one error that says what to change.
+
+A message names the parameter and the rule, never the value: that may be somebody's private text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+
+from ipc.errors import InvalidRequest, UnsupportedParameter
+
+MAX_NAME_CHARS = 256
+
+# By pydantic's error type; braces are filled from the error's own context, which holds limits.
+_RULES = {
+    "missing": "is required",
+    "string_type": "must be a string",
+    "int_type": "must be an integer",
+    "int_parsing": "must be an integer",
+    "int_from_float": "must be an integer",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be an array",
+    "model_type": "must be an object",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} item",
+    "too_long": "must have at most {max_length} items",
+    "literal_error": "must be one of {expected}",
+    "value_error": "{error}",
+}
+
+
+class Body(BaseModel):
+    """What all requests share: exact JSON types, and keys that are unknown here are skipped."""
+
+    model_config = ConfigDict(
+        extra="ignore", strict=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+def no_nul(text: str) -> str:
+    """``text`` itself. A NUL ends a string for many a tokenizer: the rest would be dropped."""
+    if "\0" in text:
+        raise ValueError("must not contain NUL characters")
+    return text
+
+
+NoNul = AfterValidator(no_nul)
+Text = Annotated[str, NoNul]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
+B = TypeVar("B", bound=Body)
+
+
+def check(kind: type[B], data: Mapping[str, Any]) -> B:
+    """``data`` as a ``kind``. Raises `InvalidRequest` for the first thing that is wrong."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise _refusal(error.errors(include_url=False, include_input=False)[0]) from None
+
+
+def refuse_unsupported(data: Mapping[str, Any], harmless: Mapping[str, tuple[Any, ...]]) -> None:
+    """Raise `UnsupportedParameter` where ``data`` asks for something that nobody here does.
+
+    ``harmless`` lists each such parameter with the values that ask for nothing. Doing without
+    what a client asked for, and not saying so, would be a lie.
+    """
+    for name, values in harmless.items():
+        if name in data and data[name] is not None and data[name] not in values:
+            raise UnsupportedParameter(f"`{name}` is not supported{_but(values)}", param=name)
+
+
+def _but(values: tuple[Any, ...]) -> str:
+    return f"; leave it out or send {values[0]!r}" if values else "; leave it out"
+
+
+def path_of(location: tuple[int | str, ...]) -> str:
+    """A place in a body as people write it: ``messages[0].content``."""
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
+
+
+def _refusal(detail: ErrorDetails) -> InvalidRequest:
+    path = path_of(detail["loc"])
+    rule = _RULES.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
+    return InvalidRequest(f"`{path}` {rule}", param=path)

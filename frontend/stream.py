@@ -1,0 +1,90 @@
+"""What a request handler holds while its job is with a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ipc.errors import Cancelled, ServeError
+from ipc.types import Delta, Done
+
+# Text waiting for one reader. A client that reads nothing for this long a text has left.
+MAX_HELD_CHARS = 1 << 20
+
+
+class Stream:
+    """The events of one job, for one reader. The times are on the monotonic clock."""
+
+    def __init__(self, job_id: str, submitted_at: float, on_close: Callable[[str], None]) -> None:
+        self.job_id = job_id
+        self.submitted_at = submitted_at
+        self.dispatched_at: float | None = None
+        self.first_at: float | None = None
+        self._on_close = on_close
+        self._events: list[Delta | Done] = []
+        self._held_chars = 0
+        self._error: ServeError | None = None
+        self._ended = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def next(self, timeout_s: float | None = None) -> list[Delta | Done]:
+        """Every event that is there, waiting for the first; ``[]`` after ``timeout_s`` of silence.
+
+        Raises the job's `ServeError`, once the deltas before it have been read.
+        """
+        if not self._events and self._error is None:
+            await self._wait(timeout_s)
+        if self._events:
+            events, self._events, self._held_chars = self._events, [], 0
+            return events
+        if self._error is not None:
+            raise self._error
+        return []
+
+    async def _wait(self, timeout_s: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        alarm = loop.call_later(timeout_s, self._wake) if timeout_s is not None else None
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if alarm is not None:
+                alarm.cancel()
+
+    def close(self) -> None:
+        """The reader is done. Cancels the job unless it has ended; idempotent."""
+        if not self._ended:
+            self._end(Cancelled("the client closed the request"))
+            self._on_close(self.job_id)
+
+    # Called by the dispatcher.
+
+    def push(self, event: Delta | Done, now: float) -> None:
+        """An event has come from the worker. Nothing comes after `Done`, an error or `close`."""
+        if self._ended:
+            return
+        if self.first_at is None:
+            self.first_at = now
+        self._events.append(event)
+        if isinstance(event, Done):
+            self._ended = True
+        else:
+            self._held_chars += len(event.text)
+            if self._held_chars > MAX_HELD_CHARS:
+                self.close()
+        self._wake()
+
+    def fail(self, error: ServeError) -> None:
+        """The job has ended without a result."""
+        if not self._ended:
+            self._end(error)
+            self._wake()
+
+    def _end(self, error: ServeError) -> None:
+        self._ended = True
+        self._error = error
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,595 @@
+"""The API from outside: requests in, answers, headers, log lines and metrics out."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import base64
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import orjson
+import pytest
+from http_fakes import (
+    CHAT,
+    SPEECH,
+    FakeControl,
+    FakeDispatcher,
+    application,
+    embeds,
+    hears,
+    report,
+    says,
+    silent,
+)
+from starlette.testclient import TestClient
+from starlette.types import Message
+
+from frontend.stream import Stream
+from ipc.errors import DeadlineExceeded, ModelLoading, QueueFull, ServeError
+from ipc.types import Delta, SpeechInput
+
+HI = {"model": "org/chat", "messages": [{"role": "user", "content": "hi"}]}
+WAV = {"file": ("a.wav", b"RIFF....", "audio/wav")}
+SECRET = "my-secret-text"
+PATIENCE_S = 20.0
+
+Log = pytest.LogCaptureFixture
+
+
+@pytest.fixture
+def fake() -> FakeDispatcher:
+    return FakeDispatcher(says("Hel", "lo"))
+
+
+@pytest.fixture
+def client(fake: FakeDispatcher) -> Iterator[TestClient]:
+    with TestClient(application(fake)) as client:
+        yield client
+
+
+def post(client: TestClient, path: str, body: Any, **headers: str) -> Any:
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    return client.post(
+        path, content=content, headers={"content-type": "application/json", **headers}
+    )
+
+
+def lines(log: Log) -> list[logging.LogRecord]:
+    return [record for record in log.records if record.name == "edge_serve.access"]
+
+
+# --- chat ---
+
+
+def test_a_whole_completion(client: TestClient) -> None:
+    answer = post(client, "/v1/chat/completions", HI)
+    body = answer.json()
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert body.pop("id").startswith("chatcmpl-")
+    assert body.pop("system_fingerprint").startswith("fp_")
+    assert abs(body.pop("created") - time.time()) < 60
+    assert body == {
+        "object": "chat.completion",
+        "model": "org/chat",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Hello", "refusal": None},
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": 7,
+            "completion_tokens": 2,
+            "total_tokens": 9,
+            "prompt_tokens_details": {"cached_tokens": 3},
+        },
+    }
+
+
+def test_a_streamed_completion(client: TestClient) -> None:
+    answer = post(client, "/v1/chat/completions", {**HI, "stream": True})
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    *events, done, rest = answer.text.split("\n\n")
+    assert (done, rest) == ("data: [DONE]", "")
+    chunks = [orjson.loads(event.removeprefix("data: ")) for event in events]
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == "Hello"
+    assert {chunk["id"] for chunk in chunks} == {chunks[0]["id"]}
+
+
+def test_a_stream_that_fails_at_once_is_an_ordinary_error(fake: FakeDispatcher) -> None:
+    fake.script = lambda stream: stream.fail(DeadlineExceeded("too slow"))
+    with TestClient(application(fake)) as client:
+        answer = post(client, "/v1/chat/completions", {**HI, "stream": True})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+
+
+# --- embeddings ---
+
+ROWS = array.array("f", [0.1, -2.5, 3.0, 1e-8, 5.0, 6.0])
+
+
+def test_base64_embeddings_are_the_engines_own_bytes(fake: FakeDispatcher) -> None:
+    fake.script = embeds(ROWS.tobytes(), count=2)
+    body = {"model": "org/embed", "input": ["a", "b"], "encoding_format": "base64"}
+    with TestClient(application(fake)) as client:
+        data = post(client, "/v1/embeddings", body).json()["data"]
+    assert [row["index"] for row in data] == [0, 1]
+    assert b"".join(base64.b64decode(row["embedding"]) for row in data) == ROWS.tobytes()
+
+
+def test_float_embeddings_are_the_same_numbers(fake: FakeDispatcher) -> None:
+    fake.script = embeds(ROWS.tobytes(), count=2)
+    with TestClient(application(fake)) as client:
+        body = post(client, "/v1/embeddings", {"model": "org/embed", "input": ["a", "b"]}).json()
+    numbers = [number for row in body["data"] for number in row["embedding"]]
+    assert array.array("f", numbers) == ROWS
+    assert body["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
+    assert (body["object"], body["model"]) == ("list", "org/embed")
+
+
+# --- audio ---
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [
+        ("text", "Hello there.\n"),
+        ("srt", "1\n00:00:00,000 --> "),
+        ("vtt", "WEBVTT\n\n"),
+        ("json", '{"text":"Hello there."'),
+        ("verbose_json", '{"task":"transcribe"'),
+    ],
+)
+def test_transcriptions(fake: FakeDispatcher, form: str, start: str) -> None:
+    fake.script = hears
+    with TestClient(application(fake)) as client:
+        fields = {"model": "org/speech", "response_format": form}
+        answer = client.post("/v1/audio/transcriptions", data=fields, files=WAV)
+    assert answer.status_code == 200
+    assert answer.text.startswith(start)
+    asked = fake.asked[0]
+    assert isinstance(asked, SpeechInput)
+    assert (asked.audio.data, asked.translate) == (b"RIFF....", False)
+
+
+def test_translations_and_streams(fake: FakeDispatcher) -> None:
+    fake.script = hears
+    with TestClient(application(fake)) as client:
+        fields = {"model": "org/speech", "stream": "true"}
+        answer = client.post("/v1/audio/translations", data=fields, files=WAV)
+    assert answer.text.count("data: ") == 2
+    assert '"transcript.text.done"' in answer.text
+    assert fake.asked[0].translate is True
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "message"),
+    [
+        ({"other": ("a.wav", b"RIFF")}, 400, "`file` is required"),
+        ({"file": ("a.wav", b"")}, 400, "`file` is empty"),
+        ({"file": ("a.wav", bytes((1 << 20) + 1))}, 413, "limit of 1048576 bytes"),
+        ({"file": ("a.wav", bytes(2 << 20))}, 413, "limit of 1048576 bytes"),
+        ([("file", ("a", b"x")), ("file", ("b", b"y"))], 400, "Too many files"),
+    ],
+)
+def test_uploads_that_are_refused(
+    client: TestClient, fake: FakeDispatcher, files: Any, status: int, message: str
+) -> None:
+    fields = {"model": "org/speech"}
+    answer = client.post("/v1/audio/transcriptions", data=fields, files=files)
+    assert answer.status_code == status
+    assert message in answer.json()["error"]["message"]
+    assert fake.asked == []
+
+
+def test_a_form_that_breaks_off_is_refused(client: TestClient) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    body = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\norg/spee'
+    answer = client.post("/v1/audio/transcriptions", content=body, headers=headers)
+    assert answer.status_code == 400
+
+
+def test_json_is_no_upload(client: TestClient) -> None:
+    answer = post(client, "/v1/audio/transcriptions", {"model": "org/speech"})
+    assert answer.status_code == 415
+    assert "multipart/form-data" in answer.json()["error"]["message"]
+
+
+# --- models and health ---
+
+
+@pytest.mark.parametrize("path", ["/v1/models/org/chat", "/v1/models/org%2Fchat"])
+def test_a_model_is_found_by_its_name_however_the_slash_is_written(
+    client: TestClient, path: str
+) -> None:
+    body = client.get(path).json()
+    assert (body["id"], body["object"], body["state"]) == ("org/chat", "model", "ready")
+    assert body["capabilities"] == ["chat-completion"]
+
+
+def test_models_are_listed(client: TestClient) -> None:
+    body = client.get("/v1/models").json()
+    assert body["object"] == "list"
+    assert [entry["id"] for entry in body["data"]] == ["org/chat", "org/embed", "org/speech"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "draining", "status", "health", "ready"),
+    [
+        (report(chat="ready", embed="ready"), False, "ok", 200, 200),
+        (report(chat="ready", embed="stopped"), False, "ok", 200, 200),
+        (report(chat="ready", embed="failed"), False, "degraded", 200, 503),
+        (report(chat="starting"), False, "unavailable", 503, 503),
+        (report(chat="ready"), True, "unavailable", 503, 503),
+        (None, False, "unavailable", 503, 503),
+    ],
+)
+def test_health(
+    fake: FakeDispatcher, answer: Any, draining: bool, status: str, health: int, ready: int
+) -> None:
+    fake.draining = draining
+    with TestClient(application(fake, FakeControl(answer))) as client:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").status_code == ready
+        given = client.get("/health")
+    assert (given.status_code, given.json()["status"]) == (health, status)
+    assert given.json()["models"][0]["queue"]["depth"] == 1
+
+
+def test_readiness_says_which_model_is_missing_and_why(fake: FakeDispatcher) -> None:
+    control = FakeControl(report(chat="ready", embed="failed"))
+    with TestClient(application(fake, control)) as client:
+        missing = client.get("/readyz").json()["not_ready"]
+    assert missing == {"org/embed": "failed: out of luck"}
+
+
+def test_metrics(client: TestClient) -> None:
+    post(client, "/v1/chat/completions", HI)
+    post(client, "/v1/chat/completions", {**HI, "model": SECRET})
+    text = client.get("/metrics").text
+    for line in (
+        'edge_serve_requests_total{model="org/chat",status="200",task="chat"} 1.0',
+        'edge_serve_requests_total{model="",status="404",task=""} 1.0',
+        'chat_request_latency_seconds_count{model="org/chat"} 1.0',
+        'chat_request_queue_wait_seconds_count{model="org/chat"} 1.0',
+        'edge_serve_time_to_first_token_seconds_count{model="org/chat"} 1.0',
+        'edge_serve_prompt_tokens_total{model="org/chat"} 7.0',
+        'edge_serve_generation_tokens_total{model="org/chat"} 2.0',
+        'edge_serve_requests_waiting{model="org/chat"} 1.0',
+        'edge_serve_worker_up{model="org/chat",replica="chat-1"} 1.0',
+        'edge_serve_worker_restarts{model="org/chat",replica="chat-1"} 3.0',
+    ):
+        assert line in text
+    assert SECRET not in text
+
+
+def test_metrics_can_be_left_out(fake: FakeDispatcher) -> None:
+    with TestClient(application(fake, metrics=False)) as client:
+        assert client.get("/metrics").status_code == 404
+
+
+# --- bodies ---
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b'{"model": NaN}',
+        b'{"model": "\xff"}',
+        b'{"model": "\\ud800"}',
+        b'{"model": "a\x00b"}',
+        b'{"model": 1e999}',
+        b"[" * 100_000,
+        b'{"model":' + b'{"a":' * 5000 + b"1" + b"}" * 5001,
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_a_malformed_body_is_refused_and_leaves_one_line(
+    client: TestClient, caplog: Log, body: bytes
+) -> None:
+    with caplog.at_level(logging.INFO):
+        answer = post(client, "/v1/chat/completions", body)
+    error = answer.json()["error"]
+    assert answer.status_code == 400
+    assert set(error) == {"message", "type", "param", "code"}
+    ours = [record for record in caplog.records if not record.name.startswith(("http", "asyncio"))]
+    assert [record.name for record in ours] == ["edge_serve.access"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_a_body_that_is_not_called_json_is_refused(client: TestClient, kind: str) -> None:
+    answer = client.post(
+        "/v1/chat/completions", content=orjson.dumps(HI), headers={"content-type": kind}
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_charset_beside_the_type_is_fine(client: TestClient) -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    answer = client.post("/v1/chat/completions", content=orjson.dumps(HI), headers=headers)
+    assert answer.status_code == 200
+
+
+def test_a_body_over_the_limit_is_not_read_to_its_end(fake: FakeDispatcher) -> None:
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        while True:
+            read += 1000
+            yield b" " * 1000
+
+    async def scene() -> Answer:
+        source = endless()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": next(source), "more_body": True}
+
+        return await call(fake, receive, max_json_bytes=10_000)
+
+    answer = asyncio.run(scene())
+    assert answer.status == 413
+    assert answer.headers["connection"] == "close"
+    assert read == 11_000
+
+
+def test_a_declared_length_over_the_limit_is_refused_unread(fake: FakeDispatcher) -> None:
+    async def receive() -> Message:
+        raise AssertionError("nothing was to be read")
+
+    answer = asyncio.run(call(fake, receive, {"content-length": "10001"}, max_json_bytes=10_000))
+    assert answer.status == 413
+
+
+def test_a_body_that_never_ends_is_given_up(
+    fake: FakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frontend.body.BODY_TIMEOUT_S", 0.01)
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    answer = asyncio.run(call(fake, receive))
+    assert (answer.status, answer.error["code"]) == (408, "request_timeout")
+
+
+# --- errors and headers ---
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "headers"),
+    [
+        (QueueFull("full", retry_after_s=2.1), 429, {"retry-after": "3"}),
+        (QueueFull("full", retry_after_s=0.01), 429, {"retry-after": "1"}),
+        (ModelLoading("loading", retry_after_s=600), 503, {"retry-after": "60"}),
+        (DeadlineExceeded("late"), 504, {"x-should-retry": "false"}),
+    ],
+)
+def test_an_error_tells_the_sdk_whether_and_when_to_retry(
+    fake: FakeDispatcher, error: ServeError, status: int, headers: dict[str, str]
+) -> None:
+    def refuse(_: Stream) -> None:
+        raise error
+
+    fake.script = refuse
+    with TestClient(application(fake)) as client:
+        answer = post(client, "/v1/chat/completions", HI)
+    assert answer.status_code == status
+    assert headers.items() <= dict(answer.headers).items()
+    assert ("retry-after" in answer.headers) == ("retry-after" in headers)
+    assert ("x-should-retry" in answer.headers) == ("x-should-retry" in headers)
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/v1/models/", 404, "model_not_found"),
+        ("GET", "/v1/models/nope", 404, "model_not_found"),
+        ("POST", "/v1/chat/completions/", 404, "not_found"),
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
+        ("DELETE", "/v1/models/org/chat", 405, "method_not_allowed"),
+    ],
+)
+def test_wrong_routes_are_error_objects_too(
+    client: TestClient, method: str, path: str, status: int, code: str
+) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_options_and_head(client: TestClient) -> None:
+    answer = client.options("/v1/models")
+    assert (answer.status_code, answer.headers["allow"]) == (204, "GET, HEAD")
+    assert client.head("/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("abc-123", True),
+        ("x" * 128, True),
+        ("x" * 129, False),
+        ("two words", False),
+        ("", False),
+        ("caf\xe9", False),
+    ],
+)
+def test_a_clients_request_id_is_kept_where_it_is_safe(
+    client: TestClient, given: str, kept: bool
+) -> None:
+    answer = client.get("/livez", headers={b"x-request-id": given.encode("latin-1")})
+    assert (answer.headers["x-request-id"] == given) is kept
+
+
+def test_an_unexpected_exception_is_one_traceback_and_a_500(
+    fake: FakeDispatcher, caplog: Log
+) -> None:
+    def break_down(_: Stream) -> None:
+        raise RuntimeError("a defect")
+
+    fake.script = break_down
+    with TestClient(application(fake)) as client, caplog.at_level(logging.INFO):
+        answer = post(client, "/v1/chat/completions", HI)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    assert answer.headers["x-request-id"].startswith("req_")
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    (line,) = lines(caplog)
+    assert (vars(line)["status"], vars(line)["error"]) == (500, "internal_error")
+
+
+def test_the_log_line_has_the_facts_and_not_the_text(client: TestClient, caplog: Log) -> None:
+    asked = {**HI, "messages": [{"role": "user", "content": SECRET}]}
+    with caplog.at_level(logging.INFO):
+        answer = post(client, "/v1/chat/completions", asked)
+        client.get("/%0a%1b[31mred")
+    chat, odd = lines(caplog)
+    facts = vars(chat)
+    assert (facts["method"], facts["path"], facts["status"]) == (
+        "POST",
+        "/v1/chat/completions",
+        200,
+    )
+    assert (facts["model"], facts["prompt_tokens"], facts["completion_tokens"]) == (
+        "org/chat",
+        7,
+        2,
+    )
+    assert facts["request_id"] == answer.headers["x-request-id"]
+    assert vars(odd)["path"] == "/%0A%1B%5B31mred"
+    assert SECRET not in caplog.text
+
+
+# --- clients that leave ---
+
+
+class Answer:
+    """What was sent for one request, the body as JSON."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self.messages = messages
+
+    @property
+    def status(self) -> int:
+        return int(self.messages[0]["status"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode(): value.decode() for name, value in self.messages[0]["headers"]}
+
+    @property
+    def error(self) -> Any:
+        return orjson.loads(self.messages[1]["body"])["error"]
+
+
+async def call(
+    fake: FakeDispatcher,
+    receive: Callable[[], Any],
+    headers: dict[str, str] | None = None,
+    path: str = "/v1/chat/completions",
+    **limits: Any,
+) -> Answer:
+    """One POST straight into the application, with a client of the test's own making."""
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    all_headers = {"content-type": "application/json", **(headers or {})}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "headers": [(name.encode(), value.encode()) for name, value in all_headers.items()],
+        "query_string": b"",
+    }
+    async with asyncio.timeout(PATIENCE_S):
+        await application(fake, **limits)(scope, receive, send)
+    return Answer(messages)
+
+
+def leaving_after(body: bytes, ready: asyncio.Event) -> Callable[[], Any]:
+    """A client that sends ``body`` and leaves once ``ready`` is set."""
+
+    async def messages() -> AsyncIterator[Message]:
+        yield {"type": "http.request", "body": body, "more_body": False}
+        await ready.wait()
+        yield {"type": "http.disconnect"}
+
+    return messages().__anext__
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", HI),
+        ("/v1/chat/completions", {**HI, "stream": True}),
+        ("/v1/embeddings", {"model": "org/embed", "input": "a"}),
+    ],
+    ids=["whole", "stream", "embedding"],
+)
+def test_a_client_that_leaves_cancels_its_job(caplog: Log, path: str, body: Any) -> None:
+    async def scene() -> FakeDispatcher:
+        submitted = asyncio.Event()
+        fake = FakeDispatcher(lambda _: submitted.set())
+        await call(fake, leaving_after(orjson.dumps(body), submitted), path=path)
+        return fake
+
+    with caplog.at_level(logging.INFO):
+        fake = asyncio.run(scene())
+    assert len(fake.cancelled) == 1
+    (line,) = lines(caplog)
+    assert (vars(line)["status"], vars(line)["error"]) == (499, "client_closed_request")
+
+
+def test_a_client_that_leaves_while_sending_starts_nothing(caplog: Log) -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    fake = FakeDispatcher(silent)
+    with caplog.at_level(logging.INFO):
+        asyncio.run(call(fake, receive))
+    assert fake.asked == []
+    assert [vars(line)["status"] for line in lines(caplog)] == [499]
+
+
+def test_an_answer_that_is_whole_is_not_cancelled(fake: FakeDispatcher) -> None:
+    with TestClient(application(fake)) as client:
+        post(client, "/v1/chat/completions", HI)
+        post(client, "/v1/chat/completions", {**HI, "stream": True})
+    assert fake.cancelled == []
+
+
+def test_the_size_of_a_job_is_the_size_of_its_body(fake: FakeDispatcher) -> None:
+    with TestClient(application(fake)) as client:
+        post(client, "/v1/chat/completions", HI)
+        fake.script = hears
+        client.post("/v1/audio/transcriptions", data={"model": "org/speech"}, files=WAV)
+    assert fake.sizes == [(CHAT.name, len(orjson.dumps(HI))), (SPEECH.name, 8)]
+
+
+def test_text_before_a_crash_is_not_lost(fake: FakeDispatcher) -> None:
+    def crash(stream: Stream) -> None:
+        stream.push(Delta("job", "partial"), time.monotonic())
+        stream.fail(ModelLoading("gone", retry_after_s=1))
+
+    fake.script = crash
+    with TestClient(application(fake)) as client:
+        answer = post(client, "/v1/chat/completions", {**HI, "stream": True})
+    assert answer.status_code == 200
+    assert '"partial"' in answer.text
+    assert '"model_loading"' in answer.text
+    assert "[DONE]" not in answer.text

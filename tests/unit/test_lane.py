@@ -1,0 +1,160 @@
+"""A lane's promises, each as a short history."""
+
+from __future__ import annotations
+
+import pytest
+
+from frontend.lane import MAX_ATTEMPTS, Lane, Ticket
+from ipc.errors import QueueFull
+from ipc.types import EmbedInput, Job, Route, Spec
+
+SPEC = Spec(
+    name="m",
+    task="embed",
+    engine="echo",
+    path="",
+    queue_limit=2,
+    queue_bytes=100,
+    queue_timeout_s=60,
+)
+ONE = Route(replica="embed-1", generation=1, endpoint="ipc://one", credit=1)
+TWO = Route(replica="embed-2", generation=1, endpoint="ipc://two", credit=2)
+ONE_AGAIN = Route(replica="embed-1", generation=2, endpoint="ipc://one.2", credit=1)
+
+
+def ticket(name: str, at: float = 0.0, size_bytes: int = 10) -> Ticket:
+    job = Job(id=name, model="m", input=EmbedInput(texts=["x"]), deadline_at=1e9)
+    return Ticket(job, size_bytes, at)
+
+
+def lane(*names: str, routes: tuple[Route, ...] = ()) -> Lane:
+    made = Lane(SPEC)
+    made.set_routes(routes)
+    for name in names:
+        made.admit(ticket(name))
+    return made
+
+
+def taken(of: Lane, now: float = 0.0) -> list[tuple[str, str]]:
+    """Everything the lane hands over now, as (job, replica)."""
+    found = []
+    while (pair := of.take(now)) is not None:
+        found.append((pair[0].id, pair[1].replica))
+    return found
+
+
+def test_jobs_leave_in_the_order_they_came() -> None:
+    assert taken(lane("a", "b", routes=(TWO,))) == [("a", "embed-2"), ("b", "embed-2")]
+
+
+def test_a_worker_holds_no_more_than_its_credit() -> None:
+    full = lane("a", "b", routes=(ONE,))
+    assert taken(full) == [("a", "embed-1")]
+    full.end("a", now=1.0)
+    assert taken(full) == [("b", "embed-1")]
+
+
+def test_the_worker_with_most_room_is_preferred() -> None:
+    assert taken(lane("a", "b", "c", routes=(ONE, TWO))) == [
+        ("a", "embed-2"),
+        ("b", "embed-1"),
+        ("c", "embed-2"),
+    ]
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
+    full = lane("a", "b")
+    with pytest.raises(QueueFull) as refused:
+        full.admit(ticket("c"))
+    assert refused.value.retry_after_s == 2.0  # two jobs, one second each until measured
+    assert full.depth == 2
+
+
+def test_free_credit_does_not_count_against_the_queue() -> None:
+    busy = lane("a", "b", "c", "d", routes=(TWO,))  # two run at once, two wait
+    assert len(taken(busy)) == 2
+    with pytest.raises(QueueFull):
+        busy.admit(ticket("e"))
+
+
+def test_bytes_are_bounded_too_but_one_large_job_alone_is_taken() -> None:
+    made = lane()
+    made.admit(ticket("a", size_bytes=500))
+    with pytest.raises(QueueFull):
+        made.admit(ticket("b", size_bytes=1))
+    assert made.waiting_bytes == 500
+
+
+def test_retry_after_follows_the_measured_service_time_within_its_bounds() -> None:
+    made = lane("a", routes=(ONE,))
+    taken(made, now=0.0)
+    made.end("a", now=1000.0)
+    made.admit(ticket("b"))
+    made.admit(ticket("c"))
+    assert made.retry_after_s() == 60.0
+
+
+def test_a_job_cancelled_while_queued_is_never_handed_over() -> None:
+    made = lane("a", "b")
+    assert made.cancel("a") is None
+    made.set_routes([TWO])
+    assert taken(made) == [("b", "embed-2")]
+    assert made.waiting_bytes == 0
+
+
+def test_a_job_cancelled_while_running_keeps_its_credit_until_it_has_ended() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    taken(made)
+    assert made.cancel("a") == "embed-1.1"
+    assert taken(made) == []
+    made.end("a", now=1.0)
+    assert taken(made) == [("b", "embed-1")]
+
+
+def test_a_dead_worker_takes_its_jobs_along_and_the_queue_waits_for_the_next() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    taken(made)
+    assert [job.id for job in made.set_routes([])] == ["a"]
+    assert taken(made) == []
+    assert made.set_routes([ONE_AGAIN]) == []
+    assert taken(made) == [("b", "embed-1")]
+
+
+def test_a_late_end_of_a_dead_workers_job_returns_no_credit_to_the_next() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    taken(made)
+    made.set_routes([ONE_AGAIN])
+    taken(made)
+    made.end("a", now=1.0)
+    made.admit(ticket("c"))
+    assert taken(made) == []
+
+
+def test_a_closed_worker_keeps_its_jobs_and_takes_no_more() -> None:
+    made = lane("a", "b", routes=(TWO,))
+    made.take(0.0)
+    closed = Route(replica="embed-2", generation=1, endpoint="ipc://two", credit=2, open=False)
+    assert made.set_routes([closed]) == []
+    assert taken(made) == []
+    assert made.in_flight == 1
+
+
+def test_a_job_refused_unbegun_goes_to_the_front_and_counts_its_attempts() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    for attempt in range(2, MAX_ATTEMPTS + 1):
+        assert taken(made) == [("a", "embed-1")]
+        assert made.give_back("a")
+        assert made.depth == 2
+        assert attempt <= MAX_ATTEMPTS
+    assert taken(made) == [("a", "embed-1")]
+    assert not made.give_back("a")
+    assert taken(made) == [("b", "embed-1")]
+
+
+def test_jobs_that_waited_too_long_leave() -> None:
+    made = lane()
+    made.admit(ticket("old", at=0.0))
+    made.admit(ticket("young", at=30.0))
+    assert [job.id for job in made.expired(now=61.0)] == ["old"]
+    assert made.depth == 1
+    assert made.oldest_wait_s(now=61.0) == 31.0
