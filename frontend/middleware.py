@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 access = logging.getLogger("edge_serve.access")
 
 _MAX_PATH_CHARS = 200
+# Monitors ask for these every few seconds; their answers matter, their log lines do not.
+_PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
 class Access:
@@ -62,7 +64,8 @@ class Access:
         seconds = time.monotonic() - exchange.started_at
         self._metrics.observe(exchange, seconds)
         usage = exchange.usage
-        access.info(
+        access.log(
+            logging.DEBUG if scope["path"] in _PROBES else logging.INFO,
             "request",
             extra={
                 "method": scope["method"],

@@ -41,7 +41,8 @@ class _Text(logging.Formatter):
         super().__init__(f"%(asctime)s %(levelname)-7s {process}: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        line = super().formatMessage(record)
         facts = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-        line += "".join(f" {name}={value}" for name, value in facts.items() if value is not None)
-        return line.encode("unicode_escape").decode() if not line.isprintable() else line
+        told = "".join(f" {name}={value}" for name, value in facts.items() if value is not None)
+        # Facts may come from outside; the message itself is ours and may have lines.
+        told = told if told.isprintable() else told.encode("unicode_escape").decode()
+        return super().formatMessage(record) + told

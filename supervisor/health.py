@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -16,7 +17,7 @@ Report = dict[str, Any]
 
 
 def box() -> Report:
-    """The machine: processors, load, memory and swap."""
+    """The machine: processors, load, memory, swap and GPUs."""
     memory, swap = psutil.virtual_memory(), psutil.swap_memory()
     return {
         "cpus": psutil.cpu_count(),
@@ -26,6 +27,35 @@ def box() -> Report:
         "memory_available_mb": round(memory.available / 2**20),
         "swap_used_mb": round(swap.used / 2**20),
         "uptime_s": round(time.time() - psutil.boot_time()),
+        "gpus": gpus(),
+    }
+
+
+def gpus() -> list[Report]:
+    """Each NVIDIA GPU with its memory and load; empty where there is none, or no driver."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except (ImportError, pynvml.NVMLError):
+        return []
+    try:
+        return [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _gpu(nvml: ModuleType, index: int) -> Report:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    return {
+        "device": f"cuda:{index}",
+        "name": nvml.nvmlDeviceGetName(handle),
+        "memory_total_mb": memory.total >> 20,
+        "memory_used_mb": memory.used >> 20,
+        "utilization_percent": nvml.nvmlDeviceGetUtilizationRates(handle).gpu,
     }
 
 

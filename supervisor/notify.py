@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+
+_KIND = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 
 
 class Notifier:
@@ -15,13 +18,10 @@ class Notifier:
         # "@name" is an abstract socket, which the kernel writes with a leading NUL.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.watchdog_s = int(environ.get("WATCHDOG_USEC", 0)) / 1e6
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     def send(self, *lines: str) -> None:
         """Send assignments such as ``READY=1``. A slow or absent listener is never waited for."""
         if not self._address:
             return
-        try:
-            self._socket.sendto("\n".join(lines).encode(), self._address)
-        except OSError:
-            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, _KIND) as out:
+            out.sendto("\n".join(lines).encode(), self._address)

@@ -28,9 +28,8 @@ class RunDir:
         return self.path / CONTROL
 
     def claim(self) -> None:
-        """Make the folder private, take its lock, remove stale sockets. Raises `InUseError`."""
+        """Take the folder's lock, remove stale sockets. Raises `InUseError`."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.chmod(0o700)
         lock_fd = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -36,7 +36,7 @@ from ipc.control import (
 from ipc.sockets import Port, bind_router
 from ipc.types import ModelState
 from ipc.wire import Decoder, encode
-from supervisor import fleet, health
+from supervisor import example, fleet, health
 from supervisor.fleet import FRONTEND, Member
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
@@ -199,7 +199,7 @@ class Supervisor:
         listening = self._members[FRONTEND].replica.state == "ready"
         if listening and ready == len(states) and not self._told_all_ready:
             self._told_all_ready = True
-            logger.info("all models are ready", extra={"try": f"curl {where}/v1/models"})
+            logger.info("all models are ready; try:\n%s", example.curl(where, self._plan.specs))
 
     # --- what happens to processes ---
 

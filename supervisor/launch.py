@@ -1,0 +1,177 @@
+"""Everything between the settings and the daemon: models are checked and fetched, the plan is made,
+and this process becomes ``python -m supervisor``."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from ipc.types import Spec
+from supervisor.archive import FetchError, Report
+from supervisor.catalog import LocalPath, Model
+from supervisor.config import Files, spec_for
+from supervisor.devices import Box
+from supervisor.plan import Plan
+from supervisor.prepare import prepare
+from supervisor.problems import ConfigError
+from supervisor.settings import Settings, child_env
+from supervisor.store import Store, slug
+
+# Room for the names of sockets in the run folder, "speech-100.1000000".
+_SOCKET_NAME_BYTES = 24
+
+
+class Launch:
+    """One box's settings, applied to the chosen models."""
+
+    def __init__(self, settings: Settings, box: Box, forced_device: str | None = None) -> None:
+        self.settings = settings
+        self.store = Store(settings.edge_serve_models_dir)
+        self._box = box
+        self._forced_device = forced_device
+
+    def spec(self, model: Model) -> Spec:
+        """The model's spec, from what is known of its files by now. Raises `ConfigError`."""
+        path = self.store.path(model)
+        files = Files() if model.source is None else self._files(model, path)
+        return spec_for(model.entry, self.settings, self._box, files, self._forced_device)
+
+    def fetch(self, model: Model, report: Report) -> Spec:
+        """The model's spec, its files pulled and converted where they were not yet.
+
+        Raises `FetchError`.
+        """
+        if self.settings.auto_download_models:
+            self.store.pull(model, report, self.settings.hf_token)
+        elif fault := self.store.fault(model, report):
+            raise FetchError(f"{fault}; run: edge-serve pull {model.entry.name}")
+        spec = self.spec(model)
+        prepare(spec, lambda stage: report(stage.partition(":")[0], 0, 0))
+        return spec
+
+    def plan(self, specs: list[Spec], unavailable: dict[str, str], run_dir: Path) -> Plan:
+        settings = self.settings
+        return Plan(
+            host=settings.host,
+            port=settings.port,
+            run_dir=str(run_dir),
+            specs=specs,
+            unavailable=unavailable,
+            log_format=settings.log_format,
+            log_level=settings.log_level,
+            drain_s=settings.drain_timeout_sec,
+            max_audio_bytes=settings.max_audio_bytes,
+            max_batch_size=settings.max_batch_size,
+            max_text_chars=settings.max_text_chars,
+            metrics=settings.enable_metrics,
+            warm=settings.enable_warmup,
+        )
+
+    def _files(self, model: Model, path: Path) -> Files:
+        is_local = isinstance(model.source, LocalPath)
+        changed_at = int(path.stat().st_mtime) if is_local and path.exists() else 0
+        return Files(
+            path=str(path),
+            cache=str(self._cache_root() / slug(model.entry.name)),
+            converted=path.suffix == ".gguf" or any(path.glob("openvino_*model.xml")),
+            created=changed_at or self.store.pulled_at(model),
+        )
+
+    def _cache_root(self) -> Path:
+        """systemd's cache folder for the service, else one among the models."""
+        given = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
+        return Path(given) if given else self.store.folder / ".cache"
+
+
+def fetch_all(
+    launch: Launch, models: list[Model], report_for: Callable[[str], Report]
+) -> tuple[list[Spec], dict[str, str]]:
+    """Fetch every model; one that fails does not stop the others, its reason is kept."""
+    specs, unavailable = [], {}
+    for model in models:
+        name = model.entry.name
+        try:
+            specs.append(launch.fetch(model, report_for(name)))
+        except FetchError as error:
+            unavailable[name] = str(error)
+    return specs, unavailable
+
+
+def make_run_dir(settings: Settings) -> Path:
+    """The private folder for sockets and the plan. Raises `ConfigError` where it is not private.
+
+    EDGE_SERVE_RUN_DIR, else what systemd gives the service or the user's session, else one in /tmp.
+    """
+    path = _choose_run_dir(settings)
+    from ipc.sockets import MAX_PATH_BYTES
+
+    longest = MAX_PATH_BYTES - _SOCKET_NAME_BYTES
+    if len(bytes(path)) > longest:
+        raise ConfigError(
+            f"EDGE_SERVE_RUN_DIR: {path} is {len(bytes(path))} bytes long; the system's limit for "
+            f"sockets leaves {longest}: set a shorter one"
+        )
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise ConfigError(
+            f"EDGE_SERVE_RUN_DIR: {path} cannot be made ({error.strerror}); set another"
+        ) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ConfigError(f"EDGE_SERVE_RUN_DIR: {path} is not a folder of this user; set another")
+    if found.st_mode & 0o077:
+        raise ConfigError(
+            f"EDGE_SERVE_RUN_DIR: {path} is open to other users; run: chmod 700 {path}"
+        )
+    return path
+
+
+def _choose_run_dir(settings: Settings) -> Path:
+    if settings.edge_serve_run_dir:
+        return settings.edge_serve_run_dir.resolve()
+    if given := os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
+        return Path(given).resolve()
+    if session := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(session) / "edge-serve"
+    return Path(tempfile.gettempdir()) / f"edge-serve-{os.getuid()}"
+
+
+def warnings(settings: Settings, models: list[Model]) -> list[str]:
+    """What an operator should know before it bites."""
+    found = []
+    if not is_loopback(settings.host):
+        found.append(
+            f"listening on {settings.host}:{settings.port} WITHOUT AUTHENTICATION: everyone who "
+            "can reach this machine can use it. Set HOST=127.0.0.1 unless the network is trusted."
+        )
+    needed = sum((model.entry.memory_mb or 0) * (model.entry.replicas or 1) for model in models)
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    if needed > total:
+        found.append(f"the models need about {needed} MB of memory; this machine has {total} MB")
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def become_daemon(plan_file: Path) -> NoReturn:
+    """Replace this process, same pid, by the daemon. It reads local files only and has no token."""
+    # -P: the current folder is no place to import from.
+    argv = [sys.executable, "-P", "-m", "supervisor", str(plan_file)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, argv, child_env(HF_HUB_OFFLINE="1"))

@@ -1,0 +1,92 @@
+"""Let an engine convert a pulled model once, before anything is served.
+
+`worker.prepare` does the work in a process of its own; this only knows when there is none to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from ipc.types import Spec
+from supervisor.archive import FetchError
+from supervisor.notify import Notifier
+from supervisor.settings import child_env
+
+MARKER = ".prepared"
+# A conversion is stale once one of these is updated.
+_LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers", "ctranslate2", "transformers")
+
+
+def prepare(spec: Spec, on_stage: Callable[[str], None]) -> None:
+    """Convert the model of ``spec`` into its cache folder if its engine wants that.
+
+    Raises `FetchError`. Under systemd each stage also extends the time allowed for starting.
+    """
+    if not spec.cache:
+        return
+    cache, key = Path(spec.cache), _key(spec)
+    marker = cache / MARKER
+    if marker.is_file() and marker.read_text() == key:
+        return
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        _run(spec, on_stage)
+        marker.write_text(key)
+    except OSError as error:
+        raise FetchError(f"cannot keep a conversion in {cache}: {error.strerror}") from None
+
+
+def _key(spec: Spec) -> str:
+    """Changes with everything that a conversion may depend on."""
+    facts = [spec.engine, spec.task, spec.device, spec.path, str(spec.created), str(spec.options)]
+    facts += [_version(library) for library in _LIBRARIES]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def _run(spec: Spec, on_stage: Callable[[str], None]) -> None:
+    _ask_for_time(spec)
+    on_stage("preparing")
+    with tempfile.NamedTemporaryFile(suffix=".json") as file, tempfile.TemporaryFile() as errors:
+        file.write(msgspec.json.encode(spec))
+        file.flush()
+        argv = [sys.executable, "-P", "-m", "worker.prepare", "--spec", file.name]
+        with subprocess.Popen(
+            argv,
+            env=child_env(HF_HUB_OFFLINE="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                _ask_for_time(spec)
+                on_stage(line.strip())
+        if process.returncode:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip().splitlines()
+            why = said[-1] if said else f"the conversion ended with status {process.returncode}"
+            raise FetchError(why)
+
+
+def _ask_for_time(spec: Spec) -> None:
+    """Have systemd allow for one more stage of a conversion, sd_notify(3)."""
+    if "NOTIFY_SOCKET" in os.environ:
+        time_us = int(spec.load_stall_s * 1e6)
+        Notifier().send(f"EXTEND_TIMEOUT_USEC={time_us}", f"STATUS=preparing {spec.name}")

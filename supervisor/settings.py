@@ -1,0 +1,171 @@
+"""The settings of a box, from flags, the environment and ``.env``, in that order of precedence.
+
+What one model needs differently stands in its YAML entry (`catalog`), and wins over the environment
+for that model; `config` puts the two together. Each setting is named by its variable.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from supervisor.devices import parse_device
+from supervisor.plan import LogFormat, LogLevel
+from supervisor.problems import ConfigError, explain, nearest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOTENV = ".env"
+
+
+def child_env(**changes: str) -> dict[str, str]:
+    """The environment for a child that imports our packages, wherever it is started; without the
+    hub's token, which only a pull may see."""
+    env = {name: value for name, value in os.environ.items() if name != "HF_TOKEN"}
+    own = [part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part]
+    env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(ROOT), *own]))
+    return env | changes
+
+
+def _models_dir() -> Path:
+    """Beside the code in a checkout; in the user's data folder when installed from a wheel."""
+    if (ROOT / "pyproject.toml").exists():
+        return ROOT / "models"
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "edge-serve" / "models"
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if _is_text(value) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if _is_text(value) else value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+Count = Annotated[int, Field(ge=1)]
+OptionalCount = Annotated[int | None, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)]
+OptionalSeconds = Annotated[float | None, Field(gt=0, le=604_800, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=0, le=60_000, allow_inf_nan=False)]
+OptionalMilliseconds = Annotated[float | None, Field(ge=0, le=60_000, allow_inf_nan=False)]
+Device = Annotated[str, BeforeValidator(_lower), AfterValidator(parse_device)]
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+class Settings(BaseSettings):
+    """Every setting has an effect; the comment says on what."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
+
+    # What to run, and where its files are.
+    models: Annotated[list[str], NoDecode, BeforeValidator(_split)] = []
+    model_device: Device = "auto"
+    auto_download_models: bool = True
+    hf_token: str | None = Field(default=None, repr=False)  # only sent when pulling
+    enable_warmup: bool = True
+    edge_serve_config: Folder | None = None
+    edge_serve_models_dir: Folder = Field(default_factory=_models_dir)
+    edge_serve_run_dir: Folder | None = None
+
+    # Where to listen and what to say. Port 0 takes any free one.
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    log_format: Annotated[LogFormat, BeforeValidator(_lower)] = "text"
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = "info"
+    enable_metrics: bool = True
+    drain_timeout_sec: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 30.0
+
+    # What one request may bring.
+    max_batch_size: Count = 2048
+    max_text_chars: Count = 200_000
+    max_audio_bytes: Count = 25 << 20
+    max_new_tokens: Count = 512  # of an answer whose request names no max_tokens
+
+    # Waiting requests for each model.
+    max_queue_size: Count = 32
+    chat_batch_queue_size: OptionalCount = None
+    embedding_batch_queue_size: OptionalCount = None
+    audio_max_queue_size: OptionalCount = None
+    audio_queue_timeout_sec: Seconds = 60.0
+
+    # Work in one worker.
+    chat_batch_max_size: Count = 8
+    chat_max_prompt_tokens: Count = 4096
+    chat_max_new_tokens: Count = 2048
+    embedding_batch_window_ms: Milliseconds = 6.0
+    embedding_batch_window_max_size: Count = 16
+    embedding_generate_timeout_sec: Seconds = 60.0
+    audio_max_concurrent: Count = 1
+    audio_process_timeout_sec: Seconds = 180.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What the command line gave, as text; None where it said nothing."""
+
+    models: str | None = None
+    device: str | None = None
+    host: str | None = None
+    port: str | None = None
+    config: str | None = None
+
+    def over(self, other: Flags) -> Flags:
+        """These flags, and ``other`` where these say nothing."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return Flags(**{**vars(other), **given})
+
+
+_SETTING_OF = {
+    "models": "models",
+    "device": "model_device",
+    "host": "host",
+    "port": "port",
+    "config": "edge_serve_config",
+}
+
+
+def load(flags: Flags) -> Settings:
+    """The settings in force. Raises `ConfigError` for the first one that cannot be used."""
+    given = {_SETTING_OF[name]: value for name, value in vars(flags).items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        flag = next((flag for flag in vars(flags) if _SETTING_OF[flag] == name), None)
+        shown = f"--{flag}" if flag and name in given else name.upper()
+        raise ConfigError(f"{shown}: {explain(first, Settings.model_fields[name])}") from None
+
+
+def load_dotenv(path: Path) -> list[str]:
+    """Add the variables of ``path`` to the environment, where they are not set yet.
+
+    All of them, since libraries read theirs there too. Returns warnings about names that look like
+    misspelt settings. Raises `ConfigError`.
+    """
+    if not path.is_file():
+        return []
+    try:
+        values = dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    known = [name.upper() for name in Settings.model_fields]
+    warnings = []
+    for name, value in values.items():
+        if value is None:
+            raise ConfigError(f"{path}: {name!r} has no value; write NAME=value")
+        hint = "" if name.upper() in known else nearest(name, known, alike=0.85)
+        if hint:
+            warnings.append(f"{path}: {name} is not a setting{hint}")
+        os.environ.setdefault(name, value)
+    return warnings

@@ -1,0 +1,350 @@
+"""From flags, environment, .env and YAML to specs: literal tables of what goes in and comes out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor import catalog, settings
+from supervisor.config import Files, spec_for
+from supervisor.devices import Box, choose, count_cpus
+from supervisor.problems import ConfigError
+from supervisor.settings import Flags, Settings, load_dotenv
+
+ROOT = Path(__file__).parents[2]
+NAMES = [name.upper() for name in Settings.model_fields]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine that runs the tests takes part in them."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    for name in NAMES:
+        os.environ.pop(name, None)
+
+
+def entry(**keys: Any) -> catalog.Entry:
+    return catalog.Entry.model_validate({"name": "acme/one", "task": "chat", **keys})
+
+
+# --- settings ------------------------------------------------------------------------------------
+
+
+def test_without_any_setting_the_defaults_are_those_of_the_example_file() -> None:
+    found = settings.load(Flags())
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    shown = dict(line[2:].split("#")[0].strip().split("=", 1) for line in lines if "=" in line)
+    named = catalog.load(None).serve
+    special = {"MODELS": ",".join(named), "EDGE_SERVE_MODELS_DIR": "models"}
+
+    assert sorted(shown) == sorted(NAMES)
+    for name, text in shown.items():
+        value = getattr(found, name.lower())
+        if name in special:
+            assert text == special[name]
+        elif isinstance(value, bool):
+            assert text == str(int(value)), name
+        elif isinstance(value, float):
+            assert float(text) == value, name
+        else:
+            assert text == ("" if value is None else str(value)), name
+
+
+MISTAKES = [
+    ("CHAT_BATCH_MAX_SIZE", "abc", "'abc' is not a whole number; set it to 1 or more"),
+    ("CHAT_BATCH_MAX_SIZE", "0", "'0' is too low; set it to 1 or more"),
+    ("CHAT_BATCH_QUEUE_SIZE", "-1", "'-1' is too low; set it to 1 or more"),
+    ("PORT", "99999", "'99999' is too high; set it to 0, up to 65535"),
+    ("PORT", "80.5", "'80.5' is not a whole number; set it to 0, up to 65535"),
+    ("ENABLE_METRICS", "maybe", "'maybe' is neither true nor false; set it to 1 or 0"),
+    ("LOG_FORMAT", "xml", "'xml' is not one of 'text', 'json'"),
+    ("MODEL_DEVICE", "gpu", "'gpu' is not a device; set it to auto, cpu, mps, cuda or cuda:<n>"),
+    ("AUDIO_PROCESS_TIMEOUT_SEC", "0", "'0' is too low; set it to more than 0, up to 604800"),
+    ("AUDIO_PROCESS_TIMEOUT_SEC", "inf", "'inf' is not a number; set it to more than 0, up to"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), MISTAKES)
+def test_a_setting_that_cannot_be_used_is_named_with_the_way_out(
+    name: str, value: str, message: str
+) -> None:
+    os.environ[name] = value
+    with pytest.raises(ConfigError) as raised:
+        settings.load(Flags())
+    assert str(raised.value).startswith(f"{name}: {message}")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_wrong_flag_is_named_as_it_was_written() -> None:
+    with pytest.raises(ConfigError, match=r"^--port: 'x' is not a whole number"):
+        settings.load(Flags(port="x"))
+
+
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    os.environ["PORT"] = ""
+    assert settings.load(Flags()).port == 8000
+
+
+def test_a_flag_wins_over_the_environment() -> None:
+    os.environ.update(PORT="9000", HOST="::1")
+    found = settings.load(Flags(port="7000"))
+    assert (found.port, found.host) == (7000, "::1")
+
+
+def test_dotenv_adds_to_the_environment_and_never_overrides_it(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("PORT=9000\nHOST=::1\nOMP_NUM_THREADS_FOR_TEST=3\n")
+    os.environ["PORT"] = "7000"
+    assert load_dotenv(file) == []
+    found = settings.load(Flags())
+    assert (found.port, found.host) == (7000, "::1")
+    assert os.environ["OMP_NUM_THREADS_FOR_TEST"] == "3"
+
+
+def test_a_name_in_dotenv_that_looks_misspelt_is_warned_about(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("MODEL_DEVCE=cpu\nUNRELATED_TO_US=1\n")
+    assert load_dotenv(file) == [
+        f"{file}: MODEL_DEVCE is not a setting; did you mean MODEL_DEVICE?"
+    ]
+
+
+def test_dotenv_lines_without_a_value_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("PORT\n")
+    with pytest.raises(ConfigError, match="'PORT' has no value; write NAME=value"):
+        load_dotenv(file)
+
+
+def test_a_token_is_not_shown_when_settings_are_printed() -> None:
+    os.environ["HF_TOKEN"] = "hf_secret"
+    found = settings.load(Flags())
+    assert found.hf_token == "hf_secret"
+    assert "hf_secret" not in repr(found)
+    assert "HF_TOKEN" not in settings.child_env()
+
+
+# --- from settings and entry to spec -------------------------------------------------------------
+
+# task, environment, entry keys, forced device -> the part of the spec that they decide
+PRECEDENCE: list[tuple[str, dict[str, str], dict[str, Any], str | None, dict[str, Any]]] = [
+    ("chat", {}, {}, None, {"slots": 8, "queue_limit": 32, "queue_bytes": 128 << 20}),
+    ("chat", {"MAX_QUEUE_SIZE": "5"}, {}, None, {"queue_limit": 5}),
+    ("chat", {"MAX_QUEUE_SIZE": "5", "CHAT_BATCH_QUEUE_SIZE": "7"}, {}, None, {"queue_limit": 7}),
+    ("chat", {"CHAT_BATCH_QUEUE_SIZE": "7"}, {"queue_limit": 9}, None, {"queue_limit": 9}),
+    ("chat", {"CHAT_BATCH_MAX_SIZE": "3"}, {}, None, {"slots": 3}),
+    ("chat", {"CHAT_BATCH_MAX_SIZE": "3"}, {"slots": 4}, None, {"slots": 4}),
+    ("embed", {"CHAT_BATCH_MAX_SIZE": "3"}, {}, None, {"slots": 16, "batch_window_ms": 6.0}),
+    ("embed", {"EMBEDDING_BATCH_WINDOW_MS": "0"}, {}, None, {"batch_window_ms": 0.0}),
+    ("embed", {}, {}, None, {"request_timeout_s": 60.0}),
+    ("speech", {}, {}, None, {"request_timeout_s": 180.0, "slots": 1, "queue_timeout_s": 60.0}),
+    ("speech", {"AUDIO_MAX_QUEUE_SIZE": "2"}, {}, None, {"queue_limit": 2}),
+    ("speech", {"AUDIO_QUEUE_TIMEOUT_SEC": "9"}, {}, None, {"queue_timeout_s": 9.0}),
+    ("chat", {}, {"queue_mb": 2}, None, {"queue_bytes": 2 << 20}),
+    ("chat", {"MODEL_DEVICE": "cpu"}, {"device": "cuda:1"}, None, {"device": "cuda:1"}),
+    ("chat", {"MODEL_DEVICE": "mps"}, {"device": "cuda:1"}, "cpu", {"device": "cpu"}),
+    ("chat", {"MODEL_DEVICE": "CUDA"}, {}, None, {"device": "cuda"}),
+]
+
+
+@pytest.mark.parametrize(("task", "environment", "keys", "forced", "expected"), PRECEDENCE)
+def test_an_entry_wins_over_the_environment_and_a_flag_over_both(
+    task: str,
+    environment: dict[str, str],
+    keys: dict[str, Any],
+    forced: str | None,
+    expected: dict[str, Any],
+) -> None:
+    os.environ.update(environment)
+    spec = spec_for(entry(task=task, **keys), settings.load(Flags()), Box(), Files(), forced)
+    assert {key: getattr(spec, key) for key in expected} == expected
+
+
+def test_sampling_defaults_come_from_the_entry_and_stay_below_the_cap() -> None:
+    os.environ.update(MAX_NEW_TOKENS="100", CHAT_MAX_NEW_TOKENS="60")
+    spec = spec_for(entry(defaults={"temperature": 0.2}), settings.load(Flags()), Box(), Files())
+    assert (spec.defaults.temperature, spec.defaults.top_p) == (0.2, 1.0)
+    assert (spec.defaults.max_tokens, spec.max_new_tokens) == (60, 60)
+
+
+def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
+    from ipc.types import Spec
+    from supervisor.config import _SAME
+
+    read_by_name = {"name", "task", "engine", "device", "defaults", "options", "queue_mb"}
+    files_and_people = {"source", "hf_repo_id", "files", "include", "path"} | {
+        "description",
+        "memory_mb",
+    }
+    assert set(catalog.Entry.model_fields) == set(_SAME) | read_by_name | files_and_people
+    assert set(_SAME) <= set(Spec.__struct_fields__)
+
+
+# --- engine and device ---------------------------------------------------------------------------
+
+CPU, GPU, MAC = Box(), Box(cuda=True), Box(mps=True, machine="arm64")
+CHOICES = [
+    ("auto", "auto", "chat", True, CPU, ("openvino", "cpu")),
+    ("auto", "auto", "chat", False, CPU, ("torch", "cpu")),
+    ("auto", "auto", "embed", False, CPU, ("openvino", "cpu")),
+    ("auto", "auto", "speech", False, CPU, ("ctranslate2", "cpu")),
+    ("auto", "auto", "chat", True, GPU, ("torch", "cuda")),
+    ("auto", "auto", "embed", False, GPU, ("torch", "cuda")),
+    ("auto", "auto", "speech", False, GPU, ("ctranslate2", "cuda")),
+    ("auto", "cpu", "chat", True, GPU, ("openvino", "cpu")),
+    ("openvino", "auto", "chat", True, GPU, ("openvino", "cpu")),
+    ("auto", "auto", "chat", True, MAC, ("torch", "mps")),
+    ("auto", "auto", "speech", False, MAC, ("ctranslate2", "cpu")),
+    ("auto", "auto", "chat", True, Box(machine="aarch64"), ("torch", "cpu")),
+    # An explicit GPU stays one, though none answers yet: it may come up later, and must never
+    # quietly become the CPU.
+    ("auto", "cuda:1", "chat", True, CPU, ("torch", "cuda:1")),
+    ("my.engines.Fast", "auto", "chat", False, GPU, ("my.engines.Fast", "cuda")),
+]
+
+
+@pytest.mark.parametrize(("engine", "device", "task", "converted", "box", "expected"), CHOICES)
+def test_auto_takes_the_fastest_that_can_load_the_files(
+    engine: str, device: str, task: Any, converted: bool, box: Box, expected: tuple[str, str]
+) -> None:
+    assert choose(engine, device, task, converted=converted, box=box) == expected
+
+
+IMPOSSIBLE = [
+    ("vllm", "cpu", "chat", "engine: 'vllm' is not one of auto, openvino, torch"),
+    ("ctranslate2", "cpu", "chat", "does not serve chat models; use openvino or torch or echo"),
+    ("openvino", "cuda", "chat", "device: engine openvino runs on cpu, not on cuda; set auto"),
+    ("auto", "mps", "speech", "device: engine ctranslate2 runs on cpu or cuda, not on mps"),
+]
+
+
+@pytest.mark.parametrize(("engine", "device", "task", "message"), IMPOSSIBLE)
+def test_an_engine_that_cannot_do_it_is_refused_before_anything_starts(
+    engine: str, device: str, task: Any, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        choose(engine, device, task, converted=False, box=CPU)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"a/b": "150000 100000"}, 2),
+        ({"a": "50000 100000", "a/b": "max 100000"}, 1),
+        ({"": "300000 100000"}, 3),
+        ({"a/b": "max 100000"}, 64),
+        ({}, 64),
+    ],
+)
+def test_the_cpu_quota_of_any_group_above_bounds_the_threads(
+    limits: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)))
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/a/b\n")
+    groups = tmp_path / "cgroup"
+    (groups / "a/b").mkdir(parents=True)
+    for name, text in limits.items():
+        (groups / name / "cpu.max").write_text(text + "\n")
+    assert count_cpus(tmp_path / "proc", groups) == expected
+
+
+# --- the catalog ---------------------------------------------------------------------------------
+
+
+def own_catalog(tmp_path: Path, text: str) -> catalog.Catalog:
+    file = tmp_path / "own.yaml"
+    file.write_text(text)
+    return catalog.load(file)
+
+
+def test_the_catalog_that_ships_serves_a_model_of_each_task() -> None:
+    shipped = catalog.load(None)
+    tasks = [model.entry.task for model in shipped.select([])]
+    assert tasks == ["chat", "embed", "speech"]
+    for model in shipped.models.values():
+        assert isinstance(model.source, catalog.Packages)
+        tops = {req.partition("==")[0].replace("-", "_") for req in model.source.requirements}
+        members = [each for file in model.entry.files.values() for each in file.members]
+        assert {member.partition("/")[0] for member in members} == tops
+
+
+def test_a_file_of_ones_own_adds_models_and_changes_keys_of_others(tmp_path: Path) -> None:
+    found = own_catalog(
+        tmp_path,
+        """
+        models:
+          - {name: mine, task: chat, source: "file:weights/mine.gguf"}
+          - {name: openai/whisper-base, queue_limit: 3}
+        """,
+    )
+    assert found.serve == ["mine", "openai/whisper-base"]
+    assert found.models["mine"].source == catalog.LocalPath(tmp_path / "weights/mine.gguf")
+    assert found.models["openai/whisper-base"].entry.queue_limit == 3
+    assert found.models["openai/whisper-base"].entry.task == "speech"
+    assert "openai/whisper-tiny.en" in found.models
+
+
+def test_the_reference_servers_keys_are_understood(tmp_path: Path) -> None:
+    found = own_catalog(
+        tmp_path,
+        "models: [{name: BAAI/bge-m3, task: embed, hf_repo_id: BAAI/bge-m3, handler: torch}]",
+    )
+    model = found.models["BAAI/bge-m3"]
+    assert (model.source, model.entry.engine) == (catalog.HubRepo("BAAI/bge-m3", "main"), "torch")
+
+
+def test_the_echo_engine_needs_no_source(tmp_path: Path) -> None:
+    found = own_catalog(tmp_path, "models: [{name: echo, task: chat, engine: echo}]")
+    assert found.select([])[0].source is None
+
+
+BAD_CATALOGS = [
+    ("models: [{name: a, task: chat, engine: echo, slotz: 1}]", "a: slotz: unknown key.*slots"),
+    ("models: [{name: a, task: chat, engine: echo, slots: 0}]", "a: slots: 0 is too low; set it"),
+    ("models: [{name: a, task: sing, engine: echo}]", "a: task: 'sing' is not one of 'chat', 'emb"),
+    ("models: [{name: a, engine: echo}]", "a: task: is missing; add it"),
+    ("models: [{name: a, task: chat}]", "a: source: is missing; write pypi:"),
+    ("models: [{name: a, task: chat, source: 'ftp:x'}]", "'ftp:x' is not a source; write pypi:"),
+    ("models: [{name: a, task: chat, source: 'pypi:x'}]", "'pypi:x' is not a source"),
+    ("models: [{name: a, task: chat, source: 'pypi:x==1'}]", "files: is missing"),
+    ("models: [{name: a, task: chat, source: 'hf:a/b', hf_repo_id: a/b}]", "keep one"),
+    ("models: [{name: ../a, task: chat, engine: echo}]", "is not a model name"),
+    ("models: [{name: a/../b, task: chat, engine: echo}]", "is not a model name"),
+    ('models: [{name: "a\\nb", task: chat, engine: echo}]', "is not a model name"),
+    ("models: [{name: a, task: chat, engine: echo, path: ../b}]", "path: '../b' is not a path ins"),
+    ("models: [{name: a, task: chat, engine: echo, defaults: {top_k: 1}}]", "defaults.top_k: unkn"),
+    ("models: [{name: a, task: chat, engine: echo, device: gpu}]", "device: 'gpu' is not a device"),
+    ("models: [{task: chat}]", "models.0.: has no name"),
+    ("models: [{name: a}, {name: a}]", "a: stands there twice"),
+    ("models: {}", "has no list of models"),
+    ("modells: []", "has no list of models"),
+    ("models: []\nserv: [a]", "serv: unknown key; did you mean serve"),
+    ("models: []\nserve: [openai/wisper-base]", "did you mean openai/whisper-base"),
+    ("models: [", "not YAML"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_CATALOGS)
+def test_a_mistake_in_a_catalog_is_one_line_that_names_the_key(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        own_catalog(tmp_path, text)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("path", ["../x", "/x", "a/../x", "a//x", "a\\x", ".", "", "C:/x"])
+def test_a_files_place_stays_inside_the_models_folder(path: str) -> None:
+    with pytest.raises(ValueError, match="is not a path inside the model's folder"):
+        catalog.inner_path(path)
+
+
+def test_an_unknown_model_is_answered_with_the_nearest_ones() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^MODELS: no model 'whisper-bas' .* openai/whisper-base"
+    ):
+        catalog.load(None).select(["whisper-bas"])
