@@ -97,12 +97,12 @@ class Process:
         return sample(self._psutil)
 
     def work_done(self) -> float:
-        """A number that grows while the process does anything: CPU seconds plus bytes read."""
+        """How much the system accounts to the process: CPU seconds plus MiB read."""
         try:
             times, io = self._psutil.cpu_times(), self._psutil.io_counters()
         except (psutil.Error, AttributeError):
             return 0.0
-        return float(times.user + times.system + io.read_chars)
+        return float(times.user + times.system + io.read_chars / 2**20)
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)

@@ -61,6 +61,8 @@ from supervisor.run_dir import RunDir
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.25
+# One CPU second or one MiB read is progress in loading; waiting costs a process far less.
+WORK_STEP = 1.0
 # Idle workers have nothing to drain when the frontend has gone; they need time to close only.
 WORKER_DRAIN_S = 2.0
 FRONTEND_GRACE_S = 3.0
@@ -123,7 +125,7 @@ class Supervisor:
         if member.replica.state != "starting" or member.process is None:
             return
         done = member.process.work_done()
-        if done > member.work_done:
+        if done - member.work_done >= WORK_STEP:
             member.work_done = done
             self._happen(member, Progressed())
 

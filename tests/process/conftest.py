@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -125,21 +126,37 @@ class Box:
 MakeBox = Callable[..., Box]
 
 
-@pytest.fixture
-def make_box() -> Iterator[MakeBox]:
-    """Starts boxes that end with the test."""
-    boxes: list[Box] = []
+@contextlib.contextmanager
+def boxes() -> Iterator[MakeBox]:
+    """Starts boxes that end with the block."""
+    started: list[Box] = []
     # Short paths: a socket's path has 107 bytes, and pytest's own folders use most of them.
     folder = Path(tempfile.mkdtemp(prefix="es-"))
 
     def make(*specs: Spec, **plan: Any) -> Box:
-        boxes.append(Box(folder / str(len(boxes)), *specs, **plan))
-        return boxes[-1]
+        started.append(Box(folder / str(len(started)), *specs, **plan))
+        return started[-1]
 
-    yield make
-    for box in boxes:
-        box.stop()
-    shutil.rmtree(folder)
+    try:
+        yield make
+    finally:
+        for box in started:
+            box.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def make_box() -> Iterator[MakeBox]:
+    """Starts boxes that end with the test."""
+    with boxes() as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def module_box() -> Iterator[MakeBox]:
+    """Starts boxes that end with the module."""
+    with boxes() as make:
+        yield make
 
 
 @pytest.fixture

@@ -127,6 +127,13 @@ def test_while_it_loads_for_the_first_time_a_model_says_so(make_box: MakeBox) ->
     assert box.chat("x").status_code == 200
 
 
+def test_a_load_without_progress_is_killed(make_box: MakeBox) -> None:
+    box = make_box(spec(CHAT, load_stall_s=1.0, options={"load_s": 1000}), spec(EMBED))
+    wait_until(lambda: box.ask("/livez") == 200)
+    wait_until(lambda: box.replica(CHAT)["restarts"] > 0)
+    assert "while loading" in box.replica(CHAT)["last_exit"]
+
+
 def test_a_client_that_leaves_frees_its_place(box: Box) -> None:
     with pytest.raises(httpx2.ReadTimeout):
         box.chat("/slow 100000 never", timeout=0.5)
