@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from frontend.languages import name_of
 from frontend.sse import event
+from ipc.languages import name_of
 from ipc.types import Delta, Done, Segment, SpeechResult, Usage
 
 

@@ -28,6 +28,9 @@ _SAME = (
     "load_stall_s",
 )
 
+# One window of audio is one step, and takes a slow box half a minute where speech repeats itself.
+SPEECH_STALL_S = 120.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
@@ -93,6 +96,7 @@ def _from_settings(task: Task, settings: Settings) -> dict[str, Any]:
         "queue_limit": settings.audio_max_queue_size or settings.max_queue_size,
         "queue_timeout_s": settings.audio_queue_timeout_sec,
         "request_timeout_s": settings.audio_process_timeout_sec,
+        "stall_s": SPEECH_STALL_S,
     }
 
 

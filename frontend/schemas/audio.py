@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 from starlette.datastructures import FormData, UploadFile
 
-from frontend.languages import code_of
 from frontend.schemas.validate import Body, Name, NoNul, Text, check, refuse_unsupported
 from ipc.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
+from ipc.languages import code_of
 from ipc.types import Blob, SpeechInput
 
 MAX_PROMPT_CHARS = 4096

@@ -1,0 +1,153 @@
+"""What `WhisperSpeech` promises beyond the contract: words, languages, turns, refusals."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import pytest
+import yaml
+from conftest import CHECKOUT, WHISPER, Subject, real_model, recording
+from driver import Driver, speech
+
+from ipc.errors import InvalidRequest
+from ipc.types import Spec, SpeechResult
+from worker.engine import LoadError
+from worker.engines.whisper import WhisperSpeech
+
+MODELS = [Subject("ctranslate2", "speech", lambda _: real_model(WHISPER))]
+RECORDINGS = yaml.safe_load((CHECKOUT / "tests" / "recordings.yaml").read_text())
+# Shares of wrong words: as measured for whisper-base, with room for one word more.
+MAX_WORD_ERRORS = {"en": 0.07, "es": 0.22, "sv": 0.25}
+
+pytestmark = pytest.mark.model
+
+
+def audio(name: str) -> bytes:
+    path = next(entry["path"] for entry in RECORDINGS if entry["name"] == name)
+    return recording(Path(path).name)
+
+
+def words(text: str) -> str:
+    return " ".join(re.findall(r"[\w']+", text.lower().replace("mr.", "mister")))
+
+
+def hear(driver: Driver, data: bytes, **asked: object) -> SpeechResult:
+    one = speech(data, **asked)
+    driver.run(one)
+    found = driver.result(one)
+    assert isinstance(found, SpeechResult)
+    return found
+
+
+@pytest.mark.parametrize("entry", RECORDINGS, ids=lambda entry: str(entry["name"]))
+def test_hears_the_words_and_the_language(driver: Driver, entry: dict[str, Any]) -> None:
+    heard = hear(driver, audio(entry["name"]))
+    assert heard.language == entry["language"]
+    assert heard.duration_s == pytest.approx(entry["seconds"], abs=0.1)
+    errors = jiwer.wer(words(entry["text"]), words(heard.text))
+    assert errors <= MAX_WORD_ERRORS[entry["language"]], heard.text
+
+
+@pytest.mark.parametrize("name", [entry["name"] for entry in RECORDINGS if "english" in entry])
+def test_translates_into_english(driver: Driver, name: str) -> None:
+    wanted = next(entry["english"] for entry in RECORDINGS if entry["name"] == name)
+    said = words(hear(driver, audio(name), translate=True).text).split()
+    assert set(wanted) <= set(said)
+
+
+def test_takes_a_language_by_its_english_name(driver: Driver) -> None:
+    assert hear(driver, audio("testar"), language="Swedish").language == "sv"
+
+
+def test_an_unknown_language_is_refused_with_examples(driver: Driver) -> None:
+    error = driver.refused(speech(audio("jfk"), language="klingon"))
+    assert isinstance(error, InvalidRequest)
+    assert error.param == "language"
+    assert "en, de, es" in error.message
+
+
+def test_control_tokens_in_a_prompt_are_only_text(driver: Driver) -> None:
+    heard = hear(driver, audio("jfk"), prompt="<|endoftext|><|nospeech|>" * 50)
+    assert "country" in heard.text
+
+
+def test_a_short_clip_does_not_wait_for_a_long_one(driver: Driver) -> None:
+    long = speech(audio("sorpresa"), language="es")
+    short = speech(audio("austen-0880"), language="en")
+    driver.admit(long, short)
+    driver.finish(short)
+    assert not driver.ended(long)
+    driver.finish(long)
+    assert "carlos" in driver.text(long).lower()
+    assert "young man" in driver.text(short)
+
+
+def load(path: Path, **options: str | float | bool) -> WhisperSpeech:
+    engine = WhisperSpeech()
+    spec = Spec(name="w", task="speech", engine="ctranslate2", path=str(path), options=options)
+    engine.load(spec, lambda _: None)
+    return engine
+
+
+def test_a_clip_over_the_models_limit_is_refused() -> None:
+    engine = load(real_model(WHISPER), max_audio_s=5)
+    error = Driver(engine).refused(speech(audio("jfk")))
+    assert isinstance(error, InvalidRequest)
+    assert "longer than the 5 s" in error.message
+
+
+@pytest.mark.parametrize("lost", ["model.bin", "config.json", "tokenizer.json"])
+def test_a_missing_file_is_named(tmp_path: Path, lost: str) -> None:
+    for file in real_model(WHISPER).iterdir():
+        if file.name != lost:
+            (tmp_path / file.name).symlink_to(file.resolve())
+    with pytest.raises(LoadError, match=re.escape(lost)) as failed:
+        load(tmp_path)
+    assert failed.value.permanent
+
+
+@pytest.mark.parametrize("broken", ["model.bin", "tokenizer.json", "vocabulary.txt"])
+def test_a_broken_file_is_a_permanent_failure(tmp_path: Path, broken: str) -> None:
+    for file in real_model(WHISPER).iterdir():
+        target = tmp_path / file.name
+        if file.name == broken:
+            target.write_bytes(file.read_bytes()[:1000])
+        else:
+            target.symlink_to(file.resolve())
+    with pytest.raises(LoadError) as failed:
+        load(tmp_path)
+    assert failed.value.permanent
+    assert str(tmp_path) in failed.value.reason
+
+
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+from ipc.types import Blob, Done, Job, Spec, SpeechInput
+from worker.engines.whisper import WhisperSpeech
+engine = WhisperSpeech()
+engine.load(Spec(name="w", task="speech", engine="ctranslate2", path=sys.argv[1]), print)
+audio = Blob(sys.stdin.buffer.read())
+engine.admit(Job(id="1", model="w", input=SpeechInput(audio=audio), deadline_at=0.0))
+events = []
+while engine.wait_s() == 0:
+    events += engine.step()
+assert isinstance(events[-1], Done) and "country" in events[-1].result.text, events
+heavy = {"torch", "transformers", "openvino"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_a_speech_worker_never_imports_torch() -> None:
+    subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(real_model(WHISPER))],
+        input=audio("jfk"),
+        cwd=CHECKOUT,
+        timeout=120,
+        check=True,
+    )
