@@ -1,0 +1,162 @@
+"""What all embedding engines share: texts to token ids before the forward, vectors after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from ipc.errors import ContextTooLong, InternalError, InvalidRequest
+from ipc.types import Blob, EmbedInput, EmbedResult, Job, Loaded, Spec, Usage
+from worker.engine import LoadError
+from worker.engines.sentence import Checkpoint
+
+Tokens = list[int]
+Vector = NDArray[np.float32]
+
+# No text of a language comes near this many characters a token; longer ones are not even looked
+# at, since the time to cut a text into tokens grows with all of it.
+_MAX_CHARACTERS_PER_TOKEN = 64
+
+
+class TextEmbedding:
+    """Cuts jobs into token lists and joins vectors into results; a subclass runs the model.
+
+    Of ``spec.options`` it reads ``truncate`` (cut texts that are too long, as sentence-transformers
+    does, instead of refusing them), ``prompt_name`` (which of the checkpoint's prompts goes before
+    each text) and ``matryoshka`` (true, or the sizes allowed as "512,256": the model's vectors may
+    be cut short).
+    """
+
+    def open(self, spec: Spec, checkpoint: Checkpoint) -> None:
+        """Get the tokenizer and the limits ready. Raises `LoadError`."""
+        self._checkpoint = checkpoint
+        self._max_tokens = min(checkpoint.max_tokens, spec.max_prompt_tokens)
+        self._truncate = bool(spec.options.get("truncate", False))
+        self._prompt = _prompt(spec, checkpoint)
+        self._widths = _widths(spec, checkpoint)
+        self._tokenizer = _tokenizer(checkpoint)
+        if self._truncate:
+            self._tokenizer.enable_truncation(self._max_tokens)
+
+    def loaded(self, device: str) -> Loaded:
+        checkpoint = self._checkpoint
+        return Loaded(
+            device=device,
+            context_tokens=self._max_tokens,
+            dimensions=checkpoint.dimensions,
+            detail=f"{'+'.join(checkpoint.pooling)} pooling, {checkpoint.similarity} similarity",
+        )
+
+    def split(self, job: Job) -> list[Tokens]:
+        if not isinstance(job.input, EmbedInput) or not job.input.texts:
+            raise InvalidRequest("an embedding request needs at least one text", param="input")
+        self._width(job.input)
+        texts = [self._fit(index, text) for index, text in enumerate(job.input.texts)]
+        encodings = self._tokenizer.encode_batch_fast(texts)
+        # A text may come to no token at all; the model still needs one to look at.
+        items = [encoding.ids or [self._checkpoint.pad_token] for encoding in encodings]
+        for index, ids in enumerate(items):
+            if len(ids) > self._max_tokens:
+                raise self._too_long(index, f"{len(ids)} tokens")
+        return items
+
+    def size(self, item: Tokens) -> int:
+        return len(item)
+
+    def join(self, job: Job, items: Sequence[Tokens], outputs: Sequence[Vector]) -> EmbedResult:
+        assert isinstance(job.input, EmbedInput)
+        width = self._width(job.input)
+        rows = np.stack(outputs)[:, :width]
+        if width < self._checkpoint.dimensions:
+            rows = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(min=1e-12)
+        if not np.isfinite(rows).all():
+            raise InternalError("the model made a vector that is not finite")
+        return EmbedResult(
+            vectors=Blob(np.ascontiguousarray(rows, dtype="<f4").tobytes()),
+            count=len(rows),
+            dimensions=width,
+            usage=Usage(prompt_tokens=sum(map(len, items))),
+        )
+
+    def pad(self, items: Sequence[Tokens]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Token ids and attention mask, both [items, longest], padded on the right."""
+        shape = (len(items), max(map(len, items)))
+        ids = np.full(shape, self._checkpoint.pad_token, dtype=np.int64)
+        mask = np.zeros(shape, dtype=np.int64)
+        for row, item in enumerate(items):
+            ids[row, : len(item)] = item
+            mask[row, : len(item)] = 1
+        return ids, mask
+
+    def _fit(self, index: int, text: str) -> str:
+        """The text as it goes to the tokenizer."""
+        longest = self._max_tokens * _MAX_CHARACTERS_PER_TOKEN
+        if len(text) > longest and not self._truncate:
+            raise self._too_long(index, f"{len(text)} characters")
+        text = self._prompt + text[:longest]
+        return text.lower() if self._checkpoint.lower_case else text
+
+    def _too_long(self, index: int, length: str) -> ContextTooLong:
+        return ContextTooLong(
+            f"input {index} has {length}, more than the {self._max_tokens} tokens that this model "
+            "takes; shorten it or split it",
+            param="input",
+        )
+
+    def _width(self, request: EmbedInput) -> int:
+        """How many dimensions to answer with. Raises `InvalidRequest` for what is not allowed."""
+        native = self._checkpoint.dimensions
+        width = native if request.dimensions is None else request.dimensions
+        if width not in self._widths:
+            cut = len(self._widths) > 1
+            allowed = _listed(self._widths) if cut else f"{native}, as it cannot be cut short"
+            raise InvalidRequest(
+                f"this model makes vectors of dimensions {allowed}; {width} was asked for",
+                param="dimensions",
+            )
+        return width
+
+
+def _prompt(spec: Spec, checkpoint: Checkpoint) -> str:
+    name = spec.options.get("prompt_name")
+    if name is None:
+        return checkpoint.prompt
+    if name not in checkpoint.prompts:
+        known = ", ".join(checkpoint.prompts) or "none"
+        raise LoadError(f"option prompt_name={name!r} is not among the checkpoint's: {known}")
+    return checkpoint.prompts[str(name)]
+
+
+def _widths(spec: Spec, checkpoint: Checkpoint) -> Sequence[int]:
+    """The sizes that a vector may have, the checkpoint's own among them."""
+    option = spec.options.get("matryoshka", False)
+    native = checkpoint.dimensions
+    if isinstance(option, bool):
+        return range(1 if option else native, native + 1)
+    try:
+        sizes = {int(size) for size in str(option).split(",")}
+    except ValueError:
+        sizes = {0}
+    if min(sizes) < 1 or max(sizes) > native:
+        raise LoadError(f"option matryoshka={option!r} must be true, or sizes up to {native}")
+    return sorted(sizes | {native})
+
+
+def _listed(widths: Sequence[int]) -> str:
+    if isinstance(widths, range):
+        return f"{widths[0]} to {widths[-1]}"
+    return ", ".join(map(str, widths))
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
+    except Exception as error:  # the library raises nothing narrower
+        reason = f"{checkpoint.tokenizer} is damaged: {error}; fetch the model again"
+        raise LoadError(reason) from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

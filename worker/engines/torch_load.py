@@ -1,0 +1,148 @@
+"""Loading a causal language model by transformers: local files, tensors only, no foreign code."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.utils import logging as transformers_logging
+
+from ipc.types import Spec
+from worker.engine import LoadError, Stage
+from worker.engines.weights import check_weights
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class ChatModel(NamedTuple):
+    """A model ready to run. ``eos`` are the tokens that end an answer."""
+
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    eos: frozenset[int]
+    context_tokens: int | None
+
+
+def chat_model(spec: Spec, stage: Stage) -> ChatModel:
+    """Load ``spec.path``, a Hugging Face folder or a GGUF file, onto ``spec.device``.
+
+    Raises `LoadError`: permanent for files that are missing, damaged or not served, passing for
+    a device that is absent or full.
+    """
+    device = find_device(spec.device)
+    dtype = _dtype(spec, device)
+    folder, gguf = _source(Path(spec.path))
+    use_threads(spec.threads)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    causal_lm: Any = AutoModelForCausalLM  # its annotation leaves out the loading report
+    found = {"local_files_only": True, "trust_remote_code": False, "gguf_file": gguf}
+    try:
+        stage("tokenizer")
+        tokenizer = AutoTokenizer.from_pretrained(folder, **found)
+        stage("weights")
+        model, report = causal_lm.from_pretrained(
+            folder,
+            dtype=dtype,
+            device_map={"": device},
+            use_safetensors=True,
+            output_loading_info=True,
+            **found,
+        )
+    except torch.OutOfMemoryError as error:
+        raise LoadError(f"{spec.path} does not fit on {device}: {error}", permanent=False) from None
+    except Exception as error:
+        if "trust_remote_code" in str(error):
+            reason = f"{spec.path} needs code of its own, which is never run; take another model"
+            raise LoadError(reason) from error
+        raise LoadError(f"cannot load {spec.path}: {_one_line(error)}") from error
+    _check(spec.path, model, tokenizer, report)
+    return ChatModel(
+        model=model.eval(),
+        tokenizer=tokenizer,
+        device=device,
+        eos=_eos(model, tokenizer),
+        context_tokens=getattr(model.config.get_text_config(), "max_position_embeddings", None),
+    )
+
+
+def find_device(name: str) -> torch.device:
+    """The device called ``name``. Raises `LoadError` rather than fall back to another."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise LoadError(f"device {name!r} is not one of cpu, cuda, cuda:N, mps") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise LoadError(f"device {name} is not there: CUDA sees {count}", permanent=False)
+        return torch.device("cuda", device.index or 0)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise LoadError("device mps is not there", permanent=False)
+    if device.type not in ("cpu", "mps"):
+        raise LoadError(f"device {name!r} is not one of cpu, cuda, cuda:N, mps")
+    return device
+
+
+def use_threads(threads: int) -> None:
+    """Let torch compute on so many threads; 0 leaves it its own choice."""
+    if threads > 0:
+        torch.set_num_threads(threads)
+    # One engine thread runs one model: threads between operators would only sit idle. Torch takes
+    # this once per process and refuses it afterwards.
+    with contextlib.suppress(RuntimeError):
+        torch.set_num_interop_threads(1)
+
+
+def _dtype(spec: Spec, device: torch.device) -> torch.dtype:
+    default = "bfloat16" if device.type == "cuda" else "float32"
+    name = str(spec.options.get("dtype", default))
+    if name not in DTYPES:
+        raise LoadError(f"option dtype={name!r} is not one of {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+def _source(path: Path) -> tuple[Path, str | None]:
+    """The folder to load from, and the GGUF file in it where that is the model."""
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise LoadError(f"{path} is neither a model folder nor a .gguf file")
+        return path.parent, path.name
+    if not path.is_dir():
+        raise LoadError(f"{path} does not exist; pull the model first")
+    if (path / "config.json").is_file():
+        check_weights(path)
+        return path, None
+    gguf = sorted(path.glob("*.gguf"))
+    if len(gguf) != 1:
+        raise LoadError(f"{path} has no config.json and {len(gguf)} .gguf files; it needs one")
+    return path, gguf[0].name
+
+
+def _check(path: str, model: Any, tokenizer: Any, report: dict[str, Any]) -> None:
+    """Refuse what would load and then answer nonsense, or not at all."""
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise LoadError(f"{path} lacks {len(missing)} tensors, the first {missing[0]}")
+    if tokenizer.chat_template is None:
+        raise LoadError(f"{path} has no chat template; serve an instruction-tuned model")
+    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
+    if not kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:
+        raise LoadError(
+            f"{path} is a {model.config.model_type} model, which keeps more than keys and values "
+            "between tokens; this engine cannot batch it"
+        )
+
+
+def _eos(model: Any, tokenizer: Any) -> frozenset[int]:
+    named = model.generation_config.eos_token_id
+    listed = named if isinstance(named, list) else [named]
+    return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
