@@ -1,0 +1,124 @@
+"""What every embedding engine promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import EMBED_MODELS, SLOTS, Bench
+from driver import Driver, embed
+
+from ipc.errors import InvalidRequest
+from ipc.types import Done, EmbedResult, Job
+
+MODELS = EMBED_MODELS
+
+TEXTS = [
+    "cat",
+    "The cat sits on the mat and looks out of the window.",
+    "Grüße 👩‍🚀 世界",
+    "tax law " * 60,
+    "A kitten is a young cat.",
+    "cat",
+]
+
+
+def vectors(driver: Driver, one: Job) -> npt.NDArray[np.float32]:
+    """The rows of a job's result, checked for shape."""
+    found = driver.result(one)
+    assert isinstance(found, EmbedResult)
+    assert len(found.vectors) == found.count * found.dimensions * 4
+    return np.frombuffer(found.vectors.data, "<f4").reshape(found.count, found.dimensions)
+
+
+def embedded(driver: Driver, *texts: str) -> npt.NDArray[np.float32]:
+    one = embed(*texts)
+    driver.run(one)
+    return vectors(driver, one)
+
+
+def test_loading_tells_the_dimensions(bench: Bench) -> None:
+    assert bench.loaded.dimensions
+    assert bench.loaded.device.lower().startswith("cpu")
+
+
+def test_a_job_gets_exactly_one_terminal_and_nothing_else(driver: Driver) -> None:
+    one = embed(*TEXTS)
+    driver.run(one)
+    (only,) = driver.of(one)
+    assert isinstance(only, Done)
+
+
+def test_there_is_a_unit_vector_for_each_text(bench: Bench, driver: Driver) -> None:
+    rows = embedded(driver, *TEXTS)
+    assert rows.shape == (len(TEXTS), bench.loaded.dimensions)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-4)
+
+
+def test_vectors_stand_in_the_order_of_the_texts(driver: Driver) -> None:
+    forward, backward = embedded(driver, *TEXTS), embedded(driver, *reversed(TEXTS))
+    assert (np.sum(forward * backward[::-1], axis=1) > 0.9999).all()
+    assert np.dot(forward[0], forward[5]) > 0.9999
+    assert np.dot(forward[0], forward[3]) < 0.99
+
+
+def test_a_text_in_a_batch_has_the_vector_it_has_alone(driver: Driver) -> None:
+    batch = embedded(driver, *TEXTS)
+    alone = np.concatenate([embedded(driver, text) for text in TEXTS])
+    assert (np.sum(batch * alone, axis=1) > 0.9999).all()
+
+
+def test_jobs_that_share_a_batch_get_their_own_vectors(driver: Driver) -> None:
+    jobs = [embed(text) for text in TEXTS[:SLOTS]]
+    driver.run(*jobs)
+    for one, text in zip(jobs, TEXTS, strict=False):
+        assert np.dot(vectors(driver, one)[0], embedded(driver, text)[0]) > 0.9999
+
+
+def test_usage_counts_the_tokens(driver: Driver) -> None:
+    short, long = embed("cat"), embed(*TEXTS)
+    driver.run(short, long)
+    counts = []
+    for one in (short, long):
+        found = driver.result(one)
+        assert isinstance(found, EmbedResult)
+        counts.append(found.usage.prompt_tokens)
+    assert 0 < counts[0] < counts[1]
+
+
+def test_only_the_models_own_number_of_dimensions_can_be_asked_for(
+    bench: Bench, driver: Driver
+) -> None:
+    driver.run(embed("cat", dimensions=bench.loaded.dimensions))
+    error = driver.refused(embed("cat", dimensions=5))
+    assert isinstance(error, InvalidRequest)
+    assert str(bench.loaded.dimensions) in error.message
+
+
+def test_there_is_room_for_so_many_jobs_and_no_more(driver: Driver) -> None:
+    jobs = [embed("cat") for _ in range(SLOTS)]
+    driver.admit(*jobs)
+    assert not driver.engine.admit(embed("cat"))
+    driver.finish(*jobs)
+
+
+def test_a_dropped_job_gets_nothing_and_frees_its_place(driver: Driver) -> None:
+    gone, *others = jobs = [embed(*TEXTS) for _ in range(SLOTS)]
+    driver.admit(*jobs)
+    driver.engine.drop(gone.id)
+    driver.admit(embed("cat"))
+    driver.finish(*others)
+    assert driver.of(gone) == []
+
+
+def test_an_idle_engine_has_nothing_to_wait_for(driver: Driver) -> None:
+    driver.engine.drop("never-heard-of")
+    assert driver.engine.wait_s() is None
+    embedded(driver, "cat")
+    assert driver.engine.wait_s() is None
+
+
+@pytest.mark.model
+def test_near_meanings_have_near_vectors(driver: Driver) -> None:
+    cat, kitten, tax = embedded(driver, "a cat", "a kitten", "the income tax law of 1986")
+    assert np.dot(cat, kitten) > 0.5 > 0.3 > np.dot(cat, tax)

@@ -1,0 +1,244 @@
+"""The official SDK, with its defaults, against a running edge-serve and its default models."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jiwer
+import openai
+import pytest
+import yaml
+from conftest import CHECKOUT, MINILM, SMOLLM2, WHISPER, recording
+from openai import OpenAI
+
+RECORDINGS: dict[str, dict[str, Any]] = {
+    entry["name"]: entry
+    for entry in yaml.safe_load((CHECKOUT / "tests" / "recordings.yaml").read_text())
+}
+QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
+
+
+class Server:
+    def __init__(self, run_dir: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.log = Path(run_dir, "..", f"{Path(run_dir).name}.log").resolve()
+        argv = [sys.executable, "-P", "-m", "supervisor.cli", "--port", self.url.rpartition(":")[2]]
+        env = {**os.environ, "EDGE_SERVE_RUN_DIR": run_dir, "AUTO_DOWNLOAD_MODELS": "0"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+
+    def wait_ready(self, deadline_s: float = 120) -> None:
+        end_at = time.monotonic() + deadline_s
+        while time.monotonic() < end_at and self.process.poll() is None:
+            try:
+                if httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.1)
+        pytest.fail(f"not ready within {deadline_s:g} s:\n{self.log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
+        server = Server(run_dir)
+        server.wait_ready()
+        yield server
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=60) == 0
+        server.log.unlink()
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
+        yield client
+
+
+def test_models(client: OpenAI) -> None:
+    assert {model.id for model in client.models.list()} == {SMOLLM2, MINILM, WHISPER}
+    model = client.models.retrieve(SMOLLM2)
+    assert (model.id, model.object) == (SMOLLM2, "model")
+    assert model.created > 0
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.models.retrieve("no/such-model")
+    assert missing.value.code == "model_not_found"
+
+
+def test_chat(client: OpenAI) -> None:
+    answer = client.chat.completions.create(model=SMOLLM2, messages=QUESTION, temperature=0)
+    choice = answer.choices[0]
+    assert "Paris" in (choice.message.content or "")
+    assert (choice.finish_reason, choice.message.role) == ("stop", "assistant")
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert answer.usage.prompt_tokens > 5
+    assert answer._request_id
+
+
+def test_streamed_chat_with_usage(client: OpenAI) -> None:
+    whole = client.chat.completions.create(model=SMOLLM2, messages=QUESTION, temperature=0)
+    stream = client.chat.completions.create(
+        model=SMOLLM2,
+        messages=QUESTION,
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    *chunks, last = list(stream)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == whole.choices[0].message.content
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert all(chunk.usage is None for chunk in chunks)
+    assert last.choices == []
+    assert last.usage is not None
+    assert whole.usage is not None
+    assert last.usage.completion_tokens == whole.usage.completion_tokens
+
+
+def test_chat_parameters(client: OpenAI) -> None:
+    def ask(**parameters: Any) -> Any:
+        return client.chat.completions.create(
+            model=SMOLLM2, messages=[{"role": "user", "content": "Count to ten."}], **parameters
+        )
+
+    cut = ask(max_tokens=3)
+    assert (cut.choices[0].finish_reason, cut.usage.completion_tokens) == ("length", 3)
+    first, second = (ask(seed=7, temperature=1.0, max_tokens=20) for _ in range(2))
+    assert first.choices[0].message.content == second.choices[0].message.content
+    whole = ask(temperature=0, max_completion_tokens=40).choices[0].message.content
+    stop = whole[10:13]
+    stopped = ask(temperature=0, max_completion_tokens=40, stop=stop).choices[0]
+    assert stopped.message.content == whole[: whole.index(stop)]
+    assert stopped.finish_reason == "stop"
+    assert ask(presence_penalty=1, frequency_penalty=1, top_p=0.5, user="u", max_tokens=4).choices
+
+
+def test_what_is_not_built_is_refused(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model=SMOLLM2, messages=QUESTION, n=2)
+    assert (refused.value.param, refused.value.code) == ("n", "unsupported_parameter")
+
+
+def test_a_prompt_over_the_limit_is_refused(client: OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "word " * 9000}]
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model=SMOLLM2, messages=messages)
+    assert refused.value.code == "context_length_exceeded"
+
+
+def test_embeddings_in_the_sdks_default_encoding(client: OpenAI) -> None:
+    texts = ["A cat sits on the mat.", "A kitten rests on a rug.", "Quarterly tax returns are due."]
+    answer = client.embeddings.create(model=MINILM, input=texts)
+    assert [item.index for item in answer.data] == [0, 1, 2]
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens > 10
+    cat, kitten, tax = (item.embedding for item in answer.data)
+    assert len(cat) == 384
+    assert sqrt(dot(cat, cat)) == pytest.approx(1, abs=1e-4)
+    assert dot(cat, kitten) > 0.5 > dot(cat, tax)
+    floats = client.embeddings.create(model=MINILM, input=texts[0], encoding_format="float")
+    assert dot(floats.data[0].embedding, cat) == pytest.approx(1, abs=1e-4)
+
+
+def test_token_arrays_are_refused_with_the_way_out(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length=False"):
+        client.embeddings.create(model=MINILM, input=[1, 2, 3])
+
+
+def test_transcription_in_every_format(client: OpenAI) -> None:
+    jfk = RECORDINGS["jfk"]
+
+    def hear(response_format: Any, **more: Any) -> Any:
+        return client.audio.transcriptions.create(
+            model=WHISPER, file=upload("jfk"), response_format=response_format, **more
+        )
+
+    assert errors(jfk["text"], hear("json").text) <= 0.05
+    assert errors(jfk["text"], hear("text")) <= 0.05
+    srt, vtt = hear("srt"), hear("vtt")
+    assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:\d\d,\d{3}\n\S", srt)
+    assert vtt.startswith("WEBVTT\n\n")
+    assert "country" in srt
+    assert "country" in vtt
+    verbose = hear("verbose_json", timestamp_granularities=["word", "segment"])
+    assert (verbose.language, verbose.duration) == ("english", pytest.approx(11.0, abs=0.1))
+    assert errors(jfk["text"], verbose.text) <= 0.05
+    assert errors(jfk["text"], " ".join(word.word for word in verbose.words)) <= 0.05
+    starts = [word.start for word in verbose.words]
+    assert starts == sorted(starts)
+    assert all(segment.avg_logprob < 0 and segment.tokens for segment in verbose.segments)
+
+
+def test_real_recordings_are_heard_right(client: OpenAI) -> None:
+    names = ["austen-0870", "austen-0880", "austen-0890", "austen-0930", "wizard", "jfk-mp3"]
+    heard = [
+        client.audio.transcriptions.create(model=WHISPER, file=upload(name)).text for name in names
+    ]
+    assert errors([RECORDINGS[name]["text"] for name in names], heard) <= 0.12
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the SDK's word on whisper
+@pytest.mark.parametrize("name", [name for name, e in RECORDINGS.items() if "english" in e])
+def test_other_languages_are_translated(client: OpenAI, name: str) -> None:
+    text = client.audio.translations.create(model=WHISPER, file=upload(name)).text.lower()
+    assert [word for word in RECORDINGS[name]["english"] if word not in text] == []
+
+
+def test_undecodable_audio_is_said_to_be(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.audio.transcriptions.create(model=WHISPER, file=("a.wav", b"not audio at all" * 99))
+    assert refused.value.code == "undecodable_media"
+
+
+def test_workers_import_no_more_than_they_need(server: Server) -> None:
+    """No torch in a process whose engine does not use it: its libraries would be mapped."""
+    report = httpx2.get(f"{server.url}/health").json()
+    for model in report["models"]:
+        maps = Path(f"/proc/{model['replicas'][0]['pid']}/maps").read_text()
+        assert "libtorch" not in maps, model["name"]
+
+
+def test_every_process_is_in_the_metrics(server: Server) -> None:
+    text = httpx2.get(f"{server.url}/metrics").text
+    for model in (SMOLLM2, MINILM, WHISPER):
+        assert re.search(rf'edge_serve_requests_total{{.*model="{re.escape(model)}"', text)
+
+
+def upload(name: str) -> tuple[str, bytes]:
+    file = Path(RECORDINGS[name]["path"]).name
+    return file, recording(file)
+
+
+def errors(said: str | list[str], heard: str | list[str]) -> float:
+    """The word error rate, blind to case and punctuation."""
+    plain = jiwer.Compose(
+        [
+            jiwer.ToLowerCase(),
+            jiwer.SubstituteRegexes({r"\bmr\b\.?": "mister", "-": " "}),
+            jiwer.RemovePunctuation(),
+            jiwer.RemoveMultipleSpaces(),
+            jiwer.Strip(),
+            jiwer.ReduceToListOfListOfWords(),
+        ]
+    )
+    return float(jiwer.wer(said, heard, reference_transform=plain, hypothesis_transform=plain))
+
+
+def dot(a: list[float], b: list[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))

@@ -1,0 +1,128 @@
+"""What every speech engine promises."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import pytest
+from conftest import SPEECH_MODELS, Bench, recording
+from driver import Driver, speech
+
+from ipc.errors import UndecodableMedia
+from ipc.types import Delta, Done, Job, SpeechResult
+
+MODELS = SPEECH_MODELS
+
+# Echo says the prompt; a model says what it hears.
+PROMPT = "A president speaks to the country he leads."
+RATE_HZ = 16_000
+
+
+def wav(samples: bytes) -> bytes:
+    """A 16 kHz mono WAV file of 16-bit ``samples``."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE_HZ)
+        out.writeframes(samples)
+    return file.getvalue()
+
+
+def repeated(audio: bytes, times: int) -> bytes:
+    with wave.open(io.BytesIO(audio)) as file:
+        return wav(file.readframes(file.getnframes()) * times)
+
+
+@pytest.fixture(scope="session")
+def clip() -> bytes:
+    """Eleven seconds of John F. Kennedy's inaugural address, 16 kHz mono."""
+    return recording("jfk.wav")
+
+
+def result(driver: Driver, one: Job) -> SpeechResult:
+    found = driver.result(one)
+    assert isinstance(found, SpeechResult)
+    return found
+
+
+def test_loading_tells_the_device(bench: Bench) -> None:
+    assert bench.loaded.device.lower().startswith("cpu")
+
+
+def test_a_job_gets_its_transcript_and_exactly_one_terminal(driver: Driver, clip: bytes) -> None:
+    one = speech(clip, prompt=PROMPT)
+    driver.run(one)
+    *deltas, last = driver.of(one)
+    assert deltas
+    assert all(isinstance(event, Delta) and event.text for event in deltas)
+    assert isinstance(last, Done)
+    assert "country" in result(driver, one).text
+    assert driver.text(one).strip() == result(driver, one).text.strip()
+
+
+def test_segments_follow_each_other(driver: Driver, clip: bytes) -> None:
+    one = speech(repeated(clip, 3), prompt=PROMPT, language="en")
+    driver.run(one)
+    segments = result(driver, one).segments
+    assert result(driver, one).words is None
+    assert [segment.id for segment in segments] == list(range(len(segments)))
+    assert all(segment.start <= segment.end for segment in segments)
+    starts = [segment.start for segment in segments]
+    assert starts == sorted(starts)
+
+
+def test_words_are_timed_when_asked_for(driver: Driver, clip: bytes) -> None:
+    one = speech(clip, prompt=PROMPT, word_times=True)
+    driver.run(one)
+    words = result(driver, one).words
+    assert words
+    assert all(0 <= word.start <= word.end for word in words)
+
+
+def test_a_dropped_job_gets_nothing_more(driver: Driver, clip: bytes) -> None:
+    one = speech(repeated(clip, 4), prompt=PROMPT, language="en")
+    driver.admit(one)
+    driver.until(lambda: bool(driver.deltas(one)))
+    seen = len(driver.of(one))
+    driver.engine.drop(one.id)
+    driver.settle()
+    assert len(driver.of(one)) == seen
+    assert not driver.ended(one)
+
+
+def test_an_idle_engine_has_nothing_to_wait_for(driver: Driver) -> None:
+    driver.engine.drop("never-heard-of")
+    assert driver.engine.wait_s() is None
+
+
+@pytest.mark.model
+def test_the_transcript_is_what_was_said(driver: Driver, clip: bytes) -> None:
+    one = speech(clip)
+    driver.run(one)
+    heard = result(driver, one)
+    assert "ask not what your country can do for you" in heard.text.lower()
+    assert heard.language == "en"
+    assert heard.duration_s == pytest.approx(11.0, abs=0.1)
+
+
+@pytest.mark.model
+def test_compressed_audio_is_decoded(driver: Driver) -> None:
+    one = speech(recording("jfk.mp3"), language="en")
+    driver.run(one)
+    assert "your country" in result(driver, one).text.lower()
+
+
+@pytest.mark.model
+def test_silence_is_an_answer_without_words(driver: Driver) -> None:
+    one = speech(wav(bytes(2 * RATE_HZ * 2)))
+    driver.run(one)
+    assert result(driver, one).text.strip() == ""
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("audio", [b"", b"not audio at all", wav(b"")[:20]], ids=str)
+def test_what_is_not_audio_is_refused(driver: Driver, audio: bytes) -> None:
+    error = driver.refused(speech(audio))
+    assert isinstance(error, UndecodableMedia)
