@@ -45,6 +45,8 @@ EXIT_CRASHED = 1
 EXIT_BOOT_FAILED = 3
 # Last words (a boot failure, the final events) get this long to leave before the process does.
 LINGER_MS = 500
+# A send takes well under a millisecond; past this the engine goes on without waiting for it.
+HANDOVER_S = 0.005
 
 P = ParamSpec("P")
 
@@ -62,6 +64,7 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._engine: EngineLoop | None = None
         self._jobs: JobSocket | None = None
+        self._handed_over = threading.Event()
         self._ended: asyncio.Future[int] = self._loop.create_future()
 
     async def run(self) -> int:
@@ -111,6 +114,7 @@ class Host:
     def _deliver(self, events: list[Event]) -> None:
         if self._jobs is not None:
             self._jobs.send(events)
+        self._handed_over.set()
 
     def _end(self, status: int) -> None:
         if not self._ended.done():
@@ -122,7 +126,7 @@ class Host:
         status = EXIT_CRASHED
         try:
             engine, ready = self._boot(start)
-            loop = EngineLoop(engine, lambda events: self._call(self._deliver, events))
+            loop = EngineLoop(engine, self._emit)
             self._call(self._serve, loop, ready)
             loop.run()
             engine.close()
@@ -144,6 +148,13 @@ class Host:
         results = warm(engine, start.spec) if start.warm else {}
         endpoint = ipc_endpoint(self._path)
         return engine, Ready(loaded=loaded, warm=results, endpoint=endpoint)
+
+    def _emit(self, events: list[Event]) -> None:
+        """Hand one step's events over and let the event loop send them before the next step: some
+        libraries hold the GIL throughout a step, and what was written would wait for its end."""
+        self._handed_over.clear()
+        self._call(self._deliver, events)
+        self._handed_over.wait(HANDOVER_S)
 
     def _stage(self, stage: str) -> None:
         self._call(self._tell, Loading(stage))

@@ -20,8 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -74,8 +74,9 @@ def prepared(spec: Spec, stage: Stage, convert: str, key: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target.parent / f".{own}lock", target.parent, own, spec, stage):
             if not _is_whole(target, origin):
-                _sweep(target.parent, own)
+                _sweep(target.parent.glob(f"{own}*.part"))
                 _convert(target, origin, spec, stage)
+                _sweep(set(target.parent.glob(f"{own}*")) - {target})
     except OSError as error:
         raise LoadError(
             f"cannot keep a conversion of {spec.name} in {spec.cache}: {error}", permanent=False
@@ -136,6 +137,7 @@ def _convert(target: Path, origin: Origin, spec: Spec, stage: Stage) -> None:
         (part / MARKER).write_bytes(msgspec.json.encode(Marker(origin=origin, files=files)))
         for path in (*_files(part), part):
             _flush(path)
+        _sweep([target])  # one that is not whole any more
         part.rename(target)
         _flush(target.parent)
     finally:
@@ -143,7 +145,7 @@ def _convert(target: Path, origin: Origin, spec: Spec, stage: Stage) -> None:
 
 
 def _run_child(part: Path, origin: Origin, spec: Spec, stage: Stage) -> None:
-    argv = [sys.executable, "-m", "worker.prepare", origin.convert, origin.source, str(part)]
+    argv = [sys.executable, "-P", "-m", "worker.prepare", origin.convert, origin.source, str(part)]
     with tempfile.TemporaryFile() as errors:
         # Its own group, since the lifeline of a child kills the whole group it is in.
         child = subprocess.Popen(
@@ -204,18 +206,17 @@ def _written_bytes(folder: Path, prefix: str) -> int:
     """Bytes in the conversions under ``folder`` whose names begin with ``prefix``."""
     total = 0
     for top in folder.glob(f"{prefix}*"):
-        for file in [top, *top.rglob("*")]:
-            try:
-                total += file.lstat().st_size
-            except OSError:  # moved or removed just now
-                continue
+        # os.walk, unlike rglob, takes it calmly when what it walks is moved or removed just now.
+        for root, _, names in os.walk(top):
+            for name in names:
+                with suppress(OSError):
+                    total += os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118
     return total
 
 
-def _sweep(cache: Path, own: str) -> None:
-    """Remove older conversions and what a killed one has left."""
-    for old in cache.glob(f"{own}*"):
-        shutil.rmtree(old, ignore_errors=True)
+def _sweep(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

@@ -86,6 +86,7 @@ def test_answers_interleave(driver: Driver) -> None:
     )
 
 
+@pytest.mark.exact
 def test_answers_in_company_are_those_given_alone(driver: Driver) -> None:
     prompts = [QUESTION, STORY, "Say hello to Anna.", "Name three fruits: apple"]
     alone = [answer(driver, chat(prompt, max_tokens=12)) for prompt in prompts]
@@ -150,6 +151,7 @@ def test_one_conversation_does_not_show_up_in_another(driver: Driver) -> None:
     assert driver.text(again) == driver.text(other)
 
 
+@pytest.mark.exact
 @pytest.mark.model
 def test_a_stop_text_ends_the_answer_and_is_not_shown(driver: Driver) -> None:
     whole = answer(driver, chat(STORY, max_tokens=32))
@@ -161,12 +163,14 @@ def test_a_stop_text_ends_the_answer_and_is_not_shown(driver: Driver) -> None:
     assert result(driver, one).finish == "stop"
 
 
+@pytest.mark.exact
 @pytest.mark.model
 def test_the_start_of_a_stop_text_that_does_not_come_is_shown(driver: Driver) -> None:
     whole = answer(driver, chat(STORY, max_tokens=16))
     assert answer(driver, chat(STORY, max_tokens=16, stop=[whole[-2:] + "\x00"])) == whole
 
 
+@pytest.mark.exact
 @pytest.mark.model
 def test_a_seed_repeats_an_answer(driver: Driver) -> None:
     def drawn(seed: int) -> str:

@@ -7,10 +7,14 @@ up imports nothing else. An engine may also be named by a dotted path of the use
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import cast
 
 from ipc.types import Spec
 from worker.engine import Engine, LoadError
+
+# Importing OpenVINO would look up an analytics service and write into the home folder.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 ENGINES: dict[tuple[str, str], str] = {
     ("openvino", "chat"): "worker.engines.openvino_chat.OpenvinoChat",

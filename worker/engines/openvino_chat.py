@@ -1,0 +1,256 @@
+"""Chat on OpenVINO GenAI: its pipeline batches requests continuously, one step at a time."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import openvino_genai as genai
+
+from ipc.errors import ContextTooLong, InvalidRequest, OutOfMemory
+from ipc.types import (
+    ChatInput,
+    ChatResult,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Finish,
+    Job,
+    Loaded,
+    Message,
+    Sampling,
+    Spec,
+    Usage,
+)
+from worker.engine import Stage
+from worker.engines.openvino_load import BLOCK_TOKENS, chat_folder, chat_model
+from worker.text import TextStream
+
+# Below these the library's arithmetic overflows, and the likeliest token has all the weight.
+_MIN_TEMPERATURE = 1e-4
+_MIN_TOP_P = 1e-6
+
+
+class OpenvinoChat:
+    """An `Engine`. Options: ``kv_cache_tokens``, how many tokens all running chats may have
+    together; ``precision`` of the arithmetic (f32, bf16, f16); ``prefix_caching`` (on).
+
+    A seed repeats its answer as far as rounding does: the library rounds differently with what else
+    is in a batch and with where a cached prompt is taken up. Without prefix caching, lone requests
+    repeat exactly.
+    """
+
+    def prepare(self, spec: Spec, stage: Stage) -> None:
+        """Do now what the first load would have to do. Raises `LoadError`."""
+        chat_folder(spec, stage)
+
+    def load(self, spec: Spec, stage: Stage) -> Loaded:
+        self._spec = spec
+        loaded = chat_model(spec, stage)
+        self._pipeline, self._tokenizer, self._eos = loaded[:3]
+        self._context_tokens, self._free_blocks = loaded.context_tokens, loaded.kv_blocks
+        self._leaving_blocks = 0
+        self._answers: dict[str, _Answer] = {}
+        self._numbers = itertools.count()
+        self._words: dict[int, str] = {}
+        return Loaded(device="CPU", context_tokens=self._context_tokens, detail=loaded.detail)
+
+    def admit(self, job: Job) -> bool:
+        if len(self._answers) >= self._spec.slots:
+            return False
+        if not isinstance(job.input, ChatInput):
+            raise InvalidRequest(f"model {self._spec.name} answers chat requests only")
+        prompt = self._prompt(job.input.messages)
+        prompt_tokens = prompt.shape[1]
+        sampling = job.input.sampling
+        max_tokens = min(sampling.max_tokens, self._room(prompt_tokens))
+        # Reserved to the end: a pipeline whose cache runs out sets requests back, and some
+        # releases abort there (github.com/openvinotoolkit/model_server/issues/4428).
+        blocks = -(-(prompt_tokens + max_tokens) // BLOCK_TOKENS)
+        if blocks > self._free_blocks:
+            return False
+        self._free_blocks -= blocks
+        self._answers[job.id] = _Answer(
+            job_id=job.id,
+            handle=self._pipeline.add_request(
+                next(self._numbers), prompt, _generation(sampling, max_tokens)
+            ),
+            blocks=blocks,
+            prompt_tokens=prompt_tokens,
+            stream=TextStream(self._decode, sampling.stop),
+            eos=self._eos,
+        )
+        return True
+
+    def wait_s(self) -> float | None:
+        return 0.0 if self._answers else None
+
+    def step(self) -> list[Event]:
+        if not self._answers:
+            return []
+        self._advance()
+        events: list[Event] = []
+        for answer in tuple(self._answers.values()):
+            events += answer.read()
+            if answer.ended:
+                self.drop(answer.job_id)
+        return events
+
+    def drop(self, job_id: str) -> None:
+        answer = self._answers.pop(job_id, None)
+        if answer is None:
+            return
+        answer.handle.cancel()
+        self._leaving_blocks += answer.blocks
+        if not self._answers:
+            self._advance()
+
+    def close(self) -> None:
+        for job_id in tuple(self._answers):
+            self.drop(job_id)
+        del self._pipeline, self._tokenizer
+
+    def _advance(self) -> None:
+        """One step of the pipeline, which at its end frees what has been cancelled."""
+        if self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+        self._free_blocks += self._leaving_blocks
+        self._leaving_blocks = 0
+
+    def _prompt(self, messages: list[Message]) -> Any:
+        """The token ids of a chat, as a tensor [1, tokens]."""
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
+        except RuntimeError as error:
+            raise InvalidRequest(
+                f"the model's chat template refuses these messages: {error}", param="messages"
+            ) from error
+        # The template writes the special tokens itself, the one that begins a text included.
+        ids = self._tokenizer.encode(text, add_special_tokens=False).input_ids
+        if not ids.shape[1]:
+            raise InvalidRequest("the messages are empty; write something", param="messages")
+        return ids
+
+    def _room(self, prompt_tokens: int) -> int:
+        """How many tokens an answer to such a prompt may have, at least one."""
+        if prompt_tokens > self._spec.max_prompt_tokens:
+            raise ContextTooLong(
+                f"the messages have {prompt_tokens} tokens and this model takes at most "
+                f"{self._spec.max_prompt_tokens}; shorten them",
+                param="messages",
+            )
+        room = self._context_tokens - prompt_tokens
+        if room < 1:
+            raise ContextTooLong(
+                f"the messages have {prompt_tokens} tokens, which leaves no room for an answer in "
+                f"the model's context of {self._context_tokens}; shorten them",
+                param="messages",
+            )
+        return room
+
+    def _decode(self, tokens: list[int]) -> str:
+        """The text of ``tokens``. Half of all calls are for one token, and those are kept, since
+        a call of the library costs a small model a fiftieth of a token's time."""
+        if len(tokens) > 1:
+            return self._text(tokens)
+        if not tokens:
+            return ""
+        word = self._words.get(tokens[0])
+        if word is None:
+            word = self._words[tokens[0]] = self._text(tokens)
+        return word
+
+    def _text(self, tokens: list[int]) -> str:
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+
+class _Answer:
+    """One request in the pipeline, and its text as far as it is written."""
+
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        handle: Any,
+        blocks: int,
+        prompt_tokens: int,
+        stream: TextStream,
+        eos: frozenset[int],
+    ) -> None:
+        self.job_id = job_id
+        self.handle = handle
+        self.blocks = blocks
+        self.ended = False
+        self._prompt_tokens = prompt_tokens
+        self._stream = stream
+        self._eos = eos
+        self._written = 0
+        self._unsent = 0  # tokens whose text is still held back
+
+    def read(self) -> list[Event]:
+        """What the last step has brought."""
+        tokens: list[int] = []
+        finish: Finish | None = None
+        while self.handle.can_read():
+            for output in self.handle.read().values():
+                tokens += output.generated_ids
+                finish = _finish(output.finish_reason)
+        if self.handle.get_status() == genai.GenerationStatus.IGNORED:
+            return [self._out_of_memory()]
+        if not tokens and finish is None:
+            return []
+        text = self._stream.push(self._take(tokens))
+        if self._stream.stopped:
+            finish = "stop"
+        return self._delta(text) if finish is None else self._end(finish, text)
+
+    def _take(self, tokens: list[int]) -> list[int]:
+        """Count ``tokens``; returns those that are text."""
+        self._written += len(tokens)
+        spoken = [token for token in tokens if token not in self._eos]
+        self._unsent += len(spoken)
+        return spoken
+
+    def _delta(self, text: str) -> list[Event]:
+        if not text:
+            return []
+        tokens, self._unsent = self._unsent, 0
+        return [Delta(self.job_id, text, tokens)]
+
+    def _end(self, finish: Finish, text: str) -> list[Event]:
+        self.ended = True
+        text += self._stream.finish()
+        if self._stream.stopped:
+            finish = "stop"
+        usage = Usage(prompt_tokens=self._prompt_tokens, completion_tokens=self._written)
+        return [*self._delta(text), Done(self.job_id, ChatResult(finish=finish, usage=usage))]
+
+    def _out_of_memory(self) -> Event:
+        self.ended = True
+        error = OutOfMemory("the cache for running chats is full; try again later")
+        return Failed(job=self.job_id, error=error.info())
+
+
+def _generation(sampling: Sampling, max_tokens: int) -> Any:
+    config = genai.GenerationConfig()
+    config.apply_chat_template = False
+    config.max_new_tokens = max_tokens
+    config.presence_penalty = sampling.presence_penalty
+    config.frequency_penalty = sampling.frequency_penalty
+    if sampling.temperature >= _MIN_TEMPERATURE and sampling.top_p >= _MIN_TOP_P:
+        seed = random.getrandbits(32) if sampling.seed is None else sampling.seed
+        config.do_sample = True
+        config.temperature = sampling.temperature
+        config.top_p = sampling.top_p
+        config.rng_seed = seed % 2**32  # the generator behind it takes 32 bits
+    return config
+
+
+def _finish(reason: Any) -> Finish | None:
+    if reason == genai.GenerationFinishReason.NONE:
+        return None
+    return "length" if reason == genai.GenerationFinishReason.LENGTH else "stop"

@@ -1,0 +1,184 @@
+"""Loading a chat model by OpenVINO GenAI: a folder in OpenVINO's own format (IR), or a GGUF file.
+
+A GGUF file is converted into such a folder once. That happens in a process of its own, where the
+library may crash on a damaged file without harm, and saves reading the file at each start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import openvino_genai as genai
+
+from ipc.types import Spec
+from worker.engine import LoadError, Stage
+from worker.prepare import prepared, stamp
+
+_MODEL = "openvino_model.xml"
+_FILES = (_MODEL, "openvino_tokenizer.xml", "openvino_detokenizer.xml")
+_CONVERT = f"{__name__}:convert_gguf"
+_OPTIONS = {"kv_cache_tokens", "precision", "prefix_caching"}
+# OpenVINO's CPU plugin keeps keys and values in blocks of so many tokens.
+BLOCK_TOKENS = 32
+# Few answers use up the whole context: a slot's share of the cache is at most so much.
+_SLOT_TOKENS = 2048
+
+
+class ChatModel(NamedTuple):
+    """A model ready to run. ``eos`` are the tokens that end an answer; ``context_tokens`` is what
+    a prompt and its answer may have together, ``kv_blocks`` what all running ones may hold."""
+
+    pipeline: Any
+    tokenizer: Any
+    eos: frozenset[int]
+    context_tokens: int
+    kv_blocks: int
+    detail: str
+
+
+def chat_folder(spec: Spec, stage: Stage) -> Path:
+    """The folder to load: ``spec.path`` itself, or what its GGUF file was converted to.
+
+    Raises `LoadError`.
+    """
+    path = Path(spec.path)
+    if not path.exists():
+        raise LoadError(f"{path} does not exist; pull the model first")
+    if path.is_file() and path.suffix == ".gguf":
+        key = f"openvino-genai {version('openvino-genai')} {stamp(path)}"
+        return prepared(spec, stage, _CONVERT, key)
+    absent = [name for name in _FILES if not (path / name).is_file()]
+    if absent:
+        raise LoadError(
+            f"{path} is neither a .gguf file nor an OpenVINO model folder: it has no {absent[0]}"
+        )
+    return path
+
+
+def chat_model(spec: Spec, stage: Stage) -> ChatModel:
+    """Load ``spec.path`` on the CPU. Raises `LoadError`."""
+    if spec.device not in ("cpu", "auto"):
+        raise LoadError(f"engine openvino runs on cpu, not on {spec.device}; set device: cpu")
+    unknown = sorted(spec.options.keys() - _OPTIONS)
+    if unknown:
+        known = ", ".join(sorted(_OPTIONS))
+        raise LoadError(f"engine openvino has no option {unknown[0]!r}; it knows {known}")
+    folder = chat_folder(spec, stage)
+    context_tokens = _context_tokens(folder) or spec.max_prompt_tokens + spec.max_new_tokens
+    kv_tokens = _kv_tokens(spec, context_tokens)
+    properties = _properties(spec)
+    stage("compiling")
+    try:
+        tokenizer = genai.Tokenizer(str(folder))
+        pipeline = genai.ContinuousBatchingPipeline(
+            str(folder), tokenizer, _scheduling(spec, kv_tokens), "CPU", **properties
+        )
+    except (RuntimeError, ValueError) as error:
+        raise LoadError(f"cannot load {folder}: {_reason(error)}") from error
+    if not tokenizer.chat_template:
+        raise LoadError(f"{spec.path} has no chat template; it cannot serve chats")
+    config = pipeline.get_config()
+    eos = frozenset(config.stop_token_ids) | {config.eos_token_id}
+    context_tokens = min(context_tokens, kv_tokens, _uncut_tokens(tokenizer, context_tokens))
+    kv_blocks = kv_tokens // BLOCK_TOKENS
+    detail = f"{properties['INFERENCE_PRECISION_HINT']}, KV cache of {kv_tokens} tokens"
+    return ChatModel(pipeline, tokenizer, eos, context_tokens, kv_blocks, detail)
+
+
+def convert_gguf(source: Path, target: Path) -> None:
+    """Write the GGUF file ``source`` into ``target`` as OpenVINO's model and tokenizer files.
+
+    The library writes them beside the file that it reads, hence the link. Raises `LoadError`.
+    """
+    context_tokens = _check_gguf(source)
+    link = target / "model.gguf"
+    link.symlink_to(source.resolve())
+    scheduling = genai.SchedulerConfig()
+    scheduling.num_kv_blocks = 1
+    try:
+        tokenizer = genai.Tokenizer(str(link), enable_save_ov_model=True)
+        genai.ContinuousBatchingPipeline(
+            str(link), tokenizer, scheduling, "CPU", enable_save_ov_model=True
+        )
+    except RuntimeError as error:
+        raise LoadError(_reason(error)) from error
+    link.unlink()
+    config = {"max_position_embeddings": context_tokens}
+    (target / "config.json").write_text(json.dumps(config))
+
+
+def _check_gguf(source: Path) -> int | None:
+    """The context length that a GGUF file names.
+
+    The library reads past the end of a file cut short, so its table of tensors is checked first.
+    Raises `LoadError`.
+    """
+    from gguf import GGUFReader
+
+    try:
+        fields = GGUFReader(source).fields
+        architecture = fields["general.architecture"].contents()
+        field = fields.get(f"{architecture}.context_length")
+        return None if field is None else int(field.contents())
+    except (ValueError, LookupError, OverflowError) as error:
+        raise LoadError(f"not a whole GGUF file ({error}); pull the model again") from error
+
+
+def _context_tokens(folder: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        config = json.loads((folder / "config.json").read_text())
+        found = config.get("text_config", config).get("max_position_embeddings")
+        return None if found is None else int(found)
+    return None
+
+
+def _uncut_tokens(tokenizer: Any, context_tokens: int) -> int:
+    """The length at which the tokenizer cuts a text off without a word, or ``context_tokens``.
+
+    The file sets it and the library's own parameters do not lift it, so it is found by trying.
+    """
+    texts = [" a" * (times * context_tokens) for times in (2, 3)]
+    longer, longest = (tokenizer.encode(text).input_ids.shape[1] for text in texts)
+    return int(longer) if longer == longest else context_tokens
+
+
+def _kv_tokens(spec: Spec, context_tokens: int) -> int:
+    """How many tokens the cache of keys and values holds, over all requests.
+
+    Memory is reserved for all of them and used as far as they are filled.
+    """
+    longest = min(context_tokens, spec.max_prompt_tokens + spec.max_new_tokens)
+    wanted = int(spec.options.get("kv_cache_tokens", 0))
+    tokens = wanted or max(longest, spec.slots * min(longest, _SLOT_TOKENS))
+    return -(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS
+
+
+def _scheduling(spec: Spec, kv_tokens: int) -> Any:
+    config = genai.SchedulerConfig()
+    config.num_kv_blocks = kv_tokens // BLOCK_TOKENS
+    config.max_num_seqs = spec.slots
+    config.dynamic_split_fuse = True
+    config.enable_prefix_caching = bool(spec.options.get("prefix_caching", True))
+    return config
+
+
+def _properties(spec: Spec) -> dict[str, str | int]:
+    # With bfloat16, which the library picks where the CPU has it, a prompt that is read afresh and
+    # the same prompt from the cache give logits that differ, and so other answers.
+    precision = str(spec.options.get("precision", "f32"))
+    properties: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": precision}
+    if spec.threads > 0:
+        properties["INFERENCE_NUM_THREADS"] = spec.threads
+    # No CACHE_DIR: OpenVINO 2026.4 writes a compiled model with paged attention to it and then
+    # cannot read it back, so every start would write it anew.
+    return properties
+
+
+def _reason(error: Exception) -> str:
+    """The last line of an OpenVINO error; those above say where in its source it arose."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
