@@ -1,0 +1,1 @@
+"""edge-serve measured against the bare engines, on the same box, in the same run."""

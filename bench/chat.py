@@ -1,0 +1,132 @@
+"""Chat: tokens a second, time to the first token and time between tokens, by streams."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from statistics import mean
+from typing import NamedTuple
+
+import msgspec
+import orjson
+
+from bench.bare import Run
+from bench.box import Box, serving
+from bench.client import Answer, ask_each, connected, post_json
+from bench.figures import Row, quantile
+from bench.inputs import ANSWER_TOKENS, Prompts
+from bench.models import Models
+from bench.pairs import RUN_S, Rounds, bare
+
+STREAMS = (1, 8, 16)
+_TEXT = re.compile(rb'"content":"[^"]')
+
+
+class _Chats(NamedTuple):
+    """What so many streams at once came to. Times in seconds."""
+
+    tokens: int
+    seconds: float
+    cpu_s: float
+    first_s: list[float]
+    token_s: list[float]  # each answer's mean time between tokens
+
+
+async def measure(rounds: Rounds, models: Models) -> list[Row]:
+    """edge-serve over HTTP beside `generate` on the same prompts."""
+    spec = msgspec.structs.replace(models.spec("chat"), slots=max(STREAMS))
+    prompts = Prompts()
+    rows: list[Row] = []
+    rounds.say("chat: loading both sides")
+    async with bare(spec) as engine, serving([spec]) as box:
+        await box.ready()
+
+        async def ours(given: list[str]) -> _Chats:
+            return await _ask(box, spec.name, given)
+
+        for streams in STREAMS:
+            take = partial(prompts.take, streams)
+            await engine.run(take())
+            await ours(take())
+            label = f"chat, {streams} streams"
+            rows += _rows(streams, *await rounds.alternate(label, take, ours, engine.run))
+        worker = await box.replica(spec.name)
+        memory = (await engine.run(prompts.take(1))).rss_mb
+    return [*rows, Row("chat: memory of the engine's process", "MB", [worker["rss_mb"]], [memory])]
+
+
+async def _ask(box: Box, model: str, prompts: list[str]) -> _Chats:
+    requests = [_request(model, prompt) for prompt in prompts]
+    async with connected(box.port, len(prompts)) as connections:
+        cpu_s = box.cpu_s()
+        answers = await ask_each(connections, requests, RUN_S)
+        cpu_s = box.cpu_s() - cpu_s
+    tokens = [_tokens(answer) for answer in answers]
+    firsts = [_first_at(answer) for answer in answers]
+    begun_at = min(answer.sent_at for answer in answers)
+    return _Chats(
+        tokens=sum(tokens),
+        cpu_s=cpu_s,
+        seconds=max(answer.ended_at for answer in answers) - begun_at,
+        first_s=[at - answer.sent_at for at, answer in zip(firsts, answers, strict=True)],
+        token_s=[
+            (answer.ended_at - at) / max(1, count - 1)
+            for at, answer, count in zip(firsts, answers, tokens, strict=True)
+        ],
+    )
+
+
+def _request(model: str, prompt: str) -> bytes:
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": prompt}],
+        "max_tokens": ANSWER_TOKENS,
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    return post_json("/v1/chat/completions", body)
+
+
+def _tokens(answer: Answer) -> int:
+    """The completion tokens that the stream's last chunk counts. Raises `RuntimeError`."""
+    events = answer.body.split(b"\n\n")
+    if b"data: [DONE]" not in events:
+        raise RuntimeError(f"a stream broke off: {events[-2:]!r}")
+    usage = orjson.loads(events[events.index(b"data: [DONE]") - 1][len(b"data: ") :])["usage"]
+    return int(usage["completion_tokens"])
+
+
+def _first_at(answer: Answer) -> float:
+    return next(
+        at for piece, at in zip(answer.pieces, answer.times, strict=True) if _TEXT.search(piece)
+    )
+
+
+def _rows(streams: int, ours: list[_Chats], theirs: list[Run]) -> list[Row]:
+    name = f"chat, {streams} {'stream' if streams == 1 else 'streams'}"
+    first_ms = [[1000 * value for value in chats.first_s] for chats in ours]
+    token_ms = [1000 * quantile(chats.token_s, 0.5) for chats in ours]
+    return [
+        Row(
+            f"{name}: completion tokens",
+            "1/s",
+            [chats.tokens / chats.seconds for chats in ours],
+            [run.amount / run.seconds for run in theirs],
+        ),
+        Row(
+            f"{name}: processor time of a token",
+            "ms",
+            [1000 * chats.cpu_s / chats.tokens for chats in ours],
+            [1000 * run.cpu_s / run.amount for run in theirs],
+        ),
+        Row(
+            f"{name}: time to first token, mean",
+            "ms",
+            [mean(times) for times in first_ms],
+            [1000 * run.first_s for run in theirs],
+        ),
+        Row(f"{name}: time to first token, p50", "ms", [quantile(t, 0.5) for t in first_ms]),
+        Row(f"{name}: time to first token, p95", "ms", [quantile(t, 0.95) for t in first_ms]),
+        Row(f"{name}: time between tokens, p50", "ms", token_ms),
+    ]

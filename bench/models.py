@@ -1,0 +1,40 @@
+"""The models to measure, as edge-serve itself would run them: its settings, catalog and store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.inputs import Say
+from ipc.types import Spec, Task
+from supervisor import catalog, devices
+from supervisor.archive import Report
+from supervisor.launch import Launch
+from supervisor.problems import ConfigError
+from supervisor.settings import DOTENV, Flags, load, load_dotenv
+
+
+class Models:
+    """The default models, one for each task; MODELS and the other settings choose others."""
+
+    def __init__(self, say: Say) -> None:
+        load_dotenv(Path(DOTENV))
+        settings = load(Flags())
+        self._say = say
+        self._launch = Launch(settings, devices.detect())
+        self._models = catalog.load(settings.edge_serve_config).select(settings.models)
+
+    def spec(self, task: Task) -> Spec:
+        """The first model of ``task``, its files fetched and converted.
+
+        Raises `ConfigError`, and `FetchError`.
+        """
+        for model in self._models:
+            if model.entry.task == task:
+                return self._launch.fetch(model, self._report(model.entry.name))
+        raise ConfigError(f"no model of task {task} is served; name one in MODELS")
+
+    def _report(self, name: str) -> Report:
+        def report(label: str, _done: int, _total: int) -> None:
+            self._say(f"{name}: {label}")
+
+        return report
