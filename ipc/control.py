@@ -29,6 +29,8 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
 
 
 # --- child to supervisor -------------------------------------------------------------------------
@@ -47,7 +49,7 @@ class Loading(msgspec.Struct, frozen=True, tag="loading"):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """A worker has loaded and has answered one real warm-up job; the frontend is listening.
+    """A worker has loaded and has answered its warm-up jobs; the frontend is listening.
 
     ``warm`` maps each capability to how its warm-up went: ``ok`` or ``skipped``.
     """
@@ -74,7 +76,15 @@ class AskHealth(msgspec.Struct, frozen=True, tag="ask_health"):
     id: int
 
 
-FromChild = Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth
+class Misbehaved(msgspec.Struct, frozen=True, kw_only=True, tag="misbehaved"):
+    """The frontend cannot read what a worker sends: events are lost, so the worker must go."""
+
+    replica: str
+    generation: int
+    why: str
+
+
+FromChild = Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth | Misbehaved
 
 
 # --- supervisor to child -------------------------------------------------------------------------
@@ -82,7 +92,30 @@ FromChild = Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     spec: Spec
-    warm: bool = True
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may come in, and how.
+
+    ``api_keys`` maps each key's name to its SHA-256 in hexadecimal; empty: no key is needed.
+    ``hosts`` are the names that a request may call this server by; empty: any.
+    """
+
+    api_keys: dict[str, str] = {}
+    hosts: list[str] = []
+    cors_origins: list[str] = []
+    max_connections: int = 1024
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+
+
+class RemoteImages(msgspec.Struct, frozen=True, kw_only=True):
+    """From which ``hosts`` (and their subdomains) images are fetched, if that is ``allowed``."""
+
+    allowed: bool = False
+    hosts: list[str] = []
+    timeout_s: float = 5.0
+    max_bytes: int = 5 << 20
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve"):
@@ -96,6 +129,9 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve"):
     max_batch_size: int
     max_text_chars: int
     metrics: bool
+    embedding_usage: bool = True
+    gate: Gate = Gate()
+    remote_images: RemoteImages = RemoteImages()
 
 
 class States(msgspec.Struct, frozen=True, tag="states"):

@@ -5,15 +5,20 @@
     │   ├── UnsupportedParameter  400  unsupported_parameter
     │   ├── ContextTooLong        400  context_length_exceeded
     │   └── UndecodableMedia      400  undecodable_media
+    ├── InvalidApiKey             401  invalid_api_key
+    ├── HostNotAllowed            403  host_not_allowed
     ├── ModelNotFound             404  model_not_found
     ├── RouteNotFound             404  not_found
     ├── MethodNotAllowed          405  method_not_allowed
     ├── RequestTimeout            408  request_timeout         (a sender that is too slow)
     ├── PayloadTooLarge           413  request_too_large
+    ├── UriTooLong                414  uri_too_long
     ├── UnsupportedMediaType      415  unsupported_media_type
     ├── QueueFull                 429  rate_limit_exceeded
+    ├── HeadersTooLarge           431  headers_too_large
     ├── Cancelled                 499  client_closed_request   (logs and metrics only)
     ├── InternalError             500  internal_error
+    │   └── PoisonRequest         500  poison_request
     ├── Unavailable               503  unavailable
     │   ├── ModelLoading          503  model_loading
     │   ├── WorkerCrashed         503  worker_crashed
@@ -98,6 +103,14 @@ class UndecodableMedia(InvalidRequest):
     code = "undecodable_media"
 
 
+class InvalidApiKey(ServeError):
+    status, type, code = 401, "invalid_request_error", "invalid_api_key"
+
+
+class HostNotAllowed(ServeError):
+    status, type, code = 403, "invalid_request_error", "host_not_allowed"
+
+
 class ModelNotFound(ServeError):
     status, type, code = 404, "invalid_request_error", "model_not_found"
 
@@ -118,12 +131,20 @@ class PayloadTooLarge(ServeError):
     status, type, code = 413, "invalid_request_error", "request_too_large"
 
 
+class UriTooLong(ServeError):
+    status, type, code = 414, "invalid_request_error", "uri_too_long"
+
+
 class UnsupportedMediaType(ServeError):
     status, type, code = 415, "invalid_request_error", "unsupported_media_type"
 
 
 class QueueFull(ServeError):
     status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+
+class HeadersTooLarge(ServeError):
+    status, type, code = 431, "invalid_request_error", "headers_too_large"
 
 
 class Cancelled(ServeError):
@@ -134,6 +155,12 @@ class InternalError(ServeError):
     """A defect of ours. Deterministic as far as we know, so clients are told not to repeat it."""
 
     should_retry = False
+
+
+class PoisonRequest(InternalError):
+    """One that was in hand at two crashes of its worker; see `frontend.quarantine`."""
+
+    code = "poison_request"
 
 
 class Unavailable(ServeError):

@@ -23,7 +23,7 @@ def set_up(process: str, level: str, form: Format) -> None:
     handler.setFormatter(_json(process) if form == "json" else _Text(process))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Their start-up chatter and per-request lines repeat what ours say.
-    for library in ("uvicorn", "httpx2", "faster_whisper"):
+    for library in ("uvicorn", "httpx2", "httpcore2", "faster_whisper"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
 

@@ -12,15 +12,17 @@ import msgspec
 
 from ipc.errors import ErrorInfo
 
-Task = Literal["chat", "embed", "speech"]
+Task = Literal["chat", "embed", "rerank", "speech"]
 Finish = Literal["stop", "length"]
 
 # The reference server's names for what a model can do, as /health and /v1/models print them.
 CAPABILITIES: dict[Task, str] = {
     "chat": "chat-completion",
     "embed": "text-embedding",
+    "rerank": "rerank",
     "speech": "audio-transcription",
 }
+VISION = "vision"
 
 
 class Blob:
@@ -55,6 +57,20 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int = 512
 
 
+class Warmup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model must answer before it counts as ready: ``steps`` rounds (0: none at all) of
+    ``batch_size`` jobs at once, or as many as it has slots.
+
+    On CUDA also no more at once than fit ``vram_budget_mb`` (0: what is free once the model is
+    loaded) at ``vram_per_job_mb`` each (0: no such bound).
+    """
+
+    steps: int = 1
+    batch_size: int = 1
+    vram_budget_mb: int = 0
+    vram_per_job_mb: int = 0
+
+
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model as a worker runs it; every limit is per worker process.
 
@@ -79,11 +95,16 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     request_timeout_s: float = 600.0
     batch_window_ms: float = 6.0
     batch_tokens: int = 16_384
+    cache_items: int = 0  # how many inputs of micro-batches have their outputs kept
     max_prompt_tokens: int = 4096
     max_new_tokens: int = 2048
     stall_s: float = 60.0
     load_stall_s: float = 300.0
+    memory_limit_mb: int = 0  # resident memory from which a worker is recycled; 0: no limit
+    recycle_jobs: int = 0  # jobs after which it is; 0: never
+    vision: bool = False  # a chat model that takes images
     defaults: Defaults = Defaults()
+    warmup: Warmup = Warmup()
     options: dict[str, str | int | float | bool] = {}
     owned_by: str = "edge-serve"
     created: int = 0
@@ -92,6 +113,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def credit(self) -> int:
         """How many jobs one worker may hold at once."""
         return self.slots + self.prefetch
+
+
+def capabilities(spec: Spec) -> list[str]:
+    """What the model can do, by those names."""
+    return [CAPABILITIES[spec.task], *([VISION] if spec.vision else [])]
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,11 +133,28 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 # --- Job: what is asked --------------------------------------------------------------------------
 
 
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    text: str
+
+
+class Image(msgspec.Struct, frozen=True, tag="image"):
+    """``file`` is the image as it was sent; only the worker decodes it."""
+
+    file: Blob
+
+
 class Message(msgspec.Struct, frozen=True):
-    """One turn of a chat, its text parts already joined."""
+    """One turn of a chat. Only a turn with images is in parts; the texts of others are joined."""
 
     role: Literal["system", "user", "assistant", "tool"]
-    content: str
+    content: str | list[Text | Image]
+
+    @property
+    def text(self) -> str:
+        """The turn for those who see no images."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if isinstance(part, Text))
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +179,11 @@ class EmbedInput(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     dimensions: int | None = None
 
 
+class RerankInput(msgspec.Struct, frozen=True, kw_only=True, tag="rerank"):
+    query: str
+    documents: list[str]
+
+
 class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
     """``audio`` is the uploaded file as it came; only the worker decodes it."""
 
@@ -147,12 +195,15 @@ class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
     word_times: bool = False
 
 
+Input = ChatInput | EmbedInput | RerankInput | SpeechInput
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
     """One request to one model. ``attempt`` counts how often it was handed to a worker."""
 
     id: str
     model: str
-    input: ChatInput | EmbedInput | SpeechInput
+    input: Input
     deadline_at: float
     attempt: int = 1
 
@@ -191,6 +242,15 @@ class EmbedResult(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     usage: Usage
 
 
+class RerankResult(msgspec.Struct, frozen=True, kw_only=True, tag="rerank"):
+    """``scores`` holds one little-endian float32 for each document, in the order of the request;
+    the higher, the more relevant."""
+
+    scores: Blob
+    count: int
+    usage: Usage
+
+
 class Word(msgspec.Struct, frozen=True):
     word: str
     start: float
@@ -224,7 +284,7 @@ class SpeechResult(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
     usage: Usage
 
 
-Result = ChatResult | EmbedResult | SpeechResult
+Result = ChatResult | EmbedResult | RerankResult | SpeechResult
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta"):
@@ -236,8 +296,18 @@ class Delta(msgspec.Struct, frozen=True, tag="delta"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
+    """The end of a job that went well.
+
+    ``began_at`` is when the engine first worked on it, as the loop saw it. The two counts are of a
+    job's items (texts, pairs) whose outputs were found in the worker's cache or not; both are 0
+    where nothing is cached.
+    """
+
     job: str
     result: Result
+    cache_hits: int = 0
+    cache_misses: int = 0
+    began_at: float = 0.0
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
