@@ -20,7 +20,9 @@ Stage = Callable[[str], None]
 
 class LoadError(Exception):
     """A model cannot be loaded. A ``permanent`` cause (a bad file, an unknown architecture) stays
-    until somebody changes something; others, like a busy GPU, may pass."""
+    until somebody changes something; others, like a busy GPU, may pass.
+
+    Raised from a step it means that the model is gone and why: /health shows the reason."""
 
     def __init__(self, reason: str, *, permanent: bool = True) -> None:
         super().__init__(reason)
@@ -55,7 +57,8 @@ class Engine(Protocol):
 
     def wait_s(self) -> float | None:
         """How long the loop may wait for more jobs before the next step: 0 when there is work to
-        do now, more to let a batch fill, None when there is nothing to do."""
+        do now, more to let a batch fill, None when there is nothing to do. An idle engine is asked
+        again now and then, so it can find work in itself: a failure to report."""
         ...
 
     def drop(self, job_id: str) -> None:

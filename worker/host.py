@@ -145,7 +145,7 @@ class Host:
         self._stage("loading")
         loaded = engine.load(start.spec, self._stage)
         self._stage("warming up")
-        results = warm(engine, start.spec) if start.warm else {}
+        results = warm(engine, start.spec)
         endpoint = ipc_endpoint(self._path)
         return engine, Ready(loaded=loaded, warm=results, endpoint=endpoint)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import zmq
 
+from ipc.errors import InternalError
 from ipc.sockets import Port, bind_router
-from ipc.types import Delta, Event, Events, FromFrontend, Job
-from ipc.wire import Decoder, encode
+from ipc.types import Delta, Event, Events, Failed, FromFrontend, Job
+from ipc.wire import Decoder, WireError, encode
 from worker.loop import EngineLoop
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class JobSocket:
             if not isinstance(event, Delta):
                 del self._owners[event.job]
         for owner, batch in batches.items():
-            if not self._port.send([owner, *encode(Events(batch))]):
+            if not self._port.send([owner, *_frames(batch)]):
                 self.abandon(owner)
 
     def abandon(self, owner: bytes) -> None:
@@ -64,3 +65,13 @@ class JobSocket:
     def close(self, linger_ms: int) -> None:
         self._port.close(linger_ms)
         self._path.unlink(missing_ok=True)
+
+
+def _frames(batch: list[Event]) -> list[bytes]:
+    """One step's events, or the failure of their jobs where the frontend would not take them."""
+    try:
+        return encode(Events(batch))
+    except (WireError, UnicodeEncodeError) as error:
+        logger.exception("events_unsendable", extra={"count": len(batch)})
+        refused = InternalError(f"the result cannot be sent: {error}").info()
+        return encode(Events([Failed(job=event.job, error=refused) for event in batch]))

@@ -13,17 +13,20 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from ipc.control import Counters
 from ipc.errors import Cancelled, DeadlineExceeded, Draining, InternalError, ServeError
-from ipc.types import Cancel, ChatResult, Delta, Done, EmbedResult, Event, Failed, Job
-from worker.engine import Engine
+from ipc.types import Cancel, Delta, Done, Event, Failed, Job, SpeechResult, Terminal
+from worker.engine import Engine, LoadError
 
 logger = logging.getLogger(__name__)
 
 Emit = Callable[[list[Event]], None]
 Mail = Job | Cancel | None
 
-# With jobs in hand the loop looks at their deadlines at least this often.
+# The loop looks at deadlines at least this often, and asks an idle engine whether it has to step:
+# one whose program has died must not wait for a job to say so.
 TICK_S = 0.5
 
 
@@ -42,6 +45,8 @@ class EngineLoop:
         self._mail: queue.SimpleQueue[Mail] = queue.SimpleQueue()
         self._jobs: dict[str, Job] = {}  # every job in hand, admitted or not
         self._waiting: deque[str] = deque()  # those that the engine has not admitted yet
+        self._fresh: list[str] = []  # those admitted since the last step
+        self._began: dict[str, float] = {}  # when each of the others was first in a step
         self._finishing = False
         self._account = Account()
 
@@ -66,10 +71,15 @@ class EngineLoop:
     # The engine's thread.
 
     def run(self) -> None:
-        """Step until finished. An exception from the engine ends every job, then is raised."""
+        """Step until finished. An exception from the engine ends every job, then is raised; after
+        a `LoadError` the caller must end the process at once."""
         try:
             while not (self._finishing and not self._jobs):
                 self._turn()
+        except LoadError:
+            # The model is gone. Its jobs end with the process, as in a crash: failing them here
+            # would give their credit back and draw jobs out of the queue to the same end.
+            raise
         except Exception:
             self._fail_all()
             raise
@@ -79,18 +89,17 @@ class EngineLoop:
         events += self._expire()
         events += self._admit()
         if self._engine.wait_s() == 0:
+            self._note_begun()
             events += self._engine.step()
         self._account.progress += 1
         self._send(events)
 
     def _read_mail(self) -> list[Event]:
-        """Everything in the mailbox, waiting for the first item while there is nothing to do."""
+        """Everything in the mailbox, waiting a while for the first item where nothing is to do."""
         events: list[Event] = []
         wait_s = self._engine.wait_s()
         try:
-            if wait_s is None and not self._jobs:
-                events += self._open(self._mail.get())
-            elif wait_s != 0:
+            if wait_s != 0:
                 events += self._open(self._mail.get(timeout=min(wait_s or TICK_S, TICK_S)))
             while True:
                 events += self._open(self._mail.get_nowait())
@@ -138,6 +147,7 @@ class EngineLoop:
             try:
                 if not self._engine.admit(job):
                     break
+                self._fresh.append(job.id)
             except ServeError as error:
                 events.append(Failed(job=job.id, error=error.info()))
             except Exception:
@@ -147,6 +157,12 @@ class EngineLoop:
             self._waiting.popleft()
         return events
 
+    def _note_begun(self) -> None:
+        if self._fresh:
+            now = self._clock()
+            self._began |= {job_id: now for job_id in self._fresh if job_id in self._jobs}
+            self._fresh.clear()
+
     def _send(self, events: list[Event]) -> None:
         """Pass on what belongs to jobs in hand, and close the account of those that ended."""
         known: list[Event] = []
@@ -155,10 +171,15 @@ class EngineLoop:
                 continue
             if not isinstance(event, Delta):
                 del self._jobs[event.job]
+                event = self._dated(event)
             self._account.count(event)
             known.append(event)
         if known:
             self._emit(known)
+
+    def _dated(self, event: Terminal) -> Terminal:
+        began_at = self._began.pop(event.job, 0.0)
+        return replace(event, began_at=began_at) if isinstance(event, Done) else event
 
     def _fail_all(self) -> None:
         error = InternalError("the model failed while it worked on this request")
@@ -174,6 +195,8 @@ class Account:
         self.failed = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
+        self.cache_hits = 0
+        self.cache_misses = 0
 
     def count(self, event: Event) -> None:
         if isinstance(event, Failed):
@@ -182,7 +205,9 @@ class Account:
             self.completion_tokens += event.tokens
         elif isinstance(event, Done):
             self.jobs += 1
-            if isinstance(event.result, ChatResult | EmbedResult):
+            self.cache_hits += event.cache_hits
+            self.cache_misses += event.cache_misses
+            if not isinstance(event.result, SpeechResult):
                 self.prompt_tokens += event.result.usage.prompt_tokens
 
     def counters(self, in_flight: int) -> Counters:
@@ -193,4 +218,6 @@ class Account:
             failed=self.failed,
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
+            cache_hits=self.cache_hits,
+            cache_misses=self.cache_misses,
         )

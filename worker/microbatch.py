@@ -7,15 +7,17 @@ request of one, and no step grows longer than its token budget.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ipc.errors import ServeError
 from ipc.types import Done, Event, Failed, Job, Loaded, Result, Spec
+from worker.cache import Cache
 from worker.engine import Stage
 
 Item = Any
@@ -43,6 +45,10 @@ class Batched(Protocol):
         """The item's length in tokens: a batch costs its longest item times its count."""
         ...
 
+    def key(self, item: Item) -> Hashable:
+        """What decides the item's output: items of equal keys may share one."""
+        ...
+
     def run(self, items: Sequence[Item]) -> Sequence[Output]:
         """One forward pass; the outputs stand in the order of the items."""
         ...
@@ -61,6 +67,7 @@ class _Pending:
         self.outputs: list[Output] = [None] * len(items)
         self.waiting: dict[int, _Place] = {}
         self.since = since
+        self.cached: set[int] = set()  # which outputs came from the cache
 
 
 class _Place(NamedTuple):
@@ -87,6 +94,7 @@ class MicroBatch:
         self._slots = 0
         self._window_s = 0.0
         self._budget = 0
+        self._cache: Cache[Output] = Cache(0)
         self.padded_tokens = 0
         self.real_tokens = 0
 
@@ -95,6 +103,7 @@ class MicroBatch:
         self._slots = spec.slots
         self._window_s = spec.batch_window_ms / 1000
         self._budget = spec.batch_tokens
+        self._cache = Cache(spec.cache_items)
         if loaded.device == "cpu":
             threads = spec.threads or os.cpu_count() or 1
             self._budget = min(spec.batch_tokens, threads * _CPU_TOKENS_PER_THREAD)
@@ -106,6 +115,8 @@ class MicroBatch:
         pending = _Pending(job, self._model.split(job), self._clock())
         self._admitted += 1
         for index, item in enumerate(pending.items):
+            if self._find(pending, index):
+                continue
             place = _Place(self._model.size(item), self._admitted, index, pending)
             pending.waiting[index] = place
             self._waiting_tokens += place.size
@@ -115,15 +126,22 @@ class MicroBatch:
         return True
 
     def wait_s(self) -> float | None:
-        """Zero once a batch is full or its oldest job has waited for the window."""
+        """Zero once a batch is full, its oldest job has waited for the window, or a job needs no
+        batch, since all of its outputs were cached."""
         if not self._pending:
             return None
-        if len(self._pending) >= self._slots or self._waiting_tokens >= self._budget:
+        if (
+            self._complete()
+            or len(self._pending) >= self._slots
+            or self._waiting_tokens >= self._budget
+        ):
             return 0.0
         oldest = min(pending.since for pending in self._pending.values())
         return max(0.0, oldest + self._window_s - self._clock())
 
     def step(self) -> list[Event]:
+        if complete := self._complete():
+            return self._finish(complete)
         if not self._order:
             return []
         batch = self._pick()
@@ -136,7 +154,7 @@ class MicroBatch:
         self._count(batch)
         for place, output in zip(batch, outputs, strict=True):
             place.pending.outputs[place.at] = output
-        return self._finish(jobs)
+        return self._finish([pending for pending in jobs if not pending.waiting])
 
     def drop(self, job_id: str) -> None:
         pending = self._pending.pop(job_id, None)
@@ -146,6 +164,32 @@ class MicroBatch:
 
     def close(self) -> None:
         self._model.close()
+
+    def _find(self, pending: _Pending, at: int) -> bool:
+        """Take the output of an item from the cache, if it is there."""
+        if not self._cache.limit:
+            return False
+        output = self._cache.get(self._model.key(pending.items[at]))
+        if output is None:
+            return False
+        pending.outputs[at] = output
+        pending.cached.add(at)
+        return True
+
+    def _keep(self, pending: _Pending) -> int:
+        """Put a good job's outputs into the cache; returns how many were not in it."""
+        if not self._cache.limit:
+            return 0
+        fresh = [at for at in range(len(pending.items)) if at not in pending.cached]
+        for at in fresh:
+            # A copy, since an output may be a view that keeps the memory of its whole batch.
+            output = copy.copy(pending.outputs[at])
+            self._cache.put(self._model.key(pending.items[at]), output)
+        return len(fresh)
+
+    def _complete(self) -> list[_Pending]:
+        """The jobs for which nothing is left to compute."""
+        return [pending for pending in self._pending.values() if not pending.waiting]
 
     def _pick(self) -> list[_Place]:
         """Take the next batch out of the order.
@@ -194,17 +238,18 @@ class MicroBatch:
         self.padded_tokens += batch[-1].size * len(batch)
 
     def _finish(self, jobs: list[_Pending]) -> list[Event]:
-        ready = [pending for pending in jobs if not pending.waiting]
-        for pending in ready:
+        for pending in jobs:
             del self._pending[pending.job.id]
-        return [self._join(pending) for pending in ready]
+        return [self._join(pending) for pending in jobs]
 
     def _join(self, pending: _Pending) -> Event:
         job = pending.job
         try:
-            return Done(job.id, self._model.join(job, pending.items, pending.outputs))
+            result = self._model.join(job, pending.items, pending.outputs)
         except ServeError as error:
             return Failed(job=job.id, error=error.info())
+        misses = self._keep(pending)
+        return Done(job.id, result, cache_hits=len(pending.cached), cache_misses=misses)
 
     def _fail(self, jobs: list[_Pending], error: ServeError) -> list[Event]:
         for pending in jobs:

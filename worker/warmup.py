@@ -1,76 +1,126 @@
-"""The one real job that a model must answer before it counts as ready."""
+"""The real jobs that a model must answer before it counts as ready: of each thing that it can do,
+as many at once and as often as its spec says."""
 
 from __future__ import annotations
 
-import io
-import math
-import struct
+import sys
 import time
-import wave
 
+from ipc.samples import grey_png, tone_wav
 from ipc.types import (
     CAPABILITIES,
+    VISION,
     Blob,
     ChatInput,
     Delta,
     EmbedInput,
-    Event,
     Failed,
+    Image,
+    Input,
     Job,
     Message,
+    RerankInput,
     Sampling,
     Spec,
     SpeechInput,
-    Terminal,
+    Text,
 )
 from worker.engine import Engine, LoadError
 
-_SAMPLE_RATE_HZ = 16_000
+_IMAGE_SIDE = 64
+_POLL_S = 0.02
 # A first run may compile kernels; a model that needs longer than this would not serve anyone.
 TIMEOUT_S = 300.0
 
 
 def warm(engine: Engine, spec: Spec) -> dict[str, str]:
-    """Run one job of the model's own task through the engine.
+    """Run the warm-up jobs of the model's own task through the engine.
 
-    Returns how it went for each capability; raises `LoadError` when it did not go well.
+    Returns how it went for each capability, ``ok`` or ``skipped``; raises `LoadError` when it did
+    not go well.
     """
+    inputs = _inputs(spec)
+    if not spec.warmup.steps:
+        return dict.fromkeys(inputs, "skipped")
+    count = at_once(spec, _free_vram_mb(spec.device))
+    for capability in inputs:
+        for step in range(spec.warmup.steps):
+            _round(engine, spec, capability, [_inputs(spec, step)[capability]] * count)
+    return dict.fromkeys(inputs, "ok")
+
+
+def at_once(spec: Spec, free_vram_mb: int | None) -> int:
+    """How many jobs a round has: the spec's wish, within its slots and the GPU's memory.
+
+    ``free_vram_mb`` is None where nobody knows, or there is no GPU.
+    """
+    warmup = spec.warmup
+    wanted = min(warmup.batch_size, spec.slots)
+    budget_mb = warmup.vram_budget_mb or free_vram_mb
+    if not spec.device.startswith("cuda") or not warmup.vram_per_job_mb or budget_mb is None:
+        return wanted
+    return max(1, min(wanted, budget_mb // warmup.vram_per_job_mb))
+
+
+def _free_vram_mb(device: str) -> int | None:
+    """What CUDA has left; only an engine that has imported torch can be asked."""
+    torch = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda"):
+        return None
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return int(free_bytes) >> 20
+
+
+def _round(engine: Engine, spec: Spec, capability: str, inputs: list[Input]) -> None:
+    """Have all ``inputs`` answered, in one batch if the engine has room for that."""
     deadline_at = time.monotonic() + TIMEOUT_S
-    job = Job(id="warm-up", model=spec.name, input=_input(spec), deadline_at=deadline_at)
-    if not engine.admit(job):
-        raise LoadError("the warm-up job found no room in an empty engine")
-    while time.monotonic() < deadline_at:
-        ended = _terminal(engine.step())
-        if isinstance(ended, Failed):
-            raise LoadError(f"warm-up failed: {ended.error.message}", permanent=False)
-        if ended is not None:
-            return {CAPABILITIES[spec.task]: "ok"}
-    engine.drop(job.id)
-    raise LoadError(f"warm-up did not finish within {TIMEOUT_S:.0f} s", permanent=False)
+    waiting = [
+        Job(id=f"warm-up-{at}", model=spec.name, input=asked, deadline_at=deadline_at)
+        for at, asked in enumerate(inputs)
+    ]
+    running: set[str] = set()
+    while waiting or running:
+        while waiting and engine.admit(waiting[0]):
+            running.add(waiting.pop(0).id)
+        if not running:
+            raise LoadError("the warm-up job found no room in an empty engine")
+        if time.monotonic() > deadline_at:
+            raise LoadError(
+                f"warm-up of {capability} did not finish within {TIMEOUT_S:.0f} s", permanent=False
+            )
+        running -= _step(engine, capability)
 
 
-def _terminal(events: list[Event]) -> Terminal | None:
-    return next((event for event in events if not isinstance(event, Delta)), None)
+def _step(engine: Engine, capability: str) -> set[str]:
+    """One step; returns the jobs that it has answered."""
+    # An engine that waits for its batch to fill, or for somebody else, is not to be hurried.
+    time.sleep(min(engine.wait_s() or 0.0, _POLL_S))
+    ended = [event for event in engine.step() if not isinstance(event, Delta)]
+    for event in ended:
+        if isinstance(event, Failed):
+            raise LoadError(
+                f"warm-up of {capability} failed: {event.error.message}", permanent=False
+            )
+    return {event.job for event in ended}
 
 
-def _input(spec: Spec) -> ChatInput | EmbedInput | SpeechInput:
-    if spec.task == "chat":
-        sampling = Sampling(max_tokens=4, temperature=0.0)
-        return ChatInput(messages=[Message("user", "Hello")], sampling=sampling)
+def _inputs(spec: Spec, step: int = 0) -> dict[str, Input]:
+    """A small job for each thing that the model can do, by capability."""
+    capability = CAPABILITIES[spec.task]
+    text = f"Hello {step}"  # another in each step: what was computed before may be cached
     if spec.task == "embed":
-        return EmbedInput(texts=["Hello"])
-    return SpeechInput(audio=Blob(tone_wav(seconds=1.0)))
+        return {capability: EmbedInput(texts=[text])}
+    if spec.task == "rerank":
+        return {capability: RerankInput(query="Hello", documents=[text])}
+    if spec.task == "speech":
+        return {capability: SpeechInput(audio=Blob(tone_wav(seconds=1.0)))}
+    inputs: dict[str, Input] = {capability: _chat("Hello")}
+    if spec.vision:
+        image = Image(Blob(grey_png(_IMAGE_SIDE)))
+        inputs[VISION] = _chat([image, Text("What is this?")])
+    return inputs
 
 
-def tone_wav(seconds: float) -> bytes:
-    """A quiet 440 Hz tone as a 16 kHz mono WAV file."""
-    count = int(seconds * _SAMPLE_RATE_HZ)
-    wave_at = (math.sin(2 * math.pi * 440 * at / _SAMPLE_RATE_HZ) for at in range(count))
-    samples = struct.pack(f"<{count}h", *(int(3000 * value) for value in wave_at))
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(_SAMPLE_RATE_HZ)
-        out.writeframes(samples)
-    return file.getvalue()
+def _chat(content: str | list[Text | Image]) -> ChatInput:
+    sampling = Sampling(max_tokens=4, temperature=0.0)
+    return ChatInput(messages=[Message("user", content)], sampling=sampling)

@@ -19,11 +19,22 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 ENGINES: dict[tuple[str, str], str] = {
     ("openvino", "chat"): "worker.engines.openvino_chat.OpenvinoChat",
     ("openvino", "embed"): "worker.engines.openvino_embed.OpenvinoEmbed",
+    ("openvino", "rerank"): "worker.engines.openvino_rerank.OpenvinoRerank",
     ("torch", "chat"): "worker.engines.torch_chat.TorchChat",
     ("torch", "embed"): "worker.engines.torch_embed.TorchEmbed",
+    ("torch", "rerank"): "worker.engines.torch_rerank.TorchRerank",
     ("ctranslate2", "speech"): "worker.engines.whisper.WhisperSpeech",
+    ("remote", "chat"): "worker.engines.remote.Remote",
+    ("remote", "embed"): "worker.engines.remote.Remote",
+    ("remote", "rerank"): "worker.engines.remote.Remote",
+    ("remote", "speech"): "worker.engines.remote.Remote",
+    ("command", "chat"): "worker.engines.command.Command",
+    ("command", "embed"): "worker.engines.command.Command",
+    ("command", "rerank"): "worker.engines.command.Command",
+    ("command", "speech"): "worker.engines.command.Command",
     ("echo", "chat"): "worker.engines.echo.Echo",
     ("echo", "embed"): "worker.engines.echo.Echo",
+    ("echo", "rerank"): "worker.engines.echo.Echo",
     ("echo", "speech"): "worker.engines.echo.Echo",
 }
 

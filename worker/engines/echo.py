@@ -1,7 +1,8 @@
 """The scripted fault engine: it answers with what it was sent, or breaks in the way it is told to.
 
-The last user message (chat), the first text (embeddings) or the prompt (speech) may begin with one
-directive; everything after it is echoed, one word for each step:
+The last user message (chat), the first text (embeddings), the query (rerank) or the prompt (speech)
+may begin with one directive; everything after it is echoed, one word for each step (a document's
+score is the share of the query's words that it has):
 
     /exit STATUS         leave the process at the next step (os._exit)
     /signal NAME         send this process a signal, say SEGV, KILL, ABRT or STOP
@@ -11,9 +12,16 @@ directive; everything after it is echoed, one word for each step:
     /allocate MB TEXT... keep that much memory
     /raise TEXT...       an exception out of the step
     /deny TEXT...        refuse the job when it is admitted
+    /garbage             send an event that cannot be read
+    /unsendable          make an event that cannot be sent
+    /oversized           send a result that is larger than the frontend takes
+    /deaf TEXT...        ignore SIGTERM from now on
+    /child TEXT...       start a process that does not end
 
-``options`` script the load: ``load_s`` (seconds it takes), ``load_fails`` (``once`` needs
-``load_marker``, a file that remembers), ``load_exits`` (a status).
+``word_ms`` of ``options`` is the wait before each word without a directive. The other options
+script the load: ``load_s`` (seconds it takes), ``load_fails`` (``once`` needs
+``load_marker``, a file that remembers), ``load_exits`` (a status). ``orders`` is a FIFO by which
+the process can be ended from within at any time, see `worker.engines.misdeeds`.
 """
 
 from __future__ import annotations
@@ -41,6 +49,8 @@ from ipc.types import (
     Finish,
     Job,
     Loaded,
+    RerankInput,
+    RerankResult,
     Result,
     Segment,
     Spec,
@@ -50,9 +60,19 @@ from ipc.types import (
     Word,
 )
 from worker.engine import LoadError, Stage
+from worker.engines import misdeeds
 
 DIMENSIONS = 8
 _WORD = re.compile(r"\s*\S+")
+_DIRECTIVE = re.compile(
+    r"/(exit|signal|slow|allocate) (\S+) ?"
+    r"|/(hang|spin|raise|deny|garbage|unsendable|oversized|deaf|child) ?"
+)
+_MISSHAPEN = {
+    "garbage": misdeeds.unreadable,
+    "unsendable": misdeeds.unsendable,
+    "oversized": misdeeds.oversized,
+}
 
 
 class Echo:
@@ -60,12 +80,16 @@ class Echo:
 
     def __init__(self) -> None:
         self._slots = 0
+        self._word_s = 0.0
         self._running: dict[str, _Script] = {}
         self._kept: list[bytearray] = []
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         self._slots = spec.slots
+        self._word_s = float(spec.options.get("word_ms", 0)) / 1000
         stage("reading the script")
+        if "orders" in spec.options:
+            misdeeds.obey_orders(Path(str(spec.options["orders"])))
         time.sleep(float(spec.options.get("load_s", 0)))
         if "load_exits" in spec.options:
             os._exit(int(spec.options["load_exits"]))
@@ -78,7 +102,7 @@ class Echo:
     def admit(self, job: Job) -> bool:
         if len(self._running) >= self._slots:
             return False
-        script = _Script(job)
+        script = _Script(job, self._word_s)
         if script.directive == "deny":
             raise InvalidRequest(f"told to refuse: {script.text}")
         if isinstance(job.input, EmbedInput) and job.input.dimensions not in (None, DIMENSIONS):
@@ -97,6 +121,9 @@ class Echo:
         events: list[Event] = []
         for script in [script for script in self._running.values() if script.due_at <= now]:
             self._obey(script)
+            if script.directive in _MISSHAPEN:
+                events.append(_MISSHAPEN[script.directive](script.job))
+                script.directive = ""
             events += script.advance()
             if script.ended:
                 del self._running[script.job.id]
@@ -122,6 +149,11 @@ class Echo:
             case "allocate":
                 self._kept.append(bytearray(os.urandom(1 << 20)) * int(script.argument))
                 script.directive = ""
+            case "deaf":
+                misdeeds.ignore_sigterm()
+            case "child":
+                misdeeds.leave_child()
+                script.directive = ""
             case "raise":
                 raise RuntimeError("told to break")
 
@@ -129,14 +161,15 @@ class Echo:
 class _Script:
     """One job being echoed, word by word."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, word_s: float) -> None:
         self.job = job
         self.directive, self.argument, self.text = _parse(_source(job))
-        self.delay_s = float(self.argument) / 1000 if self.directive == "slow" else 0.0
+        self.delay_s = float(self.argument) / 1000 if self.directive == "slow" else word_s
         self.due_at = time.monotonic() + self.delay_s
         self.ended = False
         self.sent = 0
-        words = _WORD.findall(self.text) if not isinstance(job.input, EmbedInput) else []
+        silent = isinstance(job.input, EmbedInput | RerankInput)
+        words = [] if silent else _WORD.findall(self.text)
         cap = job.input.sampling.max_tokens if isinstance(job.input, ChatInput) else len(words)
         self.finish: Finish = "length" if len(words) > cap else "stop"
         self.words = deque(words[:cap])
@@ -156,19 +189,23 @@ class _Script:
             return ChatResult(finish=self.finish, usage=usage)
         if isinstance(asked, EmbedInput):
             return _embed(asked)
+        if isinstance(asked, RerankInput):
+            return _rerank(asked, self.text)
         return _transcribe(asked, self.text, usage)
 
 
 def _source(job: Job) -> str:
     if isinstance(job.input, ChatInput):
-        return next((m.content for m in reversed(job.input.messages) if m.role == "user"), "")
+        return next((m.text for m in reversed(job.input.messages) if m.role == "user"), "")
     if isinstance(job.input, EmbedInput):
         return job.input.texts[0]
+    if isinstance(job.input, RerankInput):
+        return job.input.query
     return job.input.prompt or ""
 
 
 def _parse(text: str) -> tuple[str, str, str]:
-    match = re.match(r"/(exit|signal|slow|allocate) (\S+) ?|/(hang|spin|raise|deny) ?", text)
+    match = _DIRECTIVE.match(text)
     if match is None:
         return "", "", text
     return match[1] or match[3], match[2] or "", text[match.end() :]
@@ -179,6 +216,17 @@ def _embed(asked: EmbedInput) -> EmbedResult:
     usage = Usage(prompt_tokens=sum(len(text.split()) for text in asked.texts))
     return EmbedResult(
         vectors=Blob(b"".join(rows)), count=len(rows), dimensions=DIMENSIONS, usage=usage
+    )
+
+
+def _rerank(asked: RerankInput, query: str) -> RerankResult:
+    wanted = set(query.split())
+    found = [wanted & set(text.split()) for text in asked.documents]
+    scores = [len(words) / max(1, len(wanted)) for words in found]
+    return RerankResult(
+        scores=Blob(struct.pack(f"<{len(scores)}f", *scores)),
+        count=len(scores),
+        usage=Usage(prompt_tokens=sum(len(f"{query} {text}".split()) for text in asked.documents)),
     )
 
 

@@ -6,19 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from ipc.errors import ContextTooLong, InternalError, InvalidRequest
 from ipc.types import Blob, EmbedInput, EmbedResult, Job, Loaded, Spec, Usage
 from worker.engine import LoadError
 from worker.engines.sentence import Checkpoint
+from worker.engines.tokens import MAX_CHARACTERS_PER_TOKEN, mask, open_tokenizer, packed, padded
 
 Tokens = list[int]
 Vector = NDArray[np.float32]
-
-# No text of a language comes near this many characters a token; longer ones are not even looked
-# at, since the time to cut a text into tokens grows with all of it.
-_MAX_CHARACTERS_PER_TOKEN = 64
 
 
 class TextEmbedding:
@@ -37,7 +33,7 @@ class TextEmbedding:
         self._truncate = bool(spec.options.get("truncate", False))
         self._prompt = _prompt(spec, checkpoint)
         self._widths = _widths(spec, checkpoint)
-        self._tokenizer = _tokenizer(checkpoint)
+        self._tokenizer = open_tokenizer(checkpoint.tokenizer)
         if self._truncate:
             self._tokenizer.enable_truncation(self._max_tokens)
 
@@ -66,6 +62,9 @@ class TextEmbedding:
     def size(self, item: Tokens) -> int:
         return len(item)
 
+    def key(self, item: Tokens) -> bytes:
+        return packed(item)
+
     def join(self, job: Job, items: Sequence[Tokens], outputs: Sequence[Vector]) -> EmbedResult:
         assert isinstance(job.input, EmbedInput)
         width = self._width(job.input)
@@ -83,17 +82,11 @@ class TextEmbedding:
 
     def pad(self, items: Sequence[Tokens]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Token ids and attention mask, both [items, longest], padded on the right."""
-        shape = (len(items), max(map(len, items)))
-        ids = np.full(shape, self._checkpoint.pad_token, dtype=np.int64)
-        mask = np.zeros(shape, dtype=np.int64)
-        for row, item in enumerate(items):
-            ids[row, : len(item)] = item
-            mask[row, : len(item)] = 1
-        return ids, mask
+        return padded(items, self._checkpoint.pad_token), mask(items)
 
     def _fit(self, index: int, text: str) -> str:
         """The text as it goes to the tokenizer."""
-        longest = self._max_tokens * _MAX_CHARACTERS_PER_TOKEN
+        longest = self._max_tokens * MAX_CHARACTERS_PER_TOKEN
         if len(text) > longest and not self._truncate:
             raise self._too_long(index, f"{len(text)} characters")
         text = self._prompt + text[:longest]
@@ -149,14 +142,3 @@ def _listed(widths: Sequence[int]) -> str:
     if isinstance(widths, range):
         return f"{widths[0]} to {widths[-1]}"
     return ", ".join(map(str, widths))
-
-
-def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
-    except Exception as error:  # the library raises nothing narrower
-        reason = f"{checkpoint.tokenizer} is damaged: {error}; fetch the model again"
-        raise LoadError(reason) from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer

@@ -121,7 +121,7 @@ class OpenvinoChat:
 
     def _prompt(self, messages: list[Message]) -> Any:
         """The token ids of a chat, as a tensor [1, tokens]."""
-        turns = [{"role": message.role, "content": message.content} for message in messages]
+        turns = [{"role": message.role, "content": message.text} for message in messages]
         try:
             text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
         except RuntimeError as error:

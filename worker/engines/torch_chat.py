@@ -1,7 +1,8 @@
 """Chat on torch: any causal language model of transformers, batched continuously.
 
 A request's prompt is read alone, in chunks, then its keys and values join the batch; from there it
-gets one token a step, beside whoever else is in the batch, until it ends.
+gets one token a step, beside whoever else is in the batch, until it ends. A prompt with images is
+read whole, since an image's tokens may look at each other.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from worker.engine import Stage
 from worker.engines.torch_cache import BatchCache
 from worker.engines.torch_load import ChatModel, chat_model
 from worker.engines.torch_sampling import Choice, pick
+from worker.engines.torch_vision import Tensors, VisionPrompts, take_shift
+from worker.images import TOKEN_PIXELS
 from worker.text import TextStream
 
 # Prompt tokens read in one step. Everyone in the batch waits for them, so they cost about as long
@@ -41,7 +44,8 @@ _PREFILL_TOKENS_GPU = 1024
 
 
 class TorchChat:
-    """An `Engine`. Options: ``dtype`` (float32, bfloat16, float16) and ``prefill_tokens``."""
+    """An `Engine`. Options: ``dtype`` (float32, bfloat16, float16), ``prefill_tokens``, and
+    ``image_pixels``, to which larger images are scaled down."""
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         loaded = chat_model(spec, stage)
@@ -53,13 +57,16 @@ class TorchChat:
             device=str(loaded.model.device),
             context_tokens=self._context_tokens,
             detail=f"{loaded.model.config.model_type}, {parameters / 1e6:.0f}M parameters, "
-            f"{loaded.model.dtype}".replace("torch.", ""),
+            f"{loaded.model.dtype}".replace("torch.", "")
+            + (f", {loaded.note}" if loaded.note else ""),
         )
 
     def _start(self, spec: Spec, loaded: ChatModel) -> None:
         self._spec = spec
-        self._model, self._tokenizer, self._device, self._eos, context_tokens = loaded
-        self._context_tokens = context_tokens or spec.max_prompt_tokens + spec.max_new_tokens
+        self._model, self._tokenizer = loaded.model, loaded.tokenizer
+        self._device, self._eos = loaded.device, loaded.eos
+        self._vision = _vision(spec, loaded)
+        self._context_tokens = loaded.context_tokens or spec.max_prompt_tokens + spec.max_new_tokens
         self._accepts = frozenset(inspect.signature(self._model.forward).parameters)
         on_cpu = self._device.type == "cpu"
         default = _PREFILL_TOKENS_CPU if on_cpu else _PREFILL_TOKENS_GPU
@@ -120,6 +127,8 @@ class TorchChat:
         """Run every row's last token; returns the logits [rows, vocabulary] after it."""
         last = torch.tensor([[answer.last] for answer in self._writing], device=self._device)
         mask, positions = self._cache.next_token()
+        if self._vision:
+            positions += torch.tensor([[one.shift] for one in self._writing], device=self._device)
         logits = self._forward(last, self._cache, mask, positions)
         self._cache.advance()
         return logits
@@ -130,10 +139,15 @@ class TorchChat:
         A prompt read to its end joins the batch, and ``logits`` gets its row. Another waits for
         its next turn behind the other prompts, so a long one does not hold up short ones.
         """
-        chunk = answer.prompt[answer.read : answer.read + limit]
+        chunk = answer.prompt if answer.images else answer.prompt[answer.read :][:limit]
         ids = torch.tensor([chunk], device=self._device)
-        positions = torch.arange(answer.read, answer.read + len(chunk), device=self._device)
-        row = self._forward(ids, answer.cache, None, positions[None])
+        if answer.images:
+            row = self._forward(ids, answer.cache, None, None, answer.images)
+            answer.shift = take_shift(self._model)
+            answer.images = {}
+        else:
+            positions = torch.arange(answer.read, answer.read + len(chunk), device=self._device)
+            row = self._forward(ids, answer.cache, None, positions[None])
         answer.read += len(chunk)
         if answer.read < len(answer.prompt):
             self._reading.append(answer)
@@ -145,9 +159,15 @@ class TorchChat:
         return len(chunk)
 
     def _forward(
-        self, ids: torch.Tensor, cache: Cache, mask: torch.Tensor | None, positions: torch.Tensor
+        self,
+        ids: torch.Tensor,
+        cache: Cache,
+        mask: torch.Tensor | None,
+        positions: torch.Tensor | None,
+        images: Tensors | None = None,
     ) -> torch.Tensor:
         inputs = {
+            **{name: value.to(self._device) for name, value in (images or {}).items()},
             "input_ids": ids,
             "attention_mask": mask,
             "position_ids": positions,
@@ -181,7 +201,7 @@ class TorchChat:
     def _answer(self, job: Job) -> _Answer:
         if not isinstance(job.input, ChatInput):
             raise InvalidRequest(f"model {self._spec.name} answers chat requests only")
-        prompt = self._prompt(job.input.messages)
+        prompt, images = self._prompt(job.input.messages)
         if len(prompt) > self._spec.max_prompt_tokens:
             raise ContextTooLong(
                 f"the messages have {len(prompt)} tokens and this model takes at most "
@@ -199,14 +219,17 @@ class TorchChat:
         return _Answer(
             job_id=job.id,
             prompt=prompt,
+            images=images,
             limit=min(sampling.max_tokens, room),
             choice=Choice(sampling, self._device),
             stream=TextStream(self._decode, sampling.stop),
             eos=self._eos,
         )
 
-    def _prompt(self, messages: list[Message]) -> list[int]:
-        turns = [{"role": message.role, "content": message.content} for message in messages]
+    def _prompt(self, messages: list[Message]) -> tuple[list[int], Tensors]:
+        if self._vision:
+            return self._vision.lay_out(messages)
+        turns = [{"role": message.role, "content": message.text} for message in messages]
         try:
             text = self._tokenizer.apply_chat_template(
                 turns, tokenize=False, add_generation_prompt=True
@@ -219,13 +242,20 @@ class TorchChat:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         if not ids:
             raise InvalidRequest("the messages are empty; write something", param="messages")
-        return ids
+        return ids, {}
 
     def _decode(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(
             tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
+
+
+def _vision(spec: Spec, loaded: ChatModel) -> VisionPrompts | None:
+    if loaded.processor is None:
+        return None
+    max_pixels = int(spec.options.get("image_pixels", TOKEN_PIXELS))
+    return VisionPrompts(loaded.processor, loaded.model.dtype, max_pixels)
 
 
 class _Answer:
@@ -236,6 +266,7 @@ class _Answer:
         *,
         job_id: str,
         prompt: list[int],
+        images: Tensors,
         limit: int,
         choice: Choice,
         stream: TextStream,
@@ -243,6 +274,8 @@ class _Answer:
     ) -> None:
         self.job_id = job_id
         self.prompt = prompt
+        self.images = images  # what the model takes beside the prompt, until it is read
+        self.shift = 0  # of the positions that follow the prompt
         self.choice = choice
         self.cache = DynamicCache()  # the prompt's, until it joins the batch
         self.read = 0

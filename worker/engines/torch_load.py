@@ -1,31 +1,43 @@
-"""Loading a causal language model by transformers: local files, tensors only, no foreign code."""
+"""Loading a language model by transformers: local files, tensors only, no foreign code."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+)
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils import logging as transformers_logging
 
 from ipc.types import Spec
 from worker.engine import LoadError, Stage
+from worker.engines.torch_vision import load_processor
 from worker.engines.weights import check_weights
+
+logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class ChatModel(NamedTuple):
-    """A model ready to run. ``eos`` are the tokens that end an answer."""
+    """A model ready to run. ``eos`` are the tokens that end an answer; the ``processor`` lays out
+    prompts with images, where the model takes any; ``note`` is what its operator should know."""
 
     model: Any
     tokenizer: Any
     device: torch.device
     eos: frozenset[int]
     context_tokens: int | None
+    processor: Any = None
+    note: str = ""
 
 
 def chat_model(spec: Spec, stage: Stage) -> ChatModel:
@@ -39,14 +51,19 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     folder, gguf = _source(Path(spec.path))
     use_threads(spec.threads)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    causal_lm: Any = AutoModelForCausalLM  # its annotation leaves out the loading report
+    # The annotation of these two leaves out the loading report.
+    kind: Any = AutoModelForImageTextToText if spec.vision else AutoModelForCausalLM
     found = {"local_files_only": True, "trust_remote_code": False, "gguf_file": gguf}
     try:
         stage("tokenizer")
         tokenizer = AutoTokenizer.from_pretrained(folder, **found)
+        config = AutoConfig.from_pretrained(folder, **found)
+        processor = load_processor(folder, config) if spec.vision else None
+        note = _dequantise(spec.path, config, dtype)
         stage("weights")
-        model, report = causal_lm.from_pretrained(
+        model, report = kind.from_pretrained(
             folder,
+            config=config,
             dtype=dtype,
             device_map={"": device},
             use_safetensors=True,
@@ -60,13 +77,15 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
             reason = f"{spec.path} needs code of its own, which is never run; take another model"
             raise LoadError(reason) from error
         raise LoadError(f"cannot load {spec.path}: {_one_line(error)}") from error
-    _check(spec.path, model, tokenizer, report)
+    _check(spec.path, model, processor or tokenizer, report)
     return ChatModel(
         model=model.eval(),
         tokenizer=tokenizer,
         device=device,
         eos=_eos(model, tokenizer),
         context_tokens=getattr(model.config.get_text_config(), "max_position_embeddings", None),
+        processor=processor,
+        note=note,
     )
 
 
@@ -106,6 +125,21 @@ def _dtype(spec: Spec, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
+def _dequantise(path: str, config: Any, dtype: torch.dtype) -> str:
+    """Have FP8 weights turned into ``dtype`` as they are read; returns what to tell about it.
+
+    Computing in FP8 takes kernels that transformers fetches from the hub at run time, which never
+    happens here: so on GPUs that could, too.
+    """
+    quantised = getattr(config, "quantization_config", None)
+    if not isinstance(quantised, dict) or quantised.get("quant_method") != "fp8":
+        return ""
+    config.quantization_config = {**quantised, "dequantize": True}
+    name = str(dtype).removeprefix("torch.")
+    logger.warning("fp8_dequantised", extra={"path": path, "dtype": name})
+    return f"dequantised from FP8 to {name}, so larger in memory than on disk"
+
+
 def _source(path: Path) -> tuple[Path, str | None]:
     """The folder to load from, and the GGUF file in it where that is the model."""
     if path.is_file():
@@ -123,12 +157,12 @@ def _source(path: Path) -> tuple[Path, str | None]:
     return path, gguf[0].name
 
 
-def _check(path: str, model: Any, tokenizer: Any, report: dict[str, Any]) -> None:
+def _check(path: str, model: Any, templated: Any, report: dict[str, Any]) -> None:
     """Refuse what would load and then answer nonsense, or not at all."""
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise LoadError(f"{path} lacks {len(missing)} tensors, the first {missing[0]}")
-    if tokenizer.chat_template is None:
+    if templated.chat_template is None:
         raise LoadError(f"{path} has no chat template; serve an instruction-tuned model")
     kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
     if not kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:

@@ -5,17 +5,16 @@ The torch engine serves it, and the openvino engine converts it, pooling and all
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
-from transformers.utils import logging as transformers_logging
+from transformers import AutoModel, AutoModelForTextEncoding
 
 from worker.engine import LoadError
 from worker.engines.sentence import Checkpoint, Dense, Normalize
+from worker.engines.torch_encoder import load_encoder
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "Identity": nn.Identity,
@@ -36,7 +35,7 @@ class SentenceModel(nn.Module):
     def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
         """Reads the weights. Raises `LoadError`."""
         super().__init__()
-        self.transformer = _transformer(checkpoint.transformer, dtype)
+        self.transformer = load_encoder(checkpoint.transformer, dtype, _auto, _UNUSED)
         self.pooling = checkpoint.pooling
         self.layers = nn.Sequential(*(_layer(layer) for layer in checkpoint.layers))
 
@@ -75,32 +74,10 @@ def pool(tokens: Tensor, mask: Tensor, mode: str) -> Tensor:
     return (tokens * keep).sum(dim=1) / (count.sqrt() if mode == "mean_sqrt_len_tokens" else count)
 
 
-def _transformer(folder: Path, dtype: torch.dtype) -> Any:
-    """The checkpoint's own model class, never code that comes with it."""
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    own = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        config = AutoConfig.from_pretrained(folder, **own)
-        # For T5 and its kin: the encoder alone.
-        encoder = type(config) in AutoModelForTextEncoding._model_mapping
-        auto: Any = AutoModelForTextEncoding if encoder else AutoModel
-        model, report = auto.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            output_loading_info=True,
-            **own,
-        )
-    except Exception as error:
-        message = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        if "trust_remote_code" in message:
-            message = "it needs code that comes with it, and such code is never run"
-        raise LoadError(f"cannot load {folder}: {message}") from error
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith(_UNUSED))
-    if missing:
-        raise LoadError(f"{folder} lacks {len(missing)} tensors, the first {missing[0]}")
-    model.config.use_cache = False
-    return model
+def _auto(config: Any) -> Any:
+    """For T5 and its kin: the encoder alone."""
+    encoder = type(config) in AutoModelForTextEncoding._model_mapping
+    return AutoModelForTextEncoding if encoder else AutoModel
 
 
 def _layer(layer: Dense | Normalize) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,13 @@ from ipc.types import (
 from worker import media
 from worker.engine import LoadError, Stage
 from worker.engines.mel import PiecewiseMel
+from worker.prepare import prepared, stamp
 
-_FILES = ("model.bin", "config.json", "tokenizer.json")
+_WEIGHTS = "model.bin"
+_FILES = (_WEIGHTS, "config.json", "tokenizer.json")
+_CONVERT = "worker.engines.whisper_convert:convert"
+# To be raised when the conversion changes, so that earlier results are made anew.
+_FORMAT = 1
 # openai/whisper's ladder: a window that comes out repetitive or improbable is tried again hotter.
 _LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 # Half the context, as in openai/whisper, less the control tokens: the other half is the prompt's.
@@ -56,17 +62,22 @@ class WhisperSpeech:
         self._beam_size = 5
         self._max_audio_s = media.MAX_AUDIO_S
 
+    def prepare(self, spec: Spec, stage: Stage) -> None:
+        """Convert a Hugging Face checkpoint now, so that a worker need not. Raises `LoadError`."""
+        _folder(spec, stage)
+
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         options = spec.options
         self._slots = spec.slots
         self._vad = bool(options.get("vad", True))
         self._beam_size = int(options.get("beam_size", 5))
         self._max_audio_s = float(options.get("max_audio_s", media.MAX_AUDIO_S))
+        folder = _folder(spec, stage)
         stage("loading weights")
-        self._model = _load_model(spec)
+        self._model = _load_model(spec, folder)
         self._languages = _languages(self._model)
         stage("first window")
-        self._prove(spec.path)
+        self._prove(folder)
         weights = self._model.model
         return Loaded(
             device=weights.device,
@@ -75,14 +86,14 @@ class WhisperSpeech:
             detail=f"CTranslate2, {weights.compute_type}",
         )
 
-    def _prove(self, path: str) -> None:
+    def _prove(self, folder: Path) -> None:
         """Run one window: the voice filter would keep the model out of a warm-up with no voice."""
         silence = np.zeros(media.SAMPLE_RATE_HZ, np.float32)
         try:
             segments, _ = self._model.transcribe(silence, language="en", temperature=0.0)
             list(segments)
         except Exception as error:
-            raise LoadError(f"{path} loads but does not run: {error}") from error
+            raise LoadError(f"{folder} loads but does not run: {error}") from error
 
     def admit(self, job: Job) -> bool:
         if len(self._clips) >= self._slots:
@@ -209,17 +220,26 @@ class WhisperSpeech:
         return restore_speech_timestamps(segments, voiced, media.SAMPLE_RATE_HZ), info.language
 
 
-def _load_model(spec: Spec) -> Any:
+def _folder(spec: Spec, stage: Stage) -> Path:
+    """The model as CTranslate2 reads it: as it is, or converted once from its checkpoint."""
+    folder = Path(spec.path)
+    if not (folder / _WEIGHTS).is_file() and any(folder.glob("*.safetensors")):
+        key = f"{_FORMAT} ctranslate2 {version('ctranslate2')} {stamp(folder)}"
+        folder = prepared(spec, stage, _CONVERT, key)
+    _check_files(folder)
+    return folder
+
+
+def _load_model(spec: Spec, folder: Path) -> Any:
     from faster_whisper import WhisperModel
 
-    _check_files(Path(spec.path))
     device, _, index = spec.device.partition(":")
     if device not in ("cpu", "cuda"):
         raise LoadError(f"CTranslate2 runs on cpu or cuda, not on {spec.device!r}: change device")
     compute_type = str(spec.options.get("compute_type", "float16" if device == "cuda" else "int8"))
     try:
         model = WhisperModel(
-            spec.path,
+            str(folder),
             device=device,
             device_index=int(index or 0),
             compute_type=compute_type,
@@ -228,7 +248,7 @@ def _load_model(spec: Spec) -> Any:
         )
     except Exception as error:  # tokenizers raises nothing more special
         raise LoadError(
-            f"{spec.path} cannot be loaded: {error}", permanent="out of memory" not in str(error)
+            f"{folder} cannot be loaded: {error}", permanent="out of memory" not in str(error)
         ) from error
     model.feature_extractor = PiecewiseMel(**model.feat_kwargs)
     # A prompt is text: what looks like a control token in it stays text.
@@ -241,7 +261,8 @@ def _check_files(folder: Path) -> None:
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
         raise LoadError(
-            f"{folder} is no CTranslate2 Whisper model: {', '.join(missing)} not found in it"
+            f"{folder} is neither a CTranslate2 Whisper model ({', '.join(missing)} not found in "
+            "it) nor a checkpoint in safetensors, of which one can be made"
         )
 
 
