@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -15,11 +16,18 @@ from frontend.app import build
 from frontend.control import Control
 from frontend.dispatch import Dispatcher
 from frontend.metrics import Metrics
+from frontend.protocol import Bounds, protocol
 from ipc import child
+from ipc.control import Gate
 
 BACKLOG = 2048
 # After the drain only connections without a request are left; they need no patience.
 CLOSE_S = 2
+# Longer than clients and proxies keep an idle connection, so that they end it and not we: one that
+# is closed while a request is on its way loses the request. nginx has the same.
+IDLE_S = 75
+# Sockets to workers, the log, libraries, and connections that linger.
+OWN_FILES = 256
 
 
 class Server(uvicorn.Server):
@@ -41,8 +49,10 @@ async def _run(args: argparse.Namespace) -> None:
     control = Control(args.control, args.generation)
     serve = await control.serve
     dispatcher = Dispatcher(serve.specs, control.identity)
+    dispatcher.on_misbehaved = control.misbehaved
     control.on_states = lambda states: dispatcher.set_states(states.models)
-    server = Server(_config(build(dispatcher, control, serve, Metrics(dispatcher, control))))
+    app = build(dispatcher, control, serve, Metrics(dispatcher, control))
+    server = Server(_config(app, serve.gate))
     tasks = [asyncio.create_task(control.beat()), asyncio.create_task(dispatcher.watch())]
     control.on_drain = lambda seconds: tasks.append(
         asyncio.create_task(_drain(dispatcher, server, seconds))
@@ -54,17 +64,29 @@ async def _run(args: argparse.Namespace) -> None:
     control.close()
 
 
-def _config(app: Starlette) -> uvicorn.Config:
+def _config(app: Starlette, gate: Gate) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol(Bounds(connections=_room(gate.max_connections))),
+        ws="none",
+        proxy_headers=False,
+        ssl_certfile=gate.ssl_certfile,
+        ssl_keyfile=gate.ssl_keyfile,
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         backlog=BACKLOG,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=CLOSE_S,
     )
+
+
+def _room(wanted: int) -> int:
+    """How many connections fit, once the limit on open files is raised as far as it goes."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return wanted if most == resource.RLIM_INFINITY else min(wanted, max(1, most - OWN_FILES))
 
 
 async def _drain(dispatcher: Dispatcher, server: uvicorn.Server, seconds: float) -> None:

@@ -18,6 +18,7 @@ from ipc.control import (
     Health,
     Heartbeat,
     Hello,
+    Misbehaved,
     Ready,
     Serve,
     States,
@@ -25,6 +26,7 @@ from ipc.control import (
     child_id,
 )
 from ipc.sockets import Port, connect_dealer
+from ipc.types import Route
 from ipc.wire import Decoder, encode
 
 OnStates = Callable[[States], None]
@@ -50,6 +52,10 @@ class Control:
     def ready(self) -> None:
         """Say that this frontend answers."""
         self._tell(Ready())
+
+    def misbehaved(self, route: Route, why: str) -> None:
+        """Say that a worker must be replaced, since events of it are lost."""
+        self._tell(Misbehaved(replica=route.replica, generation=route.generation, why=why))
 
     async def beat(self) -> None:
         """One heartbeat each second: it comes from the very loop that serves clients."""

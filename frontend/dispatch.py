@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable
 
 import zmq
 
-from frontend.lane import Lane, Ticket, route_id
+from frontend.lane import Lane, Lost, Ticket, route_id
+from frontend.link import Link
+from frontend.quarantine import Fingerprint, Quarantine, fingerprint
 from frontend.stream import Stream
 from ipc.errors import (
     CircuitOpen,
@@ -24,37 +26,37 @@ from ipc.errors import (
     InvalidRequest,
     ModelLoading,
     ModelNotFound,
+    PoisonRequest,
     QueueTimeout,
     ServeError,
     Unavailable,
     WorkerCrashed,
     from_info,
 )
-from ipc.sockets import Port, connect_dealer
 from ipc.types import (
     Cancel,
-    ChatInput,
     Done,
-    EmbedInput,
     Event,
-    Events,
     Failed,
+    Input,
     Job,
     ModelState,
     Route,
     Spec,
-    SpeechInput,
     Task,
 )
-from ipc.wire import Decoder, WireError, encode
+from ipc.wire import WireError, encode
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
 
+OnMisbehaved = Callable[[Route, str], None]
+
 _ENDPOINTS: dict[Task, str] = {
     "chat": "/v1/chat/completions",
     "embed": "/v1/embeddings",
+    "rerank": "/v1/rerank",
     "speech": "/v1/audio/transcriptions",
 }
 
@@ -67,18 +69,20 @@ class Dispatcher:
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
         self.draining = False
+        self.on_misbehaved: OnMisbehaved = lambda _route, _why: None
         self._identity = identity
         self._clock = clock
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._lanes = {name: Lane(spec) for name, spec in self.specs.items()}
+        self._quarantine = Quarantine()
+        self._prints: dict[str, Fingerprint] = {}  # of jobs in hand, where they were needed
+        self._lanes = {name: Lane(spec, self._suspected) for name, spec in self.specs.items()}
         self._states = {
             name: ModelState(name=name, routes=[], state="starting") for name in self.specs
         }
         self._streams: dict[str, Stream] = {}
         self._jobs: dict[str, Job] = {}  # every job without its terminal event yet
-        self._links: dict[str, Port] = {}
+        self._links: dict[str, Link] = {}
         self._idle = asyncio.Event()
-        self._decoder = Decoder[Events](Events)
 
     # --- for the routes ---
 
@@ -94,6 +98,14 @@ class Dispatcher:
             where = _ENDPOINTS[spec.task]
             raise InvalidRequest(f"model {name!r} is served at {where}", param="model")
         return spec
+
+    def only(self, task: Task) -> Spec:
+        """The model for ``task``, for requests that name none. Raises `InvalidRequest`."""
+        able = [spec for spec in self.specs.values() if spec.task == task]
+        if len(able) != 1:
+            names = ", ".join(spec.name for spec in able) or "this server has none for it"
+            raise InvalidRequest(f"`model` is required; one of: {names}", param="model")
+        return able[0]
 
     def state(self, name: str) -> ModelState:
         return self._states[name]
@@ -113,18 +125,14 @@ class Dispatcher:
             for name, lane in self._lanes.items()
         }
 
-    def submit(
-        self,
-        request_id: str,
-        spec: Spec,
-        asked: ChatInput | EmbedInput | SpeechInput,
-        size_bytes: int,
-    ) -> Stream:
+    def submit(self, request_id: str, spec: Spec, asked: Input, size_bytes: int) -> Stream:
         """Queue a job and return its stream. Raises at once where the model cannot take it."""
         self._check_open(spec)
         now = self._clock()
         job_id = self._unused(request_id)
         job = Job(id=job_id, model=spec.name, input=asked, deadline_at=now + spec.request_timeout_s)
+        if (error := self._held(job)) is not None:
+            raise error
         lane = self._lanes[spec.name]
         lane.admit(Ticket(job, size_bytes, now))
         self._jobs[job_id] = job
@@ -193,12 +201,8 @@ class Dispatcher:
         return job_id
 
     def _set_routes(self, lane: Lane, state: ModelState) -> None:
-        for job in lane.set_routes(state.routes):
-            error = WorkerCrashed(
-                f"the worker of model {state.name!r} stopped while it worked on this request",
-                retry_after_s=1.0,
-            )
-            self._fail(job.id, error)
+        if lost := lane.set_routes(state.routes):
+            self._on_lost(lane, lost)
         for route in state.routes:
             if route_id(route) not in self._links:
                 self._links[route_id(route)] = self._connect(lane, route)
@@ -211,9 +215,48 @@ class Dispatcher:
                 self._fail(job.id, error_now)
         self._pump(lane)
 
-    def _connect(self, lane: Lane, route: Route) -> Port:
-        socket = connect_dealer(self._context, route.endpoint, self._identity, hwm=0)
-        return Port(socket, lambda frames: self._on_events(lane, frames))
+    def _on_lost(self, lane: Lane, lost: list[Lost]) -> None:
+        """A worker has gone with what it had. Who may have been the cause is remembered."""
+        # Several copies of a request in one crash are still one crash.
+        for found in {self._print(one.job) for one in lost if one.crashed}:
+            self._quarantine.suspect(found, self._clock())
+        for one in lost:
+            crashed = WorkerCrashed(
+                f"the worker of model {one.job.model!r} stopped while it worked on this request",
+                retry_after_s=1.0,
+            )
+            self._fail(one.job.id, self._held(one.job) or crashed)
+        for job in lane.waiting():  # repeats of the same request
+            if (error := self._held(job)) is not None:
+                lane.cancel(job.id)
+                self._fail(job.id, error)
+
+    def _print(self, job: Job) -> Fingerprint:
+        found = self._prints.get(job.id) or fingerprint(job)
+        if job.id in self._jobs:
+            self._prints[job.id] = found
+        return found
+
+    def _suspected(self, job: Job) -> bool:
+        return bool(self._quarantine) and self._quarantine.suspects(self._print(job))
+
+    def _held(self, job: Job) -> PoisonRequest | None:
+        if not self._quarantine:
+            return None
+        return self._quarantine.held(self._print(job), self._clock())
+
+    def _connect(self, lane: Lane, route: Route) -> Link:
+        return Link(
+            self._context,
+            route.endpoint,
+            self._identity,
+            on_events=lambda events: self._on_events(lane, events),
+            on_broken=lambda why: self._on_broken(route, why),
+        )
+
+    def _on_broken(self, route: Route, why: str) -> None:
+        logger.error("worker_misbehaved", extra={"worker": route_id(route), "why": why})
+        self.on_misbehaved(route, why)
 
     def _pump(self, lane: Lane) -> None:
         """Hand over jobs while any worker has credit."""
@@ -235,9 +278,9 @@ class Dispatcher:
             lane.end(job.id, self._clock())
             self._fail(job.id, WorkerCrashed("the worker takes no requests", retry_after_s=1.0))
 
-    def _on_events(self, lane: Lane, frames: list[bytes]) -> None:
+    def _on_events(self, lane: Lane, events: list[Event]) -> None:
         now = self._clock()
-        for event in self._decoder.decode(frames).events:
+        for event in events:
             self._on_event(lane, event, now)
         self._pump(lane)
 
@@ -253,6 +296,8 @@ class Dispatcher:
             stream.push(event, now)
         if isinstance(event, Done):
             lane.end(event.job, now)
+            if self._quarantine and (job := self._jobs.get(event.job)) is not None:
+                self._quarantine.clear(self._print(job))
             self._forget(event.job)
 
     def _cancel(self, job: Job) -> None:
@@ -274,6 +319,7 @@ class Dispatcher:
     def _forget(self, job_id: str) -> None:
         self._streams.pop(job_id, None)
         self._jobs.pop(job_id, None)
+        self._prints.pop(job_id, None)
         self._note_idle()
 
     def _note_idle(self) -> None:
@@ -282,6 +328,7 @@ class Dispatcher:
 
     def _tick(self) -> None:
         now = self._clock()
+        self._quarantine.forget(now)
         for lane in self._lanes.values():
             for job in lane.expired(now):
                 error = QueueTimeout(

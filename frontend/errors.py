@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from frontend.exchange import Exchange
 from ipc.errors import (
+    InvalidApiKey,
     InvalidRequest,
     MethodNotAllowed,
     PayloadTooLarge,
@@ -34,6 +35,8 @@ def error_response(error: ServeError) -> Response:
         headers["retry-after"] = str(wait_s)
     if error.should_retry is not None:
         headers["x-should-retry"] = "true" if error.should_retry else "false"
+    if isinstance(error, InvalidApiKey):
+        headers["www-authenticate"] = "Bearer"
     if isinstance(error, _CLOSING):
         headers["connection"] = "close"
     return response

@@ -21,11 +21,12 @@ class Exchange:
 
     ``status`` is the outcome: a stream that failed after its headers went out counts as that
     failure, a client that left as 499. ``model`` is only ever a configured name, so it is safe as
-    a metrics label.
+    a metrics label. ``key`` is the name of the API key, for the log.
     """
 
     __slots__ = (
         "error",
+        "key",
         "model",
         "request_id",
         "started_at",
@@ -40,6 +41,7 @@ class Exchange:
         self.started_at = time.monotonic()
         self.status = 0
         self.error: str | None = None
+        self.key: str | None = None
         self.model: str | None = None
         self.task: Task | None = None
         self.stream: Stream | None = None

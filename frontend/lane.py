@@ -7,7 +7,7 @@ system, bounded in requests, in bytes and in waiting time; a worker holds no mor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -32,6 +32,17 @@ class Ticket:
     queued_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job that was in the hands of a worker that has gone.
+
+    A worker that still took jobs has ``crashed``; the end of one that did not was planned.
+    """
+
+    job: Job
+    crashed: bool
+
+
 @dataclass(slots=True)
 class _Running:
     ticket: Ticket
@@ -43,10 +54,11 @@ class _Running:
 class _Worker:
     route: Route
     used: int = 0
+    lent: bool = False  # to one job alone
 
     @property
     def free(self) -> int:
-        return self.route.credit - self.used if self.route.open else 0
+        return self.route.credit - self.used if self.route.open and not self.lent else 0
 
 
 def route_id(route: Route) -> str:
@@ -55,9 +67,13 @@ def route_id(route: Route) -> str:
 
 
 class Lane:
-    """The jobs of one model, from admission to their terminal event."""
+    """The jobs of one model, from admission to their terminal event.
 
-    def __init__(self, spec: Spec) -> None:
+    ``alone`` says of a job whether it must have a worker for itself.
+    """
+
+    def __init__(self, spec: Spec, alone: Callable[[Job], bool] = lambda _: False) -> None:
+        self._alone = alone
         self._limit = spec.queue_limit
         self._limit_bytes = spec.queue_bytes
         self._limit_wait_s = spec.queue_timeout_s
@@ -112,11 +128,17 @@ class Lane:
 
     def take(self, now: float) -> tuple[Job, Route] | None:
         """The next job to hand over, and the worker with the most room for it."""
-        worker = max(self._workers.values(), key=lambda worker: worker.free, default=None)
-        if not self._waiting or worker is None or worker.free <= 0:
+        if not self._waiting:
             return None
-        ticket = self._pop(next(iter(self._waiting)))
+        first = next(iter(self._waiting.values())).job
+        alone = self._alone(first)
+        fit = [worker for worker in self._workers.values() if not (alone and worker.used)]
+        worker = max(fit, key=lambda worker: worker.free, default=None)
+        if worker is None or worker.free <= 0:
+            return None
+        ticket = self._pop(first.id)
         worker.used += 1
+        worker.lent = alone
         self._running[ticket.job.id] = _Running(ticket, route_id(worker.route), now)
         return ticket.job, worker.route
 
@@ -163,16 +185,20 @@ class Lane:
         """Every waiting job leaves the lane: the model will not serve them."""
         return [self._pop(job_id).job for job_id in list(self._waiting)]
 
-    def set_routes(self, routes: Iterable[Route]) -> list[Job]:
+    def waiting(self) -> list[Job]:
+        """The jobs that wait, in their order."""
+        return [ticket.job for ticket in self._waiting.values()]
+
+    def set_routes(self, routes: Iterable[Route]) -> list[Lost]:
         """The model's living workers are now these. Returns the jobs that died with the others."""
         before, self._workers = self._workers, {}
         for route in routes:
-            known = before.get(route_id(route))
-            self._workers[route_id(route)] = _Worker(route, known.used if known else 0)
-        lost = [run.ticket.job for run in self._running.values() if run.route not in self._workers]
-        for job in lost:
-            del self._running[job.id]
-        return lost
+            known = before.get(route_id(route), _Worker(route))
+            self._workers[route_id(route)] = replace(known, route=route)
+        gone = [run for run in self._running.values() if run.route not in self._workers]
+        for run in gone:
+            del self._running[run.ticket.job.id]
+        return [Lost(run.ticket.job, before[run.route].route.open) for run in gone]
 
     def _push(self, ticket: Ticket) -> None:
         self._waiting[ticket.job.id] = ticket
@@ -187,4 +213,5 @@ class Lane:
         running = self._running.pop(job_id, None)
         if running is not None and running.route in self._workers:
             self._workers[running.route].used -= 1
+            self._workers[running.route].lent = False
         return running

@@ -21,8 +21,9 @@ from prometheus_client import (
 from frontend.control import Control
 from frontend.dispatch import Dispatcher
 from frontend.exchange import Exchange
+from frontend.media import FetchMetrics
 from frontend.sse import OnGap
-from ipc.types import Task
+from ipc.types import Done, Task
 
 ANSWER_S = 2.0
 
@@ -34,8 +35,14 @@ _BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1, 2.5, 5, 10, 30, 60, 120, 300, 600),
 )
-# The names by which dashboards of the reference server know the three tasks.
-_PREFIXES: dict[Task, str] = {"chat": "chat", "embed": "embedding", "speech": "audio"}
+# The names by which dashboards of the reference server know the tasks.
+_PREFIXES: dict[Task, str] = {
+    "chat": "chat",
+    "embed": "embedding",
+    "rerank": "rerank",
+    "speech": "audio",
+}
+_CACHED: tuple[Task, ...] = ("embed", "rerank")
 
 
 class Metrics:
@@ -58,6 +65,14 @@ class Metrics:
             )
             for task, prefix in _PREFIXES.items()
         }
+        self._batch_wait = {
+            task: _histogram(
+                registry, f"{prefix}_batch_wait_seconds", "From a worker's queue to its first step"
+            )
+            for task, prefix in _PREFIXES.items()
+        }
+        self._cache_hits = _cache(registry, "hits", "Texts that were computed before")
+        self._cache_misses = _cache(registry, "misses", "Texts that had to be computed")
         self._first = _histogram(
             registry, "edge_serve_time_to_first_token_seconds", "From admission to the first event"
         )
@@ -76,6 +91,7 @@ class Metrics:
         self._generated = Counter(
             "edge_serve_generation_tokens", "Tokens written", ("model",), registry=registry
         )
+        self.remote_images = FetchMetrics(registry)
         self._queue = {
             key: _gauge(registry, f"edge_serve_{name}", text, "model")
             for key, name, text in (
@@ -112,6 +128,17 @@ class Metrics:
             self._queue_wait[task].labels(model).observe(wait_s)
         if stream.first_at is not None:
             self._first.labels(model).observe(stream.first_at - stream.submitted_at)
+        if stream.done is not None and stream.dispatched_at is not None:
+            self._observe_work(task, model, stream.done, stream.dispatched_at)
+
+    def _observe_work(self, task: Task, model: str, done: Done, dispatched_at: float) -> None:
+        """What the worker told about a job that it was handed at ``dispatched_at``."""
+        if done.began_at:
+            wait_s = max(0.0, done.began_at - dispatched_at)
+            self._batch_wait[task].labels(model).observe(wait_s)
+        if task in _CACHED and done.cache_hits + done.cache_misses:
+            self._cache_hits[task].labels(model).inc(done.cache_hits)
+            self._cache_misses[task].labels(model).inc(done.cache_misses)
 
     def on_gap(self, model: str) -> OnGap:
         """Takes the seconds between two batches of ``model``'s tokens."""
@@ -143,6 +170,13 @@ class Metrics:
 
 def _histogram(registry: CollectorRegistry, name: str, text: str) -> Histogram:
     return Histogram(name, text, ("model",), registry=registry, buckets=_BUCKETS)
+
+
+def _cache(registry: CollectorRegistry, name: str, text: str) -> dict[Task, Counter]:
+    return {
+        task: Counter(f"{_PREFIXES[task]}_cache_{name}", text, ("model",), registry=registry)
+        for task in _CACHED
+    }
 
 
 def _gauge(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Gauge:

@@ -73,6 +73,7 @@ class Access:
                 "status": exchange.status,
                 "ms": round(seconds * 1000, 1),
                 "request_id": exchange.request_id,
+                "key": exchange.key,
                 "model": exchange.model,
                 "prompt_tokens": usage.prompt_tokens if usage else None,
                 "completion_tokens": usage.completion_tokens if usage else None,

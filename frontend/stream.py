@@ -20,6 +20,7 @@ class Stream:
         self.submitted_at = submitted_at
         self.dispatched_at: float | None = None
         self.first_at: float | None = None
+        self.done: Done | None = None
         self._on_close = on_close
         self._events: list[Delta | Done] = []
         self._held_chars = 0
@@ -68,6 +69,7 @@ class Stream:
             self.first_at = now
         self._events.append(event)
         if isinstance(event, Done):
+            self.done = event
             self._ended = True
         else:
             self._held_chars += len(event.text)

@@ -10,8 +10,10 @@ from frontend.collect import collect
 from frontend.completion import Completion, fingerprint
 from frontend.dispatch import Dispatcher
 from frontend.exchange import Exchange
+from frontend.media import ImageFetcher
 from frontend.metrics import Metrics
 from frontend.schemas.chat import parse_chat
+from frontend.schemas.images import Remote
 from frontend.sse import EventStream
 from ipc.control import Serve
 from ipc.types import ChatResult
@@ -24,6 +26,7 @@ class Chat:
         self._dispatcher = dispatcher
         self._limits = limits
         self._metrics = metrics
+        self._fetcher = ImageFetcher(limits.remote_images, metrics.remote_images)
         self._fingerprints = {name: fingerprint(spec) for name, spec in dispatcher.specs.items()}
 
     async def complete(self, request: Request) -> Response:
@@ -32,8 +35,11 @@ class Chat:
         spec = self._dispatcher.spec(asked.model, "chat")
         exchange = Exchange.of(request.scope)
         exchange.names(spec)
+        remote: list[Remote] = []
+        wanted = asked.to_input(spec, remote)
+        fetched_bytes = await self._fetcher.fill(remote)
         stream = exchange.stream = self._dispatcher.submit(
-            exchange.request_id, spec, asked.to_input(spec), body.size_bytes
+            exchange.request_id, spec, wanted, body.size_bytes + fetched_bytes
         )
         completion = Completion(spec.name, self._fingerprints[spec.name])
         if asked.stream:

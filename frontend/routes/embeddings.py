@@ -1,4 +1,4 @@
-"""POST /v1/embeddings"""
+"""POST /v1/embeddings, and the /embedding and /embeddings of llama.cpp's server"""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from frontend.collect import collect
 from frontend.dispatch import Dispatcher
 from frontend.exchange import Exchange
 from frontend.schemas.embeddings import EmbeddingRequest
+from frontend.schemas.plain_embeddings import parse_plain_embedding
 from frontend.schemas.validate import check
 from ipc.control import Serve
-from ipc.types import EmbedResult
+from ipc.types import EmbedInput, EmbedResult, Spec, Usage
 
 FLOAT_BYTES = 4
 
@@ -33,19 +34,35 @@ class Embeddings:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(EmbeddingRequest, body.data)
         spec = self._dispatcher.spec(asked.model, "embed")
+        result = await self._embed(request, spec, asked.to_input(self._limits), body.size_bytes)
+        usage = result.usage if self._limits.embedding_usage else Usage()
+        as_base64 = asked.encoding_format == "base64"
+        content = render(result, spec.name, usage, as_base64=as_base64)
+        return Response(content, media_type="application/json")
+
+    async def create_plain(self, request: Request) -> Response:
+        body = await read_json(request, self._limits.max_json_bytes)
+        asked = parse_plain_embedding(body.data)
+        dispatcher = self._dispatcher
+        spec = dispatcher.spec(asked.model, "embed") if asked.model else dispatcher.only("embed")
+        result = await self._embed(request, spec, asked.to_input(self._limits), body.size_bytes)
+        return Response(render_plain(result), media_type="application/json")
+
+    async def _embed(
+        self, request: Request, spec: Spec, asked: EmbedInput, size_bytes: int
+    ) -> EmbedResult:
         exchange = Exchange.of(request.scope)
         exchange.names(spec)
         stream = exchange.stream = self._dispatcher.submit(
-            exchange.request_id, spec, asked.to_input(self._limits), body.size_bytes
+            exchange.request_id, spec, asked, size_bytes
         )
         _, done = await collect(stream, request.receive)
         exchange.usage = done.result.usage
         assert isinstance(done.result, EmbedResult)
-        content = render(done.result, spec.name, as_base64=asked.encoding_format == "base64")
-        return Response(content, media_type="application/json")
+        return done.result
 
 
-def render(result: EmbedResult, model: str, *, as_base64: bool) -> bytes:
+def render(result: EmbedResult, model: str, usage: Usage, *, as_base64: bool) -> bytes:
     """The answer's body. Either way a client gets the very float32 values of the engine."""
     vectors: list[Any] = _base64(result) if as_base64 else list(_rows(result))
     body = {
@@ -56,10 +73,19 @@ def render(result: EmbedResult, model: str, *, as_base64: bool) -> bytes:
         ],
         "model": model,
         "usage": {
-            "prompt_tokens": result.usage.prompt_tokens,
-            "total_tokens": result.usage.prompt_tokens,
+            "prompt_tokens": usage.prompt_tokens,
+            "total_tokens": usage.prompt_tokens,
         },
     }
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def render_plain(result: EmbedResult) -> bytes:
+    """llama.cpp's form: an array without an envelope, and in each item an array of vectors, one
+    where a text is pooled, of Euclidean length 1."""
+    rows = _rows(result)
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(min=1e-12)
+    body = [{"index": at, "embedding": [row]} for at, row in enumerate(rows)]
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

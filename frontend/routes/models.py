@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from frontend.dispatch import Dispatcher
 from ipc.errors import ModelNotFound
-from ipc.types import CAPABILITIES, ModelState, Spec
+from ipc.types import ModelState, Spec, capabilities
 
 
 class Models:
@@ -43,7 +43,7 @@ def entry(spec: Spec, state: ModelState) -> dict[str, Any]:
         "object": "model",
         "created": spec.created,
         "owned_by": spec.owned_by,
-        "capabilities": [CAPABILITIES[spec.task]],
+        "capabilities": capabilities(spec),
         "state": state.state,
         "dimensions": loaded.dimensions if loaded else None,
         "context_length": loaded.context_tokens if loaded else None,

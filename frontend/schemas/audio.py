@@ -19,7 +19,7 @@ Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
 Granularity = Literal["word", "segment"]
 
 _LISTS = ("timestamp_granularities", "include", "languages", "keywords", "known_speaker_names")
-_HARMLESS: dict[str, tuple[Any, ...]] = {
+HARMLESS: dict[str, tuple[Any, ...]] = {
     "chunking_strategy": ("auto",),
     "include": ([],),
     "languages": ([],),
@@ -67,7 +67,7 @@ class AudioRequest(Body):
 def parse_audio(form: FormData) -> AudioRequest:
     """The checked fields. Raises `InvalidRequest`, or `UnsupportedParameter`."""
     data = _fields(form)
-    refuse_unsupported(data, _HARMLESS)
+    refuse_unsupported(data, HARMLESS)
     if data.get("response_format") == "diarized_json":
         raise UnsupportedParameter(
             "`response_format` 'diarized_json' is not supported: nothing here tells speakers apart",

@@ -7,9 +7,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from frontend.schemas.validate import Body, Name, NoNul, check, no_nul, refuse_unsupported
+from frontend.schemas.images import MAX_IMAGES, Remote, is_data_url, read_data_url
+from frontend.schemas.validate import (
+    WHOLE,
+    Body,
+    Name,
+    NoNul,
+    check,
+    no_nul,
+    refuse_unsupported,
+)
 from ipc.errors import InvalidRequest, UnsupportedParameter
-from ipc.types import ChatInput, Message, Sampling, Spec
+from ipc.types import Blob, ChatInput, Image, Message, Sampling, Spec, Text
 
 MAX_MESSAGES = 2048
 MAX_PARTS = 2048
@@ -34,7 +43,7 @@ _MEDIA_PARTS = {
 }
 
 # The part of the API that is not built, with the values that ask for nothing.
-_HARMLESS: dict[str, tuple[Any, ...]] = {
+HARMLESS: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "logprobs": (False,),
     "top_logprobs": (0,),
@@ -55,7 +64,7 @@ def _as_list(stop: object) -> object:
 
 Stop = Annotated[str, StringConstraints(max_length=MAX_STOP_CHARS), NoNul]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1), WHOLE]
 
 
 class StreamOptions(Body):
@@ -83,7 +92,7 @@ class ChatRequest(Body):
     stop: Annotated[list[Stop], BeforeValidator(_as_list), Field(max_length=MAX_STOPS)] | None = (
         None
     )
-    seed: int | None = None
+    seed: Annotated[int, WHOLE] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
 
@@ -91,9 +100,13 @@ class ChatRequest(Body):
     def include_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def to_input(self, spec: Spec) -> ChatInput:
-        """The job for ``spec``. Raises `InvalidRequest` where a message is not for this model."""
-        messages = [_message(turn, at, spec) for at, turn in enumerate(self.messages)]
+    def to_input(self, spec: Spec, remote: list[Remote]) -> ChatInput:
+        """The job for ``spec``; adds to ``remote`` the images that must be fetched first.
+
+        Raises `InvalidRequest` where a message is not for this model.
+        """
+        messages = [_message(turn, at, spec, remote) for at, turn in enumerate(self.messages)]
+        _check_count(messages)
         return ChatInput(messages=messages, sampling=self._sampling(spec))
 
     def _sampling(self, spec: Spec) -> Sampling:
@@ -116,8 +129,8 @@ class ChatRequest(Body):
 
 def parse_chat(data: Mapping[str, Any]) -> ChatRequest:
     """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
-    refuse_unsupported(data, _HARMLESS)
-    if data.get("tools") and data.get("tool_choice") != "none":
+    refuse_unsupported(data, HARMLESS)
+    if data.get("tools") not in (None, []) and data.get("tool_choice") != "none":
         raise UnsupportedParameter(
             "`tools` are not supported; leave them out or send `tool_choice` 'none'", param="tools"
         )
@@ -128,35 +141,58 @@ def parse_chat(data: Mapping[str, Any]) -> ChatRequest:
     return check(ChatRequest, data)
 
 
-def _message(turn: Turn, at: int, spec: Spec) -> Message:
+def _message(turn: Turn, at: int, spec: Spec, remote: list[Remote]) -> Message:
     path = f"messages[{at}]"
-    if turn.role in _TOOL_ROLES or turn.tool_calls or turn.function_call:
+    if (
+        turn.role in _TOOL_ROLES
+        or turn.tool_calls not in (None, [])
+        or turn.function_call is not None
+    ):
         raise UnsupportedParameter(f"`{path}` is about tools, which are not supported", param=path)
     role = _ROLES.get(turn.role)
     if role is None:
         raise InvalidRequest(
             f"`{path}.role` must be one of {', '.join(_ROLES)}", param=f"{path}.role"
         )
-    return Message(role, _content(turn.content, f"{path}.content", spec))
+    content = _content(turn.content, f"{path}.content", spec, remote)
+    if role != "user" and not isinstance(content, str):
+        raise InvalidRequest(f"`{path}`: only messages of the user have images", param=path)
+    return Message(role, content)
 
 
-def _content(content: object, path: str, spec: Spec) -> str:
+def _check_count(messages: list[Message]) -> None:
+    count = sum(isinstance(part, Image) for message in messages for part in message.content)
+    if count > MAX_IMAGES:
+        raise InvalidRequest(
+            f"the messages have {count} images; send at most {MAX_IMAGES}", param="messages"
+        )
+
+
+def _content(
+    content: object, path: str, spec: Spec, remote: list[Remote]
+) -> str | list[Text | Image]:
     if isinstance(content, str):
         return _clean(content, path)
     if not isinstance(content, list):
         raise InvalidRequest(f"`{path}` must be a string or an array of parts", param=path)
     if len(content) > MAX_PARTS:
         raise InvalidRequest(f"`{path}` must have at most {MAX_PARTS} items", param=path)
-    return "\n".join(_part(part, f"{path}[{at}]", spec) for at, part in enumerate(content))
+    parts = [_part(part, f"{path}[{at}]", spec, remote) for at, part in enumerate(content)]
+    if any(isinstance(part, Image) for part in parts):
+        return parts
+    return "\n".join(part.text for part in parts if isinstance(part, Text))
 
 
-def _part(part: object, path: str, spec: Spec) -> str:
+def _part(part: object, path: str, spec: Spec, remote: list[Remote]) -> Text | Image:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(part, dict) or not isinstance(kind, str):
         raise InvalidRequest(f"`{path}` must be an object with a `type`", param=path)
+    if kind == "image_url" and spec.vision:
+        return _image(part.get("image_url"), f"{path}.image_url", remote)
     if kind in _MEDIA_PARTS:
+        reads = "text and images" if spec.vision else "text"
         raise UnsupportedParameter(
-            f"`{path}`: model {spec.name!r} reads text only, no {_MEDIA_PARTS[kind]}", param=path
+            f"`{path}`: model {spec.name!r} reads {reads} only, no {_MEDIA_PARTS[kind]}", param=path
         )
     key = _TEXT_PARTS.get(kind)
     if key is None:
@@ -164,7 +200,19 @@ def _part(part: object, path: str, spec: Spec) -> str:
     text = part.get(key)
     if not isinstance(text, str):
         raise InvalidRequest(f"`{path}.{key}` must be a string", param=f"{path}.{key}")
-    return _clean(text, f"{path}.{key}")
+    return Text(_clean(text, f"{path}.{key}"))
+
+
+def _image(image_url: object, path: str, remote: list[Remote]) -> Image:
+    url = image_url.get("url") if isinstance(image_url, dict) else None
+    path = f"{path}.url"
+    if not isinstance(url, str):
+        raise InvalidRequest(f"`{path}` must be a string", param=path)
+    if is_data_url(url):
+        return Image(Blob(read_data_url(url, path)))
+    image = Image(Blob(b""))
+    remote.append(Remote(url, path, image))
+    return image
 
 
 def _clean(text: str, path: str) -> str:

@@ -8,12 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from ipc.errors import InvalidRequest, UnsupportedParameter
 
 MAX_NAME_CHARS = 256
+EXACT_FLOAT = 1 << 53
 
 # By pydantic's error type; braces are filled from the error's own context, which holds limits.
 _RULES = {
@@ -55,7 +63,15 @@ def no_nul(text: str) -> str:
     return text
 
 
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is an integer, up to where floats skip some."""
+    if isinstance(value, float) and abs(value) <= EXACT_FLOAT and value.is_integer():
+        return int(value)
+    return value
+
+
 NoNul = AfterValidator(no_nul)
+WHOLE = BeforeValidator(_whole)
 Text = Annotated[str, NoNul]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
 B = TypeVar("B", bound=Body)
@@ -76,7 +92,13 @@ def refuse_unsupported(data: Mapping[str, Any], harmless: Mapping[str, tuple[Any
     what a client asked for, and not saying so, would be a lie.
     """
     for name, values in harmless.items():
-        if name in data and data[name] is not None and data[name] not in values:
+        given = data.get(name)
+        # To Python true is 1.
+        same = (
+            given == value and isinstance(given, bool) == isinstance(value, bool)
+            for value in values
+        )
+        if given is not None and not any(same):
             raise UnsupportedParameter(f"`{name}` is not supported{_but(values)}", param=name)
 
 

@@ -1,0 +1,94 @@
+"""Who may ask: hosts and keys, checked before anything else of a request is looked at.
+
+Everything is refused but what is named here, so a route that is added later is guarded too. The
+path is the one that routes are chosen by, ``scope["path"]``: one built from the `Host` header can
+be made to look harmless.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from frontend.errors import error_response
+from frontend.exchange import Exchange
+from ipc.errors import HostNotAllowed, InvalidApiKey, ServeError
+
+# For probes, which have neither a key nor a name for this server. It says only that it lives.
+OPEN = "/livez"
+
+
+class Hosts:
+    """Answers only requests that call this server by one of ``hosts``.
+
+    Without a key this is what keeps web pages out: a page whose own name is made to resolve to
+    this machine may talk to it as to its own site, but its requests carry that name.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == OPEN or host_name(scope) in self._hosts:
+            await self._app(scope, receive, send)
+        else:
+            error = HostNotAllowed("this server is not called so; add the name to TRUSTED_HOSTS")
+            await _refuse(error, scope, receive, send)
+
+
+class Keys:
+    """Answers only requests with one of ``keys``, given as names with SHA-256 digests."""
+
+    def __init__(self, app: ASGIApp, keys: dict[str, str]) -> None:
+        self._app = app
+        self._keys = [(name, bytes.fromhex(digest)) for name, digest in keys.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == OPEN:
+            await self._app(scope, receive, send)
+            return
+        name = self._name(scope)
+        if name is not None:
+            Exchange.of(scope).key = name
+            await self._app(scope, receive, send)
+        else:
+            error = InvalidApiKey("send an API key of this server as `Authorization: Bearer <key>`")
+            await _refuse(error, scope, receive, send)
+
+    def _name(self, scope: Scope) -> str | None:
+        """The name of the key that was presented, or None. Compares with each, whichever fits."""
+        found = None
+        for presented in _presented(scope):
+            digest = hashlib.sha256(presented).digest()
+            for name, expected in self._keys:
+                if hmac.compare_digest(digest, expected):
+                    found = name
+        return found
+
+
+def host_name(scope: Scope) -> str:
+    """The name in the `Host` header, without the port; empty where there is none."""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host: str = value.decode("latin-1").lower()
+            return host.partition("]")[0] + "]" if host[:1] == "[" else host.partition(":")[0]
+    return ""
+
+
+def _presented(scope: Scope) -> Iterable[bytes]:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, key = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                yield key.strip()
+        elif name == b"x-api-key":
+            yield value
+
+
+async def _refuse(error: ServeError, scope: Scope, receive: Receive, send: Send) -> None:
+    Exchange.of(scope).error = error.code
+    await error_response(error)(scope, receive, send)

@@ -1,0 +1,365 @@
+"""The connection under the application, within bounds that uvicorn's own protocol lacks.
+
+Each thing that a client may do slowly has a clock: sending a head, sending the rest of a body that
+nobody wants, reading an answer. Each that it may do much has a limit: connections, pipelined
+requests, bytes of a head. A refusal is an error object too, and ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from frontend import head
+from frontend.exchange import Exchange
+from ipc.errors import (
+    HeadersTooLarge,
+    InvalidRequest,
+    RequestTimeout,
+    ServeError,
+    Unavailable,
+    UriTooLong,
+)
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
+access = logging.getLogger("edge_serve.access")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """The limits of one listener.
+
+    ``head_bytes`` and ``fields`` are gunicorn's and nginx's orders of magnitude; ``unread_s`` is
+    the time in which a client must take ``unread_bytes`` of what waits for it.
+    """
+
+    connections: int = 1024
+    lingering: int = 64
+    pipelined: int = 16
+    target_bytes: int = 8 << 10
+    head_bytes: int = 32 << 10
+    fields: int = 100
+    head_s: float = 10.0
+    linger_s: float = 5.0
+    unread_s: float = 30.0
+    unread_bytes: int = 16 << 10
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. ``lingering`` is shared: those that have been answered, but still send."""
+
+    def __init__(self, bounds: Bounds, lingering: set[Connection], **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._bounds = bounds
+        self._lingering = lingering
+        # What the client is in the middle of sending.
+        self._part: Literal["nothing", "head", "body"] = "nothing"
+        self._head_bytes = 0
+        self._fields = self._field_bytes = 0
+        self._completed = self._upgrading = False
+        self._running: RequestResponseCycle | None = None
+        # Nothing that comes from now on is looked at.
+        self._deaf = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._unread_alarm: asyncio.TimerHandle | None = None
+
+    # --- the transport's calls ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._bounds.connections and not self._make_room():
+            self.connections.discard(self)
+            self._refuse(
+                Unavailable(
+                    "this server has no connection left; close idle ones, or raise MAX_CONNECTIONS",
+                    retry_after_s=1,
+                )
+            )
+        else:
+            self._set_alarm(self._bounds.head_s, self._on_slow_head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._clear_alarm()
+        self._clear_unread_alarm()
+        self._unset_keepalive_if_required()
+        self._lingering.discard(self)
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            # uvicorn tells only the request that came last.
+            self._running.disconnected = True
+            self._running.message_event.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        self._unset_keepalive_if_required()
+        if self._part == "nothing":  # so that line breaks between requests have a clock too
+            self._part, self._head_bytes = "head", 0
+        self._completed = False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError as error:
+            ours = error.__context__
+            self._refuse(
+                ours if isinstance(ours, ServeError) else InvalidRequest("not a valid HTTP request")
+            )
+            return
+        if not self._completed:  # else where in ``data`` the next head begins is not known
+            self._head_bytes += len(data)
+        if self._part == "head" and self._head_bytes > self._bounds.head_bytes:
+            self._refuse(HeadersTooLarge("the request's head is too large"))
+        else:
+            self._watch()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._clear_unread_alarm()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._clear_unread_alarm()
+
+    # --- the parser's calls ---
+
+    def on_message_begin(self) -> None:
+        if self.cycle is not None and not self.cycle.keep_alive:
+            raise InvalidRequest("nothing may follow the last request of a connection")
+        super().on_message_begin()
+        self._part, self._head_bytes = "head", 0
+        self._fields = self._field_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self._bounds.target_bytes:
+            raise UriTooLong("the request's target is too long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += 1
+        if self._fields > self._bounds.fields:
+            raise HeadersTooLarge(f"a request has at most {self._bounds.fields} headers")
+        if self._part == "body":
+            head.check_trailer(name.lower(), value)
+            return
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > self._bounds.head_bytes:
+            raise HeadersTooLarge("the request's head is too large")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        method = self.parser.get_method().decode("ascii")
+        head.check(method, self.parser.get_http_version(), self.url, self.headers)
+        if len(self.pipeline) >= self._bounds.pipelined:
+            raise InvalidRequest("too many requests were sent ahead on one connection")
+        self._upgrading = self.parser.should_upgrade()
+        if self._upgrading and method == "CONNECT":
+            raise InvalidRequest("this server is no proxy")
+        self._part = "body"
+        if not self._upgrading:
+            super().on_headers_complete()
+            self.cycle.transport = cast(asyncio.Transport, _Polite(self))
+
+    def on_body(self, body: bytes) -> None:
+        if not self._upgrading:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._part, self._completed = "nothing", True
+        if not self._upgrading:
+            super().on_message_complete()
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Answer in HTTP/1.1, as a server may (RFC 9110 7.8).
+
+        Java's client asks for HTTP/2 in this way with each request; the parser would skip its body.
+        """
+        fields = (b"%b: %b\r\n" % pair for pair in self.headers if pair[0] != b"upgrade")
+        method = self.parser.get_method()
+        plain = b"".join((b"%b %b HTTP/1.1\r\n" % (method, self.url), *fields, b"\r\n"))
+        self._upgrading = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(plain + rest)
+
+    # --- the application's calls ---
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        if self in self._lingering:
+            self.pipeline.clear()
+            return
+        was_last = not self.pipeline
+        super().on_response_complete()
+        if not self._deaf:
+            self._watch()
+        elif was_last:
+            self.end()
+
+    def close(self) -> None:
+        """Close after an answer: at once where the client has said all that it had to say."""
+        if self._part == "nothing":
+            self.transport.close()
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """Close, once the client has sent what it is sending or has had time to.
+
+        Closing on unread input resets the connection, and takes the answer away from the client.
+        """
+        if self.transport.is_closing() or self in self._lingering:
+            return
+        self._deaf = True
+        self._unset_keepalive_if_required()
+        if len(self._lingering) >= self._bounds.lingering:
+            self.transport.close()
+            return
+        self._lingering.add(self)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._set_alarm(self._bounds.linger_s, self.transport.close)
+
+    # --- clocks and refusals ---
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _watch(self) -> None:
+        """Set the clock for what is awaited from the client now.
+
+        A body that the application reads is under its clock, see `frontend.body`.
+        """
+        if self._part == "head":
+            if self._alarm is None:
+                self._set_alarm(self._bounds.head_s, self._on_slow_head)
+            return
+        if self._part == "body" and not self._answering:
+            if self._alarm is None:
+                self._set_alarm(self._bounds.linger_s, self.transport.close)
+            return
+        self._clear_alarm()
+        if not self._answering and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _on_slow_head(self) -> None:
+        if self._head_bytes == 0 and self.cycle is None:
+            self.transport.close()  # opened ahead by a browser, say; nothing has been asked
+        else:
+            self._refuse(RequestTimeout("the request's head did not arrive in time"))
+
+    def _refuse(self, error: ServeError) -> None:
+        """Answer ``error``, after the answers that are owed, and close."""
+        in_body = self._part == "body"
+        self._deaf = True
+        self._clear_alarm()
+        if in_body and self.pipeline:
+            self.pipeline.popleft()
+            return
+        if self._answering and not in_body:
+            return  # `on_response_complete` closes after the last of them
+        if in_body:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.end()
+                return
+        self._answer(error)
+        self.end()
+
+    def _answer(self, error: ServeError) -> None:
+        exchange = Exchange()
+        facts = {"status": error.status, "error": error.code, "request_id": exchange.request_id}
+        access.info("refused", extra=facts)
+        body = orjson.dumps(error.body())
+        fields = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", exchange.request_id.encode("ascii")),
+            (b"connection", b"close"),
+        ]
+        if error.retry_after_s is not None:
+            fields.append((b"retry-after", b"%d" % error.retry_after_s))
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in fields)
+        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
+
+    def _make_room(self) -> bool:
+        """Close a connection that waits for its client's next idea, if there is one."""
+        for other in self.connections:
+            idle = cast(Connection, other).timeout_keep_alive_task is not None
+            if idle and not other.transport.is_closing():
+                other.transport.close()
+                return True
+        return False
+
+    def _expect_reading(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._unread_alarm = self.loop.call_later(
+            self._bounds.unread_s, self._check_reading, waiting
+        )
+
+    def _check_reading(self, before: int) -> None:
+        if before - self.transport.get_write_buffer_size() < self._bounds.unread_bytes:
+            self.transport.abort()
+        else:
+            self._expect_reading()
+
+    def _set_alarm(self, seconds: float, ring: Callable[[], None]) -> None:
+        self._clear_alarm()
+        self._alarm = self.loop.call_later(seconds, ring)
+
+    def _clear_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _clear_unread_alarm(self) -> None:
+        if self._unread_alarm is not None:
+            self._unread_alarm.cancel()
+            self._unread_alarm = None
+
+
+class _Polite:
+    """What an answer is written to: its transport, but for how and when it is closed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._transport = connection.transport
+        self.is_closing = connection.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing():  # uvloop raises where asyncio shrugs
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
+    """The protocol of one listener, in the form that uvicorn calls to make each connection."""
+    return cast(type[asyncio.Protocol], partial(Connection, bounds, set()))

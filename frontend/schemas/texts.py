@@ -1,0 +1,44 @@
+"""The texts of a request, within this server's limits."""
+
+from __future__ import annotations
+
+from frontend.schemas.validate import no_nul
+from ipc.control import Serve
+from ipc.errors import InvalidRequest
+
+
+def checked_texts(given: object, path: str, limits: Serve) -> list[str]:
+    """The texts of ``given``, one or several. Raises `InvalidRequest` naming ``path``."""
+    if isinstance(given, str):
+        return [checked_text(given, path, limits)]
+    if not isinstance(given, list):
+        raise InvalidRequest(f"`{path}` must be a string or an array of strings", param=path)
+    if not given:
+        raise InvalidRequest(f"`{path}` must have at least 1 item", param=path)
+    if isinstance(given[0], int | list):
+        raise InvalidRequest(
+            f"`{path}` must be text: token ids mean something else to each model. With LangChain's "
+            "OpenAIEmbeddings, set check_embedding_ctx_length=False",
+            param=path,
+        )
+    if len(given) > limits.max_batch_size:
+        raise InvalidRequest(
+            f"`{path}` must have at most {limits.max_batch_size} items", param=path
+        )
+    return [checked_text(text, f"{path}[{at}]", limits) for at, text in enumerate(given)]
+
+
+def checked_text(given: object, path: str, limits: Serve) -> str:
+    """``given`` if it is a text that can be served. Raises `InvalidRequest` naming ``path``."""
+    if not isinstance(given, str):
+        raise InvalidRequest(f"`{path}` must be a string", param=path)
+    if not given:
+        raise InvalidRequest(f"`{path}` must not be empty", param=path)
+    if len(given) > limits.max_text_chars:
+        raise InvalidRequest(
+            f"`{path}` must have at most {limits.max_text_chars} characters", param=path
+        )
+    try:
+        return no_nul(given)
+    except ValueError as error:
+        raise InvalidRequest(f"`{path}` {error}", param=path) from None
