@@ -36,6 +36,7 @@ def main() -> int:
     try:
         run_dir.claim()
         with listen(plan) as listener:
+            logging.info("runtime_config", extra=plan.settings)
             failed = asyncio.run(_run(plan, run_dir, listener))
     except (InUseError, OSError) as error:
         print(f"edge-serve: {error}", file=sys.stderr)

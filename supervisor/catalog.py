@@ -7,9 +7,9 @@ and changes some keys of others; where it stands, its own models are what is ser
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import yaml
 from pydantic import (
@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from ipc.types import Task
+from supervisor import handlers, options
 from supervisor.problems import ConfigError, explain, nearest
 from supervisor.settings import (
     ROOT,
@@ -83,7 +84,7 @@ def parse_source(text: str, base: Path) -> Source:
     scheme, _, rest = text.partition(":")
     if scheme == "file" and rest:
         return LocalPath((base / Path(rest).expanduser()).resolve())
-    if scheme == "hf" and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", rest, re.ASCII):
+    if scheme == "hf" and re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", rest, re.ASCII):
         repo, _, revision = rest.partition("@")
         return HubRepo(repo, revision or "main")
     if scheme in ("pypi", "sdist"):
@@ -140,10 +141,14 @@ class Entry(_Strict):
     request_timeout_s: OptionalSeconds = None
     batch_window_ms: OptionalMilliseconds = None
     batch_tokens: OptionalCount = None
+    cache_items: Annotated[int | None, Field(ge=0)] = None
     max_prompt_tokens: OptionalCount = None
     max_new_tokens: OptionalCount = None
     stall_s: OptionalSeconds = None
     load_stall_s: OptionalSeconds = None
+    memory_limit_mb: OptionalCount = None
+    recycle_jobs: OptionalCount = None
+    vision: bool | None = None  # a chat model that takes images; None: if its files say so
     defaults: Sampling = Sampling()
     options: dict[str, str | int | float | bool] = {}
 
@@ -164,6 +169,7 @@ class Model:
 class Catalog:
     models: dict[str, Model]
     serve: list[str]  # when MODELS names none
+    warnings: list[str] = field(default_factory=list)
 
     def select(self, names: list[str]) -> list[Model]:
         """The named models, or the default ones. Raises `ConfigError`."""
@@ -176,20 +182,37 @@ class Catalog:
 
 def load(own: Path | None) -> Catalog:
     """The catalog that ships, with the user's ``own`` file over it. Raises `ConfigError`."""
-    entries, serve = _read(BUILT_IN)
+    shipped = _read(BUILT_IN)
     if own is None:
-        return _checked(entries, serve)
-    added, own_serve = _read(own)
-    for name, (entry, file) in added.items():
-        entries[name] = ({**entries.get(name, ({}, file))[0], **entry}, file)
-    return _checked(entries, own_serve or list(added))
+        return _checked(shipped)
+    added = _read(own)
+    entries = dict(shipped.entries)
+    for name, (entry, file) in added.entries.items():
+        entries[name] = (_over(entries[name][0] if name in entries else {}, entry), file)
+    return _checked(_Content(entries, added.serve or list(added.entries), added.notes))
 
 
 _Raw = dict[str, tuple[dict[str, Any], Path]]
+_OF_FILES = ("source", "hf_repo_id", "files", "include", "path", "vision", "memory_mb")
 
 
-def _read(path: Path) -> tuple[_Raw, list[str]]:
-    """The entries of one file by name, not checked yet, and the names under its ``serve``."""
+class _Content(NamedTuple):
+    """One file: its entries by name, not checked yet, what it serves, what it should say."""
+
+    entries: _Raw
+    serve: list[str]
+    notes: list[str]
+
+
+def _over(entry: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """``entry`` with the keys of ``own`` over it, and nothing about files if those come from
+    elsewhere."""
+    moved = "source" in own or "hf_repo_id" in own
+    kept = {key: value for key, value in entry.items() if not (moved and key in _OF_FILES)}
+    return {**kept, **own}
+
+
+def _read(path: Path) -> _Content:
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -202,14 +225,17 @@ def _read(path: Path) -> tuple[_Raw, list[str]]:
         if key not in ("models", "serve"):
             raise ConfigError(f"{path}: {key}: unknown key{nearest(str(key), ['models', 'serve'])}")
     entries: _Raw = {}
+    notes = []
     for index, entry in enumerate(content["models"]):
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
             raise ConfigError(f"{path}: models[{index}]: has no name; add 'name: <publisher>/...'")
         if name in entries:
             raise ConfigError(f"{path}: {name}: stands there twice; remove one")
+        entry, note = handlers.translate(entry)
         entries[name] = (entry, path)
-    return entries, _serve_list(content.get("serve", []), path)
+        notes += [f"{path}: {note}"] if note else []
+    return _Content(entries, _serve_list(content.get("serve", []), path), notes)
 
 
 def _serve_list(names: Any, path: Path) -> list[str]:
@@ -218,18 +244,20 @@ def _serve_list(names: Any, path: Path) -> list[str]:
     return names
 
 
-def _checked(entries: _Raw, serve: list[str]) -> Catalog:
-    models = {name: _model(raw, file) for name, (raw, file) in entries.items()}
-    for name in serve:
+def _checked(content: _Content) -> Catalog:
+    models = {name: _model(raw, file) for name, (raw, file) in content.entries.items()}
+    for name in content.serve:
         if name not in models:
             raise ConfigError(f"serve: no model {name!r} in the catalog{nearest(name, models)}")
-    return Catalog(models, serve)
+    warnings = ["\n".join(content.notes)] if content.notes else []
+    return Catalog(models, content.serve, warnings)
 
 
 def _model(raw: dict[str, Any], file: Path) -> Model:
     label = f"{file}: {raw['name']}"
     try:
         entry = Entry.model_validate(raw)
+        options.check(entry.engine, entry.options, has_source=entry.origin() is not None)
         return Model(entry, _source(entry, file.parent))
     except ValidationError as error:
         raise ConfigError(f"{label}: {_in_entry(error)}") from None
@@ -242,8 +270,9 @@ def _source(entry: Entry, base: Path) -> Source | None:
         raise ValueError("has both source and hf_repo_id; keep one")
     origin = entry.origin()
     if origin is None:
-        # Only an engine that makes its answers up, or one of the user's own, can do without files.
-        if entry.engine == "echo" or "." in entry.engine:
+        # Only an engine that makes its answers up, asks another server, or is one of the user's
+        # own can do without files.
+        if entry.engine in ("echo", "remote", "command") or "." in entry.engine:
             return None
         raise ValueError(f"source: is missing; write {_SOURCES}")
     source = parse_source(origin, base)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from supervisor.launch import Launch
     from supervisor.settings import Flags, Settings
 
+# A first chat of a large model on a small box; the server's own limits end it sooner.
+SMOKE_TIMEOUT_S = 600.0
+
 app = typer.Typer(
     name="edge-serve",
     add_completion=False,
@@ -146,6 +149,7 @@ def check(
 ) -> None:
     """Validate the settings and show what would be served, without starting anything."""
     from supervisor.console import table
+    from supervisor.gate import gate
     from supervisor.launch import make_run_dir, warnings
     from supervisor.settings import Flags
 
@@ -154,6 +158,7 @@ def check(
     chosen = catalog.select(settings.models)
     specs = [launch.spec(model) for model in chosen]
     make_run_dir(settings)
+    gate(settings)
     rows = (
         (
             spec.name,
@@ -172,7 +177,7 @@ def check(
         ["model", "task", "engine", "device", "replicas", "slots", "queue", "files"],
         rows,
     )
-    _warn(warnings(settings, chosen))
+    _warn(catalog.warnings + warnings(settings, chosen))
     print("ok")
 
 
@@ -183,22 +188,74 @@ def status(
         str | None, typer.Option("--url", help="Of a running edge-serve; HOST and PORT if not set.")
     ] = None,
 ) -> None:
-    """Show the processes of a running edge-serve. Exits 0 when all models are ready, else 1."""
+    """Show the processes of a running edge-serve. Exits 0 when all models are ready, else 1.
+
+    Sends EDGE_SERVE_API_KEY as the API key where it is set.
+    """
     import httpx2
 
+    from supervisor.client import connect
     from supervisor.console import FLEET_HEADS, fleet_rows, table
 
-    base = (url or _own_url(context.obj)).rstrip("/")
+    settings = _settings(context.obj)
+    base = url or settings.url
     try:
-        answer = httpx2.get(f"{base}/health", timeout=10)
+        with connect(settings, url, timeout_s=10) as client:
+            answer = client.get("/health")
         report = answer.json()
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         _fail(f"no edge-serve answers at {base}: {error}; start it, or name another with --url")
+    if answer.status_code == 401:
+        _fail(f"{base} wants an API key; put one into EDGE_SERVE_API_KEY")
     if not isinstance(report, dict) or "models" not in report:
         _fail(f"what answers at {base} is not edge-serve; name another with --url")
     print(f"{base}: {report.get('status', answer.status_code)}")
     table(_console(), FLEET_HEADS, fleet_rows(report))
     raise typer.Exit(0 if report.get("status") == "ok" else 1)
+
+
+@app.command()
+def smoke(
+    context: typer.Context,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Of a running edge-serve; HOST and PORT if not set.")
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option("--models", metavar="NAME,...", help="Which to try; all if not set."),
+    ] = None,
+    audio: Annotated[
+        Path | None, typer.Option(help="A recording for speech models; a tone if not set.")
+    ] = None,
+) -> None:
+    """Send one real request for each thing that each model can do. Exits 0 when all are answered.
+
+    Sends EDGE_SERVE_API_KEY as the API key where it is set.
+    """
+    import httpx2
+
+    from supervisor.client import connect
+    from supervisor.console import table
+    from supervisor.smoke import checks
+
+    settings = _settings(context.obj)
+    base = url or settings.url
+    names = [name.strip() for name in (models or "").split(",") if name.strip()]
+    try:
+        recording = audio.read_bytes() if audio else None
+    except OSError as error:
+        _fail(f"--audio: {audio} cannot be read: {error.strerror}")
+    try:
+        with connect(settings, url, timeout_s=SMOKE_TIMEOUT_S) as client:
+            found = list(checks(client, names, recording))
+    except (httpx2.HTTPError, httpx2.InvalidURL, KeyError, TypeError, ValueError) as error:
+        _fail(f"no list of models at {base}: {error!r}; start edge-serve, or name it with --url")
+    rows = (
+        (one.model, one.capability, "ok" if one.ok else "FAILED", f"{one.seconds:.2f}", one.said)
+        for one in found
+    )
+    table(_console(), ["model", "capability", "", "seconds", "answer"], rows)
+    raise typer.Exit(0 if found and all(one.ok for one in found) else 1)
 
 
 @app.command("install-service")
@@ -229,6 +286,7 @@ def install_service(
 
 def _serve(flags: Flags) -> None:
     from supervisor import plan as plans
+    from supervisor.gate import gate
     from supervisor.launch import become_daemon, fetch_all, make_run_dir, warnings
 
     settings, catalog, launch = _load(flags)
@@ -236,12 +294,13 @@ def _serve(flags: Flags) -> None:
     for model in chosen:
         launch.spec(model)  # a mistake in any entry shows before anything is fetched
     run_dir = make_run_dir(settings)
-    _warn(warnings(settings, chosen))
+    gate(settings)
+    _warn(catalog.warnings + warnings(settings, chosen))
     bars = _bars()
     with bars.shown():
         specs, unavailable = fetch_all(launch, chosen, bars.report_for)
     _say_failures(unavailable)
-    if not specs:
+    if not specs or (unavailable and settings.warmup_fail_fast):
         raise typer.Exit(1)
     become_daemon(plans.write(launch.plan(specs, unavailable, run_dir)))
 
@@ -258,13 +317,11 @@ def _load(flags: Flags) -> tuple[Settings, Catalog, Launch]:
     return settings, catalog.load(settings.edge_serve_config), launch
 
 
-def _own_url(flags: Flags) -> str:
+def _settings(flags: Flags) -> Settings:
     from supervisor.settings import DOTENV, load, load_dotenv
 
     load_dotenv(Path(DOTENV))
-    settings = load(flags)
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return f"http://{host}:{settings.port}"
+    return load(flags)
 
 
 def _console() -> Console:

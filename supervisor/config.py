@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ipc.types import Defaults, Spec, Task
+from ipc.types import Defaults, Spec, Task, Warmup
 from supervisor.catalog import Entry
 from supervisor.devices import Box, choose
 from supervisor.problems import ConfigError
@@ -22,10 +22,14 @@ _SAME = (
     "request_timeout_s",
     "batch_window_ms",
     "batch_tokens",
+    "cache_items",
     "max_prompt_tokens",
     "max_new_tokens",
     "stall_s",
     "load_stall_s",
+    "vision",
+    "memory_limit_mb",
+    "recycle_jobs",
 )
 
 # One window of audio is one step, and takes a slow box half a minute where speech repeats itself.
@@ -39,6 +43,7 @@ class Files:
     path: str = ""
     cache: str = ""
     converted: bool = False  # GGUF or OpenVINO IR
+    vision: bool = False  # weights for images too
     created: int = 0
 
 
@@ -55,11 +60,16 @@ def spec_for(
     except ConfigError as error:
         raise ConfigError(f"{entry.name}: {error}") from None
     values: dict[str, Any] = {"threads": box.cpus, **_from_settings(entry.task, settings)}
+    values["vision"] = files.vision and (entry.task, engine) == ("chat", "torch")
     for key in _SAME:
         if (value := getattr(entry, key)) is not None:
             values[key] = value
     if entry.queue_mb is not None:
         values["queue_bytes"] = entry.queue_mb << 20
+    if values["vision"]:
+        _check_vision(entry, engine)
+        if entry.slots is None and not settings.chat_batch_allow_vision:
+            values["slots"] = 1
     return Spec(
         name=entry.name,
         task=entry.task,
@@ -71,24 +81,42 @@ def spec_for(
         owned_by=entry.name.partition("/")[0] if "/" in entry.name else "edge-serve",
         options=entry.options,
         defaults=_defaults(entry, settings, values.get("max_new_tokens")),
+        warmup=_warmup(entry.name, settings),
         **values,
     )
 
 
+def _check_vision(entry: Entry, engine: str) -> None:
+    if entry.task != "chat":
+        raise ConfigError(f"{entry.name}: vision: only chat models take images; leave it out")
+    if engine == "openvino":
+        raise ConfigError(f"{entry.name}: vision: engine openvino reads text only; set torch")
+
+
 def _from_settings(task: Task, settings: Settings) -> dict[str, Any]:
     """The part of the settings that concerns models of one task."""
+    values = _by_task(task, settings)
+    if settings.max_concurrent is not None:
+        values["slots"] = min(values["slots"], settings.max_concurrent)
+    return values
+
+
+def _by_task(task: Task, settings: Settings) -> dict[str, Any]:
     if task == "chat":
         return {
-            "slots": settings.chat_batch_max_size,
-            "queue_limit": settings.chat_batch_queue_size or settings.max_queue_size,
+            "slots": settings.chat_batch_max_size if settings.enable_chat_batching else 1,
+            "queue_limit": _queue_limit("chat_batch_queue_size", settings),
             "max_prompt_tokens": settings.chat_max_prompt_tokens,
             "max_new_tokens": settings.chat_max_new_tokens,
         }
-    if task == "embed":
+    if task in ("embed", "rerank"):
+        embed, batching = task == "embed", settings.enable_embedding_batching
+        limit = _queue_limit("embedding_batch_queue_size", settings)
         return {
-            "slots": settings.embedding_batch_window_max_size,
-            "queue_limit": settings.embedding_batch_queue_size or settings.max_queue_size,
-            "batch_window_ms": settings.embedding_batch_window_ms,
+            "slots": settings.embedding_batch_window_max_size if batching else 1,
+            "queue_limit": limit if embed else settings.max_queue_size,
+            "batch_window_ms": settings.embedding_batch_window_ms if batching else 0.0,
+            "cache_items": settings.embedding_cache_size if embed else 0,
             "request_timeout_s": settings.embedding_generate_timeout_sec,
         }
     return {
@@ -98,6 +126,25 @@ def _from_settings(task: Task, settings: Settings) -> dict[str, Any]:
         "request_timeout_s": settings.audio_process_timeout_sec,
         "stall_s": SPEECH_STALL_S,
     }
+
+
+def _queue_limit(name: str, settings: Settings) -> int:
+    """The queue's own setting, else MAX_QUEUE_SIZE, each where it was set; else what the queue's
+    own is when it is not."""
+    given = settings.model_fields_set
+    chosen = "max_queue_size" if name not in given and "max_queue_size" in given else name
+    return int(getattr(settings, chosen))
+
+
+def _warmup(name: str, settings: Settings) -> Warmup:
+    allowed = not settings.warmup_allowlist or name in settings.warmup_allowlist
+    wanted = settings.enable_warmup and allowed and name not in settings.warmup_skiplist
+    return Warmup(
+        steps=settings.warmup_steps if wanted else 0,
+        batch_size=settings.warmup_batch_size,
+        vram_budget_mb=settings.warmup_vram_budget_mb,
+        vram_per_job_mb=settings.warmup_vram_per_worker_mb,
+    )
 
 
 def _defaults(entry: Entry, settings: Settings, max_new_tokens: int | None) -> Defaults:

@@ -21,10 +21,12 @@ from supervisor.problems import ConfigError
 # The engines that ship here: the tasks that each serves and the devices that it runs on. An engine
 # may also be a dotted path of the user's own, about which nothing is known.
 ENGINES: dict[str, tuple[set[str], set[str]]] = {
-    "openvino": ({"chat", "embed"}, {"cpu"}),
-    "torch": ({"chat", "embed"}, {"cpu", "cuda", "mps"}),
+    "openvino": ({"chat", "embed", "rerank"}, {"cpu"}),
+    "torch": ({"chat", "embed", "rerank"}, {"cpu", "cuda", "mps"}),
     "ctranslate2": ({"speech"}, {"cpu", "cuda"}),
-    "echo": ({"chat", "embed", "speech"}, {"cpu", "cuda", "mps"}),
+    "remote": ({"chat", "embed", "rerank", "speech"}, {"cpu"}),
+    "command": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
+    "echo": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
 }
 _X86 = {"x86_64", "AMD64"}
 
@@ -52,6 +54,8 @@ def choose(engine: str, device: str, task: Task, *, converted: bool, box: Box) -
     ``converted``: the files are GGUF or OpenVINO IR, which openvino reads as they are; it would
     have to be handed a conversion of any other chat model.
     """
+    if engine == "remote":
+        device = "cpu"  # its worker's; a device that is set for all models is not meant for it
     if device == "auto":
         device = _best_device(engine, task, box)
     if engine == "auto":
@@ -73,7 +77,7 @@ def _best_device(engine: str, task: Task, box: Box) -> str:
 def _best_engine(device: str, task: Task, converted: bool, box: Box) -> str:
     if task == "speech":
         return "ctranslate2"
-    if device == "cpu" and box.machine in _X86 and (task == "embed" or converted):
+    if device == "cpu" and box.machine in _X86 and (task in ("embed", "rerank") or converted):
         return "openvino"
     return "torch"
 

@@ -14,7 +14,9 @@ from ipc.sockets import ipc_endpoint
 from ipc.types import ModelState, ReplicaState, Route, Spec
 from supervisor.plan import Plan
 from supervisor.process import Process, python
+from supervisor.recycle import Limits
 from supervisor.replica import Replica
+from supervisor.vram import Vram, nvml
 
 FRONTEND = "frontend"
 # The frontend has no engine that could stall; only silence tells that it hangs.
@@ -38,7 +40,8 @@ class Member:
     replica: Replica
     spec: Spec | None = None
     process: Process | None = field(default=None, repr=False)
-    work_done: float = 0.0
+    work_done: float | None = 0.0  # when it was last looked at, see Process.work_done
+    vram: Vram | None = field(default=None, repr=False)
 
 
 def members(plan: Plan) -> dict[str, Member]:
@@ -49,8 +52,15 @@ def members(plan: Plan) -> dict[str, Member]:
         for _ in range(spec.replicas):
             counts[spec.task] = counts.get(spec.task, 0) + 1
             name = f"{spec.task}-{counts[spec.task]}"
-            found[name] = Member(Replica(name, spec.stall_s, spec.load_stall_s), spec)
+            found[name] = _worker(name, spec, plan.drain_s)
     return found
+
+
+def _worker(name: str, spec: Spec, drain_s: float) -> Member:
+    limits = Limits(spec.memory_limit_mb, spec.recycle_jobs, drain_s)
+    replica = Replica(name, spec.stall_s, spec.load_stall_s, limits)
+    vram = Vram(spec.device, nvml) if spec.device.startswith("cuda") else None
+    return Member(replica, spec, vram=vram)
 
 
 def argv(member: Member, plan: Plan, control: str) -> list[str]:
@@ -65,6 +75,12 @@ def argv(member: Member, plan: Plan, control: str) -> list[str]:
         *("--log-format", plan.log_format),
     ]
     return command if member.spec is None else [*command, "--run-dir", plan.run_dir]
+
+
+def may_be_away(member: Member, group: list[Member]) -> bool:
+    """Whether the model can do without ``member`` for a while as well as it ever will: replicas
+    are recycled in turns."""
+    return all(one is member or one.replica.state == "ready" for one in group)
 
 
 def environment(spec: Spec | None) -> dict[str, str]:

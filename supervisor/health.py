@@ -73,6 +73,7 @@ def member(one: Member, now: float) -> Report:
         "stage": replica.stage if replica.state == "starting" else None,
         "generation": replica.generation,
         "restarts": replica.restarts,
+        "recycles": replica.recycles,
         "reason": replica.reason,
         "last_exit": replica.last_exit,
         "next_start_s": round(replica.next_start_at - now, 1) if replica.next_start_at else None,
@@ -85,6 +86,8 @@ def member(one: Member, now: float) -> Report:
         "failed": counters.failed,
         "prompt_tokens": counters.prompt_tokens,
         "completion_tokens": counters.completion_tokens,
+        "cache_hits": counters.cache_hits,
+        "cache_misses": counters.cache_misses,
         "warm": replica.warm,
     }
 
@@ -109,5 +112,6 @@ def _model(name: str, group: list[Member], now: float) -> Report:
         "engine": spec.engine,
         "state": speaker.state,
         "reason": speaker.reason,
+        "warm": speaker.warm,
         "replicas": [member(one, now) for one in group],
     }

@@ -3,23 +3,26 @@ and this process becomes ``python -m supervisor``."""
 
 from __future__ import annotations
 
-import ipaddress
+import json
 import os
 import stat
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from ipc.control import RemoteImages
 from ipc.types import Spec
+from supervisor import gate as gates
+from supervisor import replaced
 from supervisor.archive import FetchError, Report
 from supervisor.catalog import LocalPath, Model
 from supervisor.config import Files, spec_for
 from supervisor.devices import Box
 from supervisor.plan import Plan
 from supervisor.prepare import prepare
-from supervisor.problems import ConfigError
+from supervisor.problems import ConfigError, nearest
 from supervisor.settings import Settings, child_env
 from supervisor.store import Store, slug
 
@@ -70,7 +73,16 @@ class Launch:
             max_batch_size=settings.max_batch_size,
             max_text_chars=settings.max_text_chars,
             metrics=settings.enable_metrics,
-            warm=settings.enable_warmup,
+            embedding_usage=not settings.embedding_usage_disable_token_count,
+            fail_fast=settings.warmup_fail_fast,
+            settings=in_force(settings),
+            gate=gates.gate(settings),
+            remote_images=RemoteImages(
+                allowed=settings.allow_remote_images,
+                hosts=settings.remote_image_host_allowlist,
+                timeout_s=settings.remote_image_timeout,
+                max_bytes=settings.max_remote_image_bytes,
+            ),
         )
 
     def _files(self, model: Model, path: Path) -> Files:
@@ -80,6 +92,7 @@ class Launch:
             path=str(path),
             cache=str(self._cache_root() / slug(model.entry.name)),
             converted=path.suffix == ".gguf" or any(path.glob("openvino_*model.xml")),
+            vision=has_vision(path / "config.json"),
             created=changed_at or self.store.pulled_at(model),
         )
 
@@ -87,6 +100,15 @@ class Launch:
         """systemd's cache folder for the service, else one among the models."""
         given = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
         return Path(given) if given else self.store.folder / ".cache"
+
+
+def has_vision(config: Path) -> bool:
+    """Whether a checkpoint of transformers has weights for images, as its config.json says."""
+    try:
+        found = json.loads(config.read_bytes())
+    except (OSError, ValueError):  # no checkpoint, or one that its engine will refuse
+        return False
+    return isinstance(found, dict) and "vision_config" in found
 
 
 def fetch_all(
@@ -145,12 +167,7 @@ def _choose_run_dir(settings: Settings) -> Path:
 
 def warnings(settings: Settings, models: list[Model]) -> list[str]:
     """What an operator should know before it bites."""
-    found = []
-    if not is_loopback(settings.host):
-        found.append(
-            f"listening on {settings.host}:{settings.port} WITHOUT AUTHENTICATION: everyone who "
-            "can reach this machine can use it. Set HOST=127.0.0.1 unless the network is trusted."
-        )
+    found = gates.warnings(settings) + replaced.warnings(os.environ) + _unmet(settings, models)
     needed = sum((model.entry.memory_mb or 0) * (model.entry.replicas or 1) for model in models)
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     if needed > total:
@@ -158,14 +175,37 @@ def warnings(settings: Settings, models: list[Model]) -> list[str]:
     return found
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def _unmet(settings: Settings, models: list[Model]) -> list[str]:
+    """Settings that were understood but do not do what they seem to."""
+    served = {model.entry.name for model in models}
+    lists = {
+        "WARMUP_ALLOWLIST": settings.warmup_allowlist,
+        "WARMUP_SKIPLIST": settings.warmup_skiplist,
+    }
+    found = [
+        f"{setting}: {name} is not among the models that are served{nearest(name, served)}"
+        for setting, names in lists.items()
+        for name in names
+        if name not in served
+    ]
+    if settings.allow_remote_images and not settings.remote_image_host_allowlist:
+        found.append(
+            "ALLOW_REMOTE_IMAGES: no image is fetched until REMOTE_IMAGE_HOST_ALLOWLIST names hosts"
+        )
+    cap = settings.max_concurrent
+    if cap is not None and cap < settings.chat_batch_max_size and settings.enable_chat_batching:
+        found.append(
+            f"MAX_CONCURRENT={cap} holds each model to {cap} requests at a time, also where one "
+            "step could serve a batch of them; unset it to have batches of CHAT_BATCH_MAX_SIZE="
+            f"{settings.chat_batch_max_size}"
+        )
+    return found
+
+
+def in_force(settings: Settings) -> dict[str, Any]:
+    """The settings by name as JSON knows them, without secrets and what is not set."""
+    secret = {name for name, field in Settings.model_fields.items() if not field.repr}
+    return settings.model_dump(mode="json", exclude=secret, exclude_none=True)
 
 
 def become_daemon(plan_file: Path) -> NoReturn:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from ipc.control import Gate, RemoteImages
 from ipc.types import Spec
 
 FILE_NAME = "plan.json"
@@ -28,7 +29,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What to run and where to listen.
 
     ``unavailable`` names the models that could not be fetched, each with the reason: they are
-    shown as failed, while the models in ``specs`` serve.
+    shown as failed, while the models in ``specs`` serve. ``fail_fast``: a model that fails before
+    all have been ready once ends the server. ``settings`` is what all this was made from, to be
+    shown in the log.
     """
 
     host: str
@@ -45,7 +48,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_batch_size: int = 2048
     max_text_chars: int = 200_000
     metrics: bool = True
-    warm: bool = True
+    embedding_usage: bool = True
+    fail_fast: bool = False
+    settings: dict[str, Any] = {}
+    gate: Gate = Gate()
+    remote_images: RemoteImages = RemoteImages()
 
 
 def write(plan: Plan) -> Path:

@@ -96,6 +96,13 @@ class Process:
     def sample(self) -> Vitals | None:
         return sample(self._psutil)
 
+    def rss_mb(self) -> float | None:
+        """Its resident memory, or None when it is gone."""
+        try:
+            return float(self._psutil.memory_info().rss) / 2**20
+        except psutil.Error:
+            return None
+
     def work_done(self) -> float:
         """How much the system accounts to the process: CPU seconds plus MiB read."""
         try:

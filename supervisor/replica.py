@@ -1,8 +1,8 @@
 """One supervised process through its generations: a state machine without effects.
 
     stopped -> starting -> ready -> draining -> stopped
-                  |          |
-                  +----+-----+
+                  |          |         |
+                  +----+-----+         +--> starting    a planned recycle
                        v
                     backoff -> starting        after a failure
                     failed  -> starting        circuit open: one trial start now and then
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from ipc.control import HEARTBEAT_S, HEARTBEATS_MISSED, Counters
 from ipc.types import Loaded, ReplicaState
+from supervisor.recycle import REST_S, UNLIMITED, Limits
 
 BACKOFF_MAX_S = 60.0
 BACKOFF_JITTER = 0.2
@@ -59,6 +60,12 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """It is silent, but the system accounts work to it: it is not stopped. A library that holds
+    the GIL throughout a long step looks like this."""
+
+
+@dataclass(frozen=True, slots=True)
 class CouldNotBoot:
     """It says why it cannot start; its exit follows."""
 
@@ -69,6 +76,20 @@ class CouldNotBoot:
 @dataclass(frozen=True, slots=True)
 class Exited:
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Its resident memory was measured."""
+
+    rss_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """Those who listen to it cannot make sense of what it says."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +105,19 @@ class Tick:
     """Time has passed."""
 
 
-Happening = Begin | Progressed | BecameReady | Beat | CouldNotBoot | Exited | Stop | Tick
+Happening = (
+    Begin
+    | Progressed
+    | BecameReady
+    | Beat
+    | Worked
+    | CouldNotBoot
+    | Exited
+    | Sampled
+    | Garbled
+    | Stop
+    | Tick
+)
 
 # --- what to do ----------------------------------------------------------------------------------
 
@@ -107,7 +140,14 @@ class Signal:
     why: str
 
 
-Action = Spawn | AskToDrain | Signal
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Tell people."""
+
+    what: str
+
+
+Action = Spawn | AskToDrain | Signal | Warn
 
 
 class Replica:
@@ -118,12 +158,14 @@ class Replica:
         name: str,
         stall_s: float,
         load_stall_s: float,
+        limits: Limits = UNLIMITED,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.name = name
         self.state: ReplicaState = "stopped"
         self.generation = 0
         self.restarts = 0
+        self.recycles = 0
         self.stage: str | None = None
         self.reason: str | None = None  # why it is not ready, for people
         self.last_exit: str | None = None
@@ -135,13 +177,18 @@ class Replica:
         self.progress_at = 0.0
         self._stall_s = stall_s
         self._load_stall_s = load_stall_s
+        self._limits = limits
         self._jitter = jitter
         self._beat_at = 0.0
+        self._life_at = 0.0  # the last heartbeat, or sign that it works
         self._ready_at: float | None = None
         self._in_a_row = 0
         self._failures: deque[float] = deque()
         self._permanent = False
-        self._condemned = False  # its end has begun, by a kill or by a stop
+        self._condemned = False  # it will be killed
+        self._base_mb: float | None = None  # its memory when it had just become ready
+        self._recycling = False
+        self._recycled_at: float | None = None
         self._ladder: deque[tuple[float, Signal]] = deque()
 
     @property
@@ -154,11 +201,38 @@ class Replica:
         """Whether this generation has a socket that jobs can be on."""
         return self.alive and self._ready_at is not None
 
+    def silent_s(self, now: float) -> float:
+        """How long a serving process has said nothing."""
+        return now - self._beat_at if self.serving else 0.0
+
+    @property
+    def limited(self) -> bool:
+        """Whether it matters how much memory it takes."""
+        return bool(self._limits)
+
     def on(self, happening: Happening, now: float) -> list[Action]:
         """Take in what happened; returns what to do."""
         match happening:
             case Begin() if self.state == "stopped":
                 return self._start(now)
+            case Sampled(rss_mb) if self.state == "ready" and not self._condemned:
+                return self._weigh(rss_mb, now)
+            case Garbled(why) if self.alive and not self._condemned:
+                self._kill(now, why, stacks=False)
+                return self._due(now)
+            case Exited(reason) if self.alive:
+                self._exit(reason, now)
+            case Stop(drain_s, grace_s):
+                return self._stop(drain_s, now + drain_s + grace_s)
+            case Tick():
+                return self._tick(now)
+            case _:
+                self._learn(happening, now)
+        return []
+
+    def _learn(self, happening: Happening, now: float) -> None:
+        """What the process says of itself."""
+        match happening:
             case Progressed(stage) if self.state == "starting":
                 self.stage = stage or self.stage
                 self.progress_at = now
@@ -166,23 +240,18 @@ class Replica:
                 self._become_ready(loaded, warm, now)
             case Beat(counters) if self.alive:
                 self._beat(counters, now)
+            case Worked() if self.alive:
+                self._life_at = now
             case CouldNotBoot(reason, permanent):
                 self.reason, self._permanent = reason, permanent
-            case Exited(reason) if self.alive:
-                self._exit(reason, now)
-            case Stop(drain_s, grace_s):
-                return self._stop(drain_s, now + drain_s + grace_s)
-            case Tick():
-                return self._tick(now)
-        return []
 
     def _start(self, now: float) -> list[Action]:
         self.generation += 1
         self.state = "starting"
         self.stage = self.reason = None
         self.counters = Counters()
-        self.progress_at = self._beat_at = now
-        self._ready_at = None
+        self.progress_at = self._beat_at = self._life_at = now
+        self._ready_at = self._base_mb = None
         self._permanent = self._condemned = False
         self._ladder.clear()
         self.next_start_at = None
@@ -194,10 +263,10 @@ class Replica:
         self.loaded = loaded
         self.warm = warm or {}
         self.reason = None
-        self._ready_at = self._beat_at = self.progress_at = now
+        self._ready_at = self._beat_at = self._life_at = self.progress_at = now
 
     def _beat(self, counters: Counters, now: float) -> None:
-        self._beat_at = now
+        self._beat_at = self._life_at = now
         if counters.progress != self.counters.progress or counters.in_flight == 0:
             self.progress_at = now
         self.counters = counters
@@ -206,6 +275,11 @@ class Replica:
         # A boot failure or a kill of ours has said why already; the exit status only adds to it.
         self.last_exit = f"{self.reason} ({reason})" if self.reason else reason
         self.reason = self.reason or reason
+        if self._recycling:
+            self._recycling = False
+            self.recycles += 1
+            self.state, self.next_start_at = "backoff", now
+            return
         if self.state == "draining":
             self.state = "stopped"
             return
@@ -228,13 +302,35 @@ class Replica:
         self.state = "backoff"
         self.next_start_at = now + delay_s * self._jitter(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)
 
+    def _weigh(self, rss_mb: float, now: float) -> list[Action]:
+        """Recycle the process where it has come to one of its limits."""
+        if self._base_mb is None:
+            self._base_mb = rss_mb
+            if (warning := self._limits.too_tight(rss_mb)) is not None:
+                return [Warn(warning)]
+        if self._recycled_at is not None and now - self._recycled_at < REST_S:
+            return []
+        why = self._limits.exceeded(rss_mb, self._base_mb, self.counters.jobs)
+        if why is None:
+            return []
+        self.reason = f"recycled: {why}"
+        self._recycling = True
+        self._recycled_at = now
+        drain_s = self._limits.drain_s
+        return [Warn(self.reason), *self._drain(drain_s, now + drain_s)]
+
     def _stop(self, drain_s: float, end_at: float) -> list[Action]:
+        self._recycling = False
         if not self.alive:
             self.state = "stopped"
             self.next_start_at = None
             return []
+        return self._drain(drain_s, end_at)
+
+    def _drain(self, drain_s: float, end_at: float) -> list[Action]:
         self.state = "draining"
-        self._condemned = True
+        if self._condemned:
+            return []
         self._ladder = deque(
             [
                 (end_at, Signal(signal.SIGTERM, "did not drain in time")),
@@ -249,6 +345,9 @@ class Replica:
             return self._start(now)
         if not self._condemned:
             self._suspect(now)
+        return self._due(now)
+
+    def _due(self, now: float) -> list[Action]:
         actions: list[Action] = []
         while self._ladder and now >= self._ladder[0][0]:
             actions.append(self._ladder.popleft()[1])
@@ -257,9 +356,12 @@ class Replica:
     def _suspect(self, now: float) -> None:
         """Find out whether the process hangs; if so, line up the signals that end it."""
         idle_s = now - self.progress_at
-        if self.state == "ready" and now - self._beat_at > SILENCE_S:
+        silent_s = self.silent_s(now)
+        if self.serving and now - self._life_at > SILENCE_S:
             # It may be stopped, and a stopped process keeps every signal but this one pending.
-            self._kill(now, f"no heartbeat for {now - self._beat_at:.0f} s", stacks=False)
+            self._kill(now, f"no heartbeat for {silent_s:.0f} s", stacks=False)
+        elif silent_s > max(self._stall_s, SILENCE_S):
+            self._kill(now, f"no heartbeat for {silent_s:.0f} s, though it works", stacks=True)
         elif self.state == "ready" and self.counters.in_flight and idle_s > self._stall_s:
             self._kill(now, f"no progress for {idle_s:.0f} s with work in hand", stacks=True)
         elif self.state == "starting" and idle_s > self._load_stall_s:
@@ -268,6 +370,7 @@ class Replica:
     def _kill(self, now: float, why: str, *, stacks: bool) -> None:
         self.reason = why
         self._condemned = True
+        self._ladder.clear()
         if stacks:
             self._ladder.append((now, Signal(signal.SIGABRT, why)))
         self._ladder.append((now + ABORT_S * stacks, Signal(signal.SIGKILL, why)))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor.launch import is_loopback
+from supervisor.gate import CREDENTIAL, is_loopback
 from supervisor.problems import ConfigError
 from supervisor.settings import ROOT, Settings
 
@@ -27,7 +27,8 @@ def unit(settings: Settings, models: Path, allow: Sequence[str]) -> str:
     Raises `ConfigError` where an unprivileged service could not work.
     """
     python = Path(sys.executable)
-    for path in (ROOT, python, models):
+    secrets = (settings.api_keys_file, settings.ssl_certfile, settings.ssl_keyfile)
+    for path in (ROOT, python, models, *filter(None, secrets)):
         if any(mark in str(path) for mark in " \t%\"'\\"):
             raise ConfigError(f"{path}: a unit cannot name a path with such characters; move it")
     needed = [ROOT, python, python.resolve(), models]
@@ -54,7 +55,24 @@ def _settings(settings: Settings) -> list[str]:
         shown["models"] = ",".join(settings.models)
     if settings.edge_serve_config:
         shown["edge_serve_config"] = str(settings.edge_serve_config)
-    return [f"Environment={name.upper()}={value}" for name, value in shown.items()]
+    for name in ("trusted_hosts", "cors_allow_origins"):
+        if given := getattr(settings, name):
+            shown[name] = ",".join(given)
+    lines = [f"Environment={name.upper()}={value}" for name, value in shown.items()]
+    return [*lines, *_credentials(settings)]
+
+
+def _credentials(settings: Settings) -> list[str]:
+    """Files that only root may read: systemd hands them to the service.
+
+    A credential without a path is one of /etc/credstore, and may be missing.
+    """
+    keys = settings.api_keys_file or f"edge-serve.{CREDENTIAL}"
+    lines = [f"LoadCredential={CREDENTIAL}:{keys}"]
+    for name in ("ssl_certfile", "ssl_keyfile"):
+        if path := getattr(settings, name):
+            lines += [f"LoadCredential={name}:{path}", f"Environment={name.upper()}=%d/{name}"]
+    return lines
 
 
 def _account(needed: Sequence[Path]) -> str:

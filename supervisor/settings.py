@@ -7,6 +7,7 @@ for that model; `config` puts the two together. Each setting is named by its var
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,15 +19,17 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from supervisor.devices import parse_device
 from supervisor.plan import LogFormat, LogLevel
 from supervisor.problems import ConfigError, explain, nearest
+from supervisor.replaced import REPLACED
 
 ROOT = Path(__file__).resolve().parents[1]
 DOTENV = ".env"
+SECRETS = frozenset({"HF_TOKEN", "API_KEYS", "EDGE_SERVE_API_KEY"})
 
 
 def child_env(**changes: str) -> dict[str, str]:
-    """The environment for a child that imports our packages, wherever it is started; without the
-    hub's token, which only a pull may see."""
-    env = {name: value for name, value in os.environ.items() if name != "HF_TOKEN"}
+    """The environment for a child that imports our packages, wherever it is started; without what
+    only this process may see."""
+    env = {name: value for name, value in os.environ.items() if name not in SECRETS}
     own = [part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part]
     env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(ROOT), *own]))
     return env | changes
@@ -48,17 +51,27 @@ def _lower(value: Any) -> Any:
     return value.strip().lower() if _is_text(value) else value
 
 
+def _host_names(names: list[str]) -> list[str]:
+    """Lower case, and each a plain name: not an address, a URL or a pattern."""
+    for name in names:
+        if not re.fullmatch(r"([a-z0-9-]+\.)+[a-z][a-z0-9-]*", name, re.ASCII | re.IGNORECASE):
+            raise ValueError(f"{name!r} is not a host; set it to names like images.example.com")
+    return [name.lower() for name in names]
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
 Count = Annotated[int, Field(ge=1)]
+Megabytes = Annotated[int, Field(ge=0)]
 OptionalCount = Annotated[int | None, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)]
 OptionalSeconds = Annotated[float | None, Field(gt=0, le=604_800, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000, allow_inf_nan=False)]
 OptionalMilliseconds = Annotated[float | None, Field(ge=0, le=60_000, allow_inf_nan=False)]
 Device = Annotated[str, BeforeValidator(_lower), AfterValidator(parse_device)]
+Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
@@ -68,11 +81,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
     # What to run, and where its files are.
-    models: Annotated[list[str], NoDecode, BeforeValidator(_split)] = []
+    models: Names = []
     model_device: Device = "auto"
     auto_download_models: bool = True
     hf_token: str | None = Field(default=None, repr=False)  # only sent when pulling
-    enable_warmup: bool = True
     edge_serve_config: Folder | None = None
     edge_serve_models_dir: Folder = Field(default_factory=_models_dir)
     edge_serve_run_dir: Folder | None = None
@@ -85,28 +97,66 @@ class Settings(BaseSettings):
     enable_metrics: bool = True
     drain_timeout_sec: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 30.0
 
+    # Who may come in; see `supervisor.gate`.
+    api_keys: Names = Field(default=[], repr=False)
+    api_keys_file: Folder | None = None
+    trusted_hosts: Names = []
+    cors_allow_origins: Names = []
+    ssl_certfile: Folder | None = None
+    ssl_keyfile: Folder | None = None
+    max_connections: Count = 1024
+    edge_serve_api_key: str | None = Field(default=None, repr=False)  # sent by `status`
+
     # What one request may bring.
     max_batch_size: Count = 2048
     max_text_chars: Count = 200_000
     max_audio_bytes: Count = 25 << 20
     max_new_tokens: Count = 512  # of an answer whose request names no max_tokens
 
-    # Waiting requests for each model.
+    # Images that requests name by their address.
+    allow_remote_images: bool = False
+    remote_image_host_allowlist: Annotated[Names, AfterValidator(_host_names)] = []
+    remote_image_timeout: Seconds = 5.0
+    max_remote_image_bytes: Count = 5 << 20
+
+    # What a model must have answered before it counts as ready.
+    enable_warmup: bool = True
+    warmup_steps: Count = 1
+    warmup_batch_size: Count = 1
+    warmup_vram_budget_mb: Megabytes = 0
+    warmup_vram_per_worker_mb: Megabytes = 0
+    warmup_allowlist: Names = []
+    warmup_skiplist: Names = []
+    warmup_fail_fast: bool = False
+
+    # Waiting requests for each model; how these four go together says `config`.
     max_queue_size: Count = 32
-    chat_batch_queue_size: OptionalCount = None
-    embedding_batch_queue_size: OptionalCount = None
+    chat_batch_queue_size: Count = 64
+    embedding_batch_queue_size: Count = 64
     audio_max_queue_size: OptionalCount = None
     audio_queue_timeout_sec: Seconds = 60.0
 
     # Work in one worker.
+    max_concurrent: OptionalCount = None
+    enable_chat_batching: bool = True
     chat_batch_max_size: Count = 8
+    chat_batch_allow_vision: bool = False
     chat_max_prompt_tokens: Count = 4096
     chat_max_new_tokens: Count = 2048
+    enable_embedding_batching: bool = True
     embedding_batch_window_ms: Milliseconds = 6.0
     embedding_batch_window_max_size: Count = 16
     embedding_generate_timeout_sec: Seconds = 60.0
+    embedding_cache_size: Annotated[int, Field(ge=0)] = 256  # texts; 0: compute each anew
+    embedding_usage_disable_token_count: bool = False  # answers then say 0 tokens
     audio_max_concurrent: Count = 1
     audio_process_timeout_sec: Seconds = 180.0
+
+    @property
+    def url(self) -> str:
+        """Where a program on this machine finds the server that these settings make."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        return f"{'https' if self.ssl_certfile else 'http'}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +209,7 @@ def load_dotenv(path: Path) -> list[str]:
         values = dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    known = [name.upper() for name in Settings.model_fields]
+    known = [*(name.upper() for name in Settings.model_fields), *REPLACED]
     warnings = []
     for name, value in values.items():
         if value is None:

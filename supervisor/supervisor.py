@@ -26,6 +26,7 @@ from ipc.control import (
     Heartbeat,
     Hello,
     Loading,
+    Misbehaved,
     Ready,
     Serve,
     Start,
@@ -49,22 +50,31 @@ from supervisor.replica import (
     Begin,
     CouldNotBoot,
     Exited,
+    Garbled,
     Happening,
     Progressed,
+    Replica,
+    Sampled,
     Signal,
     Spawn,
     Stop,
     Tick,
+    Warn,
+    Worked,
 )
 from supervisor.run_dir import RunDir
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.25
+SAMPLE_S = 1.0
 # One CPU second or one MiB read is progress in loading; waiting costs a process far less.
 WORK_STEP = 1.0
+# A worker that has missed a heartbeat is asked for by other means: its CPU seconds.
+SILENT_S = 2.0
+LIFE_STEP = 0.1
 # Idle workers have nothing to drain when the frontend has gone; they need time to close only.
-WORKER_DRAIN_S = 2.0
+WORKER_DRAIN_S = 1.0
 FRONTEND_GRACE_S = 3.0
 
 
@@ -95,9 +105,10 @@ class Supervisor:
             loop.add_signal_handler(number, self.stop)
         for member in self._members.values():
             self._happen(member, Begin())
-        watch = asyncio.create_task(self._watch())
+        tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._measure())]
         await self._stopped.wait()
-        watch.cancel()
+        for task in tasks:
+            task.cancel()
         self._control.close()
         self._context.term()
 
@@ -117,17 +128,48 @@ class Supervisor:
             await asyncio.sleep(TICK_S)
             for member in self._members.values():
                 self._note_work(member)
-                self._happen(member, Tick())
+                self._tick(member)
             self._ping()
 
-    def _note_work(self, member: Member) -> None:
-        """While a model loads, whatever the system accounts to it is progress."""
-        if member.replica.state != "starting" or member.process is None:
+    def _tick(self, member: Member) -> None:
+        """Time has passed, but not for one whose GPU still holds its predecessor's memory."""
+        now = time.monotonic()
+        if member.process is not None or member.vram is None or member.vram.is_back(now):
+            self._happen(member, Tick())
+
+    async def _measure(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_S)
+            for group in fleet.by_model(self._members.values()).values():
+                for member in group:
+                    if fleet.may_be_away(member, group):
+                        self._sample(member)
+
+    def _sample(self, member: Member) -> None:
+        if member.process is None:
             return
-        done = member.process.work_done()
-        if done - member.work_done >= WORK_STEP:
+        if member.vram is not None:
+            member.vram.note(member.process.pid)
+        rss_mb = member.process.rss_mb() if member.replica.limited else None
+        if rss_mb is not None:
+            self._happen(member, Sampled(rss_mb))
+
+    def _note_work(self, member: Member) -> None:
+        """What the system accounts to a process that loads is progress; to one that is silent, it
+        is a sign that it is not stopped."""
+        replica, process = member.replica, member.process
+        if process is None or member.spec is None:
+            return
+        loading = replica.state == "starting"
+        if not loading and replica.silent_s(time.monotonic()) < SILENT_S:
+            member.work_done = None
+            return
+        done = process.work_done()
+        if member.work_done is None:
             member.work_done = done
-            self._happen(member, Progressed())
+        elif done - member.work_done >= (WORK_STEP if loading else LIFE_STEP):
+            member.work_done = done
+            self._happen(member, Progressed() if loading else Worked())
 
     def _ping(self) -> None:
         """Tell systemd that this loop turns, at a third of the interval that it allows."""
@@ -155,8 +197,15 @@ class Supervisor:
                 self._happen(member, CouldNotBoot(message.reason, message.permanent))
             case Heartbeat():
                 self._happen(member, Beat(message.counters))
+            case Misbehaved() if member.spec is None:
+                self._on_misbehaved(message)
             case AskHealth():
                 self._tell(member, Health(message.id, self.report()))
+
+    def _on_misbehaved(self, message: Misbehaved) -> None:
+        worker = self._sender(child_id(message.replica, message.generation).encode())
+        if worker is not None and worker.spec is not None:
+            self._happen(worker, Garbled(message.why))
 
     def _sender(self, identity: bytes) -> Member | None:
         name, _, generation = identity.decode(errors="replace").rpartition(".")
@@ -168,7 +217,7 @@ class Supervisor:
     def _welcome(self, member: Member) -> ToChild:
         plan = self._plan
         if member.spec is not None:
-            return Start(spec=fleet.pinned(member.spec), warm=plan.warm)
+            return Start(spec=fleet.pinned(member.spec))
         return Serve(
             specs=plan.specs,
             keepalive_s=plan.keepalive_s,
@@ -177,10 +226,14 @@ class Supervisor:
             max_batch_size=plan.max_batch_size,
             max_text_chars=plan.max_text_chars,
             metrics=plan.metrics,
+            embedding_usage=plan.embedding_usage,
+            gate=plan.gate,
+            remote_images=plan.remote_images,
         )
 
     def _on_ready(self, member: Member, ready: BecameReady) -> None:
         self._happen(member, ready)
+        self._sample(member)
         if member.spec is None:
             self._tell(member, States(self._published))
             self._notifier.send("READY=1")
@@ -188,12 +241,14 @@ class Supervisor:
 
     def _announce(self, member: Member) -> None:
         replica = member.replica
-        where = f"http://{self._plan.host}:{self._plan.port}"
+        scheme = "https" if self._plan.gate.ssl_certfile else "http"
+        where = f"{scheme}://{self._plan.host}:{self._plan.port}"
         if member.spec is None:
             logger.info("listening", extra={"url": where})
         else:
             device = replica.loaded.device if replica.loaded else None
             facts = {"model": member.spec.name, "replica": replica.name, "device": device}
+            facts |= {"warm": " ".join(f"{what}={how}" for what, how in replica.warm.items())}
             logger.info("ready", extra={**facts, "generation": replica.generation})
         states = [state.state for state in self._published]
         ready = states.count("ready")
@@ -201,7 +256,10 @@ class Supervisor:
         listening = self._members[FRONTEND].replica.state == "ready"
         if listening and ready == len(states) and not self._told_all_ready:
             self._told_all_ready = True
-            logger.info("all models are ready; try:\n%s", example.curl(where, self._plan.specs))
+            logger.info("all models are ready; try:\n%s", self._example(where))
+
+    def _example(self, where: str) -> str:
+        return example.curl(where, self._plan.specs, with_key=bool(self._plan.gate.api_keys))
 
     # --- what happens to processes ---
 
@@ -225,6 +283,8 @@ class Supervisor:
                 )
                 if member.process is not None:
                     member.process.send_signal(number)
+            case Warn(what):
+                logger.warning("limit", extra={"child": member.replica.name, "why": what})
 
     def _spawn(self, member: Member) -> None:
         generation = member.replica.generation
@@ -256,16 +316,21 @@ class Supervisor:
 
     def _on_exit(self, member: Member, generation: int, reason: str) -> None:
         member.process = None
-        self._happen(member, Exited(reason))
         replica = member.replica
-        level = logging.INFO if self._stopping else logging.ERROR
+        planned = self._stopping or replica.state == "draining"
+        if member.vram is not None:
+            member.vram.on_exit(time.monotonic())
+        self._happen(member, Exited(reason))
+        level = logging.INFO if planned else logging.ERROR
         facts = {"child": replica.name, "generation": generation, "reason": replica.last_exit}
         logger.log(level, "exited", extra={**facts, "state": replica.state})
         (Path(self._plan.run_dir) / child_id(replica.name, generation)).unlink(missing_ok=True)
         if member.spec is None:
             self._on_frontend_exit(generation)
+        else:
+            self._on_worker_exit(member.spec.name, replica)
         self._stop_workers_when_alone()
-        self._happen(member, Tick())  # a first restart is due at once
+        self._tick(member)  # a first restart is due at once
 
     def _on_frontend_exit(self, generation: int) -> None:
         """Its clients have gone with it: nobody waits for the jobs that it had sent."""
@@ -273,6 +338,14 @@ class Supervisor:
             self._tell(member, Abandon(child_id(FRONTEND, generation)))
         if self._members[FRONTEND].replica.state == "failed" and not self._stopping:
             logger.error("the frontend keeps failing; stopping, so that a fresh start can help")
+            self.failed = True
+            self.stop()
+
+    def _on_worker_exit(self, model: str, replica: Replica) -> None:
+        """Where that was asked for, a model that does not start keeps the others from starting."""
+        starting = self._plan.fail_fast and not self._told_all_ready and not self._stopping
+        if starting and replica.state == "failed":
+            logger.error("fail_fast", extra={"model": model, "reason": replica.reason})
             self.failed = True
             self.stop()
 

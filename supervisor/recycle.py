@@ -1,0 +1,49 @@
+"""When a worker that works is replaced by a fresh one: before its leak is everybody's problem.
+
+Pure: measurements in, a reason out. A recycle is planned: the worker finishes what it has, and its
+end counts neither for the backoff nor for the circuit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Between two recycles of one worker; a limit that is too tight must not become an outage.
+REST_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a worker may come to. 0: no limit.
+
+    ``memory_mb`` is of resident memory, ``jobs`` counts finished ones, ``drain_s`` is how long
+    those in hand may take to end.
+    """
+
+    memory_mb: int = 0
+    jobs: int = 0
+    drain_s: float = 30.0
+
+    def __bool__(self) -> bool:
+        return self.memory_mb > 0 or self.jobs > 0
+
+    def too_tight(self, base_mb: float) -> str | None:
+        """What to say of a memory limit below ``base_mb``, which the model takes when just loaded:
+        a fresh worker would be no better, so the limit is not used."""
+        if not self.memory_mb or base_mb < self.memory_mb:
+            return None
+        return (
+            f"takes {base_mb:.0f} MB as soon as it is loaded, so its memory_limit_mb of "
+            f"{self.memory_mb} is not used; raise it"
+        )
+
+    def exceeded(self, rss_mb: float, base_mb: float, jobs: int) -> str | None:
+        """Why a worker with this memory and so many jobs done should be replaced, if it should."""
+        if self.memory_mb and rss_mb > self.memory_mb > base_mb:
+            return f"it takes {rss_mb:.0f} MB, over its memory_limit_mb of {self.memory_mb}"
+        if self.jobs and jobs >= self.jobs:
+            return f"it has done {jobs} jobs, and recycle_jobs is {self.jobs}"
+        return None
+
+
+UNLIMITED = Limits()

@@ -1,0 +1,131 @@
+"""One real request for each thing that each model of a running server can do."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import httpx2
+
+from ipc.samples import grey_png, tone_wav
+from ipc.types import CAPABILITIES, VISION
+
+_SIDE = 64
+_SHOWN_CHARS = 60
+
+Answer = Any  # a body of JSON, whose shape is what is being tried
+
+
+class Check(NamedTuple):
+    """How one request went: what was answered, or why it was not."""
+
+    model: str
+    capability: str
+    ok: bool
+    seconds: float
+    said: str
+
+
+class _Wrong(Exception):
+    """An answer that is not what the API promises."""
+
+
+def checks(client: httpx2.Client, names: Sequence[str], audio: bytes | None) -> Iterator[Check]:
+    """Try each model that ``client``'s server lists, or those among ``names``; speech with the file
+    ``audio``, or else with a tone.
+
+    Raises `httpx2.HTTPError` and `ValueError` when nobody lists any.
+    """
+    listed = client.get("/v1/models").raise_for_status().json()["data"]
+    for model in listed:
+        if names and model["id"] not in names:
+            continue
+        for capability in model["capabilities"]:
+            yield _check(client, model["id"], capability, audio)
+    known = {model["id"] for model in listed}
+    for name in names:
+        if name not in known:
+            yield Check(name, "", ok=False, seconds=0.0, said="the server has no such model")
+
+
+def _check(client: httpx2.Client, model: str, capability: str, audio: bytes | None) -> Check:
+    began_at = time.monotonic()
+    ok, said = True, ""
+    try:
+        if capability == CAPABILITIES["speech"]:
+            said = _speech(client, model, audio)
+        elif capability in _TRIALS:
+            said = _TRIALS[capability](client, model)
+        else:
+            ok, said = False, "not known to this version; update it"
+    except (_Wrong, httpx2.HTTPError) as error:
+        ok, said = False, str(error) or type(error).__name__
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        ok, said = False, f"the answer is not of the API's shape: {error!r}"
+    return Check(model, capability, ok, time.monotonic() - began_at, said)
+
+
+def _chat(client: httpx2.Client, model: str) -> str:
+    return _ask(client, model, "Say hello.")
+
+
+def _vision(client: httpx2.Client, model: str) -> str:
+    url = "data:image/png;base64," + base64.b64encode(grey_png(_SIDE)).decode()
+    image = {"type": "image_url", "image_url": {"url": url}}
+    return _ask(client, model, [image, {"type": "text", "text": "What colour is this?"}])
+
+
+def _ask(client: httpx2.Client, model: str, content: Any) -> str:
+    body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 16}
+    answer = _answer(client.post("/v1/chat/completions", json=body))
+    text = answer["choices"][0]["message"]["content"]
+    if not text or not answer["usage"]["completion_tokens"]:
+        raise _Wrong("the answer is empty")
+    return _short(text)
+
+
+def _embeddings(client: httpx2.Client, model: str) -> str:
+    body = {"model": model, "input": ["hello", "world"]}
+    rows = [row["embedding"] for row in _answer(client.post("/v1/embeddings", json=body))["data"]]
+    sizes = {len(row) for row in rows}
+    if len(rows) != 2 or len(sizes) != 1 or rows[0] == rows[1]:
+        raise _Wrong(f"{len(rows)} vectors of {sorted(sizes)} dimensions, or equal ones, for 2")
+    return f"2 vectors of {len(rows[0])} dimensions"
+
+
+def _rerank(client: httpx2.Client, model: str) -> str:
+    texts = ["Paris is the capital of France.", "A panda is a bear."]
+    body = {"model": model, "query": "capital of France", "documents": texts}
+    found = _answer(client.post("/v1/rerank", json=body))["results"]
+    if sorted(row["index"] for row in found) != [0, 1]:
+        raise _Wrong(f"{len(found)} results for 2 documents")
+    return f"best: {texts[found[0]['index']]}"
+
+
+def _speech(client: httpx2.Client, model: str, audio: bytes | None) -> str:
+    file = ("speech", audio) if audio else ("tone.wav", tone_wav(1.0))
+    form = {"model": model}
+    answer = client.post("/v1/audio/transcriptions", data=form, files={"file": file})
+    return _short(_answer(answer)["text"]) or "no words"
+
+
+_TRIALS: dict[str, Callable[[httpx2.Client, str], str]] = {
+    CAPABILITIES["chat"]: _chat,
+    VISION: _vision,
+    CAPABILITIES["embed"]: _embeddings,
+    CAPABILITIES["rerank"]: _rerank,
+}
+
+
+def _answer(response: httpx2.Response) -> Answer:
+    body = response.json()
+    if response.status_code != 200:
+        raise _Wrong(f"{response.status_code}: {body['error']['message']}")
+    return body
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARS else f"{line[: _SHOWN_CHARS - 1]}…"
