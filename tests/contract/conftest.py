@@ -7,6 +7,8 @@ Every engine of a task is run through the same cases. To bring another under the
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 import tiny
 from driver import Driver
+from upstream import edge_serve
 
 from ipc.types import Loaded, Spec, Task
 from worker.engine import Engine
@@ -22,6 +25,8 @@ from worker.engines import make
 CHECKOUT = Path(__file__).parents[2]
 SLOTS = 4
 MAX_PROMPT_TOKENS = 400
+
+LLAMA_SERVER = str(Path(__file__).with_name("llama_server.py"))
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -52,7 +57,8 @@ class Subject:
 
     ``model`` returns the model's path; it gets an empty folder in which it may build one. An engine
     is ``exact`` if nothing around a request, neither its company nor a cached prefix, changes how
-    its numbers round: only then are two greedy answers to one prompt sure to be the same.
+    its numbers round: only then are two greedy answers to one prompt sure to be the same. One that
+    is not ``gradual`` brings all text at once.
     """
 
     engine: str
@@ -60,14 +66,15 @@ class Subject:
     model: Callable[[Path], Path] = lambda scratch: scratch
     threads: int = 2
     exact: bool = True
+    gradual: bool = True
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.engine}-{self.task}"
 
 
-# `echo` keeps the engine's side of the bargain but has no model: what takes one is tested on the
-# others only.
+# `echo` keeps the engine's side of the bargain but has no model, and `remote` asks an `echo`
+# elsewhere: what takes a model is tested on the others only.
 CHAT_MODELS = [
     Subject("torch", "chat", tiny.llama, 1, options={"prefill_tokens": 32}),
     Subject(
@@ -75,6 +82,13 @@ CHAT_MODELS = [
         "chat",
         lambda _: real_model(SMOLLM2, "SmolLM2-135M-Instruct.Q4_1.gguf"),
         exact=False,
+    ),
+    Subject(
+        "command",
+        "chat",
+        lambda _: real_model(SMOLLM2, "SmolLM2-135M-Instruct.Q4_1.gguf"),
+        exact=False,
+        options={"command": shlex.join([sys.executable, LLAMA_SERVER, "{path}", "{port}", "4"])},
     ),
 ]
 EMBED_MODELS = [
@@ -89,7 +103,7 @@ SPEECH_MODELS = [
 class Bench:
     """A loaded engine, shared by all tests of a run."""
 
-    def __init__(self, subject: Subject, scratch: Path) -> None:
+    def __init__(self, subject: Subject, scratch: Path, **options: str) -> None:
         self.stages: list[str] = []
         self.spec = Spec(
             name="under-test",
@@ -100,21 +114,36 @@ class Bench:
             slots=SLOTS,
             threads=subject.threads,
             max_prompt_tokens=MAX_PROMPT_TOKENS,
-            options=subject.options,
+            options={**subject.options, **options},
         )
         self.engine: Engine = make(self.spec)
         self.loaded: Loaded = self.engine.load(self.spec, self.stages.append)
 
 
 @pytest.fixture(scope="session")
-def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Subject], Bench]]:
+def upstream() -> Iterator[str]:
+    """The address of another server."""
+    with edge_serve(SLOTS) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def load(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Callable[[Subject], Bench]]:
     """Loads a subject when it is first needed, and closes all at the end."""
     loaded: dict[str, Bench] = {}
 
     def once(subject: Subject) -> Bench:
         name = str(subject)
         if name not in loaded:
-            loaded[name] = Bench(subject, tmp_path_factory.mktemp(name))
+            options = {}
+            if subject.engine == "remote":
+                options = {
+                    "base_url": request.getfixturevalue("upstream"),
+                    "model": str(subject.task),
+                }
+            loaded[name] = Bench(subject, tmp_path_factory.mktemp(name), **options)
         return loaded[name]
 
     yield once
@@ -145,10 +174,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("exact") is not None:
         subjects = [subject for subject in subjects if subject.exact]
     if metafunc.definition.get_closest_marker("model") is None:
-        subjects = [Subject("echo", subjects[0].task), *subjects]
+        task = subjects[0].task
+        remote = Subject("remote", task, gradual=task == "chat")
+        subjects = [Subject("echo", task), remote, *subjects]
+    if metafunc.definition.get_closest_marker("gradual") is not None:
+        subjects = [subject for subject in subjects if subject.gradual]
     metafunc.parametrize("bench", subjects, indirect=True, ids=str)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "model: needs an engine with a real model, not echo")
     config.addinivalue_line("markers", "exact: needs an engine that repeats its greedy answers")
+    config.addinivalue_line("markers", "gradual: needs an engine whose text comes bit by bit")

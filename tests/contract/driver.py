@@ -15,6 +15,7 @@ from ipc.types import (
     EmbedInput,
     Event,
     Failed,
+    Input,
     Job,
     Message,
     Result,
@@ -26,8 +27,6 @@ from worker.engine import Engine
 DEADLINE_S = 120.0
 
 _ids = itertools.count()
-
-Input = ChatInput | EmbedInput | SpeechInput
 
 
 def job(asked: Input) -> Job:

@@ -17,7 +17,7 @@ who has lost his compass, his clever daughter who reads the stars, and a cat tha
 water. One night a storm comes up from the west, and the three of them have to find their way home
 before the morning. Tell it slowly, and describe the waves and the sky."""
 QUESTION = "What is the capital of France, and which river does it lie on?"
-UNICODE = "Grüße 👩‍🚀🇫🇷 – 世界 \u202eabc\u202c q\u0308 \x00 ок?"  # noqa: RUF001
+UNICODE = "Grüße 👩‍🚀🇫🇷 – 世界 \u202eabc\u202c q\u0308 ок?"  # noqa: RUF001
 
 
 def result(driver: Driver, one: Job) -> ChatResult:
@@ -33,8 +33,8 @@ def answer(driver: Driver, one: Job) -> str:
 
 def test_loading_tells_the_stages_and_the_device(bench: Bench) -> None:
     assert bench.stages
-    assert bench.loaded.device.lower().startswith("cpu")
-    assert bench.loaded.context_tokens
+    assert bench.loaded.device.lower().startswith(("cpu", "remote"))
+    assert bench.loaded.context_tokens or bench.spec.engine == "command"
 
 
 def test_a_job_gets_deltas_and_then_exactly_one_terminal(driver: Driver) -> None:
@@ -138,6 +138,13 @@ def test_an_idle_engine_has_nothing_to_wait_for(driver: Driver) -> None:
 
 def test_any_text_can_be_sent(driver: Driver) -> None:
     one = chat(("system", "Антон"), UNICODE, ("assistant", "👍"), UNICODE, max_tokens=6)
+    driver.run(one)
+    assert result(driver, one).usage.prompt_tokens > 0
+
+
+@pytest.mark.model
+def test_a_nul_can_be_sent(driver: Driver) -> None:
+    one = chat("a\x00b", max_tokens=2)
     driver.run(one)
     assert result(driver, one).usage.prompt_tokens > 0
 

@@ -43,7 +43,7 @@ _CORPUS = [
     "what is your name, where do you live, and which letters do you like the most of all",
 ]
 
-_SHAPE = {
+SHAPE = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -60,17 +60,17 @@ _SHAPE = {
 
 def llama(folder: Path, eos: tuple[int, ...] = ()) -> Path:
     """A Llama with grouped-query attention; ``eos`` are further tokens that end an answer."""
-    return _save(folder, LlamaForCausalLM, LlamaConfig(**_SHAPE), eos)
+    return _save(folder, LlamaForCausalLM, LlamaConfig(**SHAPE), eos)
 
 
 def qwen3(folder: Path) -> Path:
     """A Qwen3: other norms, another repository layout, the same promises."""
-    return _save(folder, Qwen3ForCausalLM, Qwen3Config(**_SHAPE), ())
+    return _save(folder, Qwen3ForCausalLM, Qwen3Config(**SHAPE), ())
 
 
 def mistral(folder: Path) -> Path:
     """A Mistral whose attention sees only the last 24 tokens."""
-    return _save(folder, MistralForCausalLM, MistralConfig(**_SHAPE, sliding_window=24), ())
+    return _save(folder, MistralForCausalLM, MistralConfig(**SHAPE, sliding_window=24), ())
 
 
 def mamba(folder: Path) -> Path:
@@ -80,11 +80,11 @@ def mamba(folder: Path) -> Path:
 
 
 def _save(folder: Path, kind: type, config: object, eos: tuple[int, ...]) -> Path:
-    tokenizer = _tokenizer()
+    tokenizer = make_tokenizer()
     torch.manual_seed(20)
     model = kind(config).float().eval()
     with torch.no_grad():
-        model.lm_head.weight[_unprintable(tokenizer)] = 0
+        model.lm_head.weight[unprintable(tokenizer)] = 0
     ends = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     model.generation_config.eos_token_id = [*ends, *eos]
     model.generation_config.pad_token_id = ends[1]
@@ -93,7 +93,7 @@ def _save(folder: Path, kind: type, config: object, eos: tuple[int, ...]) -> Pat
     return folder
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
+def make_tokenizer() -> PreTrainedTokenizerFast:
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
@@ -112,13 +112,13 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _unprintable(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+def unprintable(tokenizer: PreTrainedTokenizerFast, vocabulary: int = VOCABULARY) -> list[int]:
     """Tokens that a greedy answer shall not hold: special ones and parts of characters."""
     size = len(tokenizer)
     texts = tokenizer.batch_decode([[at] for at in range(size)])
     return [at for at, text in enumerate(texts) if not text.isprintable() or "\ufffd" in text] + [
         *tokenizer.convert_tokens_to_ids(SPECIAL),
-        *range(size, VOCABULARY),
+        *range(size, vocabulary),
     ]
 
 

@@ -24,6 +24,7 @@ from supervisor import plan as plans
 from supervisor.plan import Plan
 
 CHAT, EMBED, SPEECH = "echo/chat", "echo/embed", "echo/speech"
+RERANK = "echo/rerank"
 DEADLINE_S = 30.0
 
 

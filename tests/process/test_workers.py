@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -193,3 +194,18 @@ def test_a_flood_is_answered_exactly(box: Box) -> None:
         assert answer.json()["error"]["code"] == "rate_limit_exceeded"
         assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert set(others) == {200}
+
+
+def test_two_hundred_clients_that_give_up_cost_nobody_else(box: Box) -> None:
+    def give_up(number: int) -> None:
+        with contextlib.suppress(httpx2.ReadTimeout):
+            answer = box.chat(f"/slow 100000 never {number}", timeout=0.5)
+            # The places of those who have just left may not be free yet.
+            assert answer.status_code == 429
+
+    box.chat("before")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(give_up, range(200)))
+    assert box.chat("after").status_code == 200
+    wait_until(lambda: box.queue(CHAT)["in_flight"] == 0)
+    assert box.replica(CHAT)["generation"] == 1

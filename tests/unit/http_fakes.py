@@ -17,19 +17,18 @@ from ipc.control import Serve
 from ipc.errors import InvalidRequest, ModelNotFound
 from ipc.types import (
     Blob,
-    ChatInput,
     ChatResult,
     Delta,
     Done,
-    EmbedInput,
     EmbedResult,
     Finish,
+    Input,
     Loaded,
     ModelState,
+    RerankResult,
     Route,
     Segment,
     Spec,
-    SpeechInput,
     SpeechResult,
     Task,
     Usage,
@@ -38,6 +37,7 @@ from ipc.types import (
 
 CHAT = Spec(name="org/chat", task="chat", engine="echo", path="", max_new_tokens=100)
 EMBED = Spec(name="org/embed", task="embed", engine="echo", path="")
+RERANK = Spec(name="org/rerank", task="rerank", engine="echo", path="")
 SPEECH = Spec(name="org/speech", task="speech", engine="echo", path="")
 
 USAGE = Usage(prompt_tokens=7, completion_tokens=2, cached_tokens=3)
@@ -90,6 +90,13 @@ def embeds(vectors: bytes, count: int) -> Script:
     return lambda stream: stream.push(Done("job", result), time.monotonic())
 
 
+def ranks(scores: bytes) -> Script:
+    """A reranking that finds these float32 scores."""
+    usage = Usage(prompt_tokens=7)
+    result = RerankResult(scores=Blob(scores), count=len(scores) // 4, usage=usage)
+    return lambda stream: stream.push(Done("job", result), time.monotonic())
+
+
 def hears(stream: Stream) -> None:
     """A transcription of `TRANSCRIPT`, in one delta."""
     stream.push(Delta("job", TRANSCRIPT.text), time.monotonic())
@@ -104,7 +111,7 @@ class FakeDispatcher:
     """Keeps what was submitted and which jobs were cancelled; ``script`` plays each answer."""
 
     def __init__(self, script: Script = silent) -> None:
-        self.specs = {spec.name: spec for spec in (CHAT, EMBED, SPEECH)}
+        self.specs = {spec.name: spec for spec in (CHAT, EMBED, RERANK, SPEECH)}
         self.draining = False
         self.script = script
         self.asked: list[Any] = []
@@ -119,13 +126,10 @@ class FakeDispatcher:
             raise InvalidRequest("served elsewhere", param="model")
         return spec
 
-    def submit(
-        self,
-        request_id: str,
-        spec: Spec,
-        asked: ChatInput | EmbedInput | SpeechInput,
-        size_bytes: int,
-    ) -> Stream:
+    def only(self, task: Task) -> Spec:
+        return next(spec for spec in self.specs.values() if spec.task == task)
+
+    def submit(self, request_id: str, spec: Spec, asked: Input, size_bytes: int) -> Stream:
         self.asked.append(asked)
         self.sizes.append((spec.name, size_bytes))
         stream = Stream(request_id, time.monotonic(), self.cancelled.append)

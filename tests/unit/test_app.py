@@ -216,7 +216,12 @@ def test_a_model_is_found_by_its_name_however_the_slash_is_written(
 def test_models_are_listed(client: TestClient) -> None:
     body = client.get("/v1/models").json()
     assert body["object"] == "list"
-    assert [entry["id"] for entry in body["data"]] == ["org/chat", "org/embed", "org/speech"]
+    assert [entry["id"] for entry in body["data"]] == [
+        "org/chat",
+        "org/embed",
+        "org/rerank",
+        "org/speech",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from ipc.types import Spec
-from supervisor import catalog, cli, launch, plan, prepare, service, settings
+from supervisor import catalog, cli, gate, launch, plan, prepare, service, settings
 from supervisor.archive import FetchError
 from supervisor.devices import Box
 from supervisor.problems import ConfigError
@@ -89,6 +90,8 @@ MISTAKES: list[tuple[dict[str, str], list[str], str]] = [
     ({}, ["--port", "http"], "--port: 'http' is not a whole number; set it to 0, up to 65535"),
     ({}, ["--device", "gpu"], "--device: 'gpu' is not a device; set it to auto, cpu, mps, cuda or"),
     ({"EDGE_SERVE_CONFIG": "/none.yaml"}, [], "/none.yaml: cannot be read"),
+    ({"API_KEYS_FILE": "/none"}, [], "API_KEYS_FILE: /none cannot be read: No such file"),
+    ({"SSL_CERTFILE": "/none"}, ["check"], "SSL_CERTFILE: /none cannot be read: No such file"),
     ({}, ["--device", "mps", "--models", "openai/whisper-base"], "openai/whisper-base: device: en"),
     ({"EDGE_SERVE_RUN_DIR": "/tmp/" + "x" * 90}, [], "EDGE_SERVE_RUN_DIR: /tmp/xxx"),
     ({}, ["check", "--config", "/none.yaml"], "/none.yaml: cannot be read"),
@@ -167,12 +170,24 @@ def test_serving_leaves_a_private_plan_and_becomes_the_daemon(
 
     found = plan.read(file)
     assert (found.host, found.port, found.run_dir) == ("127.0.0.1", 0, str(tmp_path / "run"))
-    assert (found.max_audio_bytes, found.warm, found.metrics) == (1000, False, True)
+    assert (found.max_audio_bytes, found.metrics) == (1000, True)
+    assert [spec.warmup.steps for spec in found.specs] == [0, 0]
     assert [(spec.name, spec.engine, spec.slots) for spec in found.specs] == [
         ("echo/chat", "echo", 3),
         ("echo/embed", "echo", 16),
     ]
     assert all(spec.path == "" and spec.cache == "" for spec in found.specs)
+
+
+def test_keys_reach_the_daemon_as_digests_only(
+    run: Run, echo: str, daemon: SimpleNamespace, tmp_path: Path
+) -> None:
+    key = "sk-0123456789abcdef"
+    os.environ.update(API_KEYS=f"ann:{key}", EDGE_SERVE_API_KEY=key)
+    assert run("--config", echo)[0] == 0
+    file = tmp_path / "run/plan.json"
+    assert plan.read(file).gate.api_keys == {"ann": hashlib.sha256(key.encode()).hexdigest()}
+    assert key not in file.read_text() + repr(daemon.env) + repr(daemon.argv)
 
 
 def test_a_model_that_cannot_be_fetched_does_not_stop_the_others(
@@ -221,7 +236,7 @@ def test_listening_beyond_this_machine_is_warned_about(
     ],
 )
 def test_only_loopback_addresses_are_private(host: str, expected: bool) -> None:
-    assert launch.is_loopback(host) is expected
+    assert gate.is_loopback(host) is expected
 
 
 def test_more_memory_than_there_is_is_warned_about() -> None:
@@ -334,7 +349,7 @@ def test_check_shows_what_would_be_served(run: Run, echo: str) -> None:
     assert code == 0
     lines = out.splitlines()
     assert " ".join(lines[0].split()) == "model task engine device replicas slots queue files"
-    assert lines[1].split()[:7] == ["echo/chat", "chat", "echo", "cpu", "1", "3", "32"]
+    assert lines[1].split()[:7] == ["echo/chat", "chat", "echo", "cpu", "1", "3", "64"]
     assert lines[2].endswith("not pulled yet")
     assert lines[-1] == "ok"
 
@@ -441,6 +456,25 @@ def test_the_unit_names_this_checkout_and_fills_every_brace(
     assert "RestartPreventExitStatus=78" in lines
     assert "IPAddressAllow=localhost" in lines
     assert "{" not in text
+
+
+def test_secrets_are_handed_to_the_service_by_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_account", lambda _needed: "DynamicUser=yes")
+    lines = service.unit(settings.load(settings.Flags()), tmp_path, []).splitlines()
+    assert "LoadCredential=api_keys:edge-serve.api_keys" in lines
+    os.environ.update(
+        API_KEYS_FILE="/etc/edge-serve/keys",
+        SSL_CERTFILE="/etc/ssl/box.pem",
+        SSL_KEYFILE="/etc/ssl/box.key",
+        TRUSTED_HOSTS="box.lan,nas",
+    )
+    lines = service.unit(settings.load(settings.Flags()), tmp_path, []).splitlines()
+    assert "LoadCredential=api_keys:/etc/edge-serve/keys" in lines
+    assert "LoadCredential=ssl_keyfile:/etc/ssl/box.key" in lines
+    assert "Environment=SSL_KEYFILE=%d/ssl_keyfile" in lines
+    assert "Environment=TRUSTED_HOSTS=box.lan,nas" in lines
 
 
 @pytest.mark.parametrize(("version", "shown"), [(252, False), (254, True)])

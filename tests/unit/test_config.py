@@ -50,7 +50,7 @@ def test_without_any_setting_the_defaults_are_those_of_the_example_file() -> Non
         elif isinstance(value, float):
             assert float(text) == value, name
         else:
-            assert text == ("" if value is None else str(value)), name
+            assert text == ("" if value in (None, []) else str(value)), name
 
 
 MISTAKES = [
@@ -131,7 +131,7 @@ def test_a_token_is_not_shown_when_settings_are_printed() -> None:
 
 # task, environment, entry keys, forced device -> the part of the spec that they decide
 PRECEDENCE: list[tuple[str, dict[str, str], dict[str, Any], str | None, dict[str, Any]]] = [
-    ("chat", {}, {}, None, {"slots": 8, "queue_limit": 32, "queue_bytes": 128 << 20}),
+    ("chat", {}, {}, None, {"slots": 8, "queue_limit": 64, "queue_bytes": 128 << 20}),
     ("chat", {"MAX_QUEUE_SIZE": "5"}, {}, None, {"queue_limit": 5}),
     ("chat", {"MAX_QUEUE_SIZE": "5", "CHAT_BATCH_QUEUE_SIZE": "7"}, {}, None, {"queue_limit": 7}),
     ("chat", {"CHAT_BATCH_QUEUE_SIZE": "7"}, {"queue_limit": 9}, None, {"queue_limit": 9}),
@@ -139,7 +139,12 @@ PRECEDENCE: list[tuple[str, dict[str, str], dict[str, Any], str | None, dict[str
     ("chat", {"CHAT_BATCH_MAX_SIZE": "3"}, {"slots": 4}, None, {"slots": 4}),
     ("embed", {"CHAT_BATCH_MAX_SIZE": "3"}, {}, None, {"slots": 16, "batch_window_ms": 6.0}),
     ("embed", {"EMBEDDING_BATCH_WINDOW_MS": "0"}, {}, None, {"batch_window_ms": 0.0}),
-    ("embed", {}, {}, None, {"request_timeout_s": 60.0}),
+    ("embed", {}, {}, None, {"request_timeout_s": 60.0, "cache_items": 256}),
+    ("embed", {"EMBEDDING_CACHE_SIZE": "0"}, {}, None, {"cache_items": 0}),
+    ("embed", {"EMBEDDING_CACHE_SIZE": "9"}, {"cache_items": 5}, None, {"cache_items": 5}),
+    ("rerank", {"EMBEDDING_CACHE_SIZE": "9"}, {}, None, {"cache_items": 0, "slots": 16}),
+    ("rerank", {"EMBEDDING_BATCH_WINDOW_MS": "2"}, {}, None, {"batch_window_ms": 2.0}),
+    ("rerank", {"EMBEDDING_BATCH_QUEUE_SIZE": "3"}, {"cache_items": 7}, None, {"cache_items": 7}),
     ("speech", {}, {}, None, {"request_timeout_s": 180.0, "slots": 1, "queue_timeout_s": 60.0}),
     ("speech", {"AUDIO_MAX_QUEUE_SIZE": "2"}, {}, None, {"queue_limit": 2}),
     ("speech", {"AUDIO_QUEUE_TIMEOUT_SEC": "9"}, {}, None, {"queue_timeout_s": 9.0}),
@@ -193,6 +198,8 @@ CHOICES = [
     ("auto", "auto", "speech", False, CPU, ("ctranslate2", "cpu")),
     ("auto", "auto", "chat", True, GPU, ("torch", "cuda")),
     ("auto", "auto", "embed", False, GPU, ("torch", "cuda")),
+    ("auto", "auto", "rerank", False, CPU, ("openvino", "cpu")),
+    ("auto", "auto", "rerank", False, GPU, ("torch", "cuda")),
     ("auto", "auto", "speech", False, GPU, ("ctranslate2", "cuda")),
     ("auto", "cpu", "chat", True, GPU, ("openvino", "cpu")),
     ("openvino", "auto", "chat", True, GPU, ("openvino", "cpu")),
@@ -215,7 +222,12 @@ def test_auto_takes_the_fastest_that_can_load_the_files(
 
 IMPOSSIBLE = [
     ("vllm", "cpu", "chat", "engine: 'vllm' is not one of auto, openvino, torch"),
-    ("ctranslate2", "cpu", "chat", "does not serve chat models; use openvino or torch or echo"),
+    (
+        "ctranslate2",
+        "cpu",
+        "chat",
+        "does not serve chat models; use openvino or torch or remote or command",
+    ),
     ("openvino", "cuda", "chat", "device: engine openvino runs on cpu, not on cuda; set auto"),
     ("auto", "mps", "speech", "device: engine ctranslate2 runs on cpu or cuda, not on mps"),
 ]
@@ -265,8 +277,12 @@ def test_the_catalog_that_ships_serves_a_model_of_each_task() -> None:
     shipped = catalog.load(None)
     tasks = [model.entry.task for model in shipped.select([])]
     assert tasks == ["chat", "embed", "speech"]
-    for model in shipped.models.values():
-        assert isinstance(model.source, catalog.Packages)
+
+
+def test_every_file_of_a_package_is_taken_from_one_of_its_packages() -> None:
+    for model in catalog.load(None).models.values():
+        if not isinstance(model.source, catalog.Packages):
+            continue
         tops = {req.partition("==")[0].replace("-", "_") for req in model.source.requirements}
         members = [each for file in model.entry.files.values() for each in file.members]
         assert {member.partition("/")[0] for member in members} == tops
@@ -295,6 +311,44 @@ def test_the_reference_servers_keys_are_understood(tmp_path: Path) -> None:
     )
     model = found.models["BAAI/bge-m3"]
     assert (model.source, model.entry.engine) == (catalog.HubRepo("BAAI/bge-m3", "main"), "torch")
+
+
+def test_a_catalog_of_the_reference_server_starts_with_a_word_about_its_handlers(
+    tmp_path: Path,
+) -> None:
+    found = own_catalog(
+        tmp_path,
+        """
+        models:
+          - name: Qwen/Qwen3-VL-2B-Instruct
+            hf_repo_id: Qwen/Qwen3-VL-2B-Instruct
+            handler: app.models.qwen_vl.QwenVLChat
+            defaults: {temperature: 0.5}
+          - name: openai/whisper-tiny.en
+            hf_repo_id: openai/whisper-tiny.en
+            handler: app.models.whisper.WhisperASR
+          - name: acme/vectors
+            hf_repo_id: vectors
+            handler: app.models.hf_embedding.HFEmbeddingModel
+        """,
+    )
+    models = [found.models[name] for name in found.serve]
+    assert [(model.entry.task, model.entry.vision) for model in models] == [
+        ("chat", True),
+        ("speech", None),
+        ("embed", None),
+    ]
+    assert models[0].entry.defaults.temperature == 0.5
+    assert models[1].source == catalog.HubRepo("openai/whisper-tiny.en", "main")
+    assert models[1].entry.files == {}
+    assert models[2].source == catalog.HubRepo("vectors", "main")
+    (warning,) = found.warnings
+    assert [line.partition(": ")[2] for line in warning.splitlines()] == [
+        "Qwen/Qwen3-VL-2B-Instruct: instead of app.models.qwen_vl.QwenVLChat write task: chat, "
+        "vision: true",
+        "openai/whisper-tiny.en: instead of app.models.whisper.WhisperASR write task: speech",
+        "acme/vectors: instead of app.models.hf_embedding.HFEmbeddingModel write task: embed",
+    ]
 
 
 def test_the_echo_engine_needs_no_source(tmp_path: Path) -> None:

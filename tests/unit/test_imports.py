@@ -20,7 +20,7 @@ MAY_IMPORT = {
 HOMES = {
     "worker/engines/": {"torch", "transformers", "openvino", "openvino_genai", "ctranslate2"}
     | {"faster_whisper", "accelerate", "gguf", "safetensors", "tokenizers", "onnxruntime"},
-    "worker/": {"av"},
+    "worker/": {"av", "PIL"},
     "frontend/": {"starlette", "uvicorn", "uvloop", "prometheus_client", "python_multipart"},
     "supervisor/": {"psutil", "typer", "rich", "yaml", "pydantic_settings", "huggingface_hub"}
     | {"pynvml"},

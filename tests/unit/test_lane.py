@@ -114,7 +114,7 @@ def test_a_job_cancelled_while_running_keeps_its_credit_until_it_has_ended() -> 
 def test_a_dead_worker_takes_its_jobs_along_and_the_queue_waits_for_the_next() -> None:
     made = lane("a", "b", routes=(ONE,))
     taken(made)
-    assert [job.id for job in made.set_routes([])] == ["a"]
+    assert [(lost.job.id, lost.crashed) for lost in made.set_routes([])] == [("a", True)]
     assert taken(made) == []
     assert made.set_routes([ONE_AGAIN]) == []
     assert taken(made) == [("b", "embed-1")]
@@ -158,3 +158,24 @@ def test_jobs_that_waited_too_long_leave() -> None:
     assert [job.id for job in made.expired(now=61.0)] == ["old"]
     assert made.depth == 1
     assert made.oldest_wait_s(now=61.0) == 31.0
+
+
+def test_the_end_of_a_worker_that_took_no_more_jobs_is_no_crash() -> None:
+    made = lane("a", routes=(ONE,))
+    taken(made)
+    made.set_routes([Route(replica="embed-1", generation=1, endpoint="", credit=1, open=False)])
+    assert [(lost.job.id, lost.crashed) for lost in made.set_routes([])] == [("a", False)]
+
+
+def test_a_job_that_must_be_alone_waits_for_an_idle_worker_and_has_it_for_itself() -> None:
+    made = Lane(SPEC, alone=lambda job: job.id == "b")
+    made.set_routes([TWO])
+    for name in ("a", "b", "c"):
+        made.admit(ticket(name))
+    assert taken(made) == [("a", "embed-2")]
+    made.end("a", now=1.0)
+    assert taken(made) == [("b", "embed-2")]
+    made.set_routes([TWO])  # whatever is announced meanwhile
+    assert taken(made) == []
+    made.end("b", now=2.0)
+    assert taken(made) == [("c", "embed-2")]

@@ -173,6 +173,23 @@ def test_it_sleeps_while_idle_and_wakes_for_mail(out: list[Event]) -> None:
     assert terminals(out) == ["a"]
 
 
+def test_a_result_tells_when_the_engine_began(out: list[Event]) -> None:
+    now = iter(range(100, 200))
+    engine = Scripted([Delta("a", "x")], [Done("a", DONE)])
+    loop = EngineLoop(engine, out.extend, lambda: float(next(now)))
+    loop.offer(job("a", deadline_at=1e9))
+    engine.on_step = loop.finish
+    loop.run()
+    # One look at the clock for deadlines, one at the first step; the second step changes nothing.
+    assert out[-1] == Done("a", DONE, began_at=101.0)
+
+
+def test_what_the_cache_did_is_counted(out: list[Event]) -> None:
+    done = [Done("a", DONE, cache_hits=3, cache_misses=1), Done("b", DONE, cache_misses=2)]
+    counters = run(Scripted(done), out, job("a"), job("b")).counters()
+    assert (counters.cache_hits, counters.cache_misses) == (3, 3)
+
+
 def test_totals_are_counted(out: list[Event]) -> None:
     loop = run(Scripted([Delta("a", "x", 2)], [Done("a", DONE)]), out, job("a"))
     counters = loop.counters()

@@ -34,6 +34,9 @@ class Lengths:
     def size(self, item: int) -> int:
         return item
 
+    def key(self, item: int) -> int:
+        return item
+
     def run(self, items: Sequence[int]) -> list[bytes]:
         if self.broken:
             raise OutOfMemory("no memory left")
@@ -278,3 +281,88 @@ def test_closing_closes_the_model() -> None:
     bench = Bench()
     bench.batch.close()
     assert bench.model.closed
+
+
+# --- What was computed before --------------------------------------------------------------------
+
+
+def vectors(event: Event) -> bytes:
+    assert isinstance(event, Done)
+    assert isinstance(event.result, EmbedResult)
+    return event.result.vectors.data
+
+
+def counts(event: Event) -> tuple[int, int]:
+    assert isinstance(event, Done)
+    return event.cache_hits, event.cache_misses
+
+
+def test_a_text_that_was_computed_before_needs_no_forward_and_no_window() -> None:
+    bench = Bench(cache_items=8)
+    bench.admit("a", 3, 5)
+    (first,) = bench.run()
+    bench.admit("b", 5, 3)
+    assert bench.batch.wait_s() == 0
+    (again,) = bench.batch.step()
+    assert bench.model.batches == [[3, 5]]
+    assert (vectors(again), counts(again)) == (bytes([5, 3]), (2, 0))
+    assert counts(first) == (0, 2)
+    assert bench.batch.wait_s() is None
+
+
+def test_only_what_is_new_is_computed() -> None:
+    bench = Bench(cache_items=8)
+    bench.admit("a", 3)
+    bench.run()
+    bench.admit("b", 3, 7)
+    (done,) = bench.run()
+    assert bench.model.batches == [[3], [7]]
+    assert (vectors(done), counts(done)) == (bytes([3, 7]), (1, 1))
+
+
+def test_a_cached_job_does_not_hurry_those_that_fill_a_batch() -> None:
+    bench = Bench(cache_items=8)
+    bench.admit("a", 3)
+    bench.run()
+    bench.admit("b", 7)
+    bench.admit("c", 3)
+    assert ended(bench.batch.step()) == ["c"]
+    assert bench.batch.wait_s() == pytest.approx(0.01)
+    assert bench.model.batches == [[3]]
+
+
+def test_what_was_asked_for_longest_ago_is_forgotten() -> None:
+    bench = Bench(cache_items=2)
+    for job_id, length in (("a", 1), ("b", 2), ("c", 1), ("d", 3), ("e", 1), ("f", 2)):
+        bench.admit(job_id, length)
+        bench.run()
+    assert bench.model.batches == [[1], [2], [3], [2]]
+
+
+def test_without_a_cache_everything_is_computed_and_nothing_counted() -> None:
+    bench = Bench(cache_items=0)
+    bench.admit("a", 3)
+    bench.run()
+    bench.admit("b", 3)
+    (done,) = bench.run()
+    assert bench.model.batches == [[3], [3]]
+    assert counts(done) == (0, 0)
+
+
+def test_the_outputs_of_a_job_that_failed_are_not_kept() -> None:
+    bench = Bench(cache_items=8)
+    bench.admit("a", 13, 4)
+    (failed,) = bench.run()
+    assert isinstance(failed, Failed)
+    bench.admit("b", 4)
+    (done,) = bench.run()
+    assert counts(done) == (0, 1)
+
+
+def test_a_cached_job_can_be_dropped() -> None:
+    bench = Bench(cache_items=8)
+    bench.admit("a", 3)
+    bench.run()
+    bench.admit("b", 3)
+    bench.batch.drop("b")
+    assert bench.batch.wait_s() is None

@@ -6,6 +6,7 @@ import signal
 
 from ipc.control import Counters
 from ipc.types import Loaded
+from supervisor.recycle import Limits
 from supervisor.replica import (
     Action,
     AskToDrain,
@@ -14,13 +15,17 @@ from supervisor.replica import (
     Begin,
     CouldNotBoot,
     Exited,
+    Garbled,
     Happening,
     Progressed,
     Replica,
+    Sampled,
     Signal,
     Spawn,
     Stop,
     Tick,
+    Warn,
+    Worked,
 )
 
 READY = BecameReady(Loaded(device="cpu"), {"text-embedding": "ok"})
@@ -123,6 +128,15 @@ def test_silence_means_a_stopped_process_which_only_sigkill_ends() -> None:
     assert replica.last_exit == "no heartbeat for 5 s (killed by SIGKILL)"
 
 
+def test_a_silent_process_that_works_has_longer() -> None:
+    """A library may hold the GIL throughout a long step, and nobody then sends heartbeats."""
+    replica, _ = play([(0, Begin()), (0, READY)])
+    for at in range(1, 60):
+        assert signals(play([(at, Worked()), (at, Tick())], replica)[1]) == []
+    assert signals(play([(61, Worked()), (61, Tick())], replica)[1]) == [signal.SIGABRT]
+    assert signals(play([(62, Worked()), (62, Tick())], replica)[1]) == [signal.SIGKILL]
+
+
 def test_work_in_hand_without_progress_is_a_hang_and_leaves_its_stacks() -> None:
     replica, _ = play([(0, Begin()), (0, READY), (1, busy(progress=7))])
     for at in range(2, 62):
@@ -162,7 +176,10 @@ def test_a_load_without_progress_is_killed() -> None:
 def test_stopping_asks_first_and_then_climbs_the_ladder() -> None:
     replica, actions = play([(0, Begin()), (1, READY), (10, Stop(30.0))])
     assert actions[1:] == [AskToDrain(30.0)]
-    steps = [(at, signals(replica.on(Tick(), at))) for at in (39.9, 40.0, 49.9, 50.0, 51.0)]
+    steps = []
+    for at in (39.9, 40.0, 49.9, 50.0, 51.0):
+        replica.on(Beat(Counters()), at)
+        steps.append((at, signals(replica.on(Tick(), at))))
     assert steps == [
         (39.9, []),
         (40.0, [signal.SIGTERM]),
@@ -190,3 +207,91 @@ def test_stopping_what_waits_for_its_restart_stops_it_at_once() -> None:
     replica, _ = play([(0, Begin()), (1, CRASH), (1, Tick()), (2, CRASH), (2, Stop(30.0))])
     assert replica.state == "stopped"
     assert replica.on(Tick(), 100) == []
+
+
+def limited(memory_mb: int = 0, jobs: int = 0, drain_s: float = 30.0) -> Replica:
+    return Replica("chat-1", 60.0, 300.0, Limits(memory_mb, jobs, drain_s))
+
+
+OVER: History = [(0, Begin()), (1, READY), (1, Sampled(50.0)), (2, Sampled(101.0))]
+
+
+def test_over_its_memory_limit_it_finishes_what_it_has_and_starts_afresh() -> None:
+    replica, actions = play(OVER, limited(memory_mb=100, drain_s=30.0))
+    assert AskToDrain(30.0) in actions
+    assert (replica.state, replica.serving) == ("draining", True)
+    _, actions = play([(9, Exited("exited with status 0")), (9, Tick())], replica)
+    assert actions == [Spawn(2)]
+    assert (replica.recycles, replica.restarts) == (1, 0)
+    why = "recycled: it takes 101 MB, over its memory_limit_mb of 100 (exited with status 0)"
+    assert replica.last_exit == why
+
+
+def test_a_recycle_counts_neither_for_the_backoff_nor_for_the_circuit() -> None:
+    replica, _ = play([(0, Begin()), (0, READY), (0, Sampled(50.0))], limited(memory_mb=100))
+    for at in range(100, 1500, 100):
+        history: History = [(at, Sampled(200.0)), (at + 1, Exited("exited with status 0"))]
+        history += [(at + 1, Tick()), (at + 2, READY), (at + 2, Sampled(50.0))]
+        play(history, replica)
+        assert replica.state == "ready"
+    assert (replica.recycles, replica.restarts) == (14, 0)
+
+
+def test_a_recycle_that_does_not_drain_is_ended_by_the_ladder_and_still_planned() -> None:
+    replica, _ = play(OVER, limited(memory_mb=100, drain_s=30.0))
+    assert signals(play([(at, Beat(Counters())) for at in range(2, 32)], replica)[1]) == []
+    assert signals(replica.on(Tick(), 32)) == [signal.SIGTERM]
+    play([(32, Exited("killed by SIGTERM")), (32, Tick())], replica)
+    assert (replica.state, replica.generation, replica.restarts) == ("starting", 2, 0)
+
+
+def test_after_its_jobs_it_is_recycled() -> None:
+    history: History = [(0, Begin()), (0, READY), (0, Sampled(50.0))]
+    history += [(1, Beat(Counters(jobs=9))), (1, Sampled(50.0))]
+    replica, actions = play(history, limited(jobs=10))
+    assert actions == [Spawn(1)]
+    play([(2, Beat(Counters(jobs=10))), (2, Sampled(50.0))], replica)
+    assert (replica.state, replica.reason) == (
+        "draining",
+        "recycled: it has done 10 jobs, and recycle_jobs is 10",
+    )
+
+
+def test_two_recycles_have_a_minute_between_them() -> None:
+    replica, _ = play(OVER, limited(memory_mb=100))
+    again: History = [(3, Exited("exited with status 0")), (3, Tick()), (4, READY)]
+    again += [(4, Sampled(50.0)), (5, Sampled(101.0)), (61, Sampled(101.0))]
+    play(again, replica)
+    assert replica.state == "ready"
+    replica.on(Sampled(101.0), 62)
+    assert replica.state == "draining"
+
+
+def test_a_memory_limit_below_what_the_model_takes_is_said_and_not_used() -> None:
+    history: History = [(0, Begin()), (0, READY), (0, Sampled(150.0)), (1, Sampled(151.0))]
+    replica, actions = play(history, limited(memory_mb=100))
+    (warning,) = [action for action in actions if isinstance(action, Warn)]
+    assert "takes 150 MB as soon as it is loaded" in warning.what
+    assert replica.state == "ready"
+
+
+def test_a_stop_during_a_recycle_is_final() -> None:
+    replica, _ = play(OVER, limited(memory_mb=100))
+    play([(3, Stop(1.0)), (3, Exited("exited with status 0")), (9, Tick())], replica)
+    assert (replica.state, replica.generation) == ("stopped", 1)
+
+
+def test_one_that_stops_while_it_drains_does_not_keep_its_drain_waiting() -> None:
+    replica, _ = play([(0, Begin()), (1, READY), (2, Beat(Counters())), (2, Stop(30.0))])
+    assert signals(replica.on(Tick(), 7.0)) == []
+    assert signals(replica.on(Tick(), 7.1)) == [signal.SIGKILL]
+    assert signals(replica.on(Tick(), 40)) == []
+
+
+def test_one_that_talks_nonsense_is_killed_at_once_and_that_is_a_failure() -> None:
+    replica, actions = play([(0, Begin()), (1, READY), (2, Garbled("sends nonsense"))])
+    assert signals(actions) == [signal.SIGKILL]
+    assert signals(play([(2, Garbled("again")), (3, Tick())], replica)[1]) == []
+    play([(3, CRASH), (3, Tick())], replica)
+    assert (replica.generation, replica.restarts) == (2, 1)
+    assert replica.last_exit == "sends nonsense (killed by SIGKILL)"

@@ -28,7 +28,7 @@ def chat(**fields: Any) -> ChatInput:
         max_new_tokens=100,
         defaults=Defaults(temperature=0.7, top_p=0.9, max_tokens=50),
     )
-    return parse_chat({"model": "org/chat", "messages": HI, **fields}).to_input(spec)
+    return parse_chat({"model": "org/chat", "messages": HI, **fields}).to_input(spec, [])
 
 
 def embed(**fields: Any) -> EmbedInput:

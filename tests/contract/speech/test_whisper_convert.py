@@ -1,0 +1,124 @@
+"""A Hugging Face Whisper checkpoint is converted once, and then says what transformers says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import pytest
+import torch
+from conftest import WHISPER, real_model
+from driver import Driver, speech
+from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+from ipc.samples import tone_wav
+from ipc.types import Spec, SpeechResult
+from worker.engine import LoadError
+from worker.engines.whisper import WhisperSpeech
+
+START = [50258, 50259, 50359, 50363]  # start of transcript, English, transcribe, no timestamps
+STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Whisper with random weights and the tokenizer of a real one."""
+    folder = tmp_path_factory.mktemp("whisper")
+    config = WhisperConfig(
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        # Wide enough that tokens differ clearly in likelihood, as they do in a trained model.
+        init_std=0.3,
+    )
+    torch.manual_seed(20)
+    # Both sides shall compute with the same numbers, and the conversion keeps 16 bits of each.
+    WhisperForConditionalGeneration(config).half().float().save_pretrained(folder)
+    shutil.copy(real_model(WHISPER, "tokenizer.json"), folder)
+    return folder
+
+
+def spec(path: Path, cache: Path) -> Spec:
+    return Spec(
+        name="acme/whisper",
+        task="speech",
+        engine="ctranslate2",
+        path=str(path),
+        cache=str(cache),
+        options={"compute_type": "float32", "vad": False},
+    )
+
+
+def greedy(model: WhisperForConditionalGeneration, features: torch.Tensor) -> list[int]:
+    tokens = torch.tensor([START])
+    with torch.no_grad():
+        for _ in range(STEPS):
+            logits = model(input_features=features, decoder_input_ids=tokens).logits[0, -1]
+            tokens = torch.cat([tokens, logits.argmax().view(1, 1)], dim=1)
+    return tokens[0, len(START) :].tolist()
+
+
+def test_the_conversion_writes_the_tokens_that_transformers_writes(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    engine = WhisperSpeech()
+    engine.prepare(spec(checkpoint, tmp_path), lambda _: None)
+    (folder,) = (file.parent for file in tmp_path.rglob("model.bin"))
+
+    spectrogram = np.random.default_rng(4).normal(size=(1, 80, 3000)).astype(np.float32)
+    converted = ctranslate2.models.Whisper(str(folder), compute_type="float32")
+    (found,) = converted.generate(
+        ctranslate2.StorageView.from_array(spectrogram),
+        [START],
+        beam_size=1,
+        max_length=4 * STEPS,
+        suppress_blank=False,
+        suppress_tokens=[],
+    )
+    model = WhisperForConditionalGeneration.from_pretrained(checkpoint).eval()
+    expected = greedy(model, torch.from_numpy(spectrogram))
+    assert found.sequences_ids[0][:STEPS] == expected
+    assert len(set(expected)) > 1, "one token over and over would show little"
+
+
+def test_a_checkpoint_is_converted_when_it_is_first_loaded_and_then_served(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    for _ in range(2):
+        engine = WhisperSpeech()
+        loaded = engine.load(spec(checkpoint, tmp_path), stages.append)
+        driver = Driver(engine)
+        one = speech(tone_wav(1.0), language="en")
+        driver.run(one)
+        found = driver.result(one)
+        assert isinstance(found, SpeechResult)
+        assert found.duration_s == pytest.approx(1.0)
+        assert "en" in (loaded.languages or [])
+        engine.close()
+    assert stages.count("converting") == 1
+
+
+def test_pickled_weights_are_not_converted(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(checkpoint / name, tmp_path / "old")
+    (tmp_path / "old/pytorch_model.bin").write_bytes(b"\x80\x04.")
+    with pytest.raises(LoadError, match=r"nor a checkpoint in safetensors"):
+        WhisperSpeech().load(spec(tmp_path / "old", tmp_path), lambda _: None)
+
+
+def test_a_checkpoint_of_another_kind_is_refused_by_name(checkpoint: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(checkpoint, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+    with pytest.raises(LoadError, match="is a bert model, not Whisper"):
+        WhisperSpeech().load(spec(other, tmp_path), lambda _: None)

@@ -1,0 +1,157 @@
+"""What `remote` makes of servers that leave things out, refuse, or break off."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from driver import Driver, chat, embed, speech
+
+from ipc.errors import (
+    InternalError,
+    InvalidRequest,
+    QueueFull,
+    ServeError,
+    Unavailable,
+    UnsupportedParameter,
+    WorkerCrashed,
+)
+from ipc.types import ChatResult, EmbedResult, Spec, SpeechResult, Task
+from worker.engine import LoadError
+from worker.engines.remote import Remote
+from worker.warmup import tone_wav
+
+SERVER = Path(__file__).parents[1] / "openai_server.py"
+KEY = "sk-secret"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    argv = [sys.executable, str(SERVER), "--port", str(port), "--key", KEY]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+        yield f"http://127.0.0.1:{port}/v1"
+        process.kill()
+
+
+def remote(address: str, task: Task) -> Remote:
+    options: dict[str, str | int | float | bool] = {
+        "base_url": address,
+        "api_key_env": "UPSTREAM_KEY",
+    }
+    engine = Remote()
+    spec = Spec(name="x", task=task, engine="remote", path="", options=options, load_stall_s=20)
+    loaded = engine.load(spec, lambda _: None)
+    # The server has one model; so it is meant, though it is called differently here.
+    assert loaded.detail.startswith("told at 127.0.0.1:")
+    assert loaded.context_tokens == 99
+    return engine
+
+
+@pytest.fixture
+def driver(
+    address: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Driver]:
+    monkeypatch.setenv("UPSTREAM_KEY", KEY)
+    engine = remote(address, getattr(request, "param", "chat"))
+    yield Driver(engine)
+    engine.close()
+
+
+def test_an_answer_that_is_cut_off_is_no_answer(driver: Driver) -> None:
+    one = chat("/cut 2 one two three")
+    assert isinstance(driver.refused(one), WorkerCrashed)
+    assert driver.text(one) == " one two"
+
+
+def test_without_usage_the_pieces_are_counted(driver: Driver) -> None:
+    one = chat("/uncounted one two three")
+    driver.run(one)
+    result = driver.result(one)
+    assert isinstance(result, ChatResult)
+    assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, InvalidRequest),
+        (422, InvalidRequest),
+        (404, InternalError),
+        (307, InternalError),
+        (429, QueueFull),
+        (500, Unavailable),
+        (503, Unavailable),
+    ],
+)
+def test_a_refusal_is_the_clients_only_where_it_can_mend_it(
+    driver: Driver, status: int, kind: type[ServeError]
+) -> None:
+    error = driver.refused(chat(f"/status {status} too long by half"))
+    assert type(error) is kind
+    if kind is InternalError:
+        assert "options.base_url" in error.message
+    else:
+        assert error.message == "too long by half"
+    if kind in (QueueFull, Unavailable):
+        assert error.retry_after_s == 7
+
+
+def test_an_answer_that_is_none_is_an_error(driver: Driver) -> None:
+    assert isinstance(driver.refused(chat("/garbage")), WorkerCrashed)
+
+
+def test_an_id_may_be_used_again_after_a_drop(driver: Driver) -> None:
+    first = chat("/slow 20 " + "old " * 50)
+    driver.admit(first)
+    driver.until(lambda: bool(driver.deltas(first)))
+    driver.engine.drop(first.id)
+    seen = len(driver.of(first))
+    driver.admit(type(first)(**{**_fields(chat("new new")), "id": first.id}))
+    driver.finish(first)
+    assert "old" not in "".join(delta.text for delta in driver.deltas(first)[seen:])
+
+
+def _fields(job: object) -> dict[str, object]:
+    return {name: getattr(job, name) for name in job.__struct_fields__}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("driver", ["embed"], indirect=True)
+def test_vectors_may_come_as_numbers_and_in_any_order(driver: Driver) -> None:
+    one = embed("a", "bbb")
+    driver.run(one)
+    result = driver.result(one)
+    assert isinstance(result, EmbedResult)
+    assert np.frombuffer(result.vectors.data, "<f4").tolist() == [1.0, 1.0, 3.0, 1.0]
+
+
+@pytest.mark.parametrize("driver", ["speech"], indirect=True)
+def test_a_brief_transcript_will_do(driver: Driver) -> None:
+    one = speech(tone_wav(0.1), language="de")
+    driver.run(one)
+    result = driver.result(one)
+    assert isinstance(result, SpeechResult)
+    assert (result.text, result.language, result.duration_s) == ("heard", "de", 2.0)
+    (segment,) = result.segments
+    assert (segment.start, segment.end, segment.text) == (0.0, 2.0, "heard")
+    assert isinstance(driver.refused(speech(tone_wav(0.1), word_times=True)), UnsupportedParameter)
+
+
+def test_a_wrong_key_is_not_retried_and_not_shown(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSTREAM_KEY", "sk-wrong")
+    with pytest.raises(LoadError, match="api_key_env") as refused:
+        remote(address, "chat")
+    assert refused.value.permanent
+    assert "sk-wrong" not in refused.value.reason
+    monkeypatch.delenv("UPSTREAM_KEY")
+    with pytest.raises(LoadError, match="UPSTREAM_KEY, which is not set"):
+        remote(address, "chat")

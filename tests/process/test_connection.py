@@ -1,0 +1,339 @@
+"""One listener with short limits: slow, greedy and confused clients, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from raw_http import Raw, statuses
+from starlette.types import Receive, Scope, Send
+
+from frontend.protocol import Bounds, protocol
+
+GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD = b"POST /hello HTTP/1.1\r\nHost: x\r\n"
+MIB = 1 << 20
+
+
+class App:
+    """Tells which requests it was asked. ``/big`` is 8 MiB, ``/wait`` waits for ``go``,
+    ``/stay`` for its client to leave."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bytes]] = []
+        self.left = 0
+        self.go = threading.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        body = b""
+        while path != "/deaf":
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.left += 1
+                return
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        self.asked.append((path, body))
+        if path == "/stay":
+            await receive()
+            self.left += 1
+            return
+        if path == "/wait":
+            await asyncio.to_thread(self.go.wait)
+        answer = bytes(8 * MIB) if path == "/big" else b"hello"
+        headers = [(b"content-length", b"%d" % len(answer))]
+        if path == "/deaf":
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+
+class Listener:
+    def __init__(self, bounds: Bounds, idle_s: int) -> None:
+        self.app = App()
+        config = uvicorn.Config(
+            self.app,
+            http=protocol(bounds),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            timeout_keep_alive=idle_s,
+        )
+        self.server = uvicorn.Server(config)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._thread = threading.Thread(
+            target=self.server.run, kwargs={"sockets": [self._socket]}, daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def open(self) -> int:
+        return len(self.server.server_state.connections)
+
+    def stop(self) -> None:
+        self.app.go.set()
+        self.server.should_exit = self.server.force_exit = True
+        self._thread.join(10)
+        self._socket.close()
+
+
+Listen = Callable[..., Listener]
+
+
+@pytest.fixture
+def listen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen]:
+    monkeypatch.setattr(uvicorn.Server, "capture_signals", lambda _: contextlib.nullcontext())
+    started = []
+
+    def start(idle_s: int = 75, **bounds: Any) -> Listener:
+        started.append(Listener(Bounds(**bounds), idle_s))
+        return started[-1]
+
+    yield start
+    for listener in started:
+        listener.stop()
+
+
+def wait_until(what: Callable[[], object]) -> None:
+    end_at = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < end_at, "not in time"
+        time.sleep(0.01)
+
+
+# --- what is well-formed is served ---
+
+
+def test_two_requests_at_once_are_answered_in_their_order(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(GET, HEAD, b"Content-Length: 2\r\nConnection: close\r\n\r\nhi")
+        assert statuses(raw.read_all()) == [200, 200]
+    assert listener.app.asked == [("/hello", b""), ("/hello", b"hi")]
+
+
+def test_a_large_body_does_not_count_for_the_head_behind_it(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(HEAD, b"Content-Length: 60000\r\n\r\n", bytes(60000), GET[:20])
+        assert statuses(raw.read_until(b"hello")) == [200]
+        assert statuses(raw.send(GET[20:]).read_until(b"hello")) == [200]
+
+
+def test_an_offer_of_another_protocol_is_declined_and_its_request_served(listen: Listen) -> None:
+    """Java's HTTP client offers HTTP/2 with each request."""
+    listener = listen()
+    offer = (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"
+    )
+    with Raw(listener.port) as raw:
+        raw.send(HEAD, offer, b"Content-Length: 4\r\n\r\nbo")
+        raw.send(b"dy", GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert statuses(raw.read_all()) == [200, 200]
+    assert listener.app.asked == [("/hello", b"body"), ("/hello", b"")]
+
+
+# --- what never ends, ends ---
+
+
+def test_a_slow_head_is_answered_408_and_closed(listen: Listen) -> None:
+    listener = listen(head_s=0.3, linger_s=0.2)
+    with Raw(listener.port) as raw:
+        answer = raw.trickle(b"GET / HTTP/1.1\r\nX: " + b"y" * 2000)
+    assert statuses(answer) == [408]
+    assert b'"request_timeout"' in answer
+    assert listener.app.asked == []
+
+
+def test_a_slow_head_of_a_second_request_is_too(listen: Listen) -> None:
+    listener = listen(head_s=0.3, linger_s=0.2)
+    with Raw(listener.port) as raw:
+        raw.send(GET)
+        assert statuses(raw.read_until(b"hello")) == [200]
+        assert statuses(raw.trickle(b"GET / HTTP/1.1\r\nX: " + b"y" * 2000)) == [408]
+
+
+def test_empty_lines_do_not_keep_a_connection_open(listen: Listen) -> None:
+    listener = listen(head_s=0.3, linger_s=0.2)
+    with Raw(listener.port) as raw:
+        raw.trickle(b"\r\n" * 1000)
+    assert listener.app.asked == []
+
+
+def test_a_connection_that_never_asks_is_closed_without_a_word(listen: Listen) -> None:
+    with Raw(listen(head_s=0.1).port) as raw:
+        assert raw.read_all() == b""
+
+
+def test_an_idle_connection_is_closed(listen: Listen) -> None:
+    with Raw(listen(idle_s=1).port) as raw:
+        assert statuses(raw.send(GET).read_all()) == [200]
+
+
+def test_a_body_that_nobody_wants_may_not_go_on_for_ever(listen: Listen) -> None:
+    listener = listen(linger_s=0.3)
+    with Raw(listener.port) as raw:
+        raw.send(b"POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n")
+        assert statuses(raw.trickle(b"z" * 2000)) == [200]
+    wait_until(lambda: listener.open == 0)
+
+
+def test_an_answer_before_the_end_of_the_body_reaches_a_client_that_reads_last(
+    listen: Listen,
+) -> None:
+    """Closed at once, the connection would be reset and the answer lost."""
+    with Raw(listen().port) as raw:
+        raw.send(b"POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (8 * MIB))
+        for _ in range(8):
+            raw.send(bytes(MIB))
+        assert statuses(raw.read_all()) == [200]
+
+
+def test_a_client_that_reads_a_byte_a_second_is_cut_off(listen: Listen) -> None:
+    listener = listen(unread_s=0.3)
+    with Raw(listener.port, receive_bytes=4096) as raw:
+        raw.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        raw.socket.recv(1)
+        wait_until(lambda: listener.app.asked and listener.open == 0)
+
+
+def test_a_client_that_reads_slowly_but_steadily_gets_everything(listen: Listen) -> None:
+    listener = listen(unread_s=0.2, unread_bytes=1)
+    with Raw(listener.port, receive_bytes=65536) as raw:
+        raw.send(b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        total = 0
+        while got := raw.socket.recv(1 << 17):
+            total += len(got)
+            time.sleep(0.002)
+    assert total > 8 * MIB
+
+
+# --- what is too much ---
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        pytest.param(b"X: " + b"y" * MIB + b"\r\n\r\n", 431, id="a header of 1 MiB"),
+        pytest.param(b"X: " + b"y" * 200_000, 431, id="a header that does not end"),
+        pytest.param(b"X: 1\r\n" * 101 + b"\r\n", 431, id="101 headers"),
+        pytest.param((b"X: " + b"y" * 8000 + b"\r\n") * 5 + b"\r\n", 431, id="40 KB in 5"),
+    ],
+)
+def test_a_head_past_the_limits_is_refused(listen: Listen, head: bytes, status: int) -> None:
+    listener = listen(linger_s=0.5)
+    with Raw(listener.port) as raw:
+        answer = raw.send(HEAD, head).read_all()
+    assert statuses(answer) == [status]
+    assert b'"headers_too_large"' in answer
+    assert listener.app.asked == []
+
+
+def test_a_long_target_is_refused(listen: Listen) -> None:
+    with Raw(listen(linger_s=0.5).port) as raw:
+        assert statuses(raw.send(b"GET /", b"y" * 9000, b" HTTP/1.1\r\n\r\n").read_all()) == [414]
+
+
+def test_a_large_head_within_the_limits_is_fine(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(HEAD, (b"X: " + b"y" * 6000 + b"\r\n") * 5, b"Connection: close\r\n\r\n")
+        assert statuses(raw.read_all()) == [200]
+
+
+def test_too_many_requests_ahead_end_the_connection_after_those_that_fit(listen: Listen) -> None:
+    listener = listen(pipelined=3)
+    with Raw(listener.port) as raw:
+        raw.send(GET.replace(b"hello", b"wait"), GET * 10)
+        wait_until(lambda: listener.app.asked)
+        listener.app.go.set()
+        assert statuses(raw.read_all()) == [200] * 4
+
+
+def test_past_the_cap_connections_are_refused_and_open_ones_go_on(listen: Listen) -> None:
+    listener = listen(connections=2)
+    wait = GET.replace(b"hello", b"wait").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with Raw(listener.port) as one, Raw(listener.port) as two:
+        one.send(wait)
+        two.send(wait)
+        wait_until(lambda: len(listener.app.asked) == 2)
+        with Raw(listener.port) as third:
+            answer = third.send(GET).read_all()
+        assert statuses(answer) == [503]
+        assert b"retry-after: 1" in answer
+        listener.app.go.set()
+        assert statuses(one.read_all()) == statuses(two.read_all()) == [200]
+    wait_until(lambda: listener.open == 0)
+    with Raw(listener.port) as again:
+        assert statuses(again.send(GET).read_until(b"hello")) == [200]
+
+
+def test_an_idle_connection_makes_room_for_a_new_one(listen: Listen) -> None:
+    listener = listen(connections=1)
+    with Raw(listener.port) as idle:
+        assert statuses(idle.send(GET).read_until(b"hello")) == [200]
+        with Raw(listener.port) as new:
+            assert statuses(new.send(GET).read_until(b"hello")) == [200]
+        assert idle.read_all() == b""
+
+
+def test_a_client_that_leaves_takes_back_all_that_it_asked(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(GET.replace(b"hello", b"stay"), GET)
+        wait_until(lambda: listener.app.asked)
+    wait_until(lambda: listener.app.left == 1)
+    assert listener.app.asked == [("/stay", b"")]
+
+
+# --- what is confused ---
+
+
+@pytest.mark.parametrize("rest", [b"\x00\x01garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
+def test_garbage_after_a_request_does_not_spoil_its_answer(listen: Listen, rest: bytes) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(GET.replace(b"hello", b"wait"), rest, GET)
+        wait_until(lambda: listener.app.asked)
+        listener.app.go.set()
+        assert statuses(raw.read_all()) == [200]
+    assert listener.app.asked == [("/wait", b"")]
+
+
+def test_a_bad_chunk_ends_the_request_that_it_belongs_to(listen: Listen) -> None:
+    listener = listen(linger_s=0.5)
+    with Raw(listener.port) as raw:
+        raw.send(HEAD, b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        raw.send(b"zz\r\n", GET)
+        assert statuses(raw.read_all()) == [400]
+    wait_until(lambda: listener.app.left == 1)
+    assert listener.app.asked == []
+
+
+def test_a_bad_chunk_in_a_waiting_request_leaves_those_before_it_alone(listen: Listen) -> None:
+    listener = listen()
+    chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"
+    with Raw(listener.port) as raw:
+        raw.send(GET.replace(b"hello", b"wait"), GET, chunked)
+        wait_until(lambda: listener.app.asked)
+        listener.app.go.set()
+        assert statuses(raw.read_all()) == [200, 200]
+    assert listener.app.asked == [("/wait", b""), ("/hello", b"")]
+
+
+def test_nothing_is_read_after_a_request_that_closes(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), GET)
+        assert statuses(raw.read_all()) == [200]
+    assert len(listener.app.asked) == 1

@@ -1,0 +1,172 @@
+"""From nothing to the first answer: an engine of one's own, warm-up, failing fast, smoke."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from conftest import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
+
+from ipc.types import Warmup
+
+ROOT = Path(__file__).parents[2]
+
+
+def edge_serve(*arguments: str) -> list[str]:
+    """The command that bin/edge-serve ends in."""
+    return [sys.executable, "-P", "-m", "supervisor.cli", *arguments]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **changes}
+
+
+# --- an engine of one's own ----------------------------------------------------------------------
+
+
+def readme(language: str, containing: str) -> str:
+    """The block of code in docs/models.md in which ``containing`` stands."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    (found,) = [block for block in blocks if containing in block]
+    return str(found)
+
+
+@pytest.fixture
+def shouting(tmp_path: Path) -> Iterator[str]:
+    """An edge-serve with the engine and the catalog that docs/models.md shows, word for word: its
+    address."""
+    (tmp_path / "shout.py").write_text(readme("python", "class Shout"))
+    (tmp_path / "own.yaml").write_text(readme("yaml", "shout.Shout"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="es-") as run_dir, (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            edge_serve("--config", "own.yaml", "--port", str(port)),
+            cwd=tmp_path,
+            env=environment(
+                PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]),
+                EDGE_SERVE_RUN_DIR=run_dir,
+                EDGE_SERVE_MODELS_DIR=str(tmp_path / "models"),
+            ),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def test_an_engine_from_a_file_of_ones_own_serves_as_the_readme_says(shouting: str) -> None:
+    wait_until(lambda: answers(shouting))
+    body = {"model": "me/shout", "messages": [{"role": "user", "content": "hear me"}]}
+    answer = httpx2.post(f"{shouting}/v1/chat/completions", json=body).json()
+    assert answer["choices"][0]["message"]["content"] == "HEAR ME"
+
+
+# --- warm-up -------------------------------------------------------------------------------------
+
+
+def test_health_tells_of_each_capability_whether_it_is_warm(make_box: MakeBox) -> None:
+    box = make_box(spec(CHAT), spec(EMBED, warmup=Warmup(steps=0))).wait_ready()
+    assert {model["name"]: model["warm"] for model in box.health()["models"]} == {
+        CHAT: {"chat-completion": "ok"},
+        EMBED: {"text-embedding": "skipped"},
+    }
+
+
+FAILS = {"load_fails": "always"}
+
+
+def test_by_default_a_model_that_cannot_start_does_not_stop_the_others(make_box: MakeBox) -> None:
+    box = make_box(spec(CHAT), spec(EMBED, options=FAILS))
+    wait_until(lambda: box.ask("/livez") == 200)
+    wait_until(lambda: box.replica(EMBED)["state"] == "failed")
+    wait_until(lambda: box.replica(CHAT)["state"] == "ready")
+    assert box.chat("still here").status_code == 200
+
+
+def test_failing_fast_stops_the_server_and_names_the_model(make_box: MakeBox) -> None:
+    box = make_box(spec(CHAT), spec(EMBED, options=FAILS), fail_fast=True)
+    assert box.process.wait(timeout=20) == 1
+    (line,) = [line for line in box.lines() if "fail_fast" in line]
+    assert f"model={EMBED}" in line
+    assert "reason=told to fail at load" in line
+
+
+def test_failing_fast_ends_when_all_were_ready_once(
+    make_box: MakeBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = tmp_path / "vanishing.py"
+    engine.write_text("from worker.engines.echo import Echo\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    box = make_box(spec(CHAT), spec(EMBED, engine="vanishing.Echo"), fail_fast=True).wait_ready()
+    wait_until(lambda: any("all models are ready" in line for line in box.lines()))
+    engine.unlink()
+    box.kill(EMBED)
+    wait_until(lambda: box.replica(EMBED)["state"] == "failed")
+    assert box.chat("still here").status_code == 200
+
+
+# --- smoke ---------------------------------------------------------------------------------------
+
+
+def smoke(box: Box, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        edge_serve("smoke", "--url", box.url, *arguments),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_smoke_tries_what_each_model_can_do(box: Box) -> None:
+    ended = smoke(box)
+    rows = [line.split()[:3] for line in ended.stdout.splitlines()[1:]]
+    assert rows == [
+        [CHAT, "chat-completion", "ok"],
+        [EMBED, "text-embedding", "ok"],
+        [SPEECH, "audio-transcription", "ok"],
+    ]
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_smoke_fails_when_one_model_does_not_answer(make_box: MakeBox) -> None:
+    box = make_box(spec(CHAT), spec(EMBED, options=FAILS))
+    wait_until(lambda: box.ask("/livez") == 200)
+    wait_until(lambda: box.replica(EMBED)["state"] == "failed")
+    ended = smoke(box)
+    assert ended.returncode == 1
+    assert "FAILED" in ended.stdout
+    assert "503" in ended.stdout
+    assert smoke(box, "--models", CHAT).returncode == 0
+
+
+def test_smoke_of_a_model_that_is_not_there_or_of_no_server_fails(box: Box) -> None:
+    ended = smoke(box, "--models", "echo/none")
+    assert ended.returncode == 1
+    assert "the server has no such model" in ended.stdout
+    box.process.kill()
+    box.process.wait()
+    ended = smoke(box)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert f"no list of models at {box.url}" in ended.stderr

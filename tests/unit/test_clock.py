@@ -1,0 +1,32 @@
+"""No decision depends on the wall clock: setting it kills nothing and releases nothing early."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# Told to people and clients, never compared: uptime, `created` of an answer, the time of a pull.
+TOLD = {"supervisor/health.py", "frontend/completion.py", "supervisor/store.py"}
+WALL = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today"}
+PACKAGES = ("ipc", "worker", "supervisor", "frontend")
+
+
+def calls(path: Path) -> set[str]:
+    """The last two names of everything that ``path`` calls, say ``time.time``."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return {".".join(ast.unparse(node.func).split(".")[-2:]) for node in nodes}
+
+
+def test_the_wall_clock_is_only_told() -> None:
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    readers = {path.relative_to(ROOT).as_posix() for path in paths if calls(path) & WALL}
+    assert readers <= TOLD
+
+
+def test_nobody_imports_the_wall_clock_by_its_bare_name() -> None:
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module == "time":
+                    assert not {alias.name for alias in node.names} & {"time", "time_ns"}
