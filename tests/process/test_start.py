@@ -32,9 +32,10 @@ def environment(**changes: str) -> dict[str, str]:
 # --- an engine of one's own ----------------------------------------------------------------------
 
 
-def readme(language: str, containing: str) -> str:
+def documented(language: str, containing: str) -> str:
     """The block of code in docs/models.md in which ``containing`` stands."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    text = (ROOT / "docs" / "models.md").read_text()
+    blocks = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
     (found,) = [block for block in blocks if containing in block]
     return str(found)
 
@@ -43,8 +44,8 @@ def readme(language: str, containing: str) -> str:
 def shouting(tmp_path: Path) -> Iterator[str]:
     """An edge-serve with the engine and the catalog that docs/models.md shows, word for word: its
     address."""
-    (tmp_path / "shout.py").write_text(readme("python", "class Shout"))
-    (tmp_path / "own.yaml").write_text(readme("yaml", "shout.Shout"))
+    (tmp_path / "shout.py").write_text(documented("python", "class Shout"))
+    (tmp_path / "own.yaml").write_text(documented("yaml", "shout.Shout"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
