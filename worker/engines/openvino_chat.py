@@ -55,7 +55,7 @@ class OpenvinoChat:
         self._answers: dict[str, _Answer] = {}
         self._numbers = itertools.count()
         self._words: dict[int, str] = {}
-        return Loaded(device="CPU", context_tokens=self._context_tokens, detail=loaded.detail)
+        return Loaded(device="cpu", context_tokens=self._context_tokens, detail=loaded.detail)
 
     def admit(self, job: Job) -> bool:
         if len(self._answers) >= self._spec.slots:
