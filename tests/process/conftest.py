@@ -120,7 +120,12 @@ class Box:
     def stop(self) -> None:
         self.client.close()
         if self.process.poll() is None:
+            family = self.family()
             self.process.kill()
+            # One that a test stopped before it had asked to die with its parent would stay.
+            for process in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         self.process.wait()
 
 
