@@ -16,12 +16,12 @@ from supervisor.process import Vitals
 Report = dict[str, Any]
 
 
-def box() -> Report:
+def box(cpu_percent: float) -> Report:
     """The machine: processors, load, memory, swap and GPUs."""
     memory, swap = psutil.virtual_memory(), psutil.swap_memory()
     return {
         "cpus": psutil.cpu_count(),
-        "cpu_percent": psutil.cpu_percent(),
+        "cpu_percent": round(cpu_percent, 1),
         "load_1m": round(psutil.getloadavg()[0], 2),
         "memory_total_mb": round(memory.total / 2**20),
         "memory_available_mb": round(memory.available / 2**20),

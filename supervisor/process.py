@@ -11,10 +11,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
+
+CPU_STRETCH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,32 @@ class Vitals:
         }
 
 
-def sample(process: psutil.Process) -> Vitals | None:
-    """The process's vitals now, or None when it is gone. CPU is over the time since the last."""
+class Percent:
+    """A CPU percentage, read over stretches of at least a second: a shorter one would mostly show
+    the work of asking for it."""
+
+    def __init__(
+        self, read: Callable[[], float], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._value = read()
+        self._at = clock()
+
+    def __call__(self) -> float:
+        now = self._clock()
+        if now - self._at >= CPU_STRETCH_S:
+            self._value, self._at = self._read(), now
+        return self._value
+
+
+def sample(process: psutil.Process, cpu: Percent) -> Vitals | None:
+    """The process's vitals now, or None when it is gone."""
     try:
         with process.oneshot():
             return Vitals(
                 rss_bytes=process.memory_info().rss,
-                cpu_percent=process.cpu_percent(),
+                cpu_percent=cpu(),
                 threads=process.num_threads(),
                 fds=process.num_fds(),
                 status=process.status(),
@@ -78,6 +100,7 @@ class Process:
             os.close(read_end)
         self.pid = self._popen.pid
         self._psutil = psutil.Process(self.pid)
+        self._cpu = Percent(self._psutil.cpu_percent)
         self._on_exit = on_exit
         self._loop = asyncio.get_running_loop()
         self._pidfd = os.pidfd_open(self.pid)
@@ -94,7 +117,7 @@ class Process:
             pass  # it has just gone by itself; its exit is on the way
 
     def sample(self) -> Vitals | None:
-        return sample(self._psutil)
+        return sample(self._psutil, self._cpu)
 
     def rss_mb(self) -> float | None:
         """Its resident memory, or None when it is gone."""

@@ -41,7 +41,7 @@ from supervisor import example, fleet, health
 from supervisor.fleet import FRONTEND, Member
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
-from supervisor.process import Process, sample
+from supervisor.process import Percent, Process, sample
 from supervisor.replica import (
     Action,
     AskToDrain,
@@ -92,6 +92,8 @@ class Supervisor:
         self._decoder = Decoder[FromChild](FromChild)
         self._control = Port(bind_router(self._context, run_dir.control, hwm=0), self._on_message)
         self._self = psutil.Process()
+        self._cpu = Percent(self._self.cpu_percent)
+        self._box_cpu = Percent(psutil.cpu_percent)
         self.failed = False  # stopped by itself, not by a signal
         self._stopping = False
         self._stopped = asyncio.Event()
@@ -386,8 +388,8 @@ class Supervisor:
         """The full health report, sampled now."""
         now = time.monotonic()
         return {
-            "box": health.box(),
-            "supervisor": health.process(os.getpid(), sample(self._self)),
+            "box": health.box(self._box_cpu()),
+            "supervisor": health.process(os.getpid(), sample(self._self, self._cpu)),
             "frontend": health.member(self._members[FRONTEND], now),
             "models": health.models(self._members.values(), self._plan.unavailable, now),
         }
