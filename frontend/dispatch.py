@@ -181,11 +181,7 @@ class Dispatcher:
         if self.draining:
             raise Draining("the server is stopping", retry_after_s=5.0)
         if state.state == "failed":
-            reason = state.reason or "see /health"
-            raise CircuitOpen(
-                f"model {spec.name!r} is not available: {reason}",
-                retry_after_s=state.retry_after_s or 60.0,
-            )
+            raise _circuit_open(state)
         if state.state == "stopped":
             raise Unavailable(f"model {spec.name!r} is stopped", retry_after_s=60.0)
         # A model that was ready and is being replaced keeps its queue; one that never was has
@@ -208,11 +204,7 @@ class Dispatcher:
                 self._links[route_id(route)] = self._connect(lane, route)
         if state.state == "failed":
             for job in lane.clear():
-                error_now = CircuitOpen(
-                    f"model {state.name!r} is not available: {state.reason or 'see /health'}",
-                    retry_after_s=state.retry_after_s or 60.0,
-                )
-                self._fail(job.id, error_now)
+                self._fail(job.id, _circuit_open(state))
         self._pump(lane)
 
     def _on_lost(self, lane: Lane, lost: list[Lost]) -> None:
@@ -346,3 +338,10 @@ class Dispatcher:
         limit_s = self.specs[job.model].request_timeout_s
         self._cancel(job)
         stream.fail(DeadlineExceeded(f"the request took longer than its limit of {limit_s:g} s"))
+
+
+def _circuit_open(state: ModelState) -> CircuitOpen:
+    return CircuitOpen(
+        f"model {state.name!r} is not available: {state.reason or 'see /health'}",
+        retry_after_s=state.retry_after_s or 60.0,
+    )

@@ -6,7 +6,7 @@ heartbeat each second; the supervisor sends states as they change. Silence means
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -160,8 +160,6 @@ class Health(msgspec.Struct, frozen=True, tag="health"):
 
 
 ToChild = Start | Serve | States | Drain | Abandon | Health
-
-ChildKind = Literal["frontend", "worker"]
 
 
 def child_id(child: str, generation: int) -> str:

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -34,7 +33,7 @@ from ipc.control import (
     ToChild,
     child_id,
 )
-from ipc.sockets import Port, bind_router
+from ipc.sockets import Port, bind_router, ipc_endpoint
 from ipc.types import ModelState
 from ipc.wire import Decoder, encode
 from supervisor import example, fleet, health
@@ -292,7 +291,7 @@ class Supervisor:
         generation = member.replica.generation
         member.work_done = 0.0
         listen = self._listener.fileno()
-        command = fleet.argv(member, self._plan, f"ipc://{self._run_dir.control}")
+        command = fleet.argv(member, self._plan, ipc_endpoint(self._run_dir.control))
         if member.spec is None:
             command += ["--listen-fd", str(listen)]
         try:
@@ -326,7 +325,7 @@ class Supervisor:
         level = logging.INFO if planned else logging.ERROR
         facts = {"child": replica.name, "generation": generation, "reason": replica.last_exit}
         logger.log(level, "exited", extra={**facts, "state": replica.state})
-        (Path(self._plan.run_dir) / child_id(replica.name, generation)).unlink(missing_ok=True)
+        (self._run_dir.path / child_id(replica.name, generation)).unlink(missing_ok=True)
         if member.spec is None:
             self._on_frontend_exit(generation)
         else:
