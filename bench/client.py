@@ -146,7 +146,11 @@ def post_json(path: str, body: dict[str, Any]) -> bytes:
 
 
 def post_file(path: str, fields: dict[str, str], name: str, data: bytes) -> bytes:
-    """A multipart form with ``fields`` and one file."""
+    return post(path, *form(fields, name, data))
+
+
+def form(fields: dict[str, str], name: str, data: bytes) -> tuple[bytes, str]:
+    """A multipart form with ``fields`` and one file, and its content type."""
     mark = b"--edge-serve-bench"
     parts = [
         mark + f'\r\ncontent-disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
@@ -154,4 +158,4 @@ def post_file(path: str, fields: dict[str, str], name: str, data: bytes) -> byte
     ]
     head = f'\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
     body = b"".join([*parts, mark, head.encode(), data, b"\r\n", mark, b"--\r\n"])
-    return post(path, body, "multipart/form-data; boundary=edge-serve-bench")
+    return body, "multipart/form-data; boundary=edge-serve-bench"

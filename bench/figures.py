@@ -61,11 +61,11 @@ def _cell(values: list[float]) -> str:
     if not values:
         return ""
     if len(values) == 1:
-        return _short(values[0])
-    return f"**{_short(median(values))}** ({_short(min(values))} to {_short(max(values))})"
+        return short(values[0])
+    return f"**{short(median(values))}** ({short(min(values))} to {short(max(values))})"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Three digits that count, and no exponent."""
     if abs(value) >= 100:
         return f"{value:,.0f}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from bench.inputs import Say
 from ipc.types import Spec, Task
 from supervisor import catalog, devices
 from supervisor.archive import Report
 from supervisor.launch import Launch
 from supervisor.problems import ConfigError
 from supervisor.settings import DOTENV, Flags, load, load_dotenv
+
+Say = Callable[[str], None]
 
 
 class Models:

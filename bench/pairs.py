@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from bench.bare import ENGINES, Run
-from bench.inputs import Say
+from bench.models import Say
 from ipc.types import Spec
 from supervisor.problems import ConfigError
 from supervisor.settings import child_env

@@ -171,8 +171,14 @@ class Flags:
 
     def over(self, other: Flags) -> Flags:
         """These flags, and ``other`` where these say nothing."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        return Flags(**{**vars(other), **given})
+        return Flags(**{**vars(other), **self._given()})
+
+    def variables(self) -> dict[str, str]:
+        """The same as an environment, for a program that has no such flags."""
+        return {_SETTING_OF[name].upper(): value for name, value in self._given().items()}
+
+    def _given(self) -> dict[str, str]:
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 _SETTING_OF = {

@@ -179,6 +179,15 @@ def test_serving_leaves_a_private_plan_and_becomes_the_daemon(
     assert all(spec.path == "" and spec.cache == "" for spec in found.specs)
 
 
+def test_bench_is_another_program_which_gets_the_options_of_both(
+    run: Run, daemon: SimpleNamespace
+) -> None:
+    run("--port", "9000", "bench", "chat", "--concurrency", "1", "-h")
+    forwarded = ["bench", "chat", "--concurrency", "1", "-h"]
+    assert daemon.argv == [sys.executable, "-P", "-m", *forwarded]
+    assert daemon.env["PORT"] == "9000"
+
+
 def test_keys_reach_the_daemon_as_digests_only(
     run: Run, echo: str, daemon: SimpleNamespace, tmp_path: Path
 ) -> None:

@@ -1,0 +1,1 @@
+"""``edge-serve bench chat|embeddings|audio|rerank``: a running server under growing load."""

@@ -1,0 +1,56 @@
+"""Audio: recordings to text."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+
+from bench.client import form
+from bench.load.outcome import Outcome
+from bench.load.server import Reply, Request
+from ipc.errors import ServeError
+from ipc.types import CAPABILITIES
+from supervisor.problems import ConfigError
+
+
+class Audio:
+    """Transcriptions of ``files``, one after the other and again; ``fields`` go with each.
+
+    Raises `ConfigError` for what is no recording.
+    """
+
+    capability = CAPABILITIES["speech"]
+
+    def __init__(self, files: list[Path], fields: Mapping[str, str]) -> None:
+        self._fields = dict(fields)
+        found = [(path.name, *_recording(path)) for path in files]
+        self.seconds = sum(seconds for _, _, seconds in found)
+        self._files = itertools.cycle(found)
+
+    def request(self, model: str) -> Request:
+        name, data, seconds = next(self._files)
+        body, content_type = form({"model": model, **self._fields}, name, data)
+        return Request("/v1/audio/transcriptions", body, content_type, {"audio_seconds": seconds})
+
+    def read(self, request: Request, reply: Reply) -> Outcome:
+        if not isinstance(orjson.loads(reply.body)["text"], str):
+            raise TypeError("the text is none")
+        return Outcome(reply.seconds, request.amounts)
+
+
+def _recording(path: Path) -> tuple[bytes, float]:
+    """A file and its seconds, as the server will count them: decoded. Raises `ConfigError`."""
+    from worker import media
+
+    try:
+        data = path.read_bytes()
+        count = sum(len(piece) for piece in media.pieces(data, max_s=math.inf))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except ServeError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return data, count / media.SAMPLE_RATE_HZ

@@ -1,0 +1,43 @@
+"""The command line: ``edge-serve`` alone serves; its commands look after models and the service.
+
+Imports beyond typer wait until a command runs, so that help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from supervisor.cli.catalog import check, models, pull
+from supervisor.cli.running import bench, smoke, status
+from supervisor.cli.serving import install_service, serve
+from supervisor.problems import EXIT_CONFIG, ConfigError
+
+# What they do not know is for the program that they start.
+_FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+app = typer.Typer(
+    name="edge-serve",
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.callback(invoke_without_command=True)(serve)
+for command in (pull, models, check, status, smoke):
+    app.command()(command)
+app.command(context_settings=_FORWARDED)(bench)
+app.command("install-service")(install_service)
+
+
+def main() -> None:
+    """The console script. A setting that cannot be used ends it with one line and status 78."""
+    try:
+        app()
+    except ConfigError as error:
+        print(f"edge-serve: {error}", file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
+    except KeyboardInterrupt:
+        sys.exit(130)
