@@ -57,6 +57,7 @@ async def _run(args: argparse.Namespace) -> None:
     control.on_drain = lambda seconds: tasks.append(
         asyncio.create_task(_drain(dispatcher, server, seconds))
     )
+    child.settle()
     control.ready()
     await server.serve(sockets=[socket.socket(fileno=args.listen_fd)])
     for task in tasks:

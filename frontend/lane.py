@@ -61,6 +61,10 @@ class _Worker:
         return self.route.credit - self.used if self.route.open and not self.lent else 0
 
 
+def _bounded(wait_s: float) -> float:
+    return min(max(wait_s, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
+
+
 def route_id(route: Route) -> str:
     """A route's name, unique over all generations."""
     return f"{route.replica}.{route.generation}"
@@ -82,6 +86,7 @@ class Lane:
         self._running: dict[str, _Running] = {}
         self._workers: dict[str, _Worker] = {}
         self._service_s = 1.0  # until the first job has been measured
+        self._appointed_to = 0.0  # places up to this time are spoken for by those turned away
 
     @property
     def depth(self) -> int:
@@ -107,8 +112,20 @@ class Lane:
 
     def retry_after_s(self) -> float:
         """When a place should be free: the queue's length times the time that each job takes."""
-        wait_s = self.depth * self._service_s / max(1, self.credit)
-        return min(max(wait_s, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
+        return _bounded(self.depth * self._job_s)
+
+    @property
+    def _job_s(self) -> float:
+        """The time from one job's end to the next one's, when all workers are busy."""
+        return self._service_s / max(1, self.credit)
+
+    def _appoint(self, now: float) -> float:
+        """When to come back, a different time for each who is turned away: told the same time,
+        all would stand before as few places as now."""
+        drained_at = now + self.depth * self._job_s
+        latest = now + RETRY_AFTER_MAX_S
+        self._appointed_to = min(max(drained_at, self._appointed_to + self._job_s), latest)
+        return _bounded(self._appointed_to - now)
 
     def admit(self, ticket: Ticket) -> None:
         """Queue a job. Raises `QueueFull` where it would exceed the lane's bounds.
@@ -122,8 +139,10 @@ class Lane:
             raise QueueFull(
                 f"model {ticket.job.model!r} has {self.depth} requests waiting, as many as it may; "
                 "try again after the time in Retry-After, or raise its queue limit",
-                retry_after_s=self.retry_after_s(),
+                retry_after_s=self._appoint(ticket.queued_at),
             )
+        if not self._running and not self._waiting:
+            self._appointed_to = 0.0  # who was told to come again by now has come, or will not
         self._push(ticket)
 
     def take(self, now: float) -> tuple[Job, Route] | None:

@@ -1,16 +1,20 @@
 """Logging for every process: one line per record, as text for people or as JSON for machines.
 
 Records carry their facts as ``extra`` fields (``request_id``, ``model``, ...), never a prompt or a
-key. Control characters from outside are escaped, so a log line is always one line.
+key. Control characters from outside are escaped, so a log line is always one line. A reader that
+does not keep up loses lines, which are counted; nobody waits for it.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
+
+from ipc.outlet import Outlet
 
 Format = Literal["text", "json"]
 
@@ -18,13 +22,51 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def set_up(process: str, level: str, form: Format) -> None:
-    """Send every record of this process to stderr, marked with the process's name."""
-    handler = logging.StreamHandler(sys.stderr)
+    """Send every record of this process to stderr, marked with the process's name.
+
+    From here on no reader of this process's output, or of its children's, can block them; that is
+    true of what libraries print, too.
+    """
+    sys.stdout, sys.stderr = _printed(Outlet(1)), _printed(Outlet(2))
+    handler = _Lines(Outlet(2))
     handler.setFormatter(_json(process) if form == "json" else _Text(process))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Their start-up chatter and per-request lines repeat what ours say.
     for library in ("uvicorn", "httpx2", "httpcore2", "faster_whisper"):
         logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _printed(outlet: Outlet) -> TextIO:
+    """What ``print`` writes to. Line by line: a process that dies has then said all it had."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(outlet), errors="backslashreplace", line_buffering=True
+    )
+
+
+class _Lines(logging.Handler):
+    """Writes each record whole or not at all, and says afterwards how many were not."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        super().__init__()
+        self._outlet = outlet
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            records = [_lost(self._dropped), record] if self._dropped else [record]
+            text = "".join(self.format(one) + "\n" for one in records)
+            written = self._outlet.put(text.encode("utf-8", "backslashreplace"))
+            self._dropped = 0 if written else self._dropped + 1
+        except Exception:
+            self.handleError(record)
+
+
+def _lost(count: int) -> logging.LogRecord:
+    facts = {"lines": count, "why": "the log's reader did not keep up"}
+    return logging.makeLogRecord(
+        {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": "log_dropped"}
+        | facts
+    )
 
 
 def _json(process: str) -> logging.Formatter:

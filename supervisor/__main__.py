@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from ipc import log
+from supervisor import orphans
 from supervisor import plan as plans
 from supervisor.plan import Plan, PlanError
 from supervisor.run_dir import InUseError, RunDir
@@ -32,6 +33,7 @@ def main() -> int:
         print(f"edge-serve: {error}", file=sys.stderr)
         return EXIT_CONFIG
     log.set_up("supervisor", plan.log_level, plan.log_format)
+    orphans.adopt()
     run_dir = RunDir(Path(plan.run_dir))
     try:
         run_dir.claim()

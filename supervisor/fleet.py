@@ -12,6 +12,7 @@ import msgspec
 from ipc.control import child_id
 from ipc.sockets import ipc_endpoint
 from ipc.types import ModelState, ReplicaState, Route, Spec
+from supervisor.cgroup import Cell
 from supervisor.plan import Plan
 from supervisor.process import Process, python
 from supervisor.recycle import Limits
@@ -42,6 +43,7 @@ class Member:
     process: Process | None = field(default=None, repr=False)
     work_done: float | None = 0.0  # when it was last looked at, see Process.work_done
     vram: Vram | None = field(default=None, repr=False)
+    cell: Cell | None = field(default=None, repr=False)
 
 
 def members(plan: Plan) -> dict[str, Member]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from supervisor import orphans
+
 CPU_STRETCH_S = 1.0
 
 
@@ -75,6 +77,14 @@ def sample(process: psutil.Process, cpu: Percent) -> Vitals | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended. ``killed_by_others``: by a SIGKILL that was none of ours."""
+
+    reason: str
+    killed_by_others: bool = False
+
+
 class Process:
     """A running child. ``on_exit`` is called once, on the loop, when it has ended."""
 
@@ -83,14 +93,17 @@ class Process:
         argv: Sequence[str],
         env: Mapping[str, str],
         pass_fds: Sequence[int],
-        on_exit: Callable[[str], None],
+        on_exit: Callable[[Exit], None],
     ) -> None:
         """Start it. The supervisor's main thread must call this: the kernel's parent-death signal
         belongs to the thread that spawned, not to the process."""
         read_end, self._lifeline = os.pipe()
         try:
             self._popen = subprocess.Popen(
-                [*argv, "--parent", str(os.getpid()), "--lifeline-fd", str(read_end)],
+                [
+                    *(*orphans.armed(), *argv),
+                    *("--parent", str(os.getpid()), "--lifeline-fd", str(read_end)),
+                ],
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[read_end, *pass_fds],
@@ -102,6 +115,8 @@ class Process:
         self._psutil = psutil.Process(self.pid)
         self._cpu = Percent(self._psutil.cpu_percent)
         self._on_exit = on_exit
+        self._killed = False
+        self._suspended_at: float | None = None
         self._loop = asyncio.get_running_loop()
         self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._reap)
@@ -110,6 +125,7 @@ class Process:
         """SIGKILL takes the whole group along; other signals are for the process to handle."""
         try:
             if number is signal.SIGKILL:
+                self._killed = True
                 os.killpg(self.pid, number)
             else:
                 self._popen.send_signal(number)
@@ -134,20 +150,33 @@ class Process:
             return 0.0
         return float(times.user + times.system + io.read_chars / 2**20)
 
+    def suspended_s(self, now: float) -> float:
+        """How long it has been found stopped, by SIGSTOP or a terminal; 0 while it runs."""
+        try:
+            stopped = self._psutil.status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            stopped = False
+        if not stopped:
+            self._suspended_at = None
+            return 0.0
+        self._suspended_at = self._suspended_at or now
+        return now - self._suspended_at
+
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         os.close(self._lifeline)
-        status = self._popen.wait()
+        end = _end(self._popen.wait(), self._killed)
         # Whatever it started and left behind must not outlive it.
         self.send_signal(signal.SIGKILL)
-        self._on_exit(_describe(status))
+        self._on_exit(end)
 
 
-def _describe(status: int) -> str:
+def _end(status: int, killed: bool) -> Exit:
     if status >= 0:
-        return f"exited with status {status}"
-    return f"killed by {signal.Signals(-status).name}"
+        return Exit(f"exited with status {status}")
+    number = signal.Signals(-status)
+    return Exit(f"killed by {number.name}", number is signal.SIGKILL and not killed)
 
 
 def python(module: str) -> list[str]:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 # Between two recycles of one worker; a limit that is too tight must not become an outage.
 REST_S = 60.0
+# Above the limit from which a worker is recycled: that one is looked at once a second, and lets
+# jobs in hand finish. Only where a worker has a cgroup of its own.
+HARD_LIMIT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,12 @@ class Limits:
             f"takes {base_mb:.0f} MB as soon as it is loaded, so its memory_limit_mb of "
             f"{self.memory_mb} is not used; raise it"
         )
+
+    def hard_mb(self, base_mb: float) -> float | None:
+        """The memory that the kernel should not let it have, where it may have any limit."""
+        if not self.memory_mb or self.too_tight(base_mb):
+            return None
+        return HARD_LIMIT * self.memory_mb
 
     def exceeded(self, rss_mb: float, base_mb: float, jobs: int) -> str | None:
         """Why a worker with this memory and so many jobs done should be replaced, if it should."""

@@ -27,6 +27,7 @@ BACKOFF_MAX_S = 60.0
 BACKOFF_JITTER = 0.2
 HEALTHY_S = 600.0  # a run this long wipes out what went before
 CIRCUIT_FAILURES = 5
+CIRCUIT_OOM_KILLS = 2  # a model that the kernel has no memory for will not fit a third time
 CIRCUIT_WINDOW_S = 600.0
 CIRCUIT_TRIAL_S = 300.0
 SILENCE_S = HEARTBEAT_S * HEARTBEATS_MISSED
@@ -66,6 +67,13 @@ class Worked:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspended:
+    """It has been stopped for so long, by SIGSTOP: it neither works nor will it say so."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CouldNotBoot:
     """It says why it cannot start; its exit follows."""
 
@@ -75,7 +83,10 @@ class CouldNotBoot:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
+    """Its process has ended. ``oom``: the kernel has killed it for memory."""
+
     reason: str
+    oom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,7 @@ Happening = (
     | BecameReady
     | Beat
     | Worked
+    | Suspended
     | CouldNotBoot
     | Exited
     | Sampled
@@ -184,6 +196,7 @@ class Replica:
         self._ready_at: float | None = None
         self._in_a_row = 0
         self._failures: deque[float] = deque()
+        self._oom_kills: deque[float] = deque()
         self._permanent = False
         self._condemned = False  # it will be killed
         self._base_mb: float | None = None  # its memory when it had just become ready
@@ -210,6 +223,11 @@ class Replica:
         """Whether it matters how much memory it takes."""
         return bool(self._limits)
 
+    @property
+    def hard_limit_mb(self) -> float | None:
+        """What the kernel should hold its memory to, known once it is ready."""
+        return None if self._base_mb is None else self._limits.hard_mb(self._base_mb)
+
     def on(self, happening: Happening, now: float) -> list[Action]:
         """Take in what happened; returns what to do."""
         match happening:
@@ -220,8 +238,11 @@ class Replica:
             case Garbled(why) if self.alive and not self._condemned:
                 self._kill(now, why, stacks=False)
                 return self._due(now)
-            case Exited(reason) if self.alive:
-                self._exit(reason, now)
+            case Suspended(seconds) if self.alive and not self._condemned and seconds > SILENCE_S:
+                self._kill(now, f"stopped by a signal for {seconds:.0f} s", stacks=False)
+                return self._due(now)
+            case Exited(reason, oom) if self.alive:
+                self._exit(reason, oom, now)
             case Stop(drain_s, grace_s):
                 return self._stop(drain_s, now + drain_s + grace_s)
             case Tick():
@@ -271,7 +292,7 @@ class Replica:
             self.progress_at = now
         self.counters = counters
 
-    def _exit(self, reason: str, now: float) -> None:
+    def _exit(self, reason: str, oom: bool, now: float) -> None:
         # A boot failure or a kill of ours has said why already; the exit status only adds to it.
         self.last_exit = f"{self.reason} ({reason})" if self.reason else reason
         self.reason = self.reason or reason
@@ -288,12 +309,16 @@ class Replica:
             self._in_a_row = 0
             self._failures.clear()
         self._failures.append(now)
-        while self._failures[0] <= now - CIRCUIT_WINDOW_S:
-            self._failures.popleft()
+        if oom:
+            self._oom_kills.append(now)
+        for times in (self._failures, self._oom_kills):
+            while times and times[0] <= now - CIRCUIT_WINDOW_S:
+                times.popleft()
         self._plan_next(now)
 
     def _plan_next(self, now: float) -> None:
-        if self._permanent or len(self._failures) >= CIRCUIT_FAILURES:
+        often = len(self._failures) >= CIRCUIT_FAILURES
+        if self._permanent or often or len(self._oom_kills) >= CIRCUIT_OOM_KILLS:
             self.state = "failed"
             self.next_start_at = now + CIRCUIT_TRIAL_S
             return

@@ -40,7 +40,8 @@ from supervisor import example, fleet, health
 from supervisor.fleet import FRONTEND, Member
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
-from supervisor.process import Percent, Process, sample
+from supervisor.process import Exit, Percent, Process, sample
+from supervisor.remains import Remains
 from supervisor.replica import (
     Action,
     AskToDrain,
@@ -48,7 +49,6 @@ from supervisor.replica import (
     BecameReady,
     Begin,
     CouldNotBoot,
-    Exited,
     Garbled,
     Happening,
     Progressed,
@@ -57,6 +57,7 @@ from supervisor.replica import (
     Signal,
     Spawn,
     Stop,
+    Suspended,
     Tick,
     Warn,
     Worked,
@@ -93,6 +94,7 @@ class Supervisor:
         self._self = psutil.Process()
         self._cpu = Percent(self._self.cpu_percent)
         self._box_cpu = Percent(psutil.cpu_percent)
+        self._remains = Remains()
         self.failed = False  # stopped by itself, not by a signal
         self._stopping = False
         self._stopped = asyncio.Event()
@@ -110,6 +112,7 @@ class Supervisor:
         await self._stopped.wait()
         for task in tasks:
             task.cancel()
+        await self._remains.end()
         self._control.close()
         self._context.term()
 
@@ -130,6 +133,7 @@ class Supervisor:
             for member in self._members.values():
                 self._note_work(member)
                 self._tick(member)
+            self._remains.tick(self._pids())
             self._ping()
 
     def _tick(self, member: Member) -> None:
@@ -141,6 +145,7 @@ class Supervisor:
     async def _measure(self) -> None:
         while True:
             await asyncio.sleep(SAMPLE_S)
+            self._remains.look(time.monotonic())
             for group in fleet.by_model(self._members.values()).values():
                 for member in group:
                     if fleet.may_be_away(member, group):
@@ -159,9 +164,11 @@ class Supervisor:
         """What the system accounts to a process that loads is progress; to one that is silent, it
         is a sign that it is not stopped."""
         replica, process = member.replica, member.process
+        loading = replica.state == "starting"
+        if process is not None and loading:
+            self._happen(member, Suspended(process.suspended_s(time.monotonic())))
         if process is None or member.spec is None:
             return
-        loading = replica.state == "starting"
         if not loading and replica.silent_s(time.monotonic()) < SILENT_S:
             member.work_done = None
             return
@@ -235,6 +242,7 @@ class Supervisor:
     def _on_ready(self, member: Member, ready: BecameReady) -> None:
         self._happen(member, ready)
         self._sample(member)
+        self._remains.limit(member)
         if member.spec is None:
             self._tell(member, States(self._published))
             self._notifier.send("READY=1")
@@ -299,12 +307,14 @@ class Supervisor:
                 command,
                 fleet.environment(member.spec),
                 pass_fds=[listen] if member.spec is None else [],
-                on_exit=lambda reason: self._on_exit(member, generation, reason),
+                on_exit=lambda end: self._on_exit(member, generation, end),
             )
         except OSError as error:
             # Out of processes, descriptors or memory: a failed start like any other, tried again.
-            self._on_exit(member, generation, f"could not be started: {error.strerror}")
+            self._on_exit(member, generation, Exit(f"could not be started: {error.strerror}"))
             return
+        if member.spec is not None:
+            self._remains.enclose(member, child_id(member.replica.name, generation))
         logger.info(
             "started",
             extra={
@@ -315,23 +325,28 @@ class Supervisor:
             },
         )
 
-    def _on_exit(self, member: Member, generation: int, reason: str) -> None:
+    def _on_exit(self, member: Member, generation: int, end: Exit) -> None:
         member.process = None
         replica = member.replica
         planned = self._stopping or replica.state == "draining"
         if member.vram is not None:
             member.vram.on_exit(time.monotonic())
-        self._happen(member, Exited(reason))
+        self._happen(member, self._remains.exited(member, end, time.monotonic()))
         level = logging.INFO if planned else logging.ERROR
         facts = {"child": replica.name, "generation": generation, "reason": replica.last_exit}
         logger.log(level, "exited", extra={**facts, "state": replica.state})
         (self._run_dir.path / child_id(replica.name, generation)).unlink(missing_ok=True)
+        self._remains.clear(member, self._pids())
         if member.spec is None:
             self._on_frontend_exit(generation)
         else:
             self._on_worker_exit(member.spec.name, replica)
         self._stop_workers_when_alone()
         self._tick(member)  # a first restart is due at once
+
+    def _pids(self) -> set[int]:
+        """The living children."""
+        return {one.process.pid for one in self._members.values() if one.process is not None}
 
     def _on_frontend_exit(self, generation: int) -> None:
         """Its clients have gone with it: nobody waits for the jobs that it had sent."""

@@ -161,7 +161,9 @@ def _message(turn: Turn, at: int, spec: Spec, remote: list[Remote]) -> Message:
 
 
 def _check_count(messages: list[Message]) -> None:
-    count = sum(isinstance(part, Image) for message in messages for part in message.content)
+    # Only those in parts: a plain text would be looked through letter by letter.
+    in_parts = [message.content for message in messages if isinstance(message.content, list)]
+    count = sum(isinstance(part, Image) for parts in in_parts for part in parts)
     if count > MAX_IMAGES:
         raise InvalidRequest(
             f"the messages have {count} images; send at most {MAX_IMAGES}", param="messages"

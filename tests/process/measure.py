@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import psutil
+from box import CHAT, EMBED, Box, MakeBox, boxes, spec, wait_until
 from chaos import FDS, PATIENCE_S, Leaks, leaks
-from conftest import CHAT, EMBED, Box, MakeBox, boxes, spec, wait_until
 from ledger import Ledger, Outcome
 
 NEVER = "/slow 100000 never"
@@ -27,6 +27,7 @@ NEVER = "/slow 100000 never"
 KILLS_EACH = 4
 MODELS_AT_ONCE = 25
 PAUSE_S = 0.05
+MEBIBYTE = 1 << 20
 
 
 def death_to_error(box: Box) -> float:
@@ -108,8 +109,33 @@ def flood(box: Box) -> list[float]:
     return seconds
 
 
-def kills(make: MakeBox, count: int) -> None:
-    """``count`` times kill -9 under load, within as few supervisors as the circuits allow."""
+def beside_large_prompts(box: Box) -> list[float]:
+    """The seconds of each GET /livez while 4 clients send prompts of a megabyte all the time."""
+    over = threading.Event()
+    text = "word " * (MEBIBYTE // 5)
+
+    def send() -> None:
+        while not over.is_set():
+            assert box.chat(text, max_tokens=1).status_code == 200
+
+    with ThreadPoolExecutor(4) as pool, httpx2.Client(base_url=box.url, timeout=30) as client:
+        senders = [pool.submit(send) for _ in range(4)]
+        wait_until(lambda: box.replica(CHAT)["jobs"] > 4)
+        seconds = []
+        for _ in range(200):
+            began_at = time.monotonic()
+            assert client.get("/livez").status_code == 200
+            seconds.append(time.monotonic() - began_at)
+            time.sleep(PAUSE_S / 10)
+        over.set()
+        for sender in senders:
+            sender.result()
+    return seconds
+
+
+def kills(make: MakeBox, count: int) -> list[str]:
+    """``count`` times kill -9 under load, within as few supervisors as the circuits allow.
+    Returns what must not be: hung clients, disputed outcomes, zombies, leaks."""
     ledger, problems, done = Ledger(), list[str](), 0
     while done < count:
         models = [f"echo/chat-{number}" for number in range(MODELS_AT_ONCE)]
@@ -122,9 +148,10 @@ def kills(make: MakeBox, count: int) -> None:
         problems += before.worse(leaks(box))
         problems += ledger.disputes([line for line in box.lines() if "request_id=kill-" in line])
         print(f"{done} kills: {_shown(before)} became {_shown(leaks(box))}; {ledger.counts()}")
+        problems += [f"hung: {one.request_id}" for one in ledger.outcomes if one.code == "hung"]
         ledger.outcomes.clear()
         box.stop()
-    print(f"hung clients and disputed outcomes: {problems or 0}")
+    return problems
 
 
 def _kill_under_load(box: Box, models: list[str], count: int, ledger: Ledger) -> None:
@@ -245,7 +272,7 @@ def main() -> None:
         if args.repeat:
             measure_all(make, args.repeat)
         if args.kills:
-            kills(make, args.kills)
+            print(f"hung clients, disputed outcomes, leaks: {kills(make, args.kills) or 0}")
 
 
 def measure_all(make: MakeBox, repeat: int) -> None:
@@ -259,6 +286,9 @@ def measure_all(make: MakeBox, repeat: int) -> None:
             box.stop()
         _row(str(measure.__doc__), seconds)
     _row(str(flood.__doc__), flood(_fresh(make)))
+    beside = beside_large_prompts(_fresh(make))
+    _row(str(beside_large_prompts.__doc__), beside)
+    print(f"of the latter, p99 {1000 * sorted(beside)[int(0.99 * len(beside))]:.0f} ms")
 
 
 if __name__ == "__main__":

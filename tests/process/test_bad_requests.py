@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
+from box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 
 MIB = 1 << 20
 JSON = {"content-type": "application/json"}

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import measure
 import psutil
 import pytest
 import zmq
-from conftest import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
 
 from ipc.control import Hello, Ready
 from ipc.wire import encode
+from supervisor import orphans
 
 SLOW = "/slow 200 " + "word " * 15
 
@@ -172,6 +176,68 @@ def test_a_grandchild_that_holds_the_output_goes_with_its_worker(box: Box) -> No
     wait_until(lambda: not lives(child))
 
 
+def sleepers(box: Box) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [process for process in box.family() if process.name() == "sleep"]
+    return []
+
+
+def test_what_made_a_session_of_its_own_goes_with_its_worker_too(box: Box) -> None:
+    assert box.chat("/daemon x").status_code == 200
+    daemons = wait_until(lambda: both if len(both := sleepers(box)) == 2 else None)
+    assert len({os.getsid(daemon.pid) for daemon in daemons}) == 2
+    generation = box.kill(CHAT)
+    wait_until(lambda: not any(lives(daemon) for daemon in daemons))
+    ready_again(box, generation + 1)
+    wait_until(lambda: len(box.family()) == 4)  # not even a zombie
+
+
+def test_what_a_living_worker_has_started_is_left_alone(box: Box) -> None:
+    assert box.chat("/daemon x").status_code == 200
+    wait_until(lambda: len(sleepers(box)) == 2)
+    box.kill(EMBED)
+    wait_until(lambda: (now := box.replica(EMBED))["generation"] == 2 and now["state"] == "ready")
+    assert len(sleepers(box)) == 2
+
+
+def test_what_a_worker_leaves_behind_does_not_outlive_the_server(box: Box) -> None:
+    assert box.chat("/daemon x").status_code == 200
+    daemons = wait_until(lambda: both if len(both := sleepers(box)) == 2 else None)
+    box.process.send_signal(signal.SIGTERM)
+    assert box.process.wait(timeout=20) == 0
+    assert not any(lives(daemon) for daemon in daemons)
+
+
+def test_a_worker_stopped_before_its_program_begins_dies_with_the_supervisor(
+    make_box: MakeBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP while Python itself still starts: too early for anything that it could ask for."""
+    if not orphans.armed():
+        pytest.skip("needs setpriv with --pdeathsig (util-linux 2.33)")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "if 'worker' in sys.orig_argv: os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    box = make_box(spec(CHAT))
+
+    def stopped() -> psutil.Process | None:
+        family = box.family()
+        return next((one for one in family if one.status() == psutil.STATUS_STOPPED), None)
+
+    worker = wait_until(stopped)
+    box.process.kill()
+    wait_until(lambda: not lives(worker))
+
+
+def test_a_worker_stopped_while_it_loads_is_replaced(make_box: MakeBox) -> None:
+    box = make_box(spec(CHAT, options={"load_s": 1.0}))
+    wait_until(lambda: box.ask("/livez") == 200)
+    wait_until(lambda: box.replica(CHAT)["stage"] == "reading the script")
+    box.kill(CHAT, signal.SIGSTOP)
+    assert "stopped by a signal for 5 s" in ready_again(box, 2)["last_exit"]
+
+
 @pytest.mark.chaos
 def test_a_worker_that_ignores_sigterm_ends_all_the_same(make_box: MakeBox) -> None:
     box = make_box(spec(CHAT), drain_s=0.5).wait_ready()
@@ -197,3 +263,26 @@ def test_spawning_leaves_no_descriptor_behind(box: Box) -> None:
         ready_again(box, generation)
     assert abs(supervisor.num_fds() - before) <= 1
     assert not [process for process in box.family() if process.status() == psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+def test_a_thousand_crashes_under_load_leave_nothing(make_box: MakeBox) -> None:
+    assert measure.kills(make_box, 1000) == []
+
+
+# --- a request that is large ---
+
+
+def test_a_prompt_of_a_megabyte_holds_up_nobody(box: Box) -> None:
+    """Its template and its tokens are the worker's business, so a worker that is busy with it has
+    no share in what others wait for: here one that never gets done."""
+    with ThreadPoolExecutor(5) as pool:
+        large = [pool.submit(box.chat, "/slow 100000 " + "word " * 200_000) for _ in range(5)]
+        wait_until(lambda: box.queue(CHAT)["in_flight"] == 5)
+        for number in range(100):
+            assert box.ask("/livez") == 200
+            assert box.embed(f"text {number}").status_code == 200
+        assert box.health()["frontend"]["generation"] == 1
+        box.kill(CHAT)
+        assert {job.result().status_code for job in large} == {503}

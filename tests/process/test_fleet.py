@@ -14,7 +14,7 @@ import httpx2
 import msgspec
 import psutil
 import pytest
-from conftest import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
 
 from supervisor import plan as plans
 

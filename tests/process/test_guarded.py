@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import psutil
 import pytest
-from conftest import EMBED, Box, MakeBox, spec, wait_until
+from box import EMBED, Box, MakeBox, spec, wait_until
 
 from ipc.control import Gate
 

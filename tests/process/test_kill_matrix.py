@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
-from conftest import MakeBox, boxes, spec, wait_until
+from box import MakeBox, boxes, spec, wait_until
 
 PHASES = ["loading", "idle", "prefill", "decode", "streaming", "draining"]
 SIGNALS = {
@@ -65,7 +65,7 @@ class Row:
             if phase == "loading":
                 options["load_s"] = 2.0
             limits: dict[str, Any] = {"recycle_jobs": 1} if phase == "draining" else {}
-            specs.append(spec(name(phase), options=options, load_stall_s=4.0, **limits))
+            specs.append(spec(name(phase), options=options, **limits))
         self.box = make(*specs)
         wait_until(lambda: self.box.ask("/livez") == 200)
 
@@ -182,7 +182,7 @@ def test_clients_learn_and_the_worker_is_back(row: tuple[Row, dict[str, Seen]], 
     one, seen = row[0], row[1][phase]
     assert seen.next.status_code == 200
     if phase == "loading" and one.way == "SIGSTOP":
-        assert "no progress for" in seen.replica["last_exit"]
+        assert "stopped by a signal for 5 s" in seen.replica["last_exit"]
     else:
         assert DEATHS[one.way] in seen.replica["last_exit"]
     planned = phase == "draining"

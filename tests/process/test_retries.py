@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
-from conftest import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
 from openai.types.chat import ChatCompletion
 
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHAT, EMBED, SPEECH, Box, MakeBox, spec
+from box import CHAT, EMBED, SPEECH, Box, MakeBox, spec
 
 EXAMPLES = os.environ.get("SCHEMA_EXAMPLES", "50")
 LONGEST_S = 3600

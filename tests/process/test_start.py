@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
+from box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 
 from ipc.types import Warmup
 
@@ -33,8 +33,8 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def documented(language: str, containing: str) -> str:
-    """The block of code in docs/models.md in which ``containing`` stands."""
-    text = (ROOT / "docs" / "models.md").read_text()
+    """The block of code in README.md in which ``containing`` stands."""
+    text = (ROOT / "README.md").read_text()
     blocks = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
     (found,) = [block for block in blocks if containing in block]
     return str(found)
@@ -42,7 +42,7 @@ def documented(language: str, containing: str) -> str:
 
 @pytest.fixture
 def shouting(tmp_path: Path) -> Iterator[str]:
-    """An edge-serve with the engine and the catalog that docs/models.md shows, word for word: its
+    """An edge-serve with the engine and the catalog that README.md shows, word for word: its
     address."""
     (tmp_path / "shout.py").write_text(documented("python", "class Shout"))
     (tmp_path / "own.yaml").write_text(documented("yaml", "shout.Shout"))

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
-from conftest import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
+from box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 
 from ipc.types import Spec
 from worker.warmup import tone_wav

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
+from box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 
 SLOW = "/slow 200 " + "word " * 15  # three seconds of work
 DEATHS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]

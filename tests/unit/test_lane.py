@@ -94,6 +94,37 @@ def test_retry_after_follows_the_measured_service_time_within_its_bounds() -> No
     assert made.retry_after_s() == 60.0
 
 
+def refusal(by: Lane, now: float) -> float | None:
+    with pytest.raises(QueueFull) as refused:
+        by.admit(ticket("x", at=now))
+    return refused.value.retry_after_s
+
+
+def test_those_turned_away_are_told_one_after_the_other_when_a_place_is_free() -> None:
+    full = lane("a", "b", "c", "d", routes=(TWO,))  # two run; a job ends each half second
+    taken(full)
+    assert [refusal(full, now=0.0) for _ in range(5)] == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert refusal(full, now=2.0) == 1.5  # the sixth, told later, has the place after theirs
+
+
+def test_appointments_never_go_past_the_longest_retry_after() -> None:
+    full = lane("a", "b", "c", routes=(ONE,))
+    taken(full)
+    assert [refusal(full, now=0.0) for _ in range(100)][-1] == 60.0
+
+
+def test_a_model_that_ran_out_of_work_has_no_appointments_left() -> None:
+    made = lane("a", "b", "c", routes=(ONE,))
+    taken(made)
+    for _ in range(10):
+        refusal(made, now=0.0)
+    for name in "abc":
+        made.end(name, now=1.0)
+        taken(made, now=1.0)
+    made.admit(ticket("d", at=2.0, size_bytes=101))
+    assert refusal(made, now=2.0) == 1.0
+
+
 def test_a_job_cancelled_while_queued_is_never_handed_over() -> None:
     made = lane("a", "b")
     assert made.cancel("a") is None

@@ -23,6 +23,7 @@ from supervisor.replica import (
     Signal,
     Spawn,
     Stop,
+    Suspended,
     Tick,
     Warn,
     Worked,
@@ -295,3 +296,36 @@ def test_one_that_talks_nonsense_is_killed_at_once_and_that_is_a_failure() -> No
     play([(3, CRASH), (3, Tick())], replica)
     assert (replica.generation, replica.restarts) == (2, 1)
     assert replica.last_exit == "sends nonsense (killed by SIGKILL)"
+
+
+def test_one_that_is_stopped_while_it_loads_is_killed_like_any_other() -> None:
+    replica, actions = play([(0, Begin()), (3, Suspended(3.0)), (4, Suspended(0.0))])
+    assert signals(actions) == []
+    replica, actions = play([(9, Suspended(5.1)), (9.1, Exited("killed by SIGKILL"))], replica)
+    assert signals(actions) == [signal.SIGKILL]
+    assert replica.last_exit == "stopped by a signal for 5 s (killed by SIGKILL)"
+
+
+OOM = Exited("killed by SIGKILL: the kernel had no memory for it", oom=True)
+
+
+def test_the_second_kill_for_memory_opens_the_circuit() -> None:
+    replica, _ = play([(0, Begin()), (1, READY), (2, OOM)])
+    assert replica.state == "backoff"
+    play([(2, Tick()), (3, READY), (4, OOM)], replica)
+    assert (replica.state, replica.next_start_at) == ("failed", 304.0)
+    assert replica.reason == "killed by SIGKILL: the kernel had no memory for it"
+
+
+def test_kills_for_memory_that_lie_far_apart_are_forgotten() -> None:
+    replica, _ = play([(0, Begin()), (1, READY), (2, OOM), (2, Tick()), (3, READY), (700, OOM)])
+    assert replica.state == "backoff"
+
+
+def test_the_hard_limit_is_known_once_the_model_is_ready_and_fits_under_the_soft_one() -> None:
+    replica, _ = play([(0, Begin())], limited(memory_mb=100))
+    assert replica.hard_limit_mb is None
+    play([(1, READY), (1, Sampled(60.0))], replica)
+    assert replica.hard_limit_mb == 150.0
+    too_tight, _ = play([(0, Begin()), (1, READY), (1, Sampled(101.0))], limited(memory_mb=100))
+    assert too_tight.hard_limit_mb is None

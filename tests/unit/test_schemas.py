@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from http_fakes import CHAT, limits
 from starlette.datastructures import FormData
 
 from frontend.schemas.audio import parse_audio
-from frontend.schemas.chat import parse_chat
+from frontend.schemas.chat import _check_count, parse_chat
 from frontend.schemas.embeddings import EmbeddingRequest
 from frontend.schemas.validate import check
 from ipc.errors import InvalidRequest, UnsupportedParameter
@@ -365,3 +365,13 @@ def test_the_servers_own_chunking_is_what_auto_asks_for() -> None:
 def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="ISO 639-1"):
         parse_audio(form(("language", "klingon"))).to_input(b"RIFF", translate=False)
+
+
+def test_a_text_is_never_looked_through_letter_by_letter() -> None:
+    """For a megabyte that takes a tenth of a second, on the loop that serves everybody."""
+
+    class Sealed(str):
+        def __iter__(self) -> NoReturn:
+            raise AssertionError("letter by letter")
+
+    _check_count([Message("user", Sealed("long"))])

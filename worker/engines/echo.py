@@ -17,6 +17,7 @@ score is the share of the query's words that it has):
     /oversized           send a result that is larger than the frontend takes
     /deaf TEXT...        ignore SIGTERM from now on
     /child TEXT...       start a process that does not end
+    /daemon TEXT...      start one that makes a session of its own, with a child in a third one
 
 ``word_ms`` of ``options`` is the wait before each word without a directive. The other options
 script the load: ``load_s`` (seconds it takes), ``load_fails`` (``once`` needs
@@ -66,8 +67,13 @@ DIMENSIONS = 8
 _WORD = re.compile(r"\s*\S+")
 _DIRECTIVE = re.compile(
     r"/(exit|signal|slow|allocate) (\S+) ?"
-    r"|/(hang|spin|raise|deny|garbage|unsendable|oversized|deaf|child) ?"
+    r"|/(hang|spin|raise|deny|garbage|unsendable|oversized|deaf|child|daemon) ?"
 )
+_DEEDS = {
+    "deaf": misdeeds.ignore_sigterm,
+    "child": misdeeds.leave_child,
+    "daemon": misdeeds.leave_daemon,
+}
 _MISSHAPEN = {
     "garbage": misdeeds.unreadable,
     "unsendable": misdeeds.unsendable,
@@ -149,10 +155,8 @@ class Echo:
             case "allocate":
                 self._kept.append(bytearray(os.urandom(1 << 20)) * int(script.argument))
                 script.directive = ""
-            case "deaf":
-                misdeeds.ignore_sigterm()
-            case "child":
-                misdeeds.leave_child()
+            case "deaf" | "child" | "daemon" as deed:
+                _DEEDS[deed]()
                 script.directive = ""
             case "raise":
                 raise RuntimeError("told to break")

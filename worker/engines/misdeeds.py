@@ -52,6 +52,11 @@ def leave_child() -> None:
     subprocess.Popen(["sleep", "1000"])
 
 
+def leave_daemon() -> None:
+    """Two that are not in this process's group, so that a signal to the group misses them."""
+    subprocess.Popen(["setsid", "sh", "-c", "setsid sleep 1000 & sleep 1000"])
+
+
 def unreadable(job: Job) -> Event:
     """An event that no reader of the declared types accepts."""
     return Delta(job.id, None)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EMBED, RERANK, Box, MakeBox, spec, wait_until
+from box import EMBED, RERANK, Box, MakeBox, spec, wait_until
 
 DOCUMENTS = ["a panda", "a small panda bear", "paris"]
 

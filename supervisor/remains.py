@@ -1,0 +1,67 @@
+"""What a dead process leaves behind: why it died, what it had started, the cgroup it was in.
+
+Everything that `supervisor.orphans`, `supervisor.oom` and `supervisor.cgroup` know, as the
+supervision loop needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from supervisor import cgroup
+from supervisor.cgroup import Cell
+from supervisor.fleet import Member
+from supervisor.oom import OomWatch
+from supervisor.orphans import Orphans
+from supervisor.process import Exit
+from supervisor.replica import Exited
+
+
+class Remains:
+    """Clears away after every process. ``own`` are the pids of those that live."""
+
+    def __init__(self) -> None:
+        self._orphans = Orphans()
+        self._oom = OomWatch()
+        self._tree = cgroup.Tree.claim(cgroup.own_folder())
+        self._ended: list[Cell] = []  # not empty yet
+
+    def enclose(self, member: Member, name: str) -> None:
+        """Give a worker that was just started a cgroup of its own, where that can be."""
+        if self._tree is not None and member.process is not None:
+            member.cell = self._tree.cell(name, member.process.pid)
+
+    def limit(self, member: Member) -> None:
+        """The worker is ready, so what it may take is known: less would end it while it loads."""
+        limit_mb = member.replica.hard_limit_mb
+        if member.cell is not None and limit_mb is not None:
+            member.cell.limit(limit_mb)
+
+    def look(self, now: float) -> None:
+        """To be called each second."""
+        self._oom.look(now)
+
+    def exited(self, member: Member, end: Exit, now: float) -> Exited:
+        """Whether it was the kernel that killed it, for memory."""
+        if member.cell is not None:
+            oom = member.cell.oom_kills() > 0
+        else:
+            oom = end.killed_by_others and self._oom.just_killed(now)
+        return Exited(f"{end.reason}: the kernel had no memory for it" if oom else end.reason, oom)
+
+    def clear(self, member: Member, own: Collection[int]) -> None:
+        """Nothing that a dead process has started may go on."""
+        self._orphans.sweep(own)
+        if member.cell is not None and not member.cell.end():
+            self._ended.append(member.cell)
+        member.cell = None
+
+    def tick(self, own: Collection[int]) -> None:
+        """Time has passed: finish what `clear` began."""
+        self._orphans.tick(own)
+        self._ended = [cell for cell in self._ended if not cell.end()]
+
+    async def end(self) -> None:
+        """Nobody lives any more."""
+        await self._orphans.end()
+        self.tick(())

@@ -1,0 +1,150 @@
+"""A whole edge-serve on echo engines: real processes, real sockets, faults on demand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+
+from ipc.types import Spec
+from supervisor import plan as plans
+from supervisor.plan import Plan
+
+CHAT, EMBED, SPEECH = "echo/chat", "echo/embed", "echo/speech"
+RERANK = "echo/rerank"
+DEADLINE_S = 30.0
+
+
+def wait_until(what: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
+    """The first true value of ``what``; fails when there is none before the deadline."""
+    end_at = time.monotonic() + deadline_s
+    while time.monotonic() < end_at:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {deadline_s:g} s: {what}")
+
+
+def spec(name: str, **changes: Any) -> Spec:
+    task = name.rpartition("/")[2].partition("-")[0]
+    values: dict[str, Any] = {"name": name, "task": task, "engine": "echo", "path": ""}
+    return Spec(**(values | changes))
+
+
+class Box:
+    """One running edge-serve and the client side of it."""
+
+    def __init__(self, run_dir: Path, *specs: Spec, **plan: Any) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.run_dir = run_dir
+        self.plan = Plan(
+            host="127.0.0.1", port=self.port, run_dir=str(run_dir), specs=list(specs), **plan
+        )
+        self.log = run_dir.with_suffix(".log")
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx2.Client(base_url=self.url, timeout=60)
+        self.start()
+
+    def start(self) -> None:
+        self.run_dir.mkdir(mode=0o700, exist_ok=True)
+        argv = [sys.executable, "-P", "-m", "supervisor", str(plans.write(self.plan))]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+
+    def wait_ready(self) -> Box:
+        wait_until(lambda: self.ask("/readyz") == 200)
+        return self
+
+    def ask(self, path: str) -> int | None:
+        """The status of a GET, or None while nobody answers."""
+        try:
+            return self.client.get(path, timeout=5).status_code
+        except httpx2.TransportError:
+            return None
+
+    def health(self) -> dict[str, Any]:
+        report: dict[str, Any] = self.client.get("/health").json()
+        return report
+
+    def replica(self, model: str) -> dict[str, Any]:
+        """The first replica of ``model`` as /health tells of it."""
+        entry = next(entry for entry in self.health()["models"] if entry["name"] == model)
+        found: dict[str, Any] = entry["replicas"][0]
+        return found
+
+    def queue(self, model: str) -> dict[str, float]:
+        entry = next(entry for entry in self.health()["models"] if entry["name"] == model)
+        found: dict[str, float] = entry["queue"]
+        return found
+
+    def chat(self, text: str, **body: Any) -> httpx2.Response:
+        messages = [{"role": "user", "content": text}]
+        timeout = body.pop("timeout", 60)
+        return self.client.post(
+            "/v1/chat/completions",
+            json={"model": CHAT, "messages": messages, **body},
+            timeout=timeout,
+        )
+
+    def embed(self, *texts: str, model: str = EMBED) -> httpx2.Response:
+        return self.client.post("/v1/embeddings", json={"model": model, "input": list(texts)})
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def kill(self, model: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to the model's worker; returns its generation."""
+        replica = self.replica(model)
+        os.kill(replica["pid"], number)
+        return int(replica["generation"])
+
+    def lines(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+    def stop(self) -> None:
+        self.client.close()
+        if self.process.poll() is None:
+            family = self.family()
+            self.process.kill()
+            # One that a test stopped before it had asked to die with its parent would stay.
+            for process in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self.process.wait()
+
+
+MakeBox = Callable[..., Box]
+
+
+@contextlib.contextmanager
+def boxes() -> Iterator[MakeBox]:
+    """Starts boxes that end with the block."""
+    started: list[Box] = []
+    # Short paths: a socket's path has 107 bytes, and pytest's own folders use most of them.
+    folder = Path(tempfile.mkdtemp(prefix="es-"))
+
+    def make(*specs: Spec, **plan: Any) -> Box:
+        started.append(Box(folder / str(len(started)), *specs, **plan))
+        return started[-1]
+
+    try:
+        yield make
+    finally:
+        for box in started:
+            box.stop()
+        shutil.rmtree(folder)

@@ -1,0 +1,89 @@
+"""A log whose reader falls asleep."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from ipc import log
+from ipc.outlet import Outlet, unblock
+
+Pipe = tuple[int, int]
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    """A pipe, as the reading and the writing end."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def lines(outlet: Outlet) -> logging.Logger:
+    handler = log._Lines(outlet)
+    handler.setFormatter(log._Text("test"))
+    logger = logging.Logger("test")
+    logger.addHandler(handler)
+    return logger
+
+
+def read_all(end: int) -> list[str]:
+    os.set_blocking(end, False)
+    found = b""
+    while True:
+        try:
+            found += os.read(end, 1 << 20)
+        except BlockingIOError:
+            return found.decode().splitlines()
+
+
+def test_a_reader_that_sleeps_stops_nobody_and_learns_afterwards_what_it_missed(pipe: Pipe) -> None:
+    logger = lines(Outlet(pipe[1]))
+    for number in range(30_000):
+        logger.info("line", extra={"number": number, "padding": "x" * 100})
+    before = read_all(pipe[0])
+    logger.info("awake")
+    notice, last = read_all(pipe[0])
+    assert 0 < len(before) < 30_000
+    assert f"log_dropped lines={30_000 - len(before)}" in notice
+    assert last.endswith("awake")
+    assert all(line.endswith("x" * 100) for line in before), "half a line"
+
+
+def test_a_line_that_had_room_in_part_is_finished_before_the_next(pipe: Pipe) -> None:
+    logger = lines(Outlet(pipe[1]))
+    logger.info("a" * (3 << 20))
+    first = os.read(pipe[0], 2 << 20)
+    logger.info("lost, since the rest of the first has no room either")
+    assert b"\n" not in first
+    rest = ""
+    while not rest.endswith("b"):
+        rest = "\n".join([rest, *read_all(pipe[0])])
+        logger.info("b")
+    assert rest.count("lost") == 0
+
+
+def test_what_is_printed_blocks_nobody_either(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", log._printed(Outlet(pipe[1])))
+    for _ in range(30_000):
+        print("x" * 100, file=sys.stderr)
+    assert 0 < len(read_all(pipe[0])) < 30_000
+
+
+def test_whoever_shares_the_pipe_keeps_it_as_it_was(pipe: Pipe) -> None:
+    ours = os.dup(pipe[1])
+    unblock(ours)
+    assert os.get_blocking(pipe[1])
+    assert not os.get_blocking(ours)
+    os.close(ours)
+
+
+def test_a_closed_stream_is_no_error() -> None:
+    closed = os.dup(2)
+    os.close(closed)
+    assert not Outlet(closed).put(b"x")
