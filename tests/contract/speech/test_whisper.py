@@ -5,19 +5,26 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import jiwer
+import numpy as np
 import pytest
 import yaml
-from conftest import CHECKOUT, WHISPER, Subject, real_model, recording
-from driver import Driver, speech
+from driver import DEADLINE_S, Driver, speech
+from faster_whisper import WhisperModel
+from faster_whisper.audio import pad_or_trim
+from subjects import CHECKOUT, WHISPER, Subject, real_model, recording
 
 from ipc.errors import InvalidRequest
 from ipc.types import Spec, SpeechResult
+from worker import media
 from worker.engine import LoadError
 from worker.engines.whisper import WhisperSpeech
+from worker.engines.whisper_encoder import Encoder
+from worker.engines.whisper_model import Model
 
 MODELS = [Subject("ctranslate2", "speech", lambda _: real_model(WHISPER))]
 RECORDINGS = yaml.safe_load((CHECKOUT / "tests" / "recordings.yaml").read_text())
@@ -87,9 +94,67 @@ def test_a_short_clip_does_not_wait_for_a_long_one(driver: Driver) -> None:
     assert "young man" in driver.text(short)
 
 
-def load(path: Path, **options: str | float | bool) -> WhisperSpeech:
+FOUR = ("jfk", "austen-0870", "austen-0890", "sorpresa")
+
+
+def test_clips_in_company_are_heard_as_they_are_alone(driver: Driver) -> None:
+    alone = [hear(driver, audio(name), word_times=True) for name in FOUR]
+    together = [speech(audio(name), word_times=True) for name in FOUR]
+    driver.run(*together)
+    assert [driver.result(one) for one in together] == alone
+
+
+def test_a_clip_dropped_while_a_window_is_in_hand_frees_its_place(driver: Driver) -> None:
+    for _ in range(3):
+        jobs = [speech(audio(name), language="en") for name in FOUR]
+        driver.admit(*jobs)
+        driver.until(lambda: driver.engine._running)  # type: ignore[attr-defined]
+        for one in jobs:
+            driver.engine.drop(one.id)
+    driver.settle()
+    assert driver.events == []
+
+
+def test_a_window_that_does_not_end_breaks_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = load(real_model(WHISPER), stall_s=0.1)
+    freed = threading.Event()
+    monkeypatch.setattr(Model, "encode", lambda *_: freed.wait(DEADLINE_S))
+    driver = Driver(engine)
+    driver.admit(speech(audio("jfk"), language="en"))
+    try:
+        with pytest.raises(RuntimeError, match=r"more than 0\.1 s"):
+            driver.settle()
+    finally:
+        freed.set()
+        engine.close()
+
+
+@pytest.mark.parametrize(("precision", "most"), [("f32", 0.001), ("bf16", 0.05)])
+def test_the_encoder_is_nearer_to_float32_than_8_bits_are(precision: str, most: float) -> None:
+    folder = real_model(WHISPER)
+    exact, quantised = (
+        WhisperModel(str(folder), device="cpu", compute_type=kind, local_files_only=True)
+        for kind in ("float32", "int8")
+    )
+    encode = Encoder(folder / "model.bin", threads=2, at_once=2, precision=precision)
+    for name in FOUR:
+        features = pad_or_trim(exact.feature_extractor(media.decode(audio(name))))
+        wanted = np.array(exact.encode(features))
+        off = np.std(encode(features) - wanted)
+        assert off < np.std(np.array(quantised.encode(features)) - wanted)
+        assert off < most * np.std(wanted)
+
+
+def load(path: Path, stall_s: float = 60.0, **options: str | float | bool) -> WhisperSpeech:
     engine = WhisperSpeech()
-    spec = Spec(name="w", task="speech", engine="ctranslate2", path=str(path), options=options)
+    spec = Spec(
+        name="w",
+        task="speech",
+        engine="ctranslate2",
+        path=str(path),
+        stall_s=stall_s,
+        options=options,
+    )
     engine.load(spec, lambda _: None)
     return engine
 
@@ -99,6 +164,11 @@ def test_a_clip_over_the_models_limit_is_refused() -> None:
     error = Driver(engine).refused(speech(audio("jfk")))
     assert isinstance(error, InvalidRequest)
     assert "longer than the 5 s" in error.message
+
+
+def test_an_encoder_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(LoadError, match="choose openvino, openvino_bf16, ctranslate2"):
+        load(real_model(WHISPER), encoder="onnx")
 
 
 @pytest.mark.parametrize("lost", ["model.bin", "config.json", "tokenizer.json"])
@@ -138,7 +208,7 @@ events = []
 while engine.wait_s() == 0:
     events += engine.step()
 assert isinstance(events[-1], Done) and "country" in events[-1].result.text, events
-heavy = {"torch", "transformers", "openvino"} & set(sys.modules)
+heavy = {"torch", "transformers"} & set(sys.modules)
 assert not heavy, heavy
 """
 

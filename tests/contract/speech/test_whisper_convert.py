@@ -10,14 +10,16 @@ import ctranslate2
 import numpy as np
 import pytest
 import torch
-from conftest import WHISPER, real_model
+from ctranslate2.converters import TransformersConverter
 from driver import Driver, speech
+from subjects import WHISPER, real_model
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from ipc.samples import tone_wav
 from ipc.types import Spec, SpeechResult
 from worker.engine import LoadError
 from worker.engines.whisper import WhisperSpeech
+from worker.engines.whisper_encoder import Encoder
 
 START = [50258, 50259, 50359, 50363]  # start of transcript, English, transcribe, no timestamps
 STEPS = 12
@@ -104,6 +106,33 @@ def test_a_checkpoint_is_converted_when_it_is_first_loaded_and_then_served(
         assert "en" in (loaded.languages or [])
         engine.close()
     assert stages.count("converting") == 1
+
+
+def test_the_encoder_says_what_that_of_transformers_says(checkpoint: Path, tmp_path: Path) -> None:
+    engine = WhisperSpeech()
+    engine.prepare(spec(checkpoint, tmp_path), lambda _: None)
+    (weights,) = tmp_path.rglob("model.bin")
+    spectrogram = np.random.default_rng(4).normal(size=(80, 3000)).astype(np.float32)
+    found = Encoder(weights, threads=1, at_once=1, precision="f32")(spectrogram)
+    model = WhisperForConditionalGeneration.from_pretrained(checkpoint).eval()
+    with torch.no_grad():
+        expected = model.model.encoder(torch.from_numpy(spectrogram)[None]).last_hidden_state
+    assert found.shape == expected.shape
+    assert np.std(found - expected.numpy()) < 0.001 * expected.std().item()
+
+
+def test_weights_kept_in_8_bits_are_encoded_by_ctranslate2(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "int8"
+    TransformersConverter(str(checkpoint)).convert(str(folder), quantization="int8")
+    shutil.copy(checkpoint / "tokenizer.json", folder)
+    with pytest.raises(ValueError, match="in 8 bits"):
+        Encoder(folder / "model.bin", threads=1, at_once=1, precision="f32")
+    engine = WhisperSpeech()
+    loaded = engine.load(spec(folder, tmp_path), lambda _: None)
+    engine.close()
+    assert "OpenVINO" not in loaded.detail
 
 
 def test_pickled_weights_are_not_converted(checkpoint: Path, tmp_path: Path) -> None:
