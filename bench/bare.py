@@ -17,10 +17,11 @@ from typing import Any
 import msgspec
 import psutil
 
-from bench.inputs import ANSWER_TOKENS
+from bench.words import ANSWER_TOKENS
 from ipc.types import Spec
 
 EMBED_BATCH = 32
+SENTENCE_TRANSFORMERS = "sentence-transformers"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,18 +72,16 @@ def chat(spec: Spec) -> Work:
 def embed(spec: Spec) -> Work:
     """The compiled model over batches of `EMBED_BATCH`, from text to vectors."""
     import numpy as np
-    import openvino
     from tokenizers import Tokenizer
 
+    from worker.engines.openvino_encoder import OpenvinoEncoder
     from worker.engines.sentence import read_checkpoint
 
     checkpoint = read_checkpoint(spec.path)
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
     tokenizer.enable_padding(pad_id=checkpoint.pad_token)
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    settings["INFERENCE_NUM_THREADS"] = spec.threads
-    (graph,) = Path(spec.cache).glob("*/model.xml")  # converted when the spec was fetched
-    request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
+    model = OpenvinoEncoder("convert")  # as it was when the spec was fetched
+    model.load(spec, checkpoint, _say)
 
     def work(texts: list[str]) -> tuple[float, float]:
         done = 0
@@ -90,8 +89,22 @@ def embed(spec: Spec) -> Work:
             encodings = tokenizer.encode_batch(texts[start : start + EMBED_BATCH])
             ids = np.array([encoding.ids for encoding in encodings])
             mask = np.array([encoding.attention_mask for encoding in encodings])
-            done += len(request.infer((ids, mask), share_inputs=True)[0])
+            done += len(model((ids, mask)))
         return done, 0.0
+
+    return work
+
+
+def sentence_transformers(spec: Spec) -> Work:
+    """``SentenceTransformer.encode``, which sorts the texts by length, in its batches of 32."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.set_num_threads(spec.threads or torch.get_num_threads())
+    model = SentenceTransformer(spec.path, device="cpu", local_files_only=True)
+
+    def work(texts: list[str]) -> tuple[float, float]:
+        return len(model.encode(texts, batch_size=EMBED_BATCH, show_progress_bar=False)), 0.0
 
     return work
 
@@ -129,6 +142,7 @@ def speech(spec: Spec) -> Work:
 ENGINES: dict[tuple[str, str], Callable[[Spec], Work]] = {
     ("openvino", "chat"): chat,
     ("openvino", "embed"): embed,
+    (SENTENCE_TRANSFORMERS, "embed"): sentence_transformers,
     ("ctranslate2", "speech"): speech,
 }
 

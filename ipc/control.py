@@ -29,6 +29,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    padding_tokens: int = 0
     cache_hits: int = 0
     cache_misses: int = 0
 

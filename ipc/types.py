@@ -300,13 +300,15 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
     ``began_at`` is when the engine first worked on it, as the loop saw it. The two counts are of a
     job's items (texts, pairs) whose outputs were found in the worker's cache or not; both are 0
-    where nothing is cached.
+    where nothing is cached. ``padding_tokens`` were computed only to make items of a batch equally
+    long.
     """
 
     job: str
     result: Result
     cache_hits: int = 0
     cache_misses: int = 0
+    padding_tokens: int = 0
     began_at: float = 0.0
 
 

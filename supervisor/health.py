@@ -86,6 +86,7 @@ def member(one: Member, now: float) -> Report:
         "failed": counters.failed,
         "prompt_tokens": counters.prompt_tokens,
         "completion_tokens": counters.completion_tokens,
+        "padding_tokens": counters.padding_tokens,
         "cache_hits": counters.cache_hits,
         "cache_misses": counters.cache_misses,
         "warm": replica.warm,

@@ -48,6 +48,7 @@ class EngineLoop:
         self._fresh: list[str] = []  # those admitted since the last step
         self._began: dict[str, float] = {}  # when each of the others was first in a step
         self._finishing = False
+        self._wait_s: float | None = 0.0  # as the engine said when it was last asked
         self._account = Account()
 
     # Called from the event loop's thread.
@@ -88,19 +89,19 @@ class EngineLoop:
         events = self._read_mail()
         events += self._expire()
         events += self._admit()
-        if self._engine.wait_s() == 0:
+        self._wait_s = self._engine.wait_s()
+        if self._wait_s == 0:
             self._note_begun()
             events += self._engine.step()
         self._account.progress += 1
         self._send(events)
 
     def _read_mail(self) -> list[Event]:
-        """Everything in the mailbox, waiting a while for the first item where nothing is to do."""
+        """Everything in the mailbox, waiting a while for the first item where nothing was to do."""
         events: list[Event] = []
-        wait_s = self._engine.wait_s()
         try:
-            if wait_s != 0:
-                events += self._open(self._mail.get(timeout=min(wait_s or TICK_S, TICK_S)))
+            if self._wait_s != 0:
+                events += self._open(self._mail.get(timeout=min(self._wait_s or TICK_S, TICK_S)))
             while True:
                 events += self._open(self._mail.get_nowait())
         except queue.Empty:
@@ -195,6 +196,7 @@ class Account:
         self.failed = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
+        self.padding_tokens = 0
         self.cache_hits = 0
         self.cache_misses = 0
 
@@ -207,6 +209,7 @@ class Account:
             self.jobs += 1
             self.cache_hits += event.cache_hits
             self.cache_misses += event.cache_misses
+            self.padding_tokens += event.padding_tokens
             if not isinstance(event.result, SpeechResult):
                 self.prompt_tokens += event.result.usage.prompt_tokens
 
@@ -218,6 +221,7 @@ class Account:
             failed=self.failed,
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
+            padding_tokens=self.padding_tokens,
             cache_hits=self.cache_hits,
             cache_misses=self.cache_misses,
         )

@@ -68,6 +68,7 @@ class _Pending:
         self.waiting: dict[int, _Place] = {}
         self.since = since
         self.cached: set[int] = set()  # which outputs came from the cache
+        self.padding_tokens = 0  # computed along with its items to make them as long as others
 
 
 class _Place(NamedTuple):
@@ -94,13 +95,12 @@ class MicroBatch:
         self._slots = 0
         self._window_s = 0.0
         self._budget = 0
+        self._company = 0  # how many jobs the last batch had
         self._cache: Cache[Output] = Cache(0)
-        self.padded_tokens = 0
-        self.real_tokens = 0
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         loaded = self._model.load(spec, stage)
-        self._slots = spec.slots
+        self._slots = self._company = spec.slots
         self._window_s = spec.batch_window_ms / 1000
         self._budget = spec.batch_tokens
         self._cache = Cache(spec.cache_items)
@@ -126,13 +126,16 @@ class MicroBatch:
         return True
 
     def wait_s(self) -> float | None:
-        """Zero once a batch is full, its oldest job has waited for the window, or a job needs no
-        batch, since all of its outputs were cached."""
+        """Zero once a batch is full, has as many jobs as the last one had, or its oldest job has
+        waited for the window; or a job needs no batch, since all of its outputs were cached.
+
+        Who was answered together asks again together, so a client that is alone never waits.
+        """
         if not self._pending:
             return None
         if (
             self._complete()
-            or len(self._pending) >= self._slots
+            or len(self._pending) >= min(self._company, self._slots)
             or self._waiting_tokens >= self._budget
         ):
             return 0.0
@@ -147,13 +150,14 @@ class MicroBatch:
         batch = self._pick()
         items = [place.pending.items[place.at] for place in batch]
         jobs = self._next_turn(batch)
+        self._company = len(jobs)
         try:
             outputs = self._model.run(items)
         except ServeError as error:
             return self._fail(jobs, error)
-        self._count(batch)
         for place, output in zip(batch, outputs, strict=True):
             place.pending.outputs[place.at] = output
+            place.pending.padding_tokens += batch[-1].size - place.size
         return self._finish([pending for pending in jobs if not pending.waiting])
 
     def drop(self, job_id: str) -> None:
@@ -233,10 +237,6 @@ class MicroBatch:
             self._pending[pending.job.id] = self._pending.pop(pending.job.id)
         return jobs
 
-    def _count(self, batch: list[_Place]) -> None:
-        self.real_tokens += sum(place.size for place in batch)
-        self.padded_tokens += batch[-1].size * len(batch)
-
     def _finish(self, jobs: list[_Pending]) -> list[Event]:
         for pending in jobs:
             del self._pending[pending.job.id]
@@ -248,8 +248,13 @@ class MicroBatch:
             result = self._model.join(job, pending.items, pending.outputs)
         except ServeError as error:
             return Failed(job=job.id, error=error.info())
-        misses = self._keep(pending)
-        return Done(job.id, result, cache_hits=len(pending.cached), cache_misses=misses)
+        return Done(
+            job.id,
+            result,
+            cache_hits=len(pending.cached),
+            cache_misses=self._keep(pending),
+            padding_tokens=pending.padding_tokens,
+        )
 
     def _fail(self, jobs: list[_Pending], error: ServeError) -> list[Event]:
         for pending in jobs:

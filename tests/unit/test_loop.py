@@ -184,10 +184,27 @@ def test_a_result_tells_when_the_engine_began(out: list[Event]) -> None:
     assert out[-1] == Done("a", DONE, began_at=101.0)
 
 
-def test_what_the_cache_did_is_counted(out: list[Event]) -> None:
-    done = [Done("a", DONE, cache_hits=3, cache_misses=1), Done("b", DONE, cache_misses=2)]
+def test_what_batching_and_the_cache_did_is_counted(out: list[Event]) -> None:
+    done = [
+        Done("a", DONE, cache_hits=3, cache_misses=1, padding_tokens=5),
+        Done("b", DONE, cache_misses=2, padding_tokens=2),
+    ]
     counters = run(Scripted(done), out, job("a"), job("b")).counters()
-    assert (counters.cache_hits, counters.cache_misses) == (3, 3)
+    assert (counters.cache_hits, counters.cache_misses, counters.padding_tokens) == (3, 3, 7)
+
+
+def test_the_engine_is_asked_once_a_turn_whether_to_step(out: list[Event]) -> None:
+    engine = Scripted([], [], [Done("a", DONE)])
+    asked: list[float | None] = []
+    wait_s = engine.wait_s
+
+    def counted() -> float | None:
+        asked.append(wait_s())
+        return asked[-1]
+
+    engine.wait_s = counted  # type: ignore[method-assign]
+    loop = run(engine, out, job("a"))
+    assert len(asked) == loop.counters().progress
 
 
 def test_totals_are_counted(out: list[Event]) -> None:

@@ -119,6 +119,25 @@ def test_a_batch_goes_at_once_when_the_token_budget_is_full() -> None:
     assert bench.batch.wait_s() == 0
 
 
+def test_a_client_that_is_alone_never_waits_for_company() -> None:
+    bench = Bench()
+    bench.admit("a", 5)
+    bench.run()
+    bench.admit("b", 5)
+    assert bench.batch.wait_s() == 0
+
+
+def test_who_was_answered_together_is_waited_for() -> None:
+    bench = Bench(batch_window_ms=10.0)
+    for job_id in "ab":
+        bench.admit(job_id, 5)
+    bench.run()
+    bench.admit("c", 5)
+    assert bench.batch.wait_s() == pytest.approx(0.010)
+    bench.admit("d", 5)
+    assert bench.batch.wait_s() == 0
+
+
 def test_there_is_room_for_so_many_jobs_and_no_more() -> None:
     bench = Bench(slots=2)
     assert bench.admit("a", 5)
@@ -156,9 +175,10 @@ def test_an_item_beyond_the_budget_goes_alone() -> None:
 def test_a_batch_takes_the_nearest_lengths_while_they_bring_little_padding() -> None:
     bench = Bench(batch_tokens=320)  # so up to 10 tokens of padding
     bench.admit("a", 20, 60, 21, 18, 2, 24, 61)
-    bench.run()
+    (done,) = bench.run()
     assert bench.model.batches == [[18, 20, 21], [60, 61], [2], [24]]
-    assert (bench.batch.real_tokens, bench.batch.padded_tokens) == (206, 211)
+    assert isinstance(done, Done)
+    assert done.padding_tokens == 3 + 1 + 1
 
 
 def test_on_a_cpu_the_budget_grows_with_its_threads_and_no_further() -> None:
@@ -323,12 +343,13 @@ def test_only_what_is_new_is_computed() -> None:
 def test_a_cached_job_does_not_hurry_those_that_fill_a_batch() -> None:
     bench = Bench(cache_items=8)
     bench.admit("a", 3)
+    bench.admit("d", 4)
     bench.run()
     bench.admit("b", 7)
     bench.admit("c", 3)
     assert ended(bench.batch.step()) == ["c"]
     assert bench.batch.wait_s() == pytest.approx(0.01)
-    assert bench.model.batches == [[3]]
+    assert bench.model.batches == [[3, 4]]
 
 
 def test_what_was_asked_for_longest_ago_is_forgotten() -> None:

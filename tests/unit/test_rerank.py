@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -109,7 +110,7 @@ def test_modules_after_the_transformer_are_not_served(model: Path) -> None:
 
 
 def scoring(model: Path, **options: Any) -> PairScoring:
-    opened = PairScoring()
+    opened = PairScoring(Mock())
     spec = Spec(name="m", task="rerank", engine="fake", path=str(model), options=options)
     opened.open(spec, read_cross_encoder(str(model)))
     return opened

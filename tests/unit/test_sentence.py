@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -219,7 +220,7 @@ def test_pooling_that_is_not_served_is_refused(sentence: Path) -> None:
 
 
 def opened(folder: Path, **options: str | bool) -> TextEmbedding:
-    found = TextEmbedding()
+    found = TextEmbedding(Mock())
     spec = Spec(name="m", task="embed", engine="torch", path=str(folder), options=dict(options))
     found.open(spec, read_checkpoint(str(folder)))
     return found
@@ -268,7 +269,7 @@ def test_a_text_that_is_too_long_is_cut_where_asked_for(sentence: Path) -> None:
 
 
 def test_the_spec_may_lower_the_limit(sentence: Path) -> None:
-    model = TextEmbedding()
+    model = TextEmbedding(Mock())
     spec = Spec(name="m", task="embed", engine="torch", path="", max_prompt_tokens=3)
     model.open(spec, read_checkpoint(str(sentence)))
     assert isinstance(refused(model, embed("a b")), ContextTooLong)

@@ -1,4 +1,4 @@
-"""What all embedding engines share: texts to token ids before the forward, vectors after it."""
+"""Embeddings as a task: texts to token ids before the encoder, vectors to answers after it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from ipc.errors import ContextTooLong, InternalError, InvalidRequest
 from ipc.types import Blob, EmbedInput, EmbedResult, Job, Loaded, Spec, Usage
 from worker.engine import LoadError
-from worker.engines.sentence import Checkpoint
+from worker.engines.encoder import Array, Place, TextModel
+from worker.engines.sentence import Checkpoint, read_checkpoint
 from worker.engines.tokens import MAX_CHARACTERS_PER_TOKEN, mask, open_tokenizer, packed, padded
 
 Tokens = list[int]
 Vector = NDArray[np.float32]
 
 
-class TextEmbedding:
-    """Cuts jobs into token lists and joins vectors into results; a subclass runs the model.
+class TextEmbedding(TextModel[Checkpoint, Tokens]):
+    """Cuts jobs into token lists and joins vectors into results.
 
     Of ``spec.options`` it reads ``truncate`` (cut texts that are too long, as sentence-transformers
     does, instead of refusing them), ``prompt_name`` (which of the checkpoint's prompts goes before
@@ -26,8 +27,10 @@ class TextEmbedding:
     be cut short).
     """
 
+    options = ("truncate", "prompt_name", "matryoshka")
+    read = staticmethod(read_checkpoint)
+
     def open(self, spec: Spec, checkpoint: Checkpoint) -> None:
-        """Get the tokenizer and the limits ready. Raises `LoadError`."""
         self._checkpoint = checkpoint
         self._max_tokens = min(checkpoint.max_tokens, spec.max_prompt_tokens)
         self._truncate = bool(spec.options.get("truncate", False))
@@ -37,13 +40,14 @@ class TextEmbedding:
         if self._truncate:
             self._tokenizer.enable_truncation(self._max_tokens)
 
-    def loaded(self, device: str) -> Loaded:
+    def loaded(self, place: Place) -> Loaded:
         checkpoint = self._checkpoint
+        pooling = "+".join(checkpoint.pooling)
         return Loaded(
-            device=device,
+            device=place.device,
             context_tokens=self._max_tokens,
             dimensions=checkpoint.dimensions,
-            detail=f"{'+'.join(checkpoint.pooling)} pooling, {checkpoint.similarity} similarity",
+            detail=f"{pooling} pooling, {checkpoint.similarity} similarity, {place.precision}",
         )
 
     def split(self, job: Job) -> list[Tokens]:
@@ -80,8 +84,8 @@ class TextEmbedding:
             usage=Usage(prompt_tokens=sum(map(len, items))),
         )
 
-    def pad(self, items: Sequence[Tokens]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Token ids and attention mask, both [items, longest], padded on the right."""
+    def pad(self, items: Sequence[Tokens]) -> tuple[Array, Array]:
+        """Token ids and attention mask."""
         return padded(items, self._checkpoint.pad_token), mask(items)
 
     def _fit(self, index: int, text: str) -> str:

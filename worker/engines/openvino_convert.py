@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from worker.engine import LoadError
 from worker.engines.cross import read_cross_encoder
-from worker.engines.openvino_model import MODEL_FILE
+from worker.engines.openvino_encoder import MODEL_FILE
 from worker.engines.sentence import read_checkpoint
-from worker.engines.torch_rerank import PairModel
+from worker.engines.torch_cross import PairModel
 from worker.engines.torch_sentence import SentenceModel
 
 # Far above what float32 loses on the way, far below what a wrong graph would cost.

@@ -1,4 +1,4 @@
-"""What all reranking engines share: pairs of texts to token ids, logits to scores."""
+"""Reranking as a task: pairs to token ids before the encoder, logits to scores after it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from ipc.errors import ContextTooLong, InternalError, InvalidRequest
 from ipc.types import Blob, Job, Loaded, RerankInput, RerankResult, Spec, Usage
-from worker.engines.cross import CrossEncoder
+from worker.engines.cross import CrossEncoder, read_cross_encoder
+from worker.engines.encoder import Array, Place, TextModel
 from worker.engines.tokens import MAX_CHARACTERS_PER_TOKEN, mask, open_tokenizer, packed, padded
-
-Array = NDArray[np.int64]
 
 
 class Pair(NamedTuple):
@@ -24,15 +23,17 @@ class Pair(NamedTuple):
     segments: list[int]
 
 
-class PairScoring:
-    """Cuts jobs into pairs and joins logits into scores; a subclass runs the model.
+class PairScoring(TextModel[CrossEncoder, Pair]):
+    """Cuts jobs into pairs and joins logits into scores.
 
     Of ``spec.options`` it reads ``truncate``: cut pairs that are too long, the longer of both texts
     first as sentence-transformers does, instead of refusing them.
     """
 
+    options = ("truncate",)
+    read = staticmethod(read_cross_encoder)
+
     def open(self, spec: Spec, checkpoint: CrossEncoder) -> None:
-        """Get the tokenizer and the limits ready. Raises `LoadError`."""
         self._checkpoint = checkpoint
         self._max_tokens = min(checkpoint.max_tokens, spec.max_prompt_tokens)
         self._truncate = bool(spec.options.get("truncate", False))
@@ -40,10 +41,10 @@ class PairScoring:
         if self._truncate:
             self._tokenizer.enable_truncation(self._max_tokens, strategy="longest_first")
 
-    def loaded(self, device: str) -> Loaded:
+    def loaded(self, place: Place) -> Loaded:
         activation = self._checkpoint.activation.lower()
-        detail = f"cross-encoder, {activation} of its logit"
-        return Loaded(device=device, context_tokens=self._max_tokens, detail=detail)
+        detail = f"cross-encoder, {activation} of its logit, {place.precision}"
+        return Loaded(device=place.device, context_tokens=self._max_tokens, detail=detail)
 
     def split(self, job: Job) -> list[Pair]:
         if not isinstance(job.input, RerankInput) or not job.input.documents:
@@ -79,8 +80,7 @@ class PairScoring:
         )
 
     def pad(self, items: Sequence[Pair]) -> list[Array]:
-        """What the model takes, each [items, longest]: token ids, attention mask, and where it has
-        segments those too."""
+        """Token ids, attention mask, and segments where the model has them."""
         ids = [item.ids for item in items]
         arrays = [padded(ids, self._checkpoint.pad_token), mask(ids)]
         if self._checkpoint.segments:

@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoModelForTextEncoding
 
 from worker.engine import LoadError
 from worker.engines.sentence import Checkpoint, Dense, Normalize
-from worker.engines.torch_encoder import load_encoder
+from worker.engines.torch_pretrained import load_encoder
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "Identity": nn.Identity,
