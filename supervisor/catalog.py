@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import (
@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from ipc.types import Task
-from supervisor import handlers, options
+from supervisor import devices, handlers, options
 from supervisor.problems import ConfigError, explain, nearest
 from supervisor.settings import (
     ROOT,
@@ -115,6 +115,20 @@ class Sampling(_Strict):
     max_tokens: OptionalCount = None
 
 
+class Variant(_Strict):
+    """One of the forms in which a model can be had, the best first: what it needs, the kinds of
+    device that it is for (all, if it names none), and its keys in place of the entry's."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    memory_mb: Count
+    devices: list[Literal["cpu", "cuda", "mps"]] = []
+    source: str | None = None
+    hf_repo_id: str | None = None
+    files: dict[str, File] | None = None
+    include: list[str] | None = None
+    path: str | None = None
+
+
 class Entry(_Strict):
     """One model. Keys left out take the value of the environment or of `ipc.types.Spec`."""
 
@@ -128,6 +142,8 @@ class Entry(_Strict):
     files: dict[Annotated[str, AfterValidator(inner_path)], File] = {}
     include: list[str] | None = None  # which files of a hub repository, as glob patterns
     path: Annotated[str, AfterValidator(inner_path)] | None = None  # the file to load
+    variants: list[Variant] = []
+    variant: str | None = None  # which of them; None: the one that fits this box
 
     engine: str = Field(default="auto", validation_alias=AliasChoices("engine", "handler"))
     device: Device | None = None
@@ -159,10 +175,15 @@ class Entry(_Strict):
 
 @dataclass(frozen=True)
 class Model:
-    """A checked entry and where its files come from; None where the engine needs none."""
+    """A checked entry and where its files come from; None where the engine needs none.
+
+    One of several ``variants``, by name, is as its entry would be for the first of them, until
+    `supervisor.variants` has chosen one.
+    """
 
     entry: Entry
     source: Source | None
+    variants: dict[str, Model] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -193,7 +214,10 @@ def load(own: Path | None) -> Catalog:
 
 
 _Raw = dict[str, tuple[dict[str, Any], Path]]
-_OF_FILES = ("source", "hf_repo_id", "files", "include", "path", "vision", "memory_mb")
+_OF_FILES = (
+    *("source", "hf_repo_id", "files", "include", "path"),
+    *("vision", "memory_mb", "variants", "variant"),
+)
 
 
 class _Content(NamedTuple):
@@ -256,13 +280,37 @@ def _checked(content: _Content) -> Catalog:
 def _model(raw: dict[str, Any], file: Path) -> Model:
     label = f"{file}: {raw['name']}"
     try:
-        entry = Entry.model_validate(raw)
-        options.check(entry.engine, entry.options, has_source=entry.origin() is not None)
-        return Model(entry, _source(entry, file.parent))
+        if not raw.get("variants"):
+            return _single(raw, file)
+        return _several(raw, file)
     except ValidationError as error:
         raise ConfigError(f"{label}: {_in_entry(error)}") from None
     except ValueError as error:
         raise ConfigError(f"{label}: {error}") from None
+
+
+def _single(raw: dict[str, Any], file: Path) -> Model:
+    entry = Entry.model_validate(raw)
+    options.check(entry.engine, entry.options, has_source=entry.origin() is not None)
+    return Model(entry, _source(entry, file.parent))
+
+
+def _several(raw: dict[str, Any], file: Path) -> Model:
+    entry = Entry.model_validate(raw)
+    names = [one.name for one in entry.variants]
+    if len(set(names)) < len(names):
+        raise ValueError("variants: two have the same name")
+    if entry.variant and entry.variant not in names:
+        hint = nearest(entry.variant, names) or f"; there are {', '.join(names)}"
+        raise ValueError(f"variant: no variant {entry.variant!r}{hint}")
+    base = {key: value for key, value in raw.items() if key != "variants"}
+    variants = {}
+    for one in raw["variants"]:
+        own = {key: value for key, value in one.items() if key not in ("name", "devices")}
+        variants[one["name"]] = _single({**_over(base, own), "variant": one["name"]}, file)
+    first = variants[names[0]]
+    unsettled = {"variants": entry.variants, "variant": entry.variant}
+    return Model(first.entry.model_copy(update=unsettled), first.source, variants)
 
 
 def _source(entry: Entry, base: Path) -> Source | None:
@@ -272,7 +320,8 @@ def _source(entry: Entry, base: Path) -> Source | None:
     if origin is None:
         # Only an engine that makes its answers up, asks another server, or is one of the user's
         # own can do without files.
-        if entry.engine in ("echo", "remote", "command") or "." in entry.engine:
+        own = "." in entry.engine and entry.engine not in devices.ENGINES
+        if own or entry.engine in ("echo", "remote", "command"):
             return None
         raise ValueError(f"source: is missing; write {_SOURCES}")
     source = parse_source(origin, base)

@@ -42,7 +42,8 @@ class Files:
 
     path: str = ""
     cache: str = ""
-    converted: bool = False  # GGUF or OpenVINO IR
+    converted: bool = False  # OpenVINO IR, or GGUF that openvino reads
+    gguf: bool = False
     vision: bool = False  # weights for images too
     created: int = 0
 
@@ -55,7 +56,12 @@ def spec_for(
     wanted = forced_device or entry.device or settings.model_device
     try:
         engine, device = choose(
-            entry.engine, wanted, entry.task, converted=files.converted, box=box
+            entry.engine,
+            wanted,
+            entry.task,
+            converted=files.converted,
+            gguf=files.gguf,
+            box=box,
         )
     except ConfigError as error:
         raise ConfigError(f"{entry.name}: {error}") from None
@@ -89,8 +95,8 @@ def spec_for(
 def _check_vision(entry: Entry, engine: str) -> None:
     if entry.task != "chat":
         raise ConfigError(f"{entry.name}: vision: only chat models take images; leave it out")
-    if engine == "openvino":
-        raise ConfigError(f"{entry.name}: vision: engine openvino reads text only; set torch")
+    if engine in ("openvino", "llama.cpp"):
+        raise ConfigError(f"{entry.name}: vision: engine {engine} reads text only; set torch")
 
 
 def _from_settings(task: Task, settings: Settings) -> dict[str, Any]:

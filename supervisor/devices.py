@@ -11,10 +11,14 @@ import platform
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
+
+from ipc.gguf import Header
 from ipc.types import Task
 from supervisor.problems import ConfigError
 
@@ -24,11 +28,17 @@ ENGINES: dict[str, tuple[set[str], set[str]]] = {
     "openvino": ({"chat", "embed", "rerank"}, {"cpu"}),
     "torch": ({"chat", "embed", "rerank"}, {"cpu", "cuda", "mps"}),
     "ctranslate2": ({"speech"}, {"cpu", "cuda"}),
+    "llama.cpp": ({"chat"}, {"cpu"}),
     "remote": ({"chat", "embed", "rerank", "speech"}, {"cpu"}),
     "command": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
     "echo": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
 }
 _X86 = {"x86_64", "AMD64"}
+
+# What OpenVINO GenAI makes of a GGUF file (its src/cpp/src/gguf_utils, release 2026.4): three
+# architectures, and weights as F32, F16, Q4_0, Q4_1, Q8_0, Q4_K, Q6_K or BF16, by ggml's numbers.
+_OPENVINO_ARCHITECTURES = {"llama", "qwen2", "qwen3"}
+_OPENVINO_TENSORS = {0, 1, 2, 3, 8, 12, 14, 30}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +58,33 @@ def parse_device(text: str) -> str:
     return text
 
 
-def choose(engine: str, device: str, task: Task, *, converted: bool, box: Box) -> tuple[str, str]:
+def openvino_reads(header: Header) -> bool:
+    """Whether the GGUF file of such a header is one for OpenVINO."""
+    known = header.architecture in _OPENVINO_ARCHITECTURES
+    return known and header.tensor_types <= _OPENVINO_TENSORS
+
+
+def choose(
+    engine: str,
+    device: str,
+    task: Task,
+    *,
+    converted: bool,
+    box: Box,
+    gguf: bool = False,
+) -> tuple[str, str]:
     """The engine and the device of a model, ``auto`` resolved. Raises `ConfigError`.
 
-    ``converted``: the files are GGUF or OpenVINO IR, which openvino reads as they are; it would
-    have to be handed a conversion of any other chat model.
+    ``converted``: the files are OpenVINO IR, or GGUF that openvino reads as it is; it would have to
+    be handed a conversion of any other chat model. ``gguf``: the model is one file of that kind.
     """
     if engine == "remote":
         device = "cpu"  # its worker's; a device that is set for all models is not meant for it
     if device == "auto":
         device = _best_device(engine, task, box)
     if engine == "auto":
-        engine = _best_engine(device, task, converted, box)
-    if "." not in engine:
+        engine = _best_engine(device, task, converted, gguf, box)
+    if engine in ENGINES or "." not in engine:
         _check(engine, device, task)
     return engine, device
 
@@ -74,11 +98,13 @@ def _best_device(engine: str, task: Task, box: Box) -> str:
     return "mps" if box.mps and "mps" in able else "cpu"
 
 
-def _best_engine(device: str, task: Task, converted: bool, box: Box) -> str:
+def _best_engine(device: str, task: Task, converted: bool, gguf: bool, box: Box) -> str:
     if task == "speech":
         return "ctranslate2"
     if device == "cpu" and box.machine in _X86 and (task in ("embed", "rerank") or converted):
         return "openvino"
+    if device == "cpu" and task == "chat" and gguf:
+        return "llama.cpp"
     return "torch"
 
 
@@ -133,8 +159,40 @@ def count_cpus(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup"
     return max(1, min([allowed, *_quotas(proc, cgroups)]))
 
 
+def free_mb(kind: str, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """The memory that models may take on a kind of device: free on the first GPU for ``cuda``, else
+    available in the system, and no more than the cgroups allow."""
+    if kind == "cuda" and (free := _free_cuda_bytes()) is not None:
+        return free >> 20
+    limits = [int(text) for text in _read_groups("memory.max", proc, cgroups) if text != "max"]
+    return int(min([psutil.virtual_memory().available, *limits])) >> 20
+
+
+def _free_cuda_bytes() -> int | None:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except (ImportError, pynvml.NVMLError):
+        return None
+    try:
+        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).free)
+    except pynvml.NVMLError:
+        return None
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def _quotas(proc: Path, cgroups: Path) -> Iterator[int]:
-    """The CPU quotas (cgroup v2 ``cpu.max``) of our group and all above it, in whole processors."""
+    """The CPU quotas (``cpu.max``), in whole processors."""
+    for text in _read_groups("cpu.max", proc, cgroups):
+        quota, _, period = text.partition(" ")
+        if quota != "max":
+            yield -(-int(quota) // int(period))
+
+
+def _read_groups(file: str, proc: Path, cgroups: Path) -> Iterator[str]:
+    """What ``file`` of our cgroup (v2) says, and of all above it."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:
@@ -144,9 +202,5 @@ def _quotas(proc: Path, cgroups: Path) -> Iterator[int]:
     for folder in [group, *group.parents]:
         if not folder.is_relative_to(cgroups):
             return
-        try:
-            quota, period = (folder / "cpu.max").read_text().split()
-        except (OSError, ValueError):
-            continue
-        if quota != "max":
-            yield -(-int(quota) // int(period))
+        with suppress(OSError):
+            yield (folder / file).read_text().strip()

@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ipc.control import RemoteImages
+from ipc.gguf import read_header
 from ipc.types import Spec
 from supervisor import gate as gates
 from supervisor import replaced
 from supervisor.archive import FetchError, Report
 from supervisor.catalog import LocalPath, Model
 from supervisor.config import Files, spec_for
-from supervisor.devices import Box
+from supervisor.devices import Box, free_mb, openvino_reads
 from supervisor.plan import Plan
 from supervisor.prepare import prepare
 from supervisor.problems import ConfigError, nearest
 from supervisor.settings import Settings, child_env
 from supervisor.store import Store, slug
+from supervisor.variants import Settled, settle
 
 # Room for the names of sockets in the run folder, "speech-100.1000000".
 _SOCKET_NAME_BYTES = 24
@@ -44,6 +46,15 @@ class Launch:
         path = self.store.path(model)
         files = Files() if model.source is None else self._files(model, path)
         return spec_for(model.entry, self.settings, self._box, files, self._forced_device)
+
+    def settle(self, models: list[Model]) -> Settled:
+        """``models``, each as the variant that is here or else as the best that fits this box."""
+        return settle(
+            models,
+            pulled=self.store.variant,
+            device=lambda model: self.spec(model).device,
+            free_mb=free_mb,
+        )
 
     def fetch(self, model: Model, report: Report) -> Spec:
         """The model's spec, its files pulled and converted where they were not yet.
@@ -91,7 +102,8 @@ class Launch:
         return Files(
             path=str(path),
             cache=str(self._cache_root() / slug(model.entry.name)),
-            converted=path.suffix == ".gguf" or any(path.glob("openvino_*model.xml")),
+            converted=any(path.glob("openvino_*model.xml")) or _openvino_reads(path),
+            gguf=path.suffix == ".gguf",
             vision=has_vision(path / "config.json"),
             created=changed_at or self.store.pulled_at(model),
         )
@@ -100,6 +112,17 @@ class Launch:
         """systemd's cache folder for the service, else one among the models."""
         given = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
         return Path(given) if given else self.store.folder / ".cache"
+
+
+def _openvino_reads(path: Path) -> bool:
+    """Whether this is a GGUF file for OpenVINO. One that is not here yet, or is none inside, is
+    taken for it: what there is to say against that is said once it is pulled, or by the engine."""
+    if path.suffix != ".gguf":
+        return False
+    try:
+        return openvino_reads(read_header(path))
+    except (OSError, ValueError):
+        return True
 
 
 def has_vision(config: Path) -> bool:

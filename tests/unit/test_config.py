@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from ipc.gguf import Header
 from supervisor import catalog, settings
 from supervisor.config import Files, spec_for
-from supervisor.devices import Box, choose, count_cpus
+from supervisor.devices import Box, choose, count_cpus, openvino_reads
 from supervisor.problems import ConfigError
 from supervisor.settings import Flags, Settings, load_dotenv
 
@@ -183,6 +184,8 @@ def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
     files_and_people = {"source", "hf_repo_id", "files", "include", "path"} | {
         "description",
         "memory_mb",
+        "variants",
+        "variant",
     }
     assert set(catalog.Entry.model_fields) == set(_SAME) | read_by_name | files_and_people
     assert set(_SAME) <= set(Spec.__struct_fields__)
@@ -220,15 +223,46 @@ def test_auto_takes_the_fastest_that_can_load_the_files(
     assert choose(engine, device, task, converted=converted, box=box) == expected
 
 
+ARM = Box(machine="aarch64")
+GGUFS = [
+    # Whether openvino reads it, the box, and what follows.
+    (True, CPU, ("openvino", "cpu")),
+    (False, CPU, ("llama.cpp", "cpu")),
+    (True, ARM, ("llama.cpp", "cpu")),
+    (False, GPU, ("torch", "cuda")),
+]
+
+
+@pytest.mark.parametrize(("converted", "box", "expected"), GGUFS)
+def test_llama_cpp_takes_the_gguf_files_that_openvino_cannot_read(
+    converted: bool, box: Box, expected: tuple[str, str]
+) -> None:
+    assert choose("auto", "auto", "chat", converted=converted, gguf=True, box=box) == expected
+
+
+HEADERS = [
+    ("qwen3", {0, 12, 14}, True),  # Q4_K_M: norms in F32, the rest in Q4_K and Q6_K
+    ("qwen3", {0, 13}, False),  # Q5_K
+    ("gemma3", {0, 8}, False),
+]
+
+
+@pytest.mark.parametrize(("architecture", "types", "expected"), HEADERS)
+def test_openvino_reads_some_gguf_files(architecture: str, types: set[int], expected: bool) -> None:
+    header = Header(architecture, 4096, True, frozenset(types))
+    assert openvino_reads(header) == expected
+
+
 IMPOSSIBLE = [
     ("vllm", "cpu", "chat", "engine: 'vllm' is not one of auto, openvino, torch"),
     (
         "ctranslate2",
         "cpu",
         "chat",
-        "does not serve chat models; use openvino or torch or remote or command",
+        "does not serve chat models; use openvino or torch or llama.cpp or remote or command",
     ),
     ("openvino", "cuda", "chat", "device: engine openvino runs on cpu, not on cuda; set auto"),
+    ("llama.cpp", "cpu", "embed", "engine: llama.cpp does not serve embed models; use openvino or"),
     ("auto", "mps", "speech", "device: engine ctranslate2 runs on cpu or cuda, not on mps"),
 ]
 

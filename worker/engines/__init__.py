@@ -18,11 +18,12 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 ENGINES: dict[tuple[str, str], str] = {
     ("openvino", "chat"): "worker.engines.openvino_chat.OpenvinoChat",
-    ("openvino", "embed"): "worker.engines.openvino_embed.OpenvinoEmbed",
-    ("openvino", "rerank"): "worker.engines.openvino_rerank.OpenvinoRerank",
+    ("openvino", "embed"): "worker.engines.openvino_encoder.OpenvinoEmbed",
+    ("openvino", "rerank"): "worker.engines.openvino_encoder.OpenvinoRerank",
+    ("llama.cpp", "chat"): "worker.engines.llama_chat.LlamaChat",
     ("torch", "chat"): "worker.engines.torch_chat.TorchChat",
-    ("torch", "embed"): "worker.engines.torch_embed.TorchEmbed",
-    ("torch", "rerank"): "worker.engines.torch_rerank.TorchRerank",
+    ("torch", "embed"): "worker.engines.torch_encoder.TorchEmbed",
+    ("torch", "rerank"): "worker.engines.torch_encoder.TorchRerank",
     ("ctranslate2", "speech"): "worker.engines.whisper.WhisperSpeech",
     ("remote", "chat"): "worker.engines.remote.Remote",
     ("remote", "embed"): "worker.engines.remote.Remote",
@@ -41,7 +42,8 @@ ENGINES: dict[tuple[str, str], str] = {
 
 def make(spec: Spec) -> Engine:
     """The engine that ``spec`` asks for, not loaded yet. Raises `LoadError`."""
-    path = ENGINES.get((spec.engine, spec.task), spec.engine)
+    ours = any(engine == spec.engine for engine, _ in ENGINES)
+    path = ENGINES.get((spec.engine, spec.task), "" if ours else spec.engine)
     module, _, name = path.rpartition(".")
     if not module:
         raise LoadError(f"engine {spec.engine!r} does not serve {spec.task} models")

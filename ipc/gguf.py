@@ -1,0 +1,107 @@
+"""What a GGUF file says of itself in its header: small, and at once, without a library.
+
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_FIRST_VERSION = 2  # the one before it counts in 32 bits
+_TEXT, _ARRAY = 8, 9
+_SCALARS = {
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
+}
+
+
+class Header(NamedTuple):
+    """``tensor_types`` are ggml's numbers of the ways in which the weights are stored."""
+
+    architecture: str
+    context_tokens: int | None
+    has_chat_template: bool
+    tensor_types: frozenset[int]
+
+
+def read_header(path: Path) -> Header:
+    """Raises `ValueError` where ``path`` is no GGUF file or ends within its header, `OSError` where
+    it cannot be read."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            return _Cursor(data).header()
+        except (struct.error, UnicodeDecodeError, KeyError) as error:
+            raise ValueError("not a whole GGUF file") from error
+
+
+class _Cursor:
+    """A place in the file that moves on with what is read."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._at = 0
+
+    def header(self) -> Header:
+        if self._data[:4] != b"GGUF":
+            raise ValueError("not a GGUF file")
+        self._at = 4
+        version, tensors, pairs = self._take("IQQ")
+        if version < _FIRST_VERSION:
+            raise ValueError(f"GGUF version {version} is too old")
+        facts = {self._text(): self._value(*self._take("I")) for _ in range(pairs)}
+        architecture = facts["general.architecture"]
+        context = facts.get(f"{architecture}.context_length")
+        return Header(
+            architecture=str(architecture),
+            context_tokens=context if isinstance(context, int) else None,
+            has_chat_template="tokenizer.chat_template" in facts,
+            tensor_types=frozenset(self._tensor_type() for _ in range(tensors)),
+        )
+
+    def _take(self, layout: str) -> tuple[Any, ...]:
+        found = struct.unpack_from(f"<{layout}", self._data, self._at)
+        self._at += struct.calcsize(f"<{layout}")
+        return found
+
+    def _text(self) -> str:
+        (size,) = self._take("Q")
+        found = self._data[self._at : self._at + size]
+        self._at += size
+        return found.decode()
+
+    def _value(self, kind: int) -> Any:
+        """A value; an array is passed over."""
+        if kind == _TEXT:
+            return self._text()
+        if kind == _ARRAY:
+            return self._skip_array(*self._take("IQ"))
+        return self._take(_SCALARS[kind])[0]
+
+    def _skip_array(self, kind: int, count: int) -> None:
+        if kind in _SCALARS:
+            self._at += count * struct.calcsize(_SCALARS[kind])
+            return
+        for _ in range(count):
+            if kind == _TEXT:  # a vocabulary: hundreds of thousands that nobody wants decoded
+                (size,) = self._take("Q")
+                self._at += size
+            else:
+                self._value(kind)
+
+    def _tensor_type(self) -> int:
+        self._text()
+        (dimensions,) = self._take("I")
+        kind, _offset = self._take(f"{dimensions}QIQ")[dimensions:]
+        return int(kind)
