@@ -1,0 +1,1 @@
+"""edge-serve beside what else could be installed on the same machine."""

@@ -1,0 +1,147 @@
+"""The peers: what each is made of, how it is started, and where it answers.
+
+Versions are those that installed together on Python 3.11; each peer has its best known settings
+for the models compared, and these are said where they differ from its defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ipc.types import Task
+
+APPS = Path(__file__).parent / "apps"
+TORCH = "torch==2.13.0"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The models, the same weights for everybody."""
+
+    chat_gguf: Path
+    chat_folder: (
+        Path  # the GGUF unpacked to float32, for those that are slow on it or cannot read it
+    )
+    embed: Path
+    speech: Path
+    threads: int
+    streams: int  # the most chats at once
+
+
+@dataclass(frozen=True)
+class Peer:
+    """``command`` gets the scripts of its environment, the files and the port to listen on."""
+
+    name: str
+    task: Task
+    packages: tuple[str, ...]
+    command: Callable[[Path, Files, int], list[str]]
+    model: Callable[[Files], str] = lambda _files: "model"
+    path: str = ""
+    ready: str = "/health"
+    serves: bool = True  # False: a library, reached through ``apps/library.py``
+
+
+def _transformers(*options: str) -> Callable[[Path, Files, int], list[str]]:
+    def command(scripts: Path, files: Files, port: int) -> list[str]:
+        where = ["--host", "127.0.0.1", "--port", str(port)]
+        return [str(scripts / "transformers"), "serve", str(files.chat_folder), *options, *where]
+
+    return command
+
+
+def _llama_cpp_python(scripts: Path, files: Files, port: int) -> list[str]:
+    return [
+        *[str(scripts / "python"), "-m", "llama_cpp.server", "--model", str(files.chat_gguf)],
+        *["--host", "127.0.0.1", "--port", str(port), "--n_ctx", "2048"],
+        *["--n_threads", str(files.threads), "--n_threads_batch", str(files.threads)],
+        # By default each request ends the one before it.
+        *["--interrupt_requests", "false"],
+    ]
+
+
+def _infinity(scripts: Path, files: Files, port: int) -> list[str]:
+    return [
+        *[str(scripts / "infinity_emb"), "v2", "--model-id", str(files.embed)],
+        *["--served-model-name", "model", "--device", "cpu", "--engine", "torch"],
+        *["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
+    ]
+
+
+def _app(name: str, *values: Callable[[Files], str]) -> Callable[[Path, Files, int], list[str]]:
+    def command(scripts: Path, files: Files, port: int) -> list[str]:
+        given = [value(files) for value in values]
+        return [str(scripts / "python"), str(APPS / name), *given, str(port)]
+
+    return command
+
+
+PEERS = (
+    Peer(
+        name="transformers",
+        task="chat",
+        packages=(TORCH, "transformers[serving]==5.23.0", "accelerate==1.15.0", "gguf==0.19.0"),
+        command=_transformers(),
+        model=lambda files: str(files.chat_folder),
+        path="/v1/chat/completions",
+    ),
+    Peer(
+        name="transformers-batching",
+        task="chat",
+        packages=(TORCH, "transformers[serving]==5.23.0", "accelerate==1.15.0", "gguf==0.19.0"),
+        # It would take most of the memory for its cache.
+        command=_transformers("--continuous-batching", "--cb-max-memory-percent", "0.2"),
+        model=lambda files: str(files.chat_folder),
+        path="/v1/chat/completions",
+    ),
+    Peer(
+        name="xllamacpp",
+        task="chat",
+        packages=("xllamacpp==2026.10.11549",),
+        command=_app(
+            "llama_cpp_server.py",
+            lambda files: str(files.chat_gguf),
+            lambda files: str(files.threads),
+            lambda files: str(files.streams),
+        ),
+        path="/v1/chat/completions",
+    ),
+    Peer(
+        name="llama-cpp-python",
+        task="chat",
+        packages=("llama-cpp-python[server]==0.3.36",),
+        command=_llama_cpp_python,
+        path="/v1/chat/completions",
+        ready="/v1/models",
+    ),
+    Peer(
+        name="infinity",
+        task="embed",
+        packages=(TORCH, "infinity-emb[server,torch]==0.0.78"),
+        command=_infinity,
+        path="/embeddings",
+    ),
+    Peer(
+        name="litserve",
+        task="embed",
+        packages=(TORCH, "litserve==0.2.19", "sentence-transformers==6.2.0"),
+        command=_app("litserve_server.py", lambda files: str(files.embed)),
+        path="/v1/embeddings",
+    ),
+    Peer(
+        name="sentence-transformers",
+        task="embed",
+        packages=(TORCH, "sentence-transformers==6.2.0"),
+        command=_app("library.py", lambda _files: "embed", lambda files: str(files.embed)),
+        serves=False,
+    ),
+    Peer(
+        name="faster-whisper",
+        task="speech",
+        packages=("faster-whisper==1.2.1",),
+        command=_app("library.py", lambda _files: "speech", lambda files: str(files.speech)),
+        serves=False,
+    ),
+)
