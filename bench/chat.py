@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from functools import partial
 from statistics import mean
 from typing import NamedTuple
@@ -14,11 +15,14 @@ from bench.bare import Run
 from bench.box import Box, serving
 from bench.client import Answer, ask_each, connected, post_json
 from bench.figures import Row, quantile
-from bench.inputs import ANSWER_TOKENS, Prompts
 from bench.models import Models
 from bench.pairs import RUN_S, Rounds, bare
+from bench.words import ANSWER_TOKENS, Prompts, Texts
 
-STREAMS = (1, 8, 16)
+STREAMS = (1, 2, 4, 8, 16, 32, 64)
+# Long prompts begin with so many words, each of which is one token to most tokenizers.
+PREFIX_WORDS = 2000
+PREFIX_STREAMS = (1, 4)
 _TEXT = re.compile(rb'"content":"[^"]')
 
 
@@ -50,9 +54,36 @@ async def measure(rounds: Rounds, models: Models) -> list[Row]:
             await ours(take())
             label = f"chat, {streams} streams"
             rows += _rows(streams, *await rounds.alternate(label, take, ours, engine.run))
+        for streams in PREFIX_STREAMS:
+            rows += await _prefixes(rounds, streams, prompts, ours)
         worker = await box.replica(spec.name)
         memory = (await engine.run(prompts.take(1))).rss_mb
     return [*rows, Row("chat: memory of the engine's process", "MB", [worker["rss_mb"]], [memory])]
+
+
+async def _prefixes(
+    rounds: Rounds, streams: int, prompts: Prompts, ask: Callable[[list[str]], Awaitable[_Chats]]
+) -> list[Row]:
+    """The first token of long prompts, each with a beginning of its own, and all with one that was
+    asked before."""
+    texts = Texts(PREFIX_WORDS, seed=None)
+    cold_ms: list[float] = []
+    warm_ms: list[float] = []
+    for number in range(rounds.count):
+        rounds.say(f"chat, {streams} long prompts, round {number + 1} of {rounds.count}")
+        own = texts.take(streams)
+        shared = own[:1] * streams
+        for times, prefixes in ((cold_ms, own), (warm_ms, shared)):
+            asked = zip(prefixes, prompts.take(streams), strict=True)
+            chats = await ask([f"{prefix}. {question}" for prefix, question in asked])
+            times.append(1000 * mean(chats.first_s))
+    name = f"chat, {streams} {'stream' if streams == 1 else 'streams'} of {PREFIX_WORDS:,} words"
+    faster = [cold / warm for cold, warm in zip(cold_ms, warm_ms, strict=True)]
+    return [
+        Row(f"{name}: time to first token, mean", "ms", cold_ms),
+        Row(f"{name}, all but the last sentence asked before: the same", "ms", warm_ms),
+        Row(f"{name}: faster for that", "times", faster),
+    ]
 
 
 async def _ask(box: Box, model: str, prompts: list[str]) -> _Chats:
@@ -98,9 +129,9 @@ def _tokens(answer: Answer) -> int:
 
 
 def _first_at(answer: Answer) -> float:
-    return next(
-        at for piece, at in zip(answer.pieces, answer.times, strict=True) if _TEXT.search(piece)
-    )
+    """When its first text came, or its end: the first token may be the one that ends an answer."""
+    pieces = zip(answer.pieces, answer.times, strict=True)
+    return next((at for piece, at in pieces if _TEXT.search(piece)), answer.ended_at)
 
 
 def _rows(streams: int, ours: list[_Chats], theirs: list[Run]) -> list[Row]:

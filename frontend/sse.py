@@ -8,7 +8,6 @@ takes a bare end of file for success.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +25,6 @@ from ipc.types import Delta, Done
 DONE = b"data: [DONE]\n\n"
 # A comment line: clients skip it, proxies see traffic.
 KEEPALIVE = b": keep-alive\n\n"
-# How long a client may leave what was sent to it unread.
-STALL_S = 30.0
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -75,7 +72,7 @@ class EventStream(Response):
                 )
                 await self._run(send, events, exchange)
             # Outside the watch: a server may call a finished answer a disconnect.
-            await _write(send, b"", more=False)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         except Cancelled as error:
             # Nobody is there to be told. Where the connection still stands, the server sees that
             # the answer is unfinished and closes it.
@@ -88,7 +85,7 @@ class EventStream(Response):
             while True:
                 self._time(events)
                 if body := self._render(events) if events else KEEPALIVE:
-                    await _write(send, body)
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
                 if events and isinstance(events[-1], Done):
                     exchange.usage = events[-1].result.usage
                     return
@@ -97,7 +94,8 @@ class EventStream(Response):
             raise
         except ServeError as error:
             exchange.status, exchange.error = error.status, error.code
-            await _write(send, event(error.body()))
+            body = event(error.body())
+            await send({"type": "http.response.body", "body": body, "more_body": True})
 
     def _time(self, events: list[Delta | Done]) -> None:
         if self._on_gap is None or not events or not isinstance(events[0], Delta):
@@ -106,11 +104,3 @@ class EventStream(Response):
         if self._delta_at is not None:
             self._on_gap(now - self._delta_at)
         self._delta_at = now
-
-
-async def _write(send: Send, body: bytes, *, more: bool = True) -> None:
-    try:
-        async with asyncio.timeout(STALL_S):
-            await send({"type": "http.response.body", "body": body, "more_body": more})
-    except TimeoutError:
-        raise Cancelled(f"the client has read nothing for {STALL_S:.0f} s") from None

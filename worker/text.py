@@ -12,15 +12,47 @@ _INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 _MAX_HELD_TOKENS = 8
 
 
+class Words:
+    """The texts of single tokens, each asked of ``decode`` once: a call of a library may cost a
+    small model a hundredth of a token's time.
+
+    They hold wherever a token stands if the tokenizer strings its tokens together, as byte-level
+    ones do. Others begin a text without its first space, say. ``sample``, the tokens of a text
+    with spaces and punctuation, tells which this is.
+    """
+
+    def __init__(self, decode: Decode, sample: Sequence[int]) -> None:
+        self._decode = decode
+        self._texts: dict[int, str] = {}  # at most the vocabulary
+        self._strung = decode(list(sample)) == "".join(map(self._text, sample))
+
+    def get(self, token: int) -> str | None:
+        """The token's text, or None where that depends on the tokens around it."""
+        if not self._strung:
+            return None
+        text = self._text(token)
+        return None if _INCOMPLETE in text else text
+
+    def _text(self, token: int) -> str:
+        text = self._texts.get(token)
+        if text is None:
+            text = self._texts[token] = self._decode([token])
+        return text
+
+
 class TextStream:
     """The text of one answer as its tokens arrive.
 
     Decoding works on a sliding window (as in vLLM and TGI): a token's text may depend on the one
-    before it, never on all of them, so each push costs the same however long the answer is.
+    before it, never on all of them, so each push costs the same however long the answer is. Where
+    ``words`` has a token's text, nothing is decoded at all.
     """
 
-    def __init__(self, decode: Decode, stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, decode: Decode, stop: Sequence[str] = (), words: Words | None = None
+    ) -> None:
         self._decode = decode
+        self._words = words
         self._stop = StopFilter(stop)
         self._tokens: list[int] = []
         self._start = 0  # the window's first token
@@ -35,8 +67,10 @@ class TextStream:
         """Add ``tokens``; returns the text that can be sent now, often empty."""
         text = ""
         for token in tokens:
+            held = self._sent < len(self._tokens)
             self._tokens.append(token)
-            text += self._settled(final=False)
+            word = self._words.get(token) if self._words and not held else None
+            text += self._settled(final=False) if word is None else self._advance(word)
         return self._stop.push(text)
 
     def finish(self) -> str:
@@ -49,8 +83,12 @@ class TextStream:
         held = len(self._tokens) - self._sent
         if after.endswith(_INCOMPLETE) and not final and held < _MAX_HELD_TOKENS:
             return ""
+        return self._advance(after[len(before) :])
+
+    def _advance(self, text: str) -> str:
+        """Move the window on: ``text`` is that of all tokens not yet handed out."""
         self._start, self._sent = self._sent, len(self._tokens)
-        return after[len(before) :]
+        return text
 
 
 class StopFilter:

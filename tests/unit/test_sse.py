@@ -13,7 +13,6 @@ import pytest
 from http_fakes import chat_done
 from starlette.types import Message
 
-from frontend import sse
 from frontend.completion import Completion
 from frontend.exchange import Exchange
 from frontend.sse import KEEPALIVE, EventStream
@@ -162,23 +161,6 @@ def test_a_client_that_leaves_cancels_the_job() -> None:
         assert client.cancelled == ["job"]
         assert (client.exchange.status, client.exchange.error) == (499, "client_closed_request")
         assert client.sent[-1]["more_body"] is True
-
-    play(scene)
-
-
-def test_a_client_that_stops_reading_cancels_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "STALL_S", 0.01)
-
-    async def scene() -> None:
-        client = Client()
-        say(client.stream, "a")
-        running = asyncio.create_task(client.run())
-        await client.sees(partial(client.has, '"a"'))
-        client.reads.clear()
-        say(client.stream, "b")
-        await running
-        assert client.cancelled == ["job"]
-        assert client.exchange.status == 499
 
     play(scene)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.text import StopFilter, TextStream
+from worker.text import StopFilter, TextStream, Words
 
 
 def decode(tokens: list[int]) -> str:
@@ -31,6 +31,38 @@ def test_an_answer_that_ends_inside_a_character_still_ends() -> None:
     stream = TextStream(decode)
     assert stream.push([0xC3]) == ""
     assert stream.finish() == "\N{REPLACEMENT CHARACTER}"
+
+
+@given(st.text(), st.sampled_from([b"a b", "é".encode(), b""]))
+def test_known_words_change_nothing(text: str, sample: bytes) -> None:
+    tokens = list(text.encode("utf-8", "replace"))
+    stream = TextStream(decode, words=Words(decode, list(sample)))
+    pieces = [stream.push([token]) for token in tokens]
+    assert "".join([*pieces, stream.finish()]) == decode(tokens)
+
+
+def test_a_tokenizer_that_trims_its_first_token_is_decoded_in_context() -> None:
+    texts = {1: " one", 2: " two"}
+
+    def trimmed(tokens: list[int]) -> str:
+        return "".join(texts[token] for token in tokens).removeprefix(" ")
+
+    stream = TextStream(trimmed, words=Words(trimmed, [1, 2]))
+    assert [stream.push([token]) for token in (1, 2, 2)] == ["one", " two", " two"]
+
+
+def test_each_word_is_decoded_once() -> None:
+    asked: list[list[int]] = []
+
+    def counted(tokens: list[int]) -> str:
+        asked.append(tokens)
+        return decode(tokens)
+
+    words = Words(counted, b"ab")
+    asked.clear()
+    for _ in range(2):
+        assert TextStream(counted, words=words).push(b"xyx") == "xyx"
+    assert asked == [[ord("x")], [ord("y")]]
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,13 @@ from ipc.types import (
 )
 from worker.engine import Stage
 from worker.engines.openvino_load import BLOCK_TOKENS, chat_folder, chat_model
-from worker.text import TextStream
+from worker.text import TextStream, Words
 
 # Below these the library's arithmetic overflows, and the likeliest token has all the weight.
 _MIN_TEMPERATURE = 1e-4
 _MIN_TOP_P = 1e-6
+# A text in which tokenizers that join or trim their tokens do so.
+_SAMPLE = " It isn't the one , is it ? No !\n\n  a ."
 
 
 class OpenvinoChat:
@@ -54,7 +56,7 @@ class OpenvinoChat:
         self._leaving_blocks = 0
         self._answers: dict[str, _Answer] = {}
         self._numbers = itertools.count()
-        self._words: dict[int, str] = {}
+        self._words = Words(self._decode, self._ids(_SAMPLE))
         return Loaded(device="cpu", context_tokens=self._context_tokens, detail=loaded.detail)
 
     def admit(self, job: Job) -> bool:
@@ -79,7 +81,7 @@ class OpenvinoChat:
             ),
             blocks=blocks,
             prompt_tokens=prompt_tokens,
-            stream=TextStream(self._decode, sampling.stop),
+            stream=TextStream(self._decode, sampling.stop, self._words),
             eos=self._eos,
         )
         return True
@@ -152,20 +154,14 @@ class OpenvinoChat:
         return room
 
     def _decode(self, tokens: list[int]) -> str:
-        """The text of ``tokens``. Half of all calls are for one token, and those are kept, since
-        a call of the library costs a small model a fiftieth of a token's time."""
-        if len(tokens) > 1:
-            return self._text(tokens)
         if not tokens:
             return ""
-        word = self._words.get(tokens[0])
-        if word is None:
-            word = self._words[tokens[0]] = self._text(tokens)
-        return word
-
-    def _text(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
         return text
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0]
+        return [int(token) for token in ids]
 
 
 class _Answer:
