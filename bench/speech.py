@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 
+import msgspec
 import orjson
 
 from bench.bare import Run
-from bench.box import serving
+from bench.box import Box, serving
 from bench.client import ask_each, connected, post_file
 from bench.figures import Row
-from bench.inputs import clip
 from bench.models import Models
 from bench.pairs import RUN_S, Rounds, bare
+from bench.recorded import clip
+
+AT_ONCE = 4
 
 
 async def measure(rounds: Rounds, models: Models) -> list[Row]:
-    """edge-serve over HTTP beside faster-whisper, both from file to text."""
-    spec = models.spec("speech")
+    """edge-serve over HTTP beside faster-whisper, both from file to text: a clip, and several at
+    once, which faster-whisper takes one after the other."""
+    spec = msgspec.structs.replace(models.spec("speech"), slots=AT_ONCE)
     audio = clip(rounds.say)
     fields = {"model": spec.name, "language": "en", "response_format": "verbose_json"}
     request = post_file("/v1/audio/transcriptions", fields, "clip.wav", audio)
+    rows = []
     rounds.say("speech: loading both sides")
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         file.write(audio)
@@ -28,30 +35,45 @@ async def measure(rounds: Rounds, models: Models) -> list[Row]:
         async with bare(spec) as engine, serving([spec]) as box:
             await box.ready()
 
-            async def ours(_: list[str]) -> Run:
-                async with connected(box.port, 1) as connections:
-                    cpu_s = box.cpu_s()
-                    (answer,) = await ask_each(connections, [request], RUN_S)
-                    cpu_s = box.cpu_s() - cpu_s
-                heard = orjson.loads(answer.body)
-                return Run(amount=heard["duration"], seconds=answer.seconds, cpu_s=cpu_s)
+            async def ours(paths: list[str]) -> Run:
+                return await _asked(box, [request] * len(paths))
 
-            await engine.run([file.name])
-            await ours([])
-            left, right = await rounds.alternate("speech", lambda: [file.name], ours, engine.run)
+            for count in (1, AT_ONCE):
+                label = f"speech, {count} clips at once" if count > 1 else "speech, one clip"
+                paths = [file.name] * count
+                await engine.run(paths[:1])
+                await ours(paths)
+                take: Callable[[], list[str]] = partial(list, paths)
+                left, right = await rounds.alternate(label, take, ours, engine.run)
+                rows += _rows(label, left, right)
             worker = await box.replica(spec.name)
+    name = "speech: memory of the engine's process"
+    return [*rows, Row(name, "MB", [worker["rss_mb"]], [right[-1].rss_mb])]
+
+
+async def _asked(box: Box, requests: list[bytes]) -> Run:
+    """All at once, until the last is answered."""
+    async with connected(box.port, len(requests)) as connections:
+        cpu_s = box.cpu_s()
+        answers = await ask_each(connections, requests, RUN_S)
+        cpu_s = box.cpu_s() - cpu_s
+    seconds = max(one.ended_at for one in answers) - min(one.sent_at for one in answers)
+    audio_s = sum(orjson.loads(one.body)["duration"] for one in answers)
+    return Run(amount=audio_s, seconds=seconds, cpu_s=cpu_s)
+
+
+def _rows(label: str, left: list[Run], right: list[Run]) -> list[Row]:
     return [
         Row(
-            f"speech, a clip of {left[0].amount:.0f} s: audio",
+            f"{label}: audio",
             "s/s",
             [run.amount / run.seconds for run in left],
             [run.amount / run.seconds for run in right],
         ),
         Row(
-            "speech: processor time of a second of audio",
+            f"{label}: processor time of a second of audio",
             "ms",
             [1000 * run.cpu_s / run.amount for run in left],
             [1000 * run.cpu_s / run.amount for run in right],
         ),
-        Row("speech: memory of the engine's process", "MB", [worker["rss_mb"]], [right[-1].rss_mb]),
     ]

@@ -16,6 +16,7 @@ from typing import ParamSpec
 
 import zmq
 
+from ipc import child
 from ipc.control import (
     HEARTBEAT_S,
     Abandon,
@@ -107,6 +108,7 @@ class Host:
 
     def _serve(self, engine: EngineLoop, ready: Ready) -> None:
         """Open the data socket, and only then say that this worker takes jobs."""
+        child.settle()
         self._jobs = JobSocket(self._context, self._path, engine)
         self._engine = engine
         self._tell(ready)

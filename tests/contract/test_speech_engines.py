@@ -6,8 +6,8 @@ import io
 import wave
 
 import pytest
-from conftest import SPEECH_MODELS, Bench, recording
 from driver import Driver, speech
+from subjects import SPEECH_MODELS, Bench, recording
 
 from ipc.errors import UndecodableMedia
 from ipc.types import Delta, Done, Job, SpeechResult

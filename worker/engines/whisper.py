@@ -2,300 +2,200 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from importlib.metadata import version
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ipc.errors import InvalidRequest, ServeError
-from ipc.languages import NAMES, code_of
-from ipc.types import (
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Job,
-    Loaded,
-    Segment,
-    Spec,
-    SpeechInput,
-    SpeechResult,
-    Usage,
-    Word,
-)
+from ipc.languages import code_of
+from ipc.types import Blob, Done, Event, Failed, Job, Loaded, Spec, SpeechInput
 from worker import media
 from worker.engine import LoadError, Stage
-from worker.engines.mel import PiecewiseMel
-from worker.prepare import prepared, stamp
 
-_WEIGHTS = "model.bin"
-_FILES = (_WEIGHTS, "config.json", "tokenizer.json")
-_CONVERT = "worker.engines.whisper_convert:convert"
-# To be raised when the conversion changes, so that earlier results are made anew.
-_FORMAT = 1
-# openai/whisper's ladder: a window that comes out repetitive or improbable is tried again hotter.
-_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-# Half the context, as in openai/whisper, less the control tokens: the other half is the prompt's.
-# It bounds a step, for a hopeless window climbs the whole ladder with this many tokens a rung.
-_MAX_WINDOW_TOKENS = 220
+if TYPE_CHECKING:
+    from worker.engines.whisper_clip import Clip
+    from worker.engines.whisper_model import Model
 
-# What a clip's work brings at each step: an event, or nothing yet.
-Work = Generator[Event | None, None, None]
+# A step waits no longer for windows in hand, so that a new job or a cancellation need not either.
+_POLL_S = 0.02
 
 
 class WhisperSpeech:
-    """An `Engine` for speech. One step decodes 30 seconds of one clip's file, or transcribes one
-    window of it; clips take turns, so that none waits for another's whole answer.
+    """An `Engine` for speech. Clips take turns, window by window, at as many workers as the model
+    has; each is transcribed as it would be alone.
 
-    ``spec.options``: ``compute_type`` (of CTranslate2; int8 on CPU, float16 on CUDA), ``beam_size``
-    (5), ``vad`` (true: leave out what holds no voice), ``max_audio_s`` (600).
+    ``spec.options``: ``compute_type`` (of CTranslate2; int8 on CPU, float16 on CUDA), ``encoder``
+    (``openvino`` on CPU; or ``openvino_bf16``, ``ctranslate2``), ``beam_size`` (5), ``vad`` (true:
+    leave out what holds no voice), ``max_audio_s`` (600).
     """
 
     def __init__(self) -> None:
-        self._model: Any = None
-        self._languages: list[str] = []
-        self._clips: dict[str, Work] = {}  # in the order of their turns
+        self._model: Model | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._clips: dict[str, Clip] = {}  # in the order of their turns
+        self._running: dict[Future[Event | None], _Turn] = {}
         self._slots = 0
+        self._stall_s = 0.0
         self._vad = True
-        self._beam_size = 5
         self._max_audio_s = media.MAX_AUDIO_S
 
     def prepare(self, spec: Spec, stage: Stage) -> None:
         """Convert a Hugging Face checkpoint now, so that a worker need not. Raises `LoadError`."""
-        _folder(spec, stage)
+        from worker.engines.whisper_model import model_folder
+
+        model_folder(spec, stage)
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
-        options = spec.options
+        from worker.engines.whisper_model import Model, model_folder
+
         self._slots = spec.slots
-        self._vad = bool(options.get("vad", True))
-        self._beam_size = int(options.get("beam_size", 5))
-        self._max_audio_s = float(options.get("max_audio_s", media.MAX_AUDIO_S))
-        folder = _folder(spec, stage)
+        self._stall_s = spec.stall_s
+        self._vad = bool(spec.options.get("vad", True))
+        self._max_audio_s = float(spec.options.get("max_audio_s", media.MAX_AUDIO_S))
+        folder = model_folder(spec, stage)
         stage("loading weights")
-        self._model = _load_model(spec, folder)
-        self._languages = _languages(self._model)
+        model = self._model = Model(spec, folder)
         stage("first window")
-        self._prove(folder)
-        weights = self._model.model
+        _prove(model, folder)
+        self._pool = ThreadPoolExecutor(model.workers, "speech")
         return Loaded(
-            device=weights.device,
-            context_tokens=self._model.max_length,
-            languages=self._languages,
-            detail=f"CTranslate2, {weights.compute_type}",
+            device=model.model.device,
+            context_tokens=model.max_length,
+            languages=model.languages,
+            detail=model.detail,
         )
 
-    def _prove(self, folder: Path) -> None:
-        """Run one window: the voice filter would keep the model out of a warm-up with no voice."""
-        silence = np.zeros(media.SAMPLE_RATE_HZ, np.float32)
-        try:
-            segments, _ = self._model.transcribe(silence, language="en", temperature=0.0)
-            list(segments)
-        except Exception as error:
-            raise LoadError(f"{folder} loads but does not run: {error}") from error
-
     def admit(self, job: Job) -> bool:
+        from worker.engines.whisper_clip import Clip
+
+        assert self._model is not None
         if len(self._clips) >= self._slots:
             return False
         if not isinstance(job.input, SpeechInput):
             raise InvalidRequest("this model transcribes audio; it answers nothing else")
-        language = self._language(job.input)
-        self._clips[job.id] = self._work(job.id, job.input, language)
+        self._clips[job.id] = Clip(
+            job.id,
+            job.input,
+            _language(job.input, self._model.languages),
+            self._model,
+            voice_only=self._vad,
+            max_audio_s=self._max_audio_s,
+        )
         return True
 
     def wait_s(self) -> float | None:
-        return 0.0 if self._clips else None
+        return 0.0 if self._clips or self._running else None
 
     def step(self) -> list[Event]:
-        if not self._clips:
-            return []
-        job_id = next(iter(self._clips))
-        work = self._clips.pop(job_id)
-        try:
-            event = next(work)
-        except ServeError as error:
-            return [Failed(job=job_id, error=error.info())]
-        if not isinstance(event, Done):
-            self._clips[job_id] = work
-        return [event] if event else []
+        events = self._fill()
+        finished, running = wait(self._running, 0 if events else _POLL_S, FIRST_COMPLETED)
+        events += [event for future in finished for event in self._collect(future)]
+        now = time.monotonic()
+        if any(now - self._running[future].since > self._stall_s for future in running):
+            raise RuntimeError(f"a window has taken more than {self._stall_s:g} s")
+        return events
 
     def drop(self, job_id: str) -> None:
-        work = self._clips.pop(job_id, None)
-        if work is not None:
-            work.close()
+        clip = self._clips.pop(job_id, None)
+        # A step in hand cannot be broken off; `_collect` closes its clip.
+        if clip is not None and not self._is_running(job_id):
+            clip.close()
 
     def close(self) -> None:
         for job_id in list(self._clips):
             self.drop(job_id)
-        self._model = None
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = self._model = None
 
-    def _language(self, asked: SpeechInput) -> str | None:
-        """The code of the language asked for. Raises `InvalidRequest` for one the model lacks."""
-        multilingual = len(self._languages) > 1
-        if asked.translate and not multilingual:
-            raise InvalidRequest(
-                "this model knows only English and cannot translate; use a multilingual Whisper "
-                "(one whose name does not end in .en)",
-                param="model",
-            )
-        if not asked.language:
-            return None if multilingual else "en"
-        code = code_of(asked.language)
-        if code in self._languages:
-            return code
-        if not multilingual:
-            raise InvalidRequest(
-                "this model knows only English: leave language out or send en", param="language"
-            )
-        raise InvalidRequest(
-            f"unknown language {asked.language[:40]!r}: send an ISO-639-1 code or an English name, "
-            "such as en, de, es, fr, ja, zh or english, or leave it out to have it detected",
-            param="language",
-        )
+    def _fill(self) -> list[Event]:
+        """Give each free worker the clip whose turn it is; one that reads its file is served here,
+        as soon as no worker is busy."""
+        assert self._model is not None
+        assert self._pool is not None
+        for job_id in [job_id for job_id in self._clips if not self._is_running(job_id)]:
+            if len(self._running) == self._model.workers:
+                break
+            clip = self._clips[job_id]
+            if clip.reading:
+                return [] if self._running else self._read(job_id, clip)
+            turn = _Turn(job_id, clip, time.monotonic())
+            self._running[self._pool.submit(clip.next)] = turn
+        return []
 
-    def _work(self, job_id: str, asked: SpeechInput, language: str | None) -> Work:
-        """A clip from file to transcript, cut into steps."""
-        samples = yield from self._decode(asked.audio.data)
-        voiced = self._voiced(samples)
-        yield None
-        duration_s = samples.size / media.SAMPLE_RATE_HZ
-        text, segments, words = "", list[Segment](), list[Word]()
-        if voiced:
-            found, language = self._transcribe(samples, voiced, asked, language)
-            yield None
-            for heard in found:
-                segments.append(_segment(heard, len(segments), duration_s))
-                words += _words(heard, duration_s)
-                piece = heard.text if text else heard.text.lstrip()
-                text += piece
-                yield Delta(job_id, piece, len(heard.tokens))
-        result = SpeechResult(
-            text=text.rstrip(),
-            language=language or "en",
-            duration_s=duration_s,
-            segments=segments,
-            words=words if asked.word_times else None,
-            usage=Usage(completion_tokens=sum(len(segment.tokens) for segment in segments)),
-        )
-        yield Done(job_id, result)
+    def _read(self, job_id: str, clip: Clip) -> list[Event]:
+        try:
+            clip.next()
+        except ServeError as error:
+            del self._clips[job_id]
+            return [Failed(job=job_id, error=error.info())]
+        self._to_the_back(job_id)
+        return []
 
-    def _decode(self, data: bytes) -> Generator[None, None, media.Samples]:
-        pieces = []
-        for piece in media.pieces(data, self._max_audio_s):
-            pieces.append(piece)
-            yield
-        return np.concatenate(pieces)
+    def _collect(self, future: Future[Event | None]) -> list[Event]:
+        """What a worker brings, and the clip's next turn behind the others'."""
+        turn = self._running.pop(future)
+        if turn.job_id not in self._clips:
+            turn.clip.close()
+            return []
+        try:
+            event = future.result()
+        except ServeError as error:
+            event = Failed(job=turn.job_id, error=error.info())
+        if isinstance(event, Done | Failed):
+            del self._clips[turn.job_id]
+        else:
+            self._to_the_back(turn.job_id)
+        return [event] if event else []
 
-    def _voiced(self, samples: media.Samples) -> list[dict[str, int]]:
-        """Where there is a voice, as ``start`` and ``end`` samples: on silence and noise Whisper
-        makes sentences up, so it is not asked about them."""
-        from faster_whisper.vad import VadOptions, get_speech_timestamps
+    def _to_the_back(self, job_id: str) -> None:
+        self._clips[job_id] = self._clips.pop(job_id)
 
-        if not self._vad:
-            return [{"start": 0, "end": samples.size}]
-        found: list[dict[str, int]] = get_speech_timestamps(samples, VadOptions())
-        return found
-
-    def _transcribe(
-        self,
-        samples: media.Samples,
-        voiced: list[dict[str, int]],
-        asked: SpeechInput,
-        language: str | None,
-    ) -> tuple[Iterator[Any], str]:
-        """The segments, each computed when it is asked for, and their language."""
-        from faster_whisper.transcribe import restore_speech_timestamps
-
-        segments, info = self._model.transcribe(
-            np.concatenate([samples[part["start"] : part["end"]] for part in voiced]),
-            language=language,
-            task="translate" if asked.translate else "transcribe",
-            initial_prompt=asked.prompt or None,
-            temperature=asked.temperature or _LADDER,
-            word_timestamps=asked.word_times,
-            beam_size=self._beam_size,
-            max_new_tokens=_MAX_WINDOW_TOKENS,
-        )
-        return restore_speech_timestamps(segments, voiced, media.SAMPLE_RATE_HZ), info.language
+    def _is_running(self, job_id: str) -> bool:
+        return any(turn.job_id == job_id for turn in self._running.values())
 
 
-def _folder(spec: Spec, stage: Stage) -> Path:
-    """The model as CTranslate2 reads it: as it is, or converted once from its checkpoint."""
-    folder = Path(spec.path)
-    if not (folder / _WEIGHTS).is_file() and any(folder.glob("*.safetensors")):
-        key = f"{_FORMAT} ctranslate2 {version('ctranslate2')} {stamp(folder)}"
-        folder = prepared(spec, stage, _CONVERT, key)
-    _check_files(folder)
-    return folder
+class _Turn(NamedTuple):
+    """A step of a clip that a worker has in hand."""
+
+    job_id: str
+    clip: Clip
+    since: float
 
 
-def _load_model(spec: Spec, folder: Path) -> Any:
-    from faster_whisper import WhisperModel
-
-    device, _, index = spec.device.partition(":")
-    if device not in ("cpu", "cuda"):
-        raise LoadError(f"CTranslate2 runs on cpu or cuda, not on {spec.device!r}: change device")
-    compute_type = str(spec.options.get("compute_type", "float16" if device == "cuda" else "int8"))
+def _prove(model: Model, folder: Path) -> None:
+    """Run one window: the voice filter would keep the model out of a warm-up with no voice."""
+    silence = np.zeros(media.SAMPLE_RATE_HZ, np.float32)
     try:
-        model = WhisperModel(
-            str(folder),
-            device=device,
-            device_index=int(index or 0),
-            compute_type=compute_type,
-            cpu_threads=spec.threads,
-            local_files_only=True,
+        for _ in model.hear(silence, SpeechInput(audio=Blob(b"")), "en"):
+            pass
+    except Exception as error:
+        raise LoadError(f"{folder} loads but does not run: {error}") from error
+
+
+def _language(asked: SpeechInput, known: list[str]) -> str | None:
+    """The code of the language asked for. Raises `InvalidRequest` for one the model lacks."""
+    multilingual = len(known) > 1
+    if asked.translate and not multilingual:
+        raise InvalidRequest(
+            "this model knows only English and cannot translate; use a multilingual Whisper "
+            "(one whose name does not end in .en)",
+            param="model",
         )
-    except Exception as error:  # tokenizers raises nothing more special
-        raise LoadError(
-            f"{folder} cannot be loaded: {error}", permanent="out of memory" not in str(error)
-        ) from error
-    model.feature_extractor = PiecewiseMel(**model.feat_kwargs)
-    # A prompt is text: what looks like a control token in it stays text.
-    model.hf_tokenizer.encode_special_tokens = True
-    return model
-
-
-def _check_files(folder: Path) -> None:
-    """faster-whisper would go to the network for what is not there."""
-    missing = [name for name in _FILES if not (folder / name).is_file()]
-    if missing:
-        raise LoadError(
-            f"{folder} is neither a CTranslate2 Whisper model ({', '.join(missing)} not found in "
-            "it) nor a checkpoint in safetensors, of which one can be made"
+    if not asked.language:
+        return None if multilingual else "en"
+    code = code_of(asked.language)
+    if code in known:
+        return code
+    if not multilingual:
+        raise InvalidRequest(
+            "this model knows only English: leave language out or send en", param="language"
         )
-
-
-def _languages(model: Any) -> list[str]:
-    if not model.model.is_multilingual:
-        return ["en"]
-    tokenizer = model.hf_tokenizer
-    return [code for code in NAMES if tokenizer.token_to_id(f"<|{code}|>") is not None]
-
-
-def _segment(heard: Any, number: int, end_s: float) -> Segment:
-    """Whisper pads the last window to 30 seconds and may time text past the clip's end."""
-    return Segment(
-        id=number,
-        seek=heard.seek,
-        start=min(float(heard.start), end_s),
-        end=min(float(heard.end), end_s),
-        text=heard.text,
-        tokens=list(heard.tokens),
-        temperature=float(heard.temperature or 0.0),
-        avg_logprob=float(heard.avg_logprob),
-        compression_ratio=float(heard.compression_ratio),
-        no_speech_prob=float(heard.no_speech_prob),
+    raise InvalidRequest(
+        f"unknown language {asked.language[:40]!r}: send an ISO-639-1 code or an English name, "
+        "such as en, de, es, fr, ja, zh or english, or leave it out to have it detected",
+        param="language",
     )
-
-
-def _words(heard: Any, end_s: float) -> list[Word]:
-    return [
-        Word(
-            word.word.strip(),
-            min(float(word.start), end_s),
-            min(float(word.end), end_s),
-            float(word.probability),
-        )
-        for word in heard.words or []
-    ]
