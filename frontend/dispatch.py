@@ -144,13 +144,13 @@ class Dispatcher:
 
     def set_states(self, states: Iterable[ModelState]) -> None:
         """The fleet has changed: drop dead workers with their jobs, open links to new ones."""
-        for state in states:
-            self._states[state.name] = state
-            if state.name in self._lanes:
-                self._set_routes(self._lanes[state.name], state)
+        changed = {state.name: state for state in states}
+        self._states |= changed
         alive = {route_id(route) for state in self._states.values() for route in state.routes}
         for gone in [name for name in self._links if name not in alive]:
-            self._links.pop(gone).close()
+            self._hear_out(self._links.pop(gone))
+        for name in changed.keys() & self._lanes.keys():
+            self._set_routes(self._lanes[name], changed[name])
 
     async def drain(self, seconds: float) -> None:
         """Accept nothing more; returns when what was accepted has ended, or after ``seconds``."""
@@ -195,6 +195,15 @@ class Dispatcher:
         while job_id in self._jobs:
             count, job_id = count + 1, f"{request_id}#{count + 1}"
         return job_id
+
+    def _hear_out(self, link: Link) -> None:
+        """Close a dead worker's link. Its last words took another way than the news of its end
+        and may still be unread: the outcomes in them are better than `WorkerCrashed`."""
+        now = self._clock()
+        for event in link.last_words():
+            if (job := self._jobs.get(event.job)) is not None:
+                self._on_event(self._lanes[job.model], event, now)
+        link.close()
 
     def _set_routes(self, lane: Lane, state: ModelState) -> None:
         if lost := lane.set_routes(state.routes):

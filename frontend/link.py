@@ -8,6 +8,7 @@ broken, once, and hears no more; whoever holds it has the worker replaced.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -51,6 +52,15 @@ class Link:
     def send(self, frames: list[bytes]) -> bool:
         """As `Port.send`."""
         return self._port.send(frames)
+
+    def last_words(self) -> list[Event]:
+        """What the worker had sent before it ended and nobody has read yet."""
+        events: list[Event] = []
+        if self._heard:
+            with contextlib.suppress(WireError):
+                for frames in self._port.rest():
+                    events += self._decoder.decode(frames).events
+        return events
 
     def close(self) -> None:
         self._heard = False

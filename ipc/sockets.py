@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import zmq
@@ -63,6 +63,14 @@ class Port:
         finally:
             self._look_again()
         return True
+
+    def rest(self) -> Iterator[list[bytes]]:
+        """The messages that are there now, taken out of turn; a bounded number of them."""
+        for _ in range(BURST):
+            try:
+                yield self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
 
     def close(self, linger_ms: int = 0) -> None:
         """Release the socket; what was not sent yet gets ``linger_ms`` more. Idempotent."""

@@ -1,0 +1,75 @@
+"""The dispatcher before a socket that a test holds in a worker's place."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import zmq
+
+from frontend.dispatch import Dispatcher
+from frontend.lane import route_id
+from ipc.errors import InternalError, ServeError, WorkerCrashed
+from ipc.sockets import bind_router, ipc_endpoint
+from ipc.types import EmbedInput, Event, Events, Failed, Job, ModelState, Route, Spec
+from ipc.wire import Decoder, encode
+
+SPEC = Spec(name="org/embed", task="embed", engine="echo", path="")
+DEADLINE_MS = 10_000
+
+
+class Worker:
+    """Reads and answers by hand, outside of the loop, so that the dispatcher reads nothing yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = bind_router(self._context, folder / "w", hwm=0)
+        self.route = Route(
+            replica="embed-1", generation=1, endpoint=ipc_endpoint(folder / "w"), credit=1
+        )
+
+    def receive(self) -> tuple[bytes, Job]:
+        assert self._socket.poll(DEADLINE_MS)
+        peer, *frames = self._socket.recv_multipart()
+        return peer, Decoder[Job](Job).decode(frames)
+
+    def send(self, peer: bytes, *events: Event) -> None:
+        self._socket.send_multipart([peer, *encode(Events(list(events)))])
+
+    def close(self) -> None:
+        self._socket.close(linger=DEADLINE_MS)
+        self._context.term()
+
+
+def state(*routes: Route) -> ModelState:
+    return ModelState(name=SPEC.name, routes=list(routes), state="ready", was_ready=True)
+
+
+async def ended_by(folder: Path, *last_words: ServeError) -> ServeError:
+    """The outcome of a job whose worker said ``last_words`` and died before they were read."""
+    worker, dispatcher = Worker(folder), Dispatcher([SPEC], "frontend")
+    try:
+        dispatcher.set_states([state(worker.route)])
+        stream = dispatcher.submit("a", SPEC, EmbedInput(texts=["x"]), 1)
+        peer, job = worker.receive()
+        if last_words:
+            worker.send(peer, *(Failed(job=job.id, error=error.info()) for error in last_words))
+            link = dispatcher._links[route_id(worker.route)]
+            assert link._port._socket.poll(DEADLINE_MS)
+        dispatcher.set_states([state()])
+        with pytest.raises(ServeError) as ended:
+            await stream.next()
+        return ended.value
+    finally:
+        dispatcher.close()
+        worker.close()
+
+
+def test_a_dead_workers_last_words_count(tmp_path: Path) -> None:
+    outcome = asyncio.run(ended_by(tmp_path, InternalError("the engine broke")))
+    assert isinstance(outcome, InternalError)
+
+
+def test_a_worker_that_dies_without_a_word_has_crashed(tmp_path: Path) -> None:
+    assert isinstance(asyncio.run(ended_by(tmp_path)), WorkerCrashed)
