@@ -91,6 +91,12 @@ class Metrics:
         self._generated = Counter(
             "edge_serve_generation_tokens", "Tokens written", ("model",), registry=registry
         )
+        self._padding = Counter(
+            "edge_serve_padding_tokens",
+            "Tokens that filled batches of texts up to their longest",
+            ("model",),
+            registry=registry,
+        )
         self.remote_images = FetchMetrics(registry)
         self._queue = {
             key: _gauge(registry, f"edge_serve_{name}", text, "model")
@@ -139,6 +145,8 @@ class Metrics:
         if task in _CACHED and done.cache_hits + done.cache_misses:
             self._cache_hits[task].labels(model).inc(done.cache_hits)
             self._cache_misses[task].labels(model).inc(done.cache_misses)
+        if task in _CACHED:
+            self._padding.labels(model).inc(done.padding_tokens)
 
     def on_gap(self, model: str) -> OnGap:
         """Takes the seconds between two batches of ``model``'s tokens."""

@@ -81,13 +81,18 @@ def says(*texts: str, finish: Finish = "stop") -> Script:
     return script
 
 
-def embeds(vectors: bytes, count: int) -> Script:
+def embeds(vectors: bytes, count: int, padding_tokens: int = 0) -> Script:
     """An embedding whose float32 rows are ``vectors``."""
     dimensions = len(vectors) // 4 // count
     result = EmbedResult(
         vectors=Blob(vectors), count=count, dimensions=dimensions, usage=Usage(prompt_tokens=7)
     )
-    return lambda stream: stream.push(Done("job", result), time.monotonic())
+
+    def script(stream: Stream) -> None:
+        now = stream.dispatched_at = time.monotonic()
+        stream.push(Done("job", result, padding_tokens=padding_tokens), now)
+
+    return script
 
 
 def ranks(scores: bytes) -> Script:

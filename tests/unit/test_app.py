@@ -274,6 +274,12 @@ def test_metrics(client: TestClient) -> None:
     assert SECRET not in text
 
 
+def test_padding_is_counted(fake: FakeDispatcher, client: TestClient) -> None:
+    fake.script = embeds(ROWS.tobytes(), count=2, padding_tokens=5)
+    post(client, "/v1/embeddings", {"model": "org/embed", "input": ["a", "b"]})
+    assert 'edge_serve_padding_tokens_total{model="org/embed"} 5.0' in client.get("/metrics").text
+
+
 def test_metrics_can_be_left_out(fake: FakeDispatcher) -> None:
     with TestClient(application(fake, metrics=False)) as client:
         assert client.get("/metrics").status_code == 404
