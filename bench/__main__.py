@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -30,6 +31,8 @@ def main() -> int | None:
         print(f"edge-serve bench: no command {name!r}\n\n{_usage()}", file=sys.stderr)
         return 2
     module, _ = COMMANDS[name]
+    # What a measurement has started ends with it, as for Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     run: Callable[[list[str]], int | None] = import_module(module).main
     # The load generator has four commands, the other modules one each.
     return run(sys.argv[1:] if module == LOAD else sys.argv[2:])

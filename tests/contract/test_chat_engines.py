@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import CHAT_MODELS, SLOTS, Bench
 from driver import Driver, chat
+from subjects import CHAT_MODELS, SLOTS, Bench
 
 from ipc.errors import ContextTooLong
 from ipc.types import ChatResult, Delta, Done, Job

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from conftest import SLOTS
 from driver import Driver, chat
 from safetensors.torch import load_file, save_file
+from subjects import SLOTS
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ipc.errors import ContextTooLong, InvalidRequest, OutOfMemory
 from ipc.types import ChatInput, ChatResult, Job, Spec
 from worker.engine import LoadError
 from worker.engines.torch_chat import TorchChat
+from worker.engines.torch_language import Language
 
 # Shorter than most prompts below, so that they are read in several steps.
 PREFILL_TOKENS = 16
@@ -208,7 +209,7 @@ def test_memory_that_runs_out_in_a_prompt_costs_that_job(
 ) -> None:
     driver = Driver(loaded(llama))
     with monkeypatch.context() as full:
-        full.setattr(TorchChat, "_forward", no_memory)
+        full.setattr(Language, "logits", no_memory)
         assert isinstance(driver.refused(chat("sea")), OutOfMemory)
     driver.run(chat("sea"))
 
@@ -221,7 +222,7 @@ def test_memory_that_runs_out_in_the_batch_costs_the_newest_job(
     driver.admit(older, newest)
     driver.until(lambda: bool(driver.of(newest)))
     with monkeypatch.context() as full:
-        full.setattr(TorchChat, "_forward", no_memory)
+        full.setattr(Language, "logits", no_memory)
         driver.turn()
     driver.finish(older, newest)
     with pytest.raises(OutOfMemory):

@@ -138,9 +138,9 @@ def first_logits(driver: Driver, one: Job, monkeypatch: pytest.MonkeyPatch) -> t
     """What the engine chose the first token of ``one`` from, [vocabulary]."""
     seen: list[torch.Tensor] = []
 
-    def watched(logits: torch.Tensor, choices: Any) -> list[int]:
+    def watched(logits: torch.Tensor, *others: Any) -> torch.Tensor:
         seen.append(logits.clone())
-        return pick(logits, choices)
+        return pick(logits, *others)
 
     monkeypatch.setattr("worker.engines.torch_chat.pick", watched)
     driver.run(one)
@@ -217,8 +217,9 @@ def test_a_text_that_names_the_place_of_an_image_is_only_text(
 def test_a_file_that_is_no_image_fails_its_own_request_and_is_named(driver: Driver) -> None:
     good = ask("what is", RED)
     driver.admit(good)
-    with pytest.raises(UndecodableMedia, match="image 2"):
-        driver.engine.admit(ask(RED, RED[:60]))
+    error = driver.refused(ask(RED, RED[:60]))
+    assert isinstance(error, UndecodableMedia)
+    assert "image 2" in error.message
     driver.finish(good)
     assert driver.result(good)
 
@@ -238,8 +239,9 @@ def test_an_image_that_is_too_large_is_scaled_down(checkpoint: Path) -> None:
 def test_images_count_towards_the_prompt(checkpoint: Path) -> None:
     engine = TorchChat()
     engine.load(spec(checkpoint, max_prompt_tokens=60), lambda _: None)
-    with pytest.raises(ContextTooLong, match="at most 60"):
-        engine.admit(ask(picture(256, 256, "red")))
+    error = Driver(engine).refused(ask(picture(256, 256, "red")))
+    assert isinstance(error, ContextTooLong)
+    assert "at most 60" in error.message
     engine.close()
 
 

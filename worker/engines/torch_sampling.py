@@ -1,8 +1,13 @@
-"""Picking the next token of every row at once, on the device, without waiting for it."""
+"""The next token of every row at once, on the device: nothing here waits for it.
+
+A draw depends on a request's seed and on how many tokens are before it, and on nothing else. So a
+seed repeats its answer in any company, and there is no generator whose state would have to be kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from typing import NamedTuple
 
 import torch
 
@@ -12,74 +17,129 @@ from ipc.types import Sampling
 _GREEDY_BELOW = 1e-5
 
 
-class Choice:
-    """How one request picks its tokens, and what it needs to remember between picks."""
+class Choice(NamedTuple):
+    """How one request picks its tokens."""
 
-    def __init__(self, sampling: Sampling, device: torch.device) -> None:
-        self.temperature = sampling.temperature
-        self.top_p = sampling.top_p
-        self.greedy = sampling.temperature < _GREEDY_BELOW
-        self.generator: torch.Generator | None = None
-        if sampling.seed is not None:
-            # A generator of its own makes a row's draws independent of its company in the batch.
-            self.generator = torch.Generator(device).manual_seed(sampling.seed & (2**63 - 1))
-        self._presence = sampling.presence_penalty
-        self._frequency = sampling.frequency_penalty
-        self._counts: torch.Tensor | None = None
+    temperature: float  # 0: the likeliest
+    top_p: float
+    presence: float
+    frequency: float
+    seed: int
 
-    def penalise(self, logits: torch.Tensor) -> None:
-        """Lower ``logits`` [vocabulary] in place, as the OpenAI reference defines it:
-        ``logit - count * frequency_penalty - (count > 0) * presence_penalty``."""
-        if self._counts is not None:
-            logits -= self._counts * self._frequency + (self._counts > 0) * self._presence
-
-    def remember(self, token: int, vocabulary: int, device: torch.device) -> None:
-        """Count a generated ``token`` towards the penalties."""
-        if not (self._presence or self._frequency):
-            return
-        if self._counts is None:
-            self._counts = torch.zeros(vocabulary, device=device)
-        self._counts[token] += 1
+    @classmethod
+    def of(cls, sampling: Sampling) -> Choice:
+        seed = random.getrandbits(63) if sampling.seed is None else sampling.seed & (2**63 - 1)
+        greedy = sampling.temperature < _GREEDY_BELOW
+        return cls(
+            temperature=0.0 if greedy else sampling.temperature,
+            top_p=sampling.top_p,
+            presence=sampling.presence_penalty,
+            frequency=sampling.frequency_penalty,
+            seed=seed,
+        )
 
 
-def pick(logits: torch.Tensor, choices: Sequence[Choice]) -> list[int]:
-    """One token for each row of ``logits`` [rows, vocabulary], which is used up.
+class Need(NamedTuple):
+    """What any row of a batch needs: what none does is not computed."""
 
-    Costs a single wait for the device, however many rows there are.
-    """
-    for row, choice in zip(logits, choices, strict=True):
-        choice.penalise(row)
+    drawn: bool
+    nucleus: bool
+    penalised: bool
+
+    @classmethod
+    def of(cls, choices: list[Choice]) -> Need:
+        return cls(
+            drawn=any(one.temperature > 0 for one in choices),
+            nucleus=any(one.temperature > 0 and one.top_p < 1 for one in choices),
+            penalised=any(one.presence or one.frequency for one in choices),
+        )
+
+
+GREEDY = Need(drawn=False, nucleus=False, penalised=False)
+ALL = Need(drawn=True, nucleus=True, penalised=True)
+
+
+class Choices(NamedTuple):
+    """The `Choice` of each row, [rows] each; ``counts`` [rows, vocabulary] of what it has got."""
+
+    temperature: torch.Tensor
+    top_p: torch.Tensor
+    presence: torch.Tensor
+    frequency: torch.Tensor
+    seed: torch.Tensor
+    counts: torch.Tensor
+
+
+def pick(logits: torch.Tensor, choices: Choices, context: torch.Tensor, need: Need) -> torch.Tensor:
+    """One token for each row of ``logits`` [rows, vocabulary], float32, after ``context`` [rows]
+    tokens. With penalties ``choices.counts`` counts what was picked."""
+    if need.penalised:
+        logits = penalised(logits, choices)
     tokens = logits.argmax(-1)
-    drawn = [at for at, choice in enumerate(choices) if not choice.greedy]
-    if drawn:
-        rows = torch.tensor(drawn, device=logits.device)
-        tokens[rows] = _draw(logits[rows], [choices[at] for at in drawn])
-    picked: list[int] = tokens.tolist()
-    for token, choice in zip(picked, choices, strict=True):
-        choice.remember(token, logits.shape[-1], logits.device)
-    return picked
+    if need.drawn:
+        drawn = _draw(logits, choices, uniform(choices.seed, context), nucleus=need.nucleus)
+        tokens = torch.where(choices.temperature > 0, drawn, tokens)
+    if need.penalised:
+        choices.counts.scatter_add_(1, tokens[:, None], torch.ones_like(tokens[:, None]).int())
+    return tokens
 
 
-def _draw(logits: torch.Tensor, choices: Sequence[Choice]) -> torch.Tensor:
-    """Sample by inverting the cumulative distribution: one random number a row."""
-    temperatures = torch.tensor([c.temperature for c in choices], device=logits.device)
-    chances = (logits / temperatures[:, None]).softmax(-1)
-    if any(choice.top_p < 1 for choice in choices):
-        top_p = torch.tensor([choice.top_p for choice in choices], device=logits.device)
-        chances = _nucleus(chances, top_p)
-    uniform = torch.rand(len(choices), 1, device=logits.device)
-    for row, choice in zip(uniform, choices, strict=True):
-        if choice.generator is not None:
-            row.uniform_(generator=choice.generator)
+def penalised(logits: torch.Tensor, choices: Choices) -> torch.Tensor:
+    """``logit - count * frequency_penalty - (count > 0) * presence_penalty``, as the OpenAI
+    reference defines it."""
+    counts = choices.counts
+    frequency, presence = choices.frequency[:, None], choices.presence[:, None]
+    return logits - counts * frequency - (counts > 0) * presence
+
+
+def _draw(
+    logits: torch.Tensor, choices: Choices, uniform: torch.Tensor, *, nucleus: bool
+) -> torch.Tensor:
+    """Sample by inverting the cumulative distribution: one number a row."""
+    temperature = choices.temperature.where(choices.temperature > 0, 1.0)
+    chances = (logits / temperature[:, None]).softmax(-1)
+    if nucleus:
+        chances = kept_by_top_p(chances, choices.top_p)
     reached = chances.cumsum(-1)
     # In (0, total], never 0: the first token to reach it has a chance of its own.
-    return torch.searchsorted(reached, (1 - uniform) * reached[:, -1:])[:, 0]
+    found = torch.searchsorted(reached, (1 - uniform[:, None]) * reached[:, -1:])[:, 0]
+    # Past the end only where a logit is no number, which must not become an index out of bounds.
+    return found.clamp(max=chances.shape[1] - 1)
 
 
-def _nucleus(chances: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """Zero all but each row's likeliest tokens, the fewest that reach ``top_p`` together."""
-    ranked = chances.sort(dim=-1, descending=True).values
-    outside = ranked.cumsum(-1) - ranked >= top_p[:, None]
-    outside[:, 0] = False
-    least = ranked.masked_fill(outside, torch.inf).amin(-1, keepdim=True)
-    return chances.masked_fill(chances < least, 0)
+def kept_by_top_p(chances: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """Zero all but each row's likeliest tokens, the fewest that reach ``top_p`` together.
+
+    A sort of the vocabulary is not needed for that. The least chance that stays
+    is found by halving, one bit of it at a time: the bits of positive floats are in their order.
+    """
+    bits = chances.view(torch.int32)
+    low = torch.zeros_like(bits[:, :1])  # with this as the least the rest reaches top_p
+    high = bits.amax(-1, keepdim=True) + 1  # with this it does not
+    for _ in range(30):  # 1.0 is below 2**30
+        middle = low + (high - low) // 2
+        mass = chances.where(bits >= middle, 0.0).sum(-1, keepdim=True)
+        enough = mass >= top_p[:, None]
+        low, high = middle.where(enough, low), high.where(enough, middle)
+    # 1 means all, whatever rounding makes of their sum.
+    return chances.where((bits >= low) | (top_p[:, None] >= 1), 0.0)
+
+
+def uniform(seed: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """A number in [0, 1) for each (seed, count), float32: the ``count``-th of splitmix64, a
+    generator that can be read at any place (Steele, Lea and Flood, OOPSLA 2014)."""
+    mixed = seed + (count + 1) * _signed(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ _shifted(mixed, 30)) * _signed(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ _shifted(mixed, 27)) * _signed(0x94D049BB133111EB)
+    mixed = mixed ^ _shifted(mixed, 31)
+    return _shifted(mixed, 40).float() / 2**24
+
+
+def _signed(number: int) -> int:
+    """The int64 of the same bits; products of both agree in their lowest 64."""
+    return number - 2**64 if number >= 2**63 else number
+
+
+def _shifted(bits: torch.Tensor, by: int) -> torch.Tensor:
+    """``bits`` as unsigned, shifted right; torch's own shift keeps the sign."""
+    return (bits >> by) & (2 ** (64 - by) - 1)

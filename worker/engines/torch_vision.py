@@ -16,8 +16,8 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils.import_utils import is_torchvision_available
 
 from ipc.errors import InvalidRequest
-from ipc.types import Image, Message
-from worker.images import decode
+from ipc.types import Image, Message, Spec
+from worker.images import TOKEN_PIXELS, decode
 
 Tensors = dict[str, torch.Tensor]
 
@@ -43,6 +43,13 @@ def _without_videos(kind: Any) -> Any:
             return [name for name in super().get_attributes() if name != "video_processor"]
 
     return ImageProcessor
+
+
+def vision_prompts(spec: Spec, processor: Any, dtype: torch.dtype) -> VisionPrompts | None:
+    """How a model with this ``processor`` takes images; None where it has none."""
+    if processor is None:
+        return None
+    return VisionPrompts(processor, dtype, int(spec.options.get("image_pixels", TOKEN_PIXELS)))
 
 
 class VisionPrompts:

@@ -1,0 +1,91 @@
+"""One request on the torch engine: how far its prompt is read, then how far its text is written."""
+
+from __future__ import annotations
+
+from ipc.types import ChatResult, Delta, Done, Event, Finish, Usage
+from worker.engines.arena import Segment
+from worker.engines.torch_attention import Span
+from worker.engines.torch_prompts import Prompt
+from worker.engines.torch_sampling import Choice
+from worker.text import TextStream
+
+
+class Answer:
+    """``limit`` is how many tokens it may have.
+
+    The device is ahead of the host by a step: ``begun`` counts the tokens that were or are being
+    picked, ``written`` holds those that have come to the host.
+    """
+
+    def __init__(
+        self, job_id: str, prompt: Prompt, limit: int, choice: Choice, stream: TextStream
+    ) -> None:
+        self.job_id = job_id
+        self.prompt = prompt.tokens
+        self.images = prompt.images  # what the model takes beside the prompt, until it is read
+        self.pictured = bool(prompt.images)
+        self.limit = limit
+        self.choice = choice
+        self.segment: Segment | None = None
+        self.read = 0
+        self.shift = 0  # of the positions that follow the prompt
+        self.begun = 0
+        self.written: list[int] = []
+        self.ended = False
+        self._stream = stream
+        self._unsent = 0  # tokens whose text is still held back
+
+    @property
+    def start(self) -> int:
+        """Where its segment begins; it has one once its prompt is being read."""
+        assert self.segment is not None
+        return self.segment.start
+
+    @property
+    def size(self) -> int:
+        """The places it needs, for all that it may come to."""
+        return len(self.prompt) + self.limit
+
+    @property
+    def kept(self) -> int:
+        """The tokens whose keys and values are computed or being computed: all but the newest."""
+        return self.read + max(0, self.begun - 1)
+
+    @property
+    def reusable(self) -> list[int]:
+        """The tokens whose keys and values another prompt may begin with: with images, none, since
+        different images are the same tokens."""
+        if self.pictured:
+            return []
+        return (self.prompt[: self.read] + self.written)[: self.kept]
+
+    def span(self, row: int) -> Span:
+        """Its next step, as the ``row``-th of a batch of such."""
+        return Span(row, 1, self.start, self.kept + 1)
+
+    def push(self, token: int, eos: frozenset[int]) -> list[Event]:
+        """Take the next token; returns what can be sent now."""
+        self.written.append(token)
+        if token in eos:
+            return self._end("stop")
+        self._unsent += 1
+        text = self._stream.push([token])
+        if self._stream.stopped:
+            return self._end("stop", text)
+        if len(self.written) >= self.limit:
+            return self._end("length", text)
+        return self._delta(text)
+
+    def _delta(self, text: str) -> list[Event]:
+        if not text:
+            return []
+        tokens, self._unsent = self._unsent, 0
+        return [Delta(self.job_id, text, tokens)]
+
+    def _end(self, finish: Finish, text: str = "") -> list[Event]:
+        self.ended = True
+        text += self._stream.finish()
+        if self._stream.stopped:
+            finish = "stop"
+        usage = Usage(prompt_tokens=len(self.prompt), completion_tokens=len(self.written))
+        return [*self._delta(text), Done(self.job_id, ChatResult(finish=finish, usage=usage))]
