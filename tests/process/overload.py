@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import math
 import os
 import random
@@ -24,7 +23,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import orjson
 import psutil
+import uvloop
 from box import CHAT, Box, boxes, spec
 from chaos import REAL, real_box
 
@@ -85,7 +86,7 @@ class Target:
         text = f"{WORDS}{random.random()}"
         body = {"model": self.model, "max_tokens": self.max_tokens, "temperature": 0}
         body["messages"] = [{"role": "user", "content": text}]
-        data = json.dumps(body).encode()
+        data = orjson.dumps(body)
         head = (
             "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
@@ -336,7 +337,7 @@ def main() -> int:
     args = parser.parse_args()
     print(f"{args.mode}: {psutil.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     with real_target() if args.real else echo_target() as target:
-        return not asyncio.run(MODES[args.mode](target, 60 * args.minutes))
+        return not uvloop.run(MODES[args.mode](target, 60 * args.minutes))
 
 
 if __name__ == "__main__":
