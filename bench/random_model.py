@@ -51,9 +51,13 @@ SHAPES = {
 }
 
 
+# Of the same file.
+ROPE: Any = {"rope_type": "default", "rope_theta": 1e6}
+
+
 def build(folder: Path, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
     """Write a checkpoint of ``shape`` into ``folder``."""
-    config = Qwen3Config(**asdict(shape), tie_word_embeddings=True, rope_theta=1e6)
+    config = Qwen3Config(**asdict(shape), tie_word_embeddings=True, rope_parameters=ROPE)
     torch.manual_seed(0)
     with device, _default(dtype):
         model: Any = Qwen3ForCausalLM(config)
@@ -62,7 +66,7 @@ def build(folder: Path, shape: Shape, device: torch.device, dtype: torch.dtype) 
     words = {UNKNOWN: 0, END: 1} | {f"w{at}": at for at in range(2, shape.vocab_size)}
     core = Tokenizer(WordLevel(words, unk_token=UNKNOWN))
     core.pre_tokenizer = WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core, eos_token=END, unk_token=UNKNOWN, chat_template=TEMPLATE
     )
     tokenizer.save_pretrained(folder)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from time import perf_counter
 from typing import NamedTuple
+
+import msgspec
 
 from bench.box import serving
 from bench.client import Connection, check, connected, post_json
 from bench.models import Models, Say
 from bench.peers.known import Files, Peer
 from bench.peers.servers import RUN_S, Running, running
-from bench.peers.sides import Figure, Side, in_turn, ours, theirs
+from bench.peers.sides import OURS, Figure, Side, in_turn, ours, theirs
 from bench.words import MixedTexts, Texts
 
 
@@ -34,6 +37,7 @@ KINDS = (
     Kind("8 clients, 1 text of 256 tokens", 8, 1, 64, Texts(words=254).take),
     Kind("1 client, 64 texts of 8 to 256 tokens", 1, 64, 128, MixedTexts(8, 256).take),
 )
+EXACT = f"{OURS}, f32"
 # It gathers requests of one text only.
 ONE_TEXT = ("litserve",)
 
@@ -41,12 +45,18 @@ ONE_TEXT = ("litserve",)
 async def measure(
     rounds: int, models: Models, peers: list[Peer], files: Files, say: Say
 ) -> list[Figure]:
+    """All sides in turn; edge-serve as it comes, and computing in float32 as the others do."""
     spec = models.spec("embed")
+    plain = {**spec.options, "precision": "f32"}
+    exact = msgspec.structs.replace(spec, name=f"{spec.name}-f32", options=plain)
     figures = []
     async with AsyncExitStack() as stack:
-        box = await stack.enter_async_context(serving([spec]))
+        box = await stack.enter_async_context(serving([spec, exact]))
         await box.ready()
-        sides: list[Side | Running] = [ours(box, "/v1/embeddings", spec.name)]
+        sides: list[Side | Running] = [
+            ours(box, "/v1/embeddings", spec.name),
+            replace(ours(box, "/v1/embeddings", exact.name), name=EXACT),
+        ]
         for peer in peers:
             say(f"{peer.name}: starting")
             one = await stack.enter_async_context(running(peer, files))

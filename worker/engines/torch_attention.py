@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -55,9 +56,9 @@ def attention(
     asked = [name for name in _UNKNOWN if others.get(name) is not None]
     if asked:
         raise NotImplementedError(f"its attention has {', '.join(asked)}")
-    states = (states[0].transpose(0, 1) for states in (query, key, value))
+    queries, keys, values = (states[0].transpose(0, 1) for states in (query, key, value))
     layer: Any = module.layer_idx
-    return batch.attend(layer, *states, scaling, sliding_window)[None], None
+    return batch.attend(layer, queries, keys, values, scaling, sliding_window)[None], None
 
 
 ALL_ATTENTION_FUNCTIONS.register(NAME, attention)
@@ -82,7 +83,7 @@ def use_attention(model: Any, name: str) -> None:
     """
     kind = type(model.config.get_text_config())
     for module in model.modules():
-        config = getattr(module, "config", None)
+        config: Any = getattr(module, "config", None)
         if type(config) is kind:
             config._attn_implementation = name
 
@@ -110,7 +111,8 @@ class Probe:
         return _sequence(queries, keys, values, scale, window)
 
 
-class Span(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Span:
     """``count`` tokens of a batch from its ``first`` on: the last of a sequence that has
     ``length`` with them and lies at ``start``."""
 
@@ -231,15 +233,15 @@ def _sequence(
 ) -> torch.Tensor:
     """The last tokens of one sequence, each of which sees itself and what is before it."""
     count, length = queries.shape[0], keys.shape[0]
-    states = [states.transpose(0, 1)[None] for states in (queries, keys, values)]
+    q, k, v = (states.transpose(0, 1)[None] for states in (queries, keys, values))
     if count == length and (window is None or window >= length):
-        out = scaled_dot_product_attention(*states, is_causal=True, scale=scale, enable_gqa=True)
+        out = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True)
         return out[0].transpose(0, 1)
     at = torch.arange(length, device=keys.device)
     behind = at[length - count :, None] - at
     mask = behind >= 0 if window is None else (behind >= 0) & (behind < window)
     # With a mask the fast kernels want as many heads of keys as of queries.
     groups = queries.shape[1] // keys.shape[1]
-    repeated = [one.repeat_interleave(groups, dim=1) for one in states[1:]]
-    out = scaled_dot_product_attention(states[0], *repeated, attn_mask=mask, scale=scale)
+    k, v = (states.repeat_interleave(groups, dim=1) for states in (k, v))
+    out = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
     return out[0].transpose(0, 1)

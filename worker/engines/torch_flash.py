@@ -4,6 +4,7 @@ the device knows, so that a step can be captured."""
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import torch
 from torch.nn.attention.varlen import varlen_attn
@@ -51,7 +52,7 @@ class Flash:
         kept_keys, kept_values = self._kv.write(layer, self._index, keys, values)
         # One new token needs no causal mask, without which the kernel splits long sequences up.
         right = -1 if self._most_new == 1 and window is None else 0
-        out: torch.Tensor = varlen_attn(
+        out: Any = varlen_attn(
             queries,
             kept_keys,
             kept_values,
@@ -64,7 +65,8 @@ class Flash:
             enable_gqa=True,
             seqused_k=self._lengths,
         )
-        return out
+        found: torch.Tensor = out
+        return found
 
 
 def agrees(
@@ -83,19 +85,19 @@ def agrees(
                 Span(at * count, count, start, length)
                 for at, (start, length) in enumerate(zip(starts, lengths, strict=True))
             ]
-            states = [
+            queries, keys, values = (
                 torch.randn(len(spans) * count, heads, dim, device=device).to(dtype)
                 for heads, dim in (
                     (query_heads, shape.key_dim),
                     (shape.heads, shape.key_dim),
                     (shape.heads, shape.value_dim),
                 )
-            ]
+            )
             kv = KeyValues([shape], 160, dtype, device)
             kv.randomise()
-            plain = Spans(kv, spans, 1, device).attend(0, *states, None, window)
+            plain = Spans(kv, spans, 1, device).attend(0, queries, keys, values, None, window)
             try:
-                found = of_spans(kv, spans, device).attend(0, *states, None, window)
+                found = of_spans(kv, spans, device).attend(0, queries, keys, values, None, window)
             except (RuntimeError, NotImplementedError, ValueError) as error:
                 logger.info("no_flash_attention", extra={"reason": str(error).partition("\n")[0]})
                 return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 import bisect
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -65,10 +66,8 @@ class Graphs:
             reason = str(error).partition("\n")[0]
             logger.warning("decode_not_captured", extra={"reason": reason})
 
-    def _captured(
-        self, size: int, need: Need, pool: tuple[int, int] | None
-    ) -> torch.cuda.CUDAGraph:
-        stream = torch.cuda.Stream()
+    def _captured(self, size: int, need: Need, pool: Any) -> torch.cuda.CUDAGraph:
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(2):  # kernels are chosen, compiled and given their memory before
@@ -91,7 +90,7 @@ class Arriving:
         self._done: torch.cuda.Event | None = None
         if on_cuda:
             # Waiting sleeps rather than spins, for there are other threads in this process.
-            self._done = torch.cuda.Event(blocking=True)
+            self._done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             self._done.record()
 
     def read(self) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 
@@ -16,7 +16,8 @@ from worker.engines.torch_kv import KeyValues, to_device
 from worker.engines.torch_language import Language
 
 
-class Chunk(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Chunk:
     """The next ``count`` tokens of an answer's prompt."""
 
     answer: Answer
@@ -74,8 +75,9 @@ class Reader:
             found: torch.Tensor | None = self._read_images(chunks[0].answer)
         else:
             found = self._read_texts(chunks)
-        for answer, count in chunks:
-            answer.read += count
+        for chunk in chunks:
+            answer = chunk.answer
+            answer.read += chunk.count
             self._reading.remove(answer)
             if answer.read < len(answer.prompt):
                 self._reading.append(answer)

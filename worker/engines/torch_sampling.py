@@ -142,4 +142,5 @@ def _signed(number: int) -> int:
 
 def _shifted(bits: torch.Tensor, by: int) -> torch.Tensor:
     """``bits`` as unsigned, shifted right; torch's own shift keeps the sign."""
-    return (bits >> by) & (2 ** (64 - by) - 1)
+    shifted: torch.Tensor = (bits >> by) & (2 ** (64 - by) - 1)
+    return shifted
