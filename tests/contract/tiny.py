@@ -63,9 +63,9 @@ def llama(folder: Path, eos: tuple[int, ...] = ()) -> Path:
     return _save(folder, LlamaForCausalLM, LlamaConfig(**SHAPE), eos)
 
 
-def qwen3(folder: Path) -> Path:
+def qwen3(folder: Path, **shape: int) -> Path:
     """A Qwen3: other norms, another repository layout, the same promises."""
-    return _save(folder, Qwen3ForCausalLM, Qwen3Config(**SHAPE), ())
+    return _save(folder, Qwen3ForCausalLM, Qwen3Config(**SHAPE | shape), ())
 
 
 def mistral(folder: Path) -> Path:

@@ -67,13 +67,13 @@ TEMPLATE = """\
 """
 
 
-def qwen3_vl(folder: Path) -> Path:
+def qwen3_vl(folder: Path, **shape: int) -> Path:
     """A Qwen3-VL with three layers for text and two for images, each of 4 tokens or more."""
     tokenizer = tiny.make_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": MARKS})
     tokenizer.chat_template = TEMPLATE
     torch.manual_seed(20)
-    model = Qwen3VLForConditionalGeneration(_config(tokenizer)).float().eval()
+    model = Qwen3VLForConditionalGeneration(_config(tokenizer, shape)).float().eval()
     with torch.no_grad():
         model.lm_head.weight[tiny.unprintable(tokenizer, VOCABULARY)] = 0
         # Random vision layers leave hardly a trace in what follows; these must matter.
@@ -122,10 +122,11 @@ def llava(folder: Path) -> Path:
     return folder
 
 
-def _config(tokenizer: object) -> Qwen3VLConfig:
+def _config(tokenizer: object, changed: dict[str, int]) -> Qwen3VLConfig:
     ids = {mark: tokenizer.convert_tokens_to_ids(mark) for mark in MARKS}  # type: ignore[attr-defined]
     rope = {"mrope_interleaved": True, "mrope_section": [4, 2, 2], "rope_type": "default"}
     shape = {key: value for key, value in tiny.SHAPE.items() if key != "tie_word_embeddings"}
+    shape |= changed
     return Qwen3VLConfig(
         text_config={
             **shape,
@@ -140,7 +141,7 @@ def _config(tokenizer: object) -> Qwen3VLConfig:
             "patch_size": 16,
             "spatial_merge_size": 2,
             "temporal_patch_size": 2,
-            "out_hidden_size": tiny.SHAPE["hidden_size"],
+            "out_hidden_size": shape["hidden_size"],
             "num_position_embeddings": 64,
             "deepstack_visual_indexes": [0, 1],
             "initializer_range": 0.3,
@@ -196,6 +197,7 @@ def quantise(folder: Path, target: Path, block: int = 32) -> None:
             rows, columns = weight.shape
             blocks = weight.reshape(rows // block, block, columns // block, block)
             scale = blocks.abs().amax(dim=(1, 3)) / torch.finfo(torch.float8_e4m3fn).max
+            scale = scale.bfloat16()
             packed = (blocks / scale[:, None, :, None]).reshape(rows, columns)
             tensors[name] = packed.to(torch.float8_e4m3fn)
             tensors[f"{name}_scale_inv"] = scale

@@ -13,6 +13,7 @@ from transformers.cache_utils import DynamicCache
 
 from worker.engine import LoadError
 from worker.engines.torch_attention import Batch, Probe, own_attention
+from worker.engines.torch_fp8 import unrounded
 from worker.engines.torch_vision import Tensors, take_shift
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ class Language:
         self.device: torch.device = model.device
         self.vocabulary = int(model.get_output_embeddings().weight.shape[0])
         self._accepts = frozenset(inspect.signature(model.forward).parameters)
-        self.probe = self._probe()
+        with unrounded(model):
+            self.probe = self._probe()
         self.shapes = [self.probe.shapes[layer] for layer in sorted(self.probe.shapes)]
 
     def compile(self) -> None:

@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from ipc.types import Spec
 from worker.engine import LoadError, Stage
+from worker.engines.torch_fp8 import adopt, obstacle
 from worker.engines.torch_vision import load_processor
 from worker.engines.weights import check_weights
 
@@ -59,7 +60,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
         tokenizer = AutoTokenizer.from_pretrained(folder, **found)
         config = AutoConfig.from_pretrained(folder, **found)
         processor = load_processor(folder, config) if spec.vision else None
-        note = _dequantise(spec.path, config, dtype)
+        note = _prepare_fp8(folder, config, dtype, device)
         stage("weights")
         model, report = kind.from_pretrained(
             folder,
@@ -78,6 +79,10 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
             raise LoadError(reason) from error
         raise LoadError(f"cannot load {spec.path}: {_one_line(error)}") from error
     _check(spec.path, model, processor or tokenizer, report)
+    if layers := adopt(model):
+        note = f"{layers} layers in FP8"
+    elif note:
+        _cast(model, dtype)
     return ChatModel(
         model=model.eval(),
         tokenizer=tokenizer,
@@ -125,19 +130,27 @@ def _dtype(spec: Spec, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-def _dequantise(path: str, config: Any, dtype: torch.dtype) -> str:
-    """Have FP8 weights turned into ``dtype`` as they are read; returns what to tell about it.
-
-    Computing in FP8 takes kernels that transformers fetches from the hub at run time, which never
-    happens here: so on GPUs that could, too.
-    """
+def _prepare_fp8(folder: Path, config: Any, dtype: torch.dtype, device: torch.device) -> str:
+    """Have FP8 weights turned into ``dtype`` as they are read where ``device`` cannot compute with
+    them; returns what to tell about that."""
     quantised = getattr(config, "quantization_config", None)
     if not isinstance(quantised, dict) or quantised.get("quant_method") != "fp8":
         return ""
+    reason = obstacle(folder, quantised, dtype, device)
+    if not reason:
+        return ""
     config.quantization_config = {**quantised, "dequantize": True}
     name = str(dtype).removeprefix("torch.")
-    logger.warning("fp8_dequantised", extra={"path": path, "dtype": name})
+    told = {"path": str(folder), "dtype": name, "reason": reason}
+    logger.warning("fp8_dequantised", extra=told)
     return f"dequantised from FP8 to {name}, so larger in memory than on disk"
+
+
+def _cast(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Where some layers are dequantised, transformers leaves the others in the type of their file.
+    What is computed once, such as the angles of positions, stays in float32."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
 
 
 def _source(path: Path) -> tuple[Path, str | None]:
