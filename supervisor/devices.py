@@ -26,7 +26,7 @@ from supervisor.problems import ConfigError
 # may also be a dotted path of the user's own, about which nothing is known.
 ENGINES: dict[str, tuple[set[str], set[str]]] = {
     "openvino": ({"chat", "embed", "rerank"}, {"cpu"}),
-    "torch": ({"chat", "embed", "rerank"}, {"cpu", "cuda", "mps"}),
+    "torch": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
     "ctranslate2": ({"speech"}, {"cpu", "cuda"}),
     "llama.cpp": ({"chat"}, {"cpu"}),
     "remote": ({"chat", "embed", "rerank", "speech"}, {"cpu"}),

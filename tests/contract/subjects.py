@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import unconverted
 
 from ipc.types import Loaded, Spec, Task
 from worker.engine import Engine
@@ -101,6 +102,7 @@ EMBED_MODELS = [
 ]
 SPEECH_MODELS = [
     Subject("ctranslate2", "speech", lambda _: real_model(WHISPER)),
+    Subject("torch", "speech", lambda scratch: unconverted.whisper(real_model(WHISPER), scratch)),
 ]
 
 

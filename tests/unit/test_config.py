@@ -204,6 +204,7 @@ CHOICES = [
     ("auto", "auto", "rerank", False, CPU, ("openvino", "cpu")),
     ("auto", "auto", "rerank", False, GPU, ("torch", "cuda")),
     ("auto", "auto", "speech", False, GPU, ("ctranslate2", "cuda")),
+    ("torch", "auto", "speech", False, GPU, ("torch", "cuda")),
     ("auto", "cpu", "chat", True, GPU, ("openvino", "cpu")),
     ("openvino", "auto", "chat", True, GPU, ("openvino", "cpu")),
     ("auto", "auto", "chat", True, MAC, ("torch", "mps")),

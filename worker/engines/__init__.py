@@ -24,6 +24,7 @@ ENGINES: dict[tuple[str, str], str] = {
     ("torch", "chat"): "worker.engines.torch_chat.TorchChat",
     ("torch", "embed"): "worker.engines.torch_encoder.TorchEmbed",
     ("torch", "rerank"): "worker.engines.torch_encoder.TorchRerank",
+    ("torch", "speech"): "worker.engines.torch_speech.TorchSpeech",
     ("ctranslate2", "speech"): "worker.engines.whisper.WhisperSpeech",
     ("remote", "chat"): "worker.engines.remote.Remote",
     ("remote", "embed"): "worker.engines.remote.Remote",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -49,17 +48,13 @@ class WhisperSpeech:
         model_folder(spec, stage)
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
-        from worker.engines.whisper_model import Model, model_folder
-
         self._slots = spec.slots
         self._stall_s = spec.stall_s
         self._vad = bool(spec.options.get("vad", True))
         self._max_audio_s = float(spec.options.get("max_audio_s", media.MAX_AUDIO_S))
-        folder = model_folder(spec, stage)
-        stage("loading weights")
-        model = self._model = Model(spec, folder)
+        model = self._model = self._open(spec, stage)
         stage("first window")
-        _prove(model, folder)
+        _prove(model, spec.path)
         self._pool = ThreadPoolExecutor(model.workers, "speech")
         return Loaded(
             device=model.model.device,
@@ -110,6 +105,13 @@ class WhisperSpeech:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = self._model = None
+
+    def _open(self, spec: Spec, stage: Stage) -> Model:
+        from worker.engines.whisper_model import Model, model_folder
+
+        folder = model_folder(spec, stage)
+        stage("loading weights")
+        return Model(spec, folder)
 
     def _fill(self) -> list[Event]:
         """Give each free worker the clip whose turn it is; one that reads its file is served here,
@@ -166,14 +168,14 @@ class _Turn(NamedTuple):
     since: float
 
 
-def _prove(model: Model, folder: Path) -> None:
+def _prove(model: Model, path: str) -> None:
     """Run one window: the voice filter would keep the model out of a warm-up with no voice."""
     silence = np.zeros(media.SAMPLE_RATE_HZ, np.float32)
     try:
         for _ in model.hear(silence, SpeechInput(audio=Blob(b"")), "en"):
             pass
     except Exception as error:
-        raise LoadError(f"{folder} loads but does not run: {error}") from error
+        raise LoadError(f"{path} loads but does not run: {error}") from error
 
 
 def _language(asked: SpeechInput, known: list[str]) -> str | None:

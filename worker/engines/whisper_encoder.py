@@ -23,7 +23,6 @@ Weights = dict[str, npt.NDArray[Any]]
 # CTranslate2's file format since its version 3.17: `CTranslate2/src/models/model.cc`.
 _FORMAT = 6
 _DTYPES = ("<f4", "i1", "<i2", "<i4", "<f2")
-_PREFIX = "encoder/"
 _LAYER_NORM_EPS = 1e-5
 
 
@@ -35,7 +34,7 @@ class Encoder:
     """
 
     def __init__(self, weights: Path, threads: int, at_once: int, precision: str) -> None:
-        graph = _graph(_read(weights))
+        graph = _graph(read(weights, "encoder/"))
         settings: dict[str, Any] = {
             "NUM_STREAMS": at_once,
             "INFERENCE_NUM_THREADS": threads,
@@ -58,8 +57,8 @@ class Encoder:
             self._free.put(request)
 
 
-def _read(path: Path) -> Weights:
-    """The encoder's arrays, mapped from the file, by their names without the prefix."""
+def read(path: Path, prefix: str) -> Weights:
+    """The arrays whose names begin with ``prefix``, mapped from the file, by the rest of them."""
     with path.open("rb") as file:
         (version,) = _unpack(file, "<I")
         if version != _FORMAT:
@@ -72,9 +71,9 @@ def _read(path: Path) -> Weights:
         aliases = [(_text(file), _text(file)) for _ in range(count)]
     weights |= {alias: weights[name] for alias, name in aliases}
     return {
-        name.removeprefix(_PREFIX): array
+        name.removeprefix(prefix): array
         for name, array in weights.items()
-        if name.startswith(_PREFIX)
+        if name.startswith(prefix)
     }
 
 
