@@ -37,7 +37,7 @@ class Models:
 
 def entry(spec: Spec, state: ModelState) -> dict[str, Any]:
     """A model as clients see it: OpenAI's four keys, then what helps to choose one."""
-    loaded = state.loaded
+    loaded, chats = state.loaded, spec.task == "chat"
     return {
         "id": spec.name,
         "object": "model",
@@ -47,6 +47,8 @@ def entry(spec: Spec, state: ModelState) -> dict[str, Any]:
         "state": state.state,
         "dimensions": loaded.dimensions if loaded else None,
         "context_length": loaded.context_tokens if loaded else None,
+        "max_prompt_tokens": spec.max_prompt_tokens if chats else None,
+        "max_new_tokens": spec.max_new_tokens if chats else None,
         "languages": loaded.languages if loaded else None,
     }
 

@@ -162,6 +162,8 @@ class ModelEntry(BaseModel):
     state: str
     dimensions: int | None
     context_length: int | None
+    max_prompt_tokens: int | None
+    max_new_tokens: int | None
     languages: list[str] | None
 
 

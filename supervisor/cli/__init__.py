@@ -35,7 +35,7 @@ app.command("install-service")(install_service)
 def main() -> None:
     """The console script. A setting that cannot be used ends it with one line and status 78."""
     try:
-        app()
+        app(prog_name=app.info.name)
     except ConfigError as error:
         print(f"edge-serve: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)

@@ -224,6 +224,12 @@ def test_models_are_listed(client: TestClient) -> None:
     ]
 
 
+def test_a_chat_models_limits_are_listed(client: TestClient) -> None:
+    entry = client.get("/v1/models/org/chat").json()
+    assert (entry["max_prompt_tokens"], entry["max_new_tokens"]) == (CHAT.max_prompt_tokens, 100)
+    assert client.get("/v1/models/org/embed").json()["max_prompt_tokens"] is None
+
+
 @pytest.mark.parametrize(
     ("answer", "draining", "status", "health", "ready"),
     [

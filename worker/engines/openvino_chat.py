@@ -138,16 +138,18 @@ class OpenvinoChat:
 
     def _room(self, prompt_tokens: int) -> int:
         """How many tokens an answer to such a prompt may have, at least one."""
+        # The tokenizer reads no further than the context goes.
+        number = f"{'' if prompt_tokens < self._context_tokens else 'at least '}{prompt_tokens}"
         if prompt_tokens > self._spec.max_prompt_tokens:
             raise ContextTooLong(
-                f"the messages have {prompt_tokens} tokens and this model takes at most "
+                f"the messages have {number} tokens and this model takes at most "
                 f"{self._spec.max_prompt_tokens}; shorten them",
                 param="messages",
             )
         room = self._context_tokens - prompt_tokens
         if room < 1:
             raise ContextTooLong(
-                f"the messages have {prompt_tokens} tokens, which leaves no room for an answer in "
+                f"the messages have {number} tokens, which leaves no room for an answer in "
                 f"the model's context of {self._context_tokens}; shorten them",
                 param="messages",
             )
