@@ -155,7 +155,16 @@ def test_one_conversation_does_not_show_up_in_another(driver: Driver) -> None:
     assert "4711" not in driver.text(other)
     again = chat("Repeat: apples and pears")
     driver.run(again)
-    assert driver.text(again) == driver.text(other)
+    assert "4711" not in driver.text(again)
+
+
+@pytest.mark.exact
+def test_company_does_not_change_an_answer(driver: Driver) -> None:
+    one, other = chat("Repeat: zanzibar-4711 zanzibar-4711"), chat("Repeat: apples and pears")
+    driver.run(one, other)
+    alone = chat("Repeat: apples and pears")
+    driver.run(alone)
+    assert driver.text(alone) == driver.text(other)
 
 
 @pytest.mark.exact
