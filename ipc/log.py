@@ -31,6 +31,10 @@ def set_up(process: str, level: str, form: Format) -> None:
     handler = _Lines(Outlet(2))
     handler.setFormatter(_json(process) if form == "json" else _Text(process))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # No line tells where in the code it was made, nor by which thread: finding out costs as much as
+    # the rest of it (docs.python.org/3/howto/logging.html#optimization).
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # Their start-up chatter and per-request lines repeat what ours say.
     for library in ("uvicorn", "httpx2", "httpcore2", "faster_whisper"):
         logging.getLogger(library).setLevel(logging.WARNING)

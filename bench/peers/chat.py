@@ -51,26 +51,37 @@ async def measure(
         for peer in peers:
             say(f"{peer.name}: starting")
             sides.append(theirs(await stack.enter_async_context(running(peer, files)), files))
-        for side in sides:
-            say(f"{side.name}: warming up")
-            await ask(side, prompts.take(1))
+        sides = [side for side in sides if await _warm(side, prompts.take(1), say)]
         for count in streams:
             level = _Level(count)
             for number in range(rounds):
                 given = prompts.take(count)
                 for side in in_turn(sides, number):
                     say(f"{count} streams, round {number + 1} of {rounds}: {side.name}")
-                    try:
-                        level.add(side.name, await ask(side, given))
-                    except (ConnectionError, RuntimeError, TimeoutError) as error:
-                        if side.name == OURS:
-                            raise
-                        say(f"{side.name} failed, and is left out from here: {error}")
+                    if (chats := await _try(side, given, say)) is None:
                         level.leave_out(side.name)
+                    else:
+                        level.add(side.name, chats)
                 sides = [side for side in sides if side.name not in level.failed]
             figures += level.figures
             sides = [side for side in sides if side.name == OURS or not level.slow(side.name)]
     return figures
+
+
+async def _warm(side: Side, prompts: list[str], say: Say) -> bool:
+    say(f"{side.name}: warming up")
+    return await _try(side, prompts, say) is not None
+
+
+async def _try(side: Side, prompts: list[str], say: Say) -> Chats | None:
+    """None where a peer fails, which is said. Raises what goes wrong with edge-serve."""
+    try:
+        return await ask(side, prompts)
+    except (ConnectionError, RuntimeError, TimeoutError) as error:
+        if side.name == OURS:
+            raise
+        say(f"{side.name} failed, and is left out from here: {error}")
+        return None
 
 
 class _Level:

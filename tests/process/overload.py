@@ -33,6 +33,7 @@ FACTOR = 10
 SATURATE_S = 10.0
 SETTLE_S = 5.0
 SAMPLE_S = 1.0
+KEPT_S = 5.0  # how long an idle connection is kept, as in httpx
 RESET = 0  # the connection ended before the answer did
 
 _MS = re.compile(r" ms=([\d.]+)")
@@ -67,17 +68,27 @@ class Target:
     model: str
     slots: int
     max_tokens: int = 16
-    idle: list[Connection] = field(default_factory=list)
+    idle: list[tuple[float, Connection]] = field(default_factory=list)  # since when
 
     async def ask(self) -> Answer:
         began_at = time.monotonic()
         try:
-            connection = self.idle.pop() if self.idle else await self._connect()
+            connection = self._idle() or await self._connect()
             status, retry_after_s = await _exchange(connection, self._request())
         except (OSError, EOFError):
             return Answer(RESET, 0, began_at, time.monotonic())
-        self.idle.append(connection)
+        self.idle.append((time.monotonic(), connection))
         return Answer(status, retry_after_s, began_at, time.monotonic())
+
+    def _idle(self) -> Connection | None:
+        """A connection at hand, but none that the server may be closing at this moment."""
+        since, connection = self.idle.pop() if self.idle else (0.0, None)
+        if connection is None or time.monotonic() - since < KEPT_S:
+            return connection
+        for _, (_, writer) in [(since, connection), *self.idle]:  # the others are older still
+            writer.close()
+        self.idle.clear()
+        return None
 
     async def _connect(self) -> Connection:
         return await asyncio.open_connection("127.0.0.1", self.box.port)
