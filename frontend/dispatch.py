@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import zmq
 
@@ -143,12 +144,9 @@ class Dispatcher:
     # --- for the supervisor's messages ---
 
     def set_states(self, states: Iterable[ModelState]) -> None:
-        """The fleet has changed: drop dead workers with their jobs, open links to new ones."""
+        """The fleet has changed: part with dead workers, open links to new ones."""
         changed = {state.name: state for state in states}
         self._states |= changed
-        alive = {route_id(route) for state in self._states.values() for route in state.routes}
-        for gone in [name for name in self._links if name not in alive]:
-            self._hear_out(self._links.pop(gone))
         for name in changed.keys() & self._lanes.keys():
             self._set_routes(self._lanes[name], changed[name])
 
@@ -196,24 +194,22 @@ class Dispatcher:
             count, job_id = count + 1, f"{request_id}#{count + 1}"
         return job_id
 
-    def _hear_out(self, link: Link) -> None:
-        """Close a dead worker's link. Its last words took another way than the news of its end
-        and may still be unread: the outcomes in them are better than `WorkerCrashed`."""
-        now = self._clock()
-        for event in link.last_words():
-            if (job := self._jobs.get(event.job)) is not None:
-                self._on_event(self._lanes[job.model], event, now)
-        link.close()
-
     def _set_routes(self, lane: Lane, state: ModelState) -> None:
-        if lost := lane.set_routes(state.routes):
-            self._on_lost(lane, lost)
+        for gone in lane.set_routes(state.routes):
+            self._links[gone].hear_out(partial(self._bury, lane, gone))
         for route in state.routes:
             if route_id(route) not in self._links:
                 self._links[route_id(route)] = self._connect(lane, route)
         if state.state == "failed":
             for job in lane.clear():
                 self._fail(job.id, _circuit_open(state))
+        self._pump(lane)
+
+    def _bury(self, lane: Lane, route: str) -> None:
+        """A dead worker has had its last words: what it still held has no outcome but its death."""
+        self._links.pop(route).close()
+        if lost := lane.lose(route):
+            self._on_lost(lane, lost)
         self._pump(lane)
 
     def _on_lost(self, lane: Lane, lost: list[Lost]) -> None:

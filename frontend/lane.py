@@ -44,13 +44,6 @@ class Lost:
 
 
 @dataclass(slots=True)
-class _Running:
-    ticket: Ticket
-    route: str
-    since: float
-
-
-@dataclass(slots=True)
 class _Worker:
     route: Route
     used: int = 0
@@ -59,6 +52,13 @@ class _Worker:
     @property
     def free(self) -> int:
         return self.route.credit - self.used if self.route.open and not self.lent else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    ticket: Ticket
+    worker: _Worker
+    since: float
 
 
 def _bounded(wait_s: float) -> float:
@@ -158,7 +158,7 @@ class Lane:
         ticket = self._pop(first.id)
         worker.used += 1
         worker.lent = alone
-        self._running[ticket.job.id] = _Running(ticket, route_id(worker.route), now)
+        self._running[ticket.job.id] = _Running(ticket, worker, now)
         return ticket.job, worker.route
 
     def end(self, job_id: str, now: float) -> None:
@@ -189,7 +189,7 @@ class Lane:
             self._pop(job_id)
             return None
         running = self._running.get(job_id)
-        return running.route if running else None
+        return route_id(running.worker.route) if running else None
 
     def expired(self, now: float) -> list[Job]:
         """The jobs that have waited too long; they leave the lane."""
@@ -208,16 +208,21 @@ class Lane:
         """The jobs that wait, in their order."""
         return [ticket.job for ticket in self._waiting.values()]
 
-    def set_routes(self, routes: Iterable[Route]) -> list[Lost]:
-        """The model's living workers are now these. Returns the jobs that died with the others."""
+    def set_routes(self, routes: Iterable[Route]) -> list[str]:
+        """The model's living workers are now these. Returns the routes that are no longer among
+        them: they take nothing more, and what they hold is theirs until `lose`."""
         before, self._workers = self._workers, {}
         for route in routes:
-            known = before.get(route_id(route), _Worker(route))
-            self._workers[route_id(route)] = replace(known, route=route)
-        gone = [run for run in self._running.values() if run.route not in self._workers]
-        for run in gone:
-            del self._running[run.ticket.job.id]
-        return [Lost(run.ticket.job, before[run.route].route.open) for run in gone]
+            worker = self._workers[route_id(route)] = before.pop(route_id(route), _Worker(route))
+            worker.route = route
+        return list(before)
+
+    def lose(self, route: str) -> list[Lost]:
+        """Nothing more will come of a dead worker: take out the jobs that it still held."""
+        held = [run for run in self._running.values() if route_id(run.worker.route) == route]
+        for run in held:
+            self._leave(run.ticket.job.id)
+        return [Lost(run.ticket.job, run.worker.route.open) for run in held]
 
     def _push(self, ticket: Ticket) -> None:
         self._waiting[ticket.job.id] = ticket
@@ -230,7 +235,7 @@ class Lane:
 
     def _leave(self, job_id: str) -> _Running | None:
         running = self._running.pop(job_id, None)
-        if running is not None and running.route in self._workers:
-            self._workers[running.route].used -= 1
-            self._workers[running.route].lent = False
+        if running is not None:
+            running.worker.used -= 1
+            running.worker.lent = False
         return running

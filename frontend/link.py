@@ -8,7 +8,6 @@ broken, once, and hears no more; whoever holds it has the worker replaced.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 
@@ -22,9 +21,13 @@ logger = logging.getLogger(__name__)
 
 # A worker that exits closes its socket just before: this long may lie between the two.
 GRACE_S = 2.0
+# All that a process has sent comes before the end of its connection, and that comes with its death
+# unless another process holds the socket, too. Jobs of a dead worker wait no longer than this.
+LAST_WORDS_S = 0.2
 
 OnEvents = Callable[[list[Event]], None]
 OnBroken = Callable[[str], None]
+OnEnd = Callable[[], None]
 
 
 class Link:
@@ -43,6 +46,8 @@ class Link:
         self._on_broken = on_broken
         self._decoder = Decoder[Events](Events)
         self._heard = True
+        self._connected = True
+        self._on_end: OnEnd | None = None
         self._alarm: asyncio.TimerHandle | None = None
         # ZeroMQ drops a peer that sends more than it may, and connects again without a word.
         monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
@@ -53,14 +58,14 @@ class Link:
         """As `Port.send`."""
         return self._port.send(frames)
 
-    def last_words(self) -> list[Event]:
-        """What the worker had sent before it ended and nobody has read yet."""
-        events: list[Event] = []
-        if self._heard:
-            with contextlib.suppress(WireError):
-                for frames in self._port.rest():
-                    events += self._decoder.decode(frames).events
-        return events
+    def hear_out(self, on_end: OnEnd) -> None:
+        """The worker is dead. The news of that took another way than its last words, which may
+        still be unread: they are passed on first, and then ``on_end`` is called, once."""
+        self._on_end = on_end
+        if self._heard and self._connected:
+            self._set_alarm(LAST_WORDS_S, self._end)
+        else:
+            self._end()
 
     def close(self) -> None:
         self._heard = False
@@ -81,11 +86,25 @@ class Link:
         self._on_events(events)
 
     def _on_disconnected(self) -> None:
-        if self._heard and self._alarm is None:
-            loop = asyncio.get_running_loop()
-            self._alarm = loop.call_later(GRACE_S, self._break, "its connection broke")
+        self._connected = False
+        if self._on_end is not None:
+            self._end()
+        elif self._heard and self._alarm is None:
+            self._set_alarm(GRACE_S, lambda: self._break("its connection broke"))
+
+    def _set_alarm(self, seconds: float, act: Callable[[], None]) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(seconds, act)
 
     def _break(self, why: str) -> None:
         if self._heard:
             self._heard = False
             self._on_broken(why)
+
+    def _end(self) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            for frames in self._port.rest():
+                self._on_frames(frames)
+            on_end()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import zmq
 
 from frontend.dispatch import Dispatcher
-from frontend.lane import route_id
 from ipc.errors import InternalError, ServeError, WorkerCrashed
 from ipc.sockets import bind_router, ipc_endpoint
 from ipc.types import EmbedInput, Event, Events, Failed, Job, ModelState, Route, Spec
@@ -46,18 +46,15 @@ def state(*routes: Route) -> ModelState:
     return ModelState(name=SPEC.name, routes=list(routes), state="ready", was_ready=True)
 
 
-async def ended_by(folder: Path, *last_words: ServeError) -> ServeError:
-    """The outcome of a job whose worker said ``last_words`` and died before they were read."""
+async def ended_by(folder: Path, say: Callable[[Worker, bytes, Job], None]) -> ServeError:
+    """The outcome of a job whose worker, when the news of its death is out, still does ``say``."""
     worker, dispatcher = Worker(folder), Dispatcher([SPEC], "frontend")
     try:
         dispatcher.set_states([state(worker.route)])
         stream = dispatcher.submit("a", SPEC, EmbedInput(texts=["x"]), 1)
         peer, job = worker.receive()
-        if last_words:
-            worker.send(peer, *(Failed(job=job.id, error=error.info()) for error in last_words))
-            link = dispatcher._links[route_id(worker.route)]
-            assert link._port._socket.poll(DEADLINE_MS)
         dispatcher.set_states([state()])
+        say(worker, peer, job)
         with pytest.raises(ServeError) as ended:
             await stream.next()
         return ended.value
@@ -66,10 +63,20 @@ async def ended_by(folder: Path, *last_words: ServeError) -> ServeError:
         worker.close()
 
 
-def test_a_dead_workers_last_words_count(tmp_path: Path) -> None:
-    outcome = asyncio.run(ended_by(tmp_path, InternalError("the engine broke")))
-    assert isinstance(outcome, InternalError)
+def test_a_dead_workers_last_words_count_though_they_come_after_the_news(tmp_path: Path) -> None:
+    def say(worker: Worker, peer: bytes, job: Job) -> None:
+        worker.send(peer, Failed(job=job.id, error=InternalError("the engine broke").info()))
+        worker.close()
+
+    assert isinstance(asyncio.run(ended_by(tmp_path, say)), InternalError)
 
 
 def test_a_worker_that_dies_without_a_word_has_crashed(tmp_path: Path) -> None:
-    assert isinstance(asyncio.run(ended_by(tmp_path)), WorkerCrashed)
+    def say(worker: Worker, _peer: bytes, _job: Job) -> None:
+        worker.close()
+
+    assert isinstance(asyncio.run(ended_by(tmp_path, say)), WorkerCrashed)
+
+
+def test_a_dead_worker_whose_connection_stays_is_not_waited_for(tmp_path: Path) -> None:
+    assert isinstance(asyncio.run(ended_by(tmp_path, lambda *_: None)), WorkerCrashed)

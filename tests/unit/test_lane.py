@@ -145,10 +145,21 @@ def test_a_job_cancelled_while_running_keeps_its_credit_until_it_has_ended() -> 
 def test_a_dead_worker_takes_its_jobs_along_and_the_queue_waits_for_the_next() -> None:
     made = lane("a", "b", routes=(ONE,))
     taken(made)
-    assert [(lost.job.id, lost.crashed) for lost in made.set_routes([])] == [("a", True)]
+    assert made.set_routes([]) == ["embed-1.1"]
+    assert [(lost.job.id, lost.crashed) for lost in made.lose("embed-1.1")] == [("a", True)]
     assert taken(made) == []
     assert made.set_routes([ONE_AGAIN]) == []
     assert taken(made) == [("b", "embed-1")]
+
+
+def test_what_a_dead_worker_holds_is_its_own_until_it_is_lost() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    taken(made)
+    made.set_routes([])
+    assert made.in_flight == 1
+    made.end("a", now=1.0)
+    assert made.lose("embed-1.1") == []
+    assert made.depth == 1
 
 
 def test_a_late_end_of_a_dead_workers_job_returns_no_credit_to_the_next() -> None:
@@ -195,7 +206,8 @@ def test_the_end_of_a_worker_that_took_no_more_jobs_is_no_crash() -> None:
     made = lane("a", routes=(ONE,))
     taken(made)
     made.set_routes([Route(replica="embed-1", generation=1, endpoint="", credit=1, open=False)])
-    assert [(lost.job.id, lost.crashed) for lost in made.set_routes([])] == [("a", False)]
+    made.set_routes([])
+    assert [(lost.job.id, lost.crashed) for lost in made.lose("embed-1.1")] == [("a", False)]
 
 
 def test_a_job_that_must_be_alone_waits_for_an_idle_worker_and_has_it_for_itself() -> None:
