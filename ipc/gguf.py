@@ -42,7 +42,7 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             return _Cursor(data).header()
-        except (struct.error, UnicodeDecodeError, KeyError) as error:
+        except (struct.error, OverflowError, UnicodeDecodeError, KeyError, RecursionError) as error:
             raise ValueError("not a whole GGUF file") from error
 
 

@@ -66,7 +66,7 @@ class Decoder(Generic[T]):
             message: T = msgspec.msgpack.decode(
                 memoryview(header)[3:], type=self._kinds, dec_hook=put_back
             )
-        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise WireError(str(error)) from None
         return message
 

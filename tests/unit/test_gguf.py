@@ -63,6 +63,23 @@ def test_a_header_cut_short_is_noticed(tmp_path: Path, size: int) -> None:
         read(tmp_path, gguf(PAIRS, TENSORS)[:size])
 
 
+HUGE = struct.pack("<Q", 2**64 - 1)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(pair("a", 8, HUGE), id="a text"),
+        pytest.param(pair("a", 9, struct.pack("<I", 4) + HUGE), id="an array"),
+        pytest.param(pair("a", 9, struct.pack("<IQ", 9, 1) * 10_000), id="arrays of arrays"),
+        pytest.param(pair("a", 8, text("x").replace(b"x", b"\xeb")), id="no text"),
+    ],
+)
+def test_sizes_that_no_file_has_are_noticed(tmp_path: Path, damaged: bytes) -> None:
+    with pytest.raises(ValueError, match="not a whole GGUF file"):
+        read(tmp_path, gguf([damaged, *PAIRS], TENSORS))
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 
 import msgspec
@@ -60,6 +61,16 @@ def test_garbage_behind_a_good_start_is_refused(rest: bytes) -> None:
         DECODER.decode([wire.MAGIC + rest])
 
 
+@given(st.data())
+def test_a_damaged_message_is_read_as_another_or_refused(data: st.DataObject) -> None:
+    header, blob = wire.encode(SPEECH)
+    damaged = bytearray(header)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(3, len(header) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(wire.WireError):
+        DECODER.decode([bytes(damaged), blob])
+
+
 @pytest.mark.parametrize(
     "frames",
     [
@@ -69,6 +80,7 @@ def test_garbage_behind_a_good_start_is_refused(rest: bytes) -> None:
         pytest.param([pickle.dumps(SPEECH.id)], id="pickle"),
         pytest.param([*wire.encode(SPEECH), *[b""] * wire.MAX_BLOBS], id="too many frames"),
         pytest.param([wire.MAGIC + b"\x91" * 100_000], id="nested deep"),
+        pytest.param([wire.MAGIC + b"\x81\xa4type\xa3jo\xeb"], id="a text that is none"),
     ],
 )
 def test_what_is_not_ours_is_refused(frames: list[bytes]) -> None:
