@@ -22,6 +22,7 @@ from bench import chat, embed, footprint, growth, overhead, speech
 from bench.figures import Row, markdown
 from bench.models import Models
 from bench.pairs import Rounds
+from bench.terminal import plain_app
 from supervisor.archive import FetchError
 from supervisor.problems import ConfigError
 
@@ -49,12 +50,7 @@ MEASURES: dict[What, Measure] = {
 }
 
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = plain_app()
 
 
 @app.command()

@@ -22,6 +22,7 @@ from bench.load.audio import Audio
 from bench.load.chat import Chat
 from bench.load.embeddings import Embeddings
 from bench.load.server import Server, Unanswered, Work, choose
+from bench.terminal import plain_app
 from bench.words import TEXT_WORDS
 from supervisor.client import way
 from supervisor.settings import Flags, load
@@ -38,12 +39,7 @@ class Kind(NamedTuple):
     amount: str
 
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = plain_app()
 
 
 @app.command()

@@ -12,23 +12,10 @@ from bench.load.audio import Audio
 from bench.load.chat import Chat
 from bench.load.embeddings import Embeddings
 from bench.load.measure import measure
-from bench.load.options import (
-    CONCURRENCY,
-    TIMEOUT_S,
-    WARMUP,
-    Common,
-    Concurrency,
-    Json,
-    Model,
-    Plot,
-    Requests,
-    Seconds,
-    Timeout,
-    Url,
-    Warmup,
-)
+from bench.load.options import Common, with_common
 from bench.load.rerank import Rerank
 from bench.load.server import Unanswered
+from bench.terminal import plain_app
 from bench.words import ANSWER_TOKENS, TEXT_WORDS
 from supervisor.problems import EXIT_CONFIG, ConfigError
 from supervisor.settings import DOTENV, load_dotenv
@@ -38,17 +25,13 @@ LOOP = """The loop is closed: each client sends its next request when the last o
 slow server is asked less. EDGE_SERVE_API_KEY is sent as the API key where it is set. Exits 1
 when no request of a level was answered."""
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = plain_app()
 
 Words = Annotated[int, typer.Option(min=1, help="Random words in each, which no cache has seen.")]
 
 
 @app.command(epilog=LOOP)
+@with_common
 def chat(
     prompt: Annotated[
         str | None,
@@ -58,18 +41,10 @@ def chat(
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer.")] = ANSWER_TOKENS,
     temperature: Annotated[float, typer.Option(min=0, help="Of the answers.")] = 0.0,
     stream: Annotated[bool, typer.Option(help="Whole answers have no time to first token.")] = True,
-    url: Url = None,
-    model: Model = None,
-    concurrency: Concurrency = CONCURRENCY,
-    requests: Requests = None,
-    seconds: Seconds = None,
-    warmup: Warmup = WARMUP,
-    timeout: Timeout = TIMEOUT_S,
-    json: Json = None,
-    plot: Plot = None,
+    *,
+    common: Common,
 ) -> None:
     """Chats: latency, time to first token, time between tokens, tokens a second."""
-    common = Common(url, model, concurrency, requests, seconds, warmup, timeout, json, plot)
     asked = {
         "prompt": prompt and "given",  # not said: reports are passed on
         "prompt_words": None if prompt else prompt_words,
@@ -82,24 +57,17 @@ def chat(
 
 
 @app.command(epilog=LOOP)
+@with_common
 def embeddings(
     text: Annotated[
         str | None, typer.Option(help="Always the same; random words if not set.")
     ] = None,
     text_words: Words = TEXT_WORDS,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts in a request.")] = 1,
-    url: Url = None,
-    model: Model = None,
-    concurrency: Concurrency = CONCURRENCY,
-    requests: Requests = None,
-    seconds: Seconds = None,
-    warmup: Warmup = WARMUP,
-    timeout: Timeout = TIMEOUT_S,
-    json: Json = None,
-    plot: Plot = None,
+    *,
+    common: Common,
 ) -> None:
     """Embeddings: latency, texts and tokens a second."""
-    common = Common(url, model, concurrency, requests, seconds, warmup, timeout, json, plot)
     asked = {
         "text": text and "given",
         "text_words": None if text else text_words,
@@ -110,6 +78,7 @@ def embeddings(
 
 
 @app.command(epilog=LOOP)
+@with_common
 def audio(
     file: Annotated[
         list[Path],
@@ -118,43 +87,28 @@ def audio(
     language: Annotated[
         str | None, typer.Option(help="What is spoken; the model finds out if not set.")
     ] = None,
-    url: Url = None,
-    model: Model = None,
-    concurrency: Concurrency = CONCURRENCY,
-    requests: Requests = None,
-    seconds: Seconds = None,
-    warmup: Warmup = WARMUP,
-    timeout: Timeout = TIMEOUT_S,
-    json: Json = None,
-    plot: Plot = None,
+    *,
+    common: Common,
 ) -> None:
     """Transcriptions: latency, seconds of audio a second. There is no sound to fall back to, since
     what is no speech is skipped and would make figures that mean nothing."""
-    common = Common(url, model, concurrency, requests, seconds, warmup, timeout, json, plot)
     work = Audio(file, {"language": language} if language else {})
     asked = {"files": len(file), "audio_seconds": round(work.seconds, 1), "language": language}
     raise typer.Exit(measure("audio", asked, work, common))
 
 
 @app.command(epilog=LOOP)
+@with_common
 def rerank(
     query: Annotated[
         str | None, typer.Option(help="Always the same; random words if not set.")
     ] = None,
     text_words: Words = TEXT_WORDS,
     documents: Annotated[int, typer.Option(min=1, help="Of each request.")] = DOCUMENTS,
-    url: Url = None,
-    model: Model = None,
-    concurrency: Concurrency = CONCURRENCY,
-    requests: Requests = None,
-    seconds: Seconds = None,
-    warmup: Warmup = WARMUP,
-    timeout: Timeout = TIMEOUT_S,
-    json: Json = None,
-    plot: Plot = None,
+    *,
+    common: Common,
 ) -> None:
     """Reranking: latency, documents a second."""
-    common = Common(url, model, concurrency, requests, seconds, warmup, timeout, json, plot)
     asked = {
         "query": query and "given",
         "text_words": text_words,

@@ -1,10 +1,13 @@
-"""The options that all four commands have."""
+"""The options that all commands of the load generator have."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,8 +15,6 @@ from bench.load.ladder import Limit
 
 CONCURRENCY = "1,2,4,8,16"
 SECONDS = 10.0
-WARMUP = 2
-TIMEOUT_S = 600.0
 SUFFIXES = (".png", ".svg")
 
 
@@ -36,80 +37,69 @@ def _levels(text: str) -> str:
     return text
 
 
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url", "--base-url", envvar="BASE_URL", help="The server; HOST and PORT if not set."
-    ),
-]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "--models",
-        "--model-name",
-        envvar="MODEL_NAME",
-        metavar="NAME,...",
-        help="One after the other; the server's first of the kind if not set.",
-    ),
-]
-Concurrency = Annotated[
-    str,
-    typer.Option(
-        envvar="CONCURRENCY",
-        metavar="N,...",
-        callback=_levels,
-        help="The levels: how many clients at once.",
-    ),
-]
-Requests = Annotated[
-    int | None,
-    typer.Option(
-        "--requests",
-        "--n-requests",
-        envvar="N_REQUESTS",
-        min=1,
-        help="Requests of each level, at least one for each client; not bounded if not set.",
-    ),
-]
-Seconds = Annotated[
-    float | None,
-    typer.Option(
-        min=0.001,
-        help=f"How long each level begins requests; {SECONDS:.0f} if --requests is not set.",
-    ),
-]
-Warmup = Annotated[
-    int, typer.Option(min=0, help="Requests before the first level that do not count.")
-]
-Timeout = Annotated[
-    float, typer.Option(min=0.001, help="Seconds after which a request counts as failed.")
-]
-Json = Annotated[
-    Path | None,
-    typer.Option("--json", metavar="FILE", callback=_writable, help="Write all figures here."),
-]
-Plot = Annotated[
-    Path | None,
-    typer.Option(
-        "--plot", metavar="FILE", callback=_drawable, help="Draw them here, as .png or .svg."
-    ),
-]
-
-
 @dataclass(frozen=True)
 class Common:
-    """What they were given."""
+    """What every command is told of its requests and of where its figures go."""
 
-    url: str | None
-    model: str | None
-    concurrency: str
-    requests: int | None
-    seconds: float | None
-    warmup: int
-    timeout: float
-    json: Path | None
-    plot: Path | None
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url", "--base-url", envvar="BASE_URL", help="The server; HOST and PORT if not set."
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "--models",
+            "--model-name",
+            envvar="MODEL_NAME",
+            metavar="NAME,...",
+            help="One after the other; the server's first of the kind if not set.",
+        ),
+    ] = None
+    concurrency: Annotated[
+        str,
+        typer.Option(
+            envvar="CONCURRENCY",
+            metavar="N,...",
+            callback=_levels,
+            help="The levels: how many clients at once.",
+        ),
+    ] = CONCURRENCY
+    requests: Annotated[
+        int | None,
+        typer.Option(
+            "--requests",
+            "--n-requests",
+            envvar="N_REQUESTS",
+            min=1,
+            help="Requests of each level, at least one for each client; not bounded if not set.",
+        ),
+    ] = None
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help=f"How long each level begins requests; {SECONDS:.0f} if --requests is not set.",
+        ),
+    ] = None
+    warmup: Annotated[
+        int, typer.Option(min=0, help="Requests before the first level that do not count.")
+    ] = 2
+    timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds after which a request counts as failed.")
+    ] = 600.0
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", callback=_writable, help="Write all figures here."),
+    ] = None
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", callback=_drawable, help="Draw them here, as .png or .svg."
+        ),
+    ] = None
 
     @property
     def base_url(self) -> str | None:
@@ -129,3 +119,20 @@ class Common:
     def limit(self) -> Limit:
         bounded = self.requests is not None or self.seconds is not None
         return Limit(self.requests, self.seconds if bounded else SECONDS)
+
+
+def with_common(command: Callable[..., None]) -> Callable[..., None]:
+    """``command``, which takes a `Common` at last, as typer shall see it: with the options that a
+    `Common` is made of."""
+    *own, _ = signature(command, eval_str=True).parameters.values()
+    shared = signature(Common, eval_str=True).parameters
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        common = Common(**{name: given.pop(name) for name in shared})
+        command(**given, common=common)
+
+    options = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in (*own, *shared.values())]
+    run.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in options}
+    return run

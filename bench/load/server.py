@@ -12,6 +12,7 @@ import httpx2
 import orjson
 
 from bench.load.outcome import Outcome
+from supervisor.client import trouble
 
 _SHOWN_CHARS = 200
 
@@ -76,8 +77,7 @@ class Server:
             answer = await self._client.get("/v1/models")
             listed = answer.json()["data"] if answer.status_code == 200 else None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            said = f"{error or type(error).__name__}"
-            raise Unanswered(f"no server answers at {where}: {said}; name one with --url") from None
+            raise Unanswered(f"no server answers at {where}: {trouble(error)}") from None
         except (ValueError, KeyError, TypeError):
             raise Unanswered(f"what answers at {where} has no list of models") from None
         if answer.status_code == 401:
