@@ -10,12 +10,15 @@ to a socket, a clock or a client; it turns jobs into events:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from ipc.types import Event, Job, Loaded, Spec
 
 Stage = Callable[[str], None]
+# What libraries say that have no exception of their own for it.
+_NO_MEMORY = re.compile(r"bad_alloc|out of memory|(alloc\w*|insufficient) memory", re.IGNORECASE)
 
 
 class LoadError(Exception):
@@ -28,6 +31,26 @@ class LoadError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.permanent = permanent
+
+
+def check_options(spec: Spec, known: Collection[str]) -> None:
+    """Raises `LoadError` where ``spec.options`` has a name that is not ``known``."""
+    unknown = sorted(spec.options.keys() - set(known))
+    if unknown:
+        raise LoadError(
+            f"engine {spec.engine} has no option {unknown[0]!r} for {spec.task} models; "
+            f"it knows {', '.join(sorted(known))}"
+        )
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether ``error`` comes from a want of memory, which others may give back."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or _NO_MEMORY.search(str(cause)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 class Engine(Protocol):

@@ -14,6 +14,6 @@ parameters.model.path = sys.argv[1]
 parameters.port = int(sys.argv[2])
 parameters.n_parallel = int(sys.argv[3])
 parameters.n_ctx = CONTEXT_TOKENS * parameters.n_parallel
-parameters.cpuparams.n_threads = 2
+parameters.cpuparams.n_threads = 1
 server = xllamacpp.Server(parameters)
 threading.Event().wait()

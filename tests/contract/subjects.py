@@ -24,6 +24,7 @@ from worker.engines import make
 CHECKOUT = Path(__file__).parents[2]
 SLOTS = 4
 MAX_PROMPT_TOKENS = 400
+THREADS = 1  # more would wait for each other wherever a processor is busy
 
 LLAMA_SERVER = str(Path(__file__).with_name("llama_server.py"))
 
@@ -63,7 +64,6 @@ class Subject:
     engine: str
     task: Task
     model: Callable[[Path], Path] = lambda scratch: scratch
-    threads: int = 2
     exact: bool = True
     gradual: bool = True
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Subject:
 # `echo` keeps the engine's side of the bargain but has no model, and `remote` asks an `echo`
 # elsewhere: what takes a model is tested on the others only.
 CHAT_MODELS = [
-    Subject("torch", "chat", tiny.llama, 1, options={"prefill_tokens": 32}),
+    Subject("torch", "chat", tiny.llama, options={"prefill_tokens": 32}),
     Subject(
         "openvino",
         "chat",
@@ -118,7 +118,7 @@ class Bench:
             path=str(subject.model(scratch)),
             cache=str(scratch / "cache"),
             slots=SLOTS,
-            threads=subject.threads,
+            threads=THREADS,
             max_prompt_tokens=MAX_PROMPT_TOKENS,
             options={**subject.options, **options},
         )

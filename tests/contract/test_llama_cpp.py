@@ -28,7 +28,7 @@ def loaded(path: Path, **changed: Any) -> LlamaChat:
         "task": "chat",
         "engine": "llama.cpp",
         "path": str(path),
-        "threads": 2,
+        "threads": 1,
         "slots": 3,
         "max_prompt_tokens": CONTEXT_TOKENS - 50,
         "max_new_tokens": 50,
@@ -182,7 +182,8 @@ def test_what_is_no_gguf_file_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_options_and_devices_that_it_does_not_know_are_named(gguf: Path, tmp_path: Path) -> None:
-    assert "no option 'precision'; it knows kv_" in refusal(gguf, options={"precision": 1}).reason
+    error = refusal(gguf, options={"precision": 1})
+    assert "no option 'precision' for chat models; it knows kv_cache_tokens" in error.reason
     assert "runs on cpu, not on cuda" in refusal(gguf, device="cuda").reason
     assert "does not exist; pull the model" in refusal(tmp_path / "gone.gguf").reason
 

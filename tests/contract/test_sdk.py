@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from math import sqrt
 from pathlib import Path
@@ -21,6 +16,7 @@ import openai
 import pytest
 import yaml
 from openai import OpenAI
+from served import Server
 from subjects import CHECKOUT, MINILM, SMOLLM2, WHISPER, recording
 
 RECORDINGS: dict[str, dict[str, Any]] = {
@@ -28,29 +24,6 @@ RECORDINGS: dict[str, dict[str, Any]] = {
     for entry in yaml.safe_load((CHECKOUT / "tests" / "recordings.yaml").read_text())
 }
 QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
-
-
-class Server:
-    def __init__(self, run_dir: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        self.log = Path(run_dir, "..", f"{Path(run_dir).name}.log").resolve()
-        argv = [sys.executable, "-P", "-m", "supervisor.cli", "--port", self.url.rpartition(":")[2]]
-        env = {**os.environ, "EDGE_SERVE_RUN_DIR": run_dir, "AUTO_DOWNLOAD_MODELS": "0"}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
-
-    def wait_ready(self, deadline_s: float = 120) -> None:
-        end_at = time.monotonic() + deadline_s
-        while time.monotonic() < end_at and self.process.poll() is None:
-            try:
-                if httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.1)
-        pytest.fail(f"not ready within {deadline_s:g} s:\n{self.log.read_text()}")
 
 
 @pytest.fixture(scope="module")

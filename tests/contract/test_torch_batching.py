@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_vision
 import tiny
 import tiny_vision
 import torch
+import torch_images
 import varlen
 from driver import Driver, chat
 from subjects import SLOTS
-from test_torch_chat import Reference, loaded, random_chat, refusal
 from torch._dynamo.utils import counters
+from torch_chats import Reference, loaded, random_chat, refusal
+from torch_images import BLUE, RED, ImageReference, ask
 from transformers import AutoTokenizer
 
 from ipc.errors import OutOfMemory
@@ -292,12 +293,12 @@ def test_memory_that_runs_out_as_an_answer_joins_leaves_no_row_behind(
 def test_images_join_the_batch_either_way(tmp_path: Path) -> None:
     path = tiny_vision.qwen3_vl(tmp_path)
     engine = TorchChat()
-    engine.load(test_vision.spec(path), lambda _: None)
-    driver, reference = Driver(engine), test_vision.Reference(path)
+    engine.load(torch_images.spec(path), lambda _: None)
+    driver, reference = Driver(engine), ImageReference(path)
     jobs = [
-        test_vision.ask("tell a story about", test_vision.RED),
-        test_vision.ask("count from one to twenty", max_tokens=30),
-        test_vision.ask("tell a story about", test_vision.BLUE, max_tokens=12),
+        ask("tell a story about", RED),
+        ask("count from one to twenty", max_tokens=30),
+        ask("tell a story about", BLUE, max_tokens=12),
     ]
     driver.run(*jobs)
     assert [driver.text(one) for one in jobs] == [reference.text(one) for one in jobs]

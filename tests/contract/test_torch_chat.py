@@ -5,74 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny
 import torch
 from driver import Driver, chat
 from safetensors.torch import load_file, save_file
-from subjects import SLOTS
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from torch_chats import Reference, loaded, random_chat, refusal, spec
+from transformers import AutoTokenizer
 
 from ipc.errors import ContextTooLong, InvalidRequest, OutOfMemory
-from ipc.types import ChatInput, ChatResult, Job, Spec
-from worker.engine import LoadError
+from ipc.types import ChatResult, Job
 from worker.engines.torch_chat import TorchChat
 from worker.engines.torch_language import Language
-
-# Shorter than most prompts below, so that they are read in several steps.
-PREFILL_TOKENS = 16
-WORDS = ["fox", "sea", "moon", "count", "wizard", "Grüße", "👩\u200d🚀", "dog", "tell", "name"]
-
-
-def spec(path: Path, **changed: Any) -> Spec:
-    values: dict[str, Any] = {
-        "name": "tiny",
-        "task": "chat",
-        "engine": "torch",
-        "path": str(path),
-        "slots": SLOTS,
-        "threads": 1,
-        "options": {"prefill_tokens": PREFILL_TOKENS},
-    }
-    return Spec(**values | changed)
-
-
-def loaded(path: Path, **changed: Any) -> TorchChat:
-    engine = TorchChat()
-    engine.load(spec(path, **changed), lambda _: None)
-    return engine
-
-
-def refusal(path: Path, **changed: Any) -> LoadError:
-    with pytest.raises(LoadError) as caught:
-        loaded(path, **changed)
-    return caught.value
-
-
-class Reference:
-    """The same checkpoint, run by transformers one request at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-
-    def tokens(self, one: Job) -> list[int]:
-        """The greedy answer to ``one``, the token that ends it included."""
-        assert isinstance(one.input, ChatInput)
-        turns = [{"role": turn.role, "content": turn.content} for turn in one.input.messages]
-        prompt = self.tokenizer.apply_chat_template(
-            turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
-        limit = one.input.sampling.max_tokens
-        whole = self.model.generate(**prompt, max_new_tokens=limit, do_sample=False)
-        found: list[int] = whole[0, prompt.input_ids.shape[1] :].tolist()
-        return found
-
-    def text(self, one: Job) -> str:
-        text: str = self.tokenizer.decode(self.tokens(one), skip_special_tokens=True)
-        return text
 
 
 @pytest.fixture(scope="module", params=[tiny.llama, tiny.qwen3, tiny.mistral])
@@ -96,11 +41,6 @@ def tiny_driver(checkpoint: Path) -> Iterator[Driver]:
 @pytest.fixture
 def llama(tmp_path: Path) -> Path:
     return tiny.llama(tmp_path / "llama")
-
-
-def random_chat(draw: random.Random) -> Job:
-    words = draw.choices(WORDS, k=draw.randint(1, 40))
-    return chat(" ".join(words), max_tokens=draw.randint(1, 40))
 
 
 def test_a_greedy_answer_is_that_of_generate(tiny_driver: Driver, reference: Reference) -> None:

@@ -14,15 +14,14 @@ from typing import Any
 
 import pytest
 import scaled
-import test_torch_chat
-import test_vision
 import tiny
 import tiny_vision
 import torch
 import varlen
 from driver import Driver, chat
 from safetensors.torch import save_file
-from test_vision import RED, ask, first_logits, spec
+from torch_chats import Reference, first_logits, spec
+from torch_images import RED, ImageReference, ask
 from transformers.quantizers.quantizer_finegrained_fp8 import FineGrainedFP8HfQuantizer
 
 from ipc.types import Job
@@ -61,7 +60,7 @@ def packed(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded(path: Path, **changed: Any) -> tuple[TorchChat, str]:
     """The engine, and what it tells of itself."""
     engine = TorchChat()
-    values = {"vision": False, "options": {"dtype": "bfloat16"}} | changed
+    values = {"options": {"dtype": "bfloat16"}} | changed
     return engine, engine.load(spec(path, **values), lambda _: None).detail
 
 
@@ -131,7 +130,7 @@ def test_a_chat_is_computed_in_the_fp8_of_its_checkpoint(
     found = first_logits(Driver(engine), question(), monkeypatch)
     engine.close()
     tiny_vision.dequantise(packed, tmp_path / "plain", scaled.BLOCK)
-    reference = test_torch_chat.Reference(tmp_path / "plain")
+    reference = Reference(tmp_path / "plain")
     turns = [{"role": "user", "content": "count from one to twenty"}]
     inputs = reference.tokenizer.apply_chat_template(
         turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
@@ -149,7 +148,7 @@ def test_images_are_seen_by_a_model_in_fp8(tmp_path: Path, monkeypatch: pytest.M
     assert f"{LAYERS} layers in FP8" in detail
     found = first_logits(Driver(engine), one, monkeypatch)
     engine.close()
-    reference = test_vision.Reference(plain)
+    reference = ImageReference(plain)
     check_rounding(found, reference.model, reference.inputs(one))
 
 

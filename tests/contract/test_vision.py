@@ -12,12 +12,13 @@ import pytest
 import tiny
 import tiny_vision
 import torch
-from driver import Driver, chat, job
+from driver import Driver, chat
 from openai import OpenAI
-from test_sdk import Server
+from served import Server
 from tiny_vision import picture
+from torch_chats import first_logits
+from torch_images import BLUE, RED, WIDE, ImageReference, ask, asked, spec
 from transformers import (
-    AutoImageProcessor,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoProcessor,
@@ -25,95 +26,10 @@ from transformers import (
 )
 
 from ipc.errors import ContextTooLong, UndecodableMedia
-from ipc.types import Blob, ChatInput, ChatResult, Image, Job, Message, Sampling, Spec, Text
+from ipc.types import Blob, ChatResult, Image, Message, Text
 from worker.engines.torch_chat import TorchChat
-from worker.engines.torch_sampling import pick
 from worker.images import decode
 from worker.warmup import warm
-
-RED, BLUE, WIDE = (
-    picture(64, 64, "red"),
-    picture(96, 160, "blue", "JPEG"),
-    picture(200, 72, "green", "WEBP"),
-)
-
-
-def spec(path: Path, **changed: Any) -> Spec:
-    values: dict[str, Any] = {
-        "name": "under-test",
-        "task": "chat",
-        "engine": "torch",
-        "path": str(path),
-        "slots": 4,
-        "max_prompt_tokens": 400,
-        "threads": 1,
-        "vision": True,
-        "options": {"prefill_tokens": 16},
-    }
-    return Spec(**values | changed)
-
-
-def ask(*parts: str | bytes, max_tokens: int = 24) -> Job:
-    """A user's turn; bytes are images."""
-    content: list[Text | Image] = [
-        Text(part) if isinstance(part, str) else Image(Blob(part)) for part in parts
-    ]
-    return asked([Message("user", content)], max_tokens)
-
-
-def asked(messages: list[Message], max_tokens: int = 24) -> Job:
-    sampling = Sampling(max_tokens=max_tokens, temperature=0.0)
-    return job(ChatInput(messages=messages, sampling=sampling))
-
-
-class Reference:
-    """The same checkpoint in transformers, one request at a time, its prompt laid out by hand."""
-
-    def __init__(self, path: Path) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.images = AutoImageProcessor.from_pretrained(path)
-        self.model = AutoModelForImageTextToText.from_pretrained(path, dtype=torch.float32)
-
-    def inputs(self, one: Job) -> dict[str, torch.Tensor]:
-        assert isinstance(one.input, ChatInput)
-        turns: list[dict[str, Any]] = []
-        pictures = []
-        for message in one.input.messages:
-            given = message.content
-            parts: list[dict[str, str]] = []
-            for part in [Text(given)] if isinstance(given, str) else given:
-                if isinstance(part, Image):
-                    pictures.append(decode(part.file.data))
-                    parts.append({"type": "image"})
-                else:
-                    parts.append({"type": "text", "text": part.text})
-            turns.append({"role": message.role, "content": parts})
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        found: dict[str, torch.Tensor] = {}
-        pieces = text.split(tiny_vision.IMAGE_PAD)
-        if pictures:
-            found = dict(self.images(pictures, return_tensors="pt"))
-            for at, (_, rows, columns) in enumerate(found["image_grid_thw"].tolist()):
-                pieces[at] += tiny_vision.IMAGE_PAD * (rows * columns // 4)
-        ids = self.tokenizer("".join(pieces), return_tensors="pt").input_ids
-        pad = self.tokenizer.convert_tokens_to_ids(tiny_vision.IMAGE_PAD)
-        found |= {"input_ids": ids, "mm_token_type_ids": (ids == pad).int()}
-        return found
-
-    def logits(self, one: Job) -> torch.Tensor:
-        """After the prompt, [vocabulary]."""
-        with torch.inference_mode():
-            found: torch.Tensor = self.model(**self.inputs(one)).logits[0, -1]
-        return found
-
-    def text(self, one: Job) -> str:
-        assert isinstance(one.input, ChatInput)
-        inputs = self.inputs(one)
-        limit = one.input.sampling.max_tokens
-        whole = self.model.generate(**inputs, max_new_tokens=limit, do_sample=False)
-        written = whole[0, inputs["input_ids"].shape[1] :]
-        text: str = self.tokenizer.decode(written, skip_special_tokens=True)
-        return text
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +38,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reference(checkpoint: Path) -> Reference:
-    return Reference(checkpoint)
+def reference(checkpoint: Path) -> ImageReference:
+    return ImageReference(checkpoint)
 
 
 @pytest.fixture
@@ -134,24 +50,11 @@ def driver(checkpoint: Path) -> Iterator[Driver]:
     engine.close()
 
 
-def first_logits(driver: Driver, one: Job, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
-    """What the engine chose the first token of ``one`` from, [vocabulary]."""
-    seen: list[torch.Tensor] = []
-
-    def watched(logits: torch.Tensor, *others: Any) -> torch.Tensor:
-        seen.append(logits.clone())
-        return pick(logits, *others)
-
-    monkeypatch.setattr("worker.engines.torch_chat.pick", watched)
-    driver.run(one)
-    return seen[0][0]
-
-
 TWO_IMAGES = ("look at", RED, "and then at", BLUE, "what do you like the most of all")
 
 
 def test_the_answer_to_two_images_within_a_text_is_that_of_generate(
-    driver: Driver, reference: Reference
+    driver: Driver, reference: ImageReference
 ) -> None:
     one = ask(*TWO_IMAGES, max_tokens=40)
     driver.run(one)
@@ -162,7 +65,7 @@ def test_the_answer_to_two_images_within_a_text_is_that_of_generate(
 
 
 def test_the_first_logits_are_those_of_the_model(
-    driver: Driver, reference: Reference, monkeypatch: pytest.MonkeyPatch
+    driver: Driver, reference: ImageReference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = ask(*TWO_IMAGES, max_tokens=1)
     torch.testing.assert_close(
@@ -170,14 +73,14 @@ def test_the_first_logits_are_those_of_the_model(
     )
 
 
-def test_the_images_and_their_order_matter(reference: Reference) -> None:
+def test_the_images_and_their_order_matter(reference: ImageReference) -> None:
     """Or else the tests beside this one would prove little."""
     asked = [ask("a", RED, "b", BLUE), ask("a", BLUE, "b", RED), ask("a", RED, "b", WIDE)]
     assert len({reference.text(one) for one in asked}) == 3
 
 
 def test_images_and_texts_are_answered_side_by_side_as_they_are_alone(
-    driver: Driver, reference: Reference
+    driver: Driver, reference: ImageReference
 ) -> None:
     jobs = [
         ask("tell a story about", RED, max_tokens=30),
@@ -193,7 +96,7 @@ def test_images_and_texts_are_answered_side_by_side_as_they_are_alone(
         assert driver.text(one) == reference.text(one)
 
 
-def test_images_of_earlier_turns_are_seen(driver: Driver, reference: Reference) -> None:
+def test_images_of_earlier_turns_are_seen(driver: Driver, reference: ImageReference) -> None:
     turns = [
         Message("system", "the quick brown fox"),
         Message("user", [Image(Blob(RED)), Text("what is your name")]),
@@ -206,7 +109,7 @@ def test_images_of_earlier_turns_are_seen(driver: Driver, reference: Reference) 
 
 
 def test_a_text_that_names_the_place_of_an_image_is_only_text(
-    driver: Driver, reference: Reference
+    driver: Driver, reference: ImageReference
 ) -> None:
     plain, tricky = ask("what is", RED), ask(f"what is {tiny_vision.IMAGE_PAD}", RED, "?")
     driver.run(tricky, plain)
@@ -321,7 +224,7 @@ def test_fp8_weights_are_dequantised(
     one = ask(*TWO_IMAGES, max_tokens=1)
     torch.testing.assert_close(
         first_logits(Driver(engine), one, monkeypatch),
-        Reference(plain).logits(one),
+        ImageReference(plain).logits(one),
         atol=1e-4,
         rtol=1e-4,
     )
@@ -333,7 +236,7 @@ def data_url(file: bytes) -> str:
 
 
 def test_the_official_sdk_sends_two_images_through_a_running_server(
-    checkpoint: Path, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, reference: ImageReference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By all the ways of a model of the user's own: that it sees is read from its files."""
     catalog = tmp_path / "models.yaml"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ipc.types import Loaded, Spec
-from worker.engine import LoadError, Stage
+from worker.engine import LoadError, Stage, check_options
 from worker.microbatch import Batched
 
 Array = NDArray[np.int64]
@@ -58,7 +58,7 @@ class TextModel(Batched, Generic[Checkpoint, Item]):
         self._encoder = encoder
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
-        _check_options(spec, (*self.options, "precision"))
+        check_options(spec, (*self.options, "precision"))
         stage("tokenizer")
         checkpoint = self.read(spec.path)
         self.open(spec, checkpoint)
@@ -94,12 +94,3 @@ def precision(spec: Spec) -> str:
     if name not in PRECISIONS:
         raise LoadError(f"option precision={name!r} is not one of {', '.join(PRECISIONS)}")
     return name
-
-
-def _check_options(spec: Spec, known: Sequence[str]) -> None:
-    unknown = sorted(spec.options.keys() - set(known))
-    if unknown:
-        raise LoadError(
-            f"engine {spec.engine} has no option {unknown[0]!r} for {spec.task} models; "
-            f"it knows {', '.join(sorted(known))}"
-        )

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.errors import ContextTooLong, InternalError, ServeError
+from ipc.errors import InternalError, ServeError
 from ipc.types import (
     ChatInput,
     ChatResult,
@@ -19,6 +19,7 @@ from ipc.types import (
     Spec,
     Usage,
 )
+from worker.engines.lengths import no_room, too_long
 from worker.engines.upstream_errors import decode, refusal_in_stream
 
 # A template's own words around the messages and around each.
@@ -135,11 +136,7 @@ class Answer:
 
     def _on_counted(self, prompt_tokens: int) -> None:
         if prompt_tokens > self._max_prompt_tokens:
-            raise ContextTooLong(
-                f"the messages have {prompt_tokens} tokens and this model takes at most "
-                f"{self._max_prompt_tokens}; shorten them",
-                param="messages",
-            )
+            raise too_long(prompt_tokens, self._max_prompt_tokens)
         self.tokens = self._hold(prompt_tokens)
 
     def _on_choice(self, chunk: _Chunk) -> list[Event]:
@@ -165,11 +162,7 @@ def _most_tokens(messages: list[Message]) -> int:
 def _refusal(said: Any) -> ServeError:
     """A refusal in our words where it is about the length: llama.cpp's advise its operator."""
     if isinstance(said, dict) and said.get("type") == "exceed_context_size_error":
-        return ContextTooLong(
-            f"the messages have {said.get('n_prompt_tokens')} tokens, which leaves no room for an "
-            f"answer in the model's context of {said.get('n_ctx')}; shorten them",
-            param="messages",
-        )
+        return no_room(said.get("n_prompt_tokens", 0), said.get("n_ctx", 0))
     if isinstance(said, dict) and said.get("code") == InternalError.status:
         return InternalError(f"llama.cpp failed: {said.get('message')}")
     return refusal_in_stream(said)

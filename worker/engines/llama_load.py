@@ -15,7 +15,7 @@ import msgspec
 
 from ipc.gguf import Header, read_header
 from ipc.types import Spec
-from worker.engine import LoadError, Stage
+from worker.engine import LoadError, Stage, check_options
 
 _OPTIONS = {"kv_cache_tokens", "prefix_caching"}
 # A prompt is read so many tokens at a time, all running answers moving on between two times.
@@ -39,10 +39,7 @@ def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
     """Load ``spec.path``. Raises `LoadError`."""
     if spec.device not in ("cpu", "auto"):
         raise LoadError(f"engine llama.cpp runs on cpu, not on {spec.device}; set device: cpu")
-    unknown = sorted(spec.options.keys() - _OPTIONS)
-    if unknown:
-        known = ", ".join(sorted(_OPTIONS))
-        raise LoadError(f"engine llama.cpp has no option {unknown[0]!r}; it knows {known}")
+    check_options(spec, _OPTIONS)
     header = _header(Path(spec.path))
     context_tokens, kv_tokens = _sizes(spec, header)
     stage("reading weights")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -24,18 +24,26 @@ NAME = "edge_serve"
 _UNKNOWN = ("softcap", "s_aux", "position_bias")
 
 
+class Asked(NamedTuple):
+    """What a layer asks: what ``queries`` [tokens, query heads, dim] find among ``keys`` and
+    ``values`` [tokens, heads, dim], where each token sees itself and those before it, the last
+    ``window`` at most. Without a ``scale`` the scores are divided by the square root of dim."""
+
+    queries: torch.Tensor
+    keys: torch.Tensor
+    values: torch.Tensor
+    scale: float | None = None
+    window: int | None = None
+
+    def among(self, keys: torch.Tensor, values: torch.Tensor) -> Asked:
+        """The same of other keys and values."""
+        return self._replace(keys=keys, values=values)
+
+
 class Batch(Protocol):
-    def attend(
-        self,
-        layer: int,
-        queries: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        scale: float | None,
-        window: int | None,
-    ) -> torch.Tensor:
-        """Keep ``keys`` and ``values`` [tokens, heads, dim]; returns what ``queries`` [tokens,
-        query heads, dim] find among them and all before them, the last ``window`` at most."""
+    def attend(self, layer: int, asked: Asked) -> torch.Tensor:
+        """Keep the new keys and values; returns what is found among them and all before them, as
+        [tokens, query heads, dim]."""
         ...
 
 
@@ -53,12 +61,13 @@ def attention(
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """The function as transformers calls it, with [1, heads, tokens, dim] of each."""
-    asked = [name for name in _UNKNOWN if others.get(name) is not None]
-    if asked:
-        raise NotImplementedError(f"its attention has {', '.join(asked)}")
+    unknown = [name for name in _UNKNOWN if others.get(name) is not None]
+    if unknown:
+        raise NotImplementedError(f"its attention has {', '.join(unknown)}")
     queries, keys, values = (states[0].transpose(0, 1) for states in (query, key, value))
     layer: Any = module.layer_idx
-    return batch.attend(layer, queries, keys, values, scaling, sliding_window)[None], None
+    asked = Asked(queries, keys, values, scaling, sliding_window)
+    return batch.attend(layer, asked)[None], None
 
 
 ALL_ATTENTION_FUNCTIONS.register(NAME, attention)
@@ -96,19 +105,12 @@ class Probe:
         self.windows: set[int | None] = set()
         self.query_heads = 0
 
-    def attend(
-        self,
-        layer: int,
-        queries: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        scale: float | None,
-        window: int | None,
-    ) -> torch.Tensor:
+    def attend(self, layer: int, asked: Asked) -> torch.Tensor:
+        keys, values = asked.keys, asked.values
         self.shapes[layer] = Shape(keys.shape[1], keys.shape[2], values.shape[2])
-        self.windows.add(window)
-        self.query_heads = queries.shape[1]
-        return _sequence(queries, keys, values, scale, window)
+        self.windows.add(asked.window)
+        self.query_heads = asked.queries.shape[1]
+        return _of_sequence(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,26 +141,19 @@ class Spans:
         ]
         self._index = torch.tensor([at for part in places for at in part], device=device)
 
-    def attend(
-        self,
-        layer: int,
-        queries: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        scale: float | None,
-        window: int | None,
-    ) -> torch.Tensor:
-        kept_keys, kept_values = self._kv.write(layer, self._index, keys, values)
+    def attend(self, layer: int, asked: Asked) -> torch.Tensor:
+        asked = asked.among(*self._kv.write(layer, self._index, asked.keys, asked.values))
         if len(self._runs) == 1 and not self._long and self._runs[0].in_order:
-            return self._runs[0].attend(queries, kept_keys, kept_values, scale, window)
+            return self._runs[0].attend(asked)
+        queries, keys, values = asked.queries, asked.keys, asked.values
         out = queries.new_empty(*queries.shape[:2], values.shape[2])
         for run in self._runs:
-            out[run.rows] = run.attend(queries[run.rows], kept_keys, kept_values, scale, window)
+            out[run.rows] = run.attend(asked._replace(queries=queries[run.rows]))
         for span in self._long:
             rows = slice(span.first, span.first + span.count)
             whole = slice(span.start, span.start + span.length)
-            seen = kept_keys[whole], kept_values[whole]
-            out[rows] = _sequence(queries[rows], *seen, scale, window)
+            sequence = asked.among(keys[whole], values[whole])
+            out[rows] = _of_sequence(sequence._replace(queries=queries[rows]))
         return out
 
 
@@ -186,22 +181,15 @@ class _Run:
         # A slice where it will do: indexing by a tensor copies.
         self.rows: Any = slice(firsts[0], firsts[0] + len(firsts)) if self.in_order else firsts
 
-    def attend(
-        self,
-        queries: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        scale: float | None,
-        window: int | None,
-    ) -> torch.Tensor:
-        rows, heads, dim = queries.shape
-        seen_keys, seen_values = self._view(keys), self._view(values)
+    def attend(self, asked: Asked) -> torch.Tensor:
+        rows, heads, dim = asked.queries.shape
+        keys, values = self._view(asked.keys), self._view(asked.values)
         # The queries that share a head of the keys stand side by side, so no key is repeated.
-        grouped = queries.reshape(rows, keys.shape[1], heads // keys.shape[1], dim)
-        out = scaled_dot_product_attention(
-            grouped, seen_keys, seen_values, attn_mask=self._mask(window), scale=scale
-        )
-        return out.reshape(rows, heads, values.shape[2])
+        groups = keys.shape[1]
+        grouped = asked.queries.reshape(rows, groups, heads // groups, dim)
+        mask = self._mask(asked.window)
+        out = scaled_dot_product_attention(grouped, keys, values, attn_mask=mask, scale=asked.scale)
+        return out.reshape(rows, heads, values.shape[3])
 
     def _view(self, kept: torch.Tensor) -> torch.Tensor:
         """[rows, heads, longest, dim] of what is kept in [places, heads, dim], without a copy."""
@@ -224,14 +212,9 @@ class _Run:
         return self._masks[window]
 
 
-def _sequence(
-    queries: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    scale: float | None,
-    window: int | None,
-) -> torch.Tensor:
-    """The last tokens of one sequence, each of which sees itself and what is before it."""
+def _of_sequence(asked: Asked) -> torch.Tensor:
+    """What the last tokens of one sequence find in it."""
+    queries, keys, values, scale, window = asked
     count, length = queries.shape[0], keys.shape[0]
     q, k, v = (states.transpose(0, 1)[None] for states in (queries, keys, values))
     if count == length and (window is None or window >= length):

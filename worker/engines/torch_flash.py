@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn.attention.varlen import varlen_attn
 
-from worker.engines.torch_attention import Span, Spans
+from worker.engines.torch_attention import Asked, Span, Spans
 from worker.engines.torch_kv import KeyValues, Shape, to_device
 
 logger = logging.getLogger(__name__)
@@ -40,27 +40,20 @@ class Flash:
         self._starts = torch.cat([starts, starts[-1:]])
         self._most_new, self._longest = most_new, longest
 
-    def attend(
-        self,
-        layer: int,
-        queries: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        scale: float | None,
-        window: int | None,
-    ) -> torch.Tensor:
-        kept_keys, kept_values = self._kv.write(layer, self._index, keys, values)
+    def attend(self, layer: int, asked: Asked) -> torch.Tensor:
+        kept_keys, kept_values = self._kv.write(layer, self._index, asked.keys, asked.values)
+        window = asked.window
         # One new token needs no causal mask, without which the kernel splits long sequences up.
         right = -1 if self._most_new == 1 and window is None else 0
         out: Any = varlen_attn(
-            queries,
+            asked.queries,
             kept_keys,
             kept_values,
             self._firsts,
             self._starts,
             self._most_new,
             self._longest,
-            scale=scale,
+            scale=asked.scale,
             window_size=(-1 if window is None else window - 1, right),
             enable_gqa=True,
             seqused_k=self._lengths,
@@ -95,9 +88,10 @@ def agrees(
             )
             kv = KeyValues([shape], 160, dtype, device)
             kv.randomise()
-            plain = Spans(kv, spans, 1, device).attend(0, queries, keys, values, None, window)
+            asked = Asked(queries, keys, values, window=window)
+            plain = Spans(kv, spans, 1, device).attend(0, asked)
             try:
-                found = of_spans(kv, spans, device).attend(0, queries, keys, values, None, window)
+                found = of_spans(kv, spans, device).attend(0, asked)
             except (RuntimeError, NotImplementedError, ValueError) as error:
                 logger.info("no_flash_attention", extra={"reason": str(error).partition("\n")[0]})
                 return False

@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from ipc.types import Spec
 from worker.engine import LoadError, Stage
 from worker.engines.torch_fp8 import adopt, obstacle
+from worker.engines.torch_pretrained import load_error
 from worker.engines.torch_vision import load_processor
 from worker.engines.weights import check_weights
 
@@ -74,10 +75,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     except torch.OutOfMemoryError as error:
         raise LoadError(f"{spec.path} does not fit on {device}: {error}", permanent=False) from None
     except Exception as error:
-        if "trust_remote_code" in str(error):
-            reason = f"{spec.path} needs code of its own, which is never run; take another model"
-            raise LoadError(reason) from error
-        raise LoadError(f"cannot load {spec.path}: {_one_line(error)}") from error
+        raise load_error(spec.path, error) from error
     _check(spec.path, model, processor or tokenizer, report)
     if layers := adopt(model):
         note = f"{layers} layers in FP8"
@@ -189,7 +187,3 @@ def _eos(model: Any, tokenizer: Any) -> frozenset[int]:
     named = model.generation_config.eos_token_id
     listed = named if isinstance(named, list) else [named]
     return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

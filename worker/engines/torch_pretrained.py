@@ -1,4 +1,4 @@
-"""Loading the transformer of a checkpoint that reads whole texts."""
+"""Loading the transformer of a checkpoint that reads whole texts, and why one does not load."""
 
 from __future__ import annotations
 
@@ -33,12 +33,16 @@ def load_encoder(
             **own,
         )
     except Exception as error:
-        message = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        if "trust_remote_code" in message:
-            message = "it needs code that comes with it, and such code is never run"
-        raise LoadError(f"cannot load {folder}: {message}") from error
+        raise load_error(folder, error) from error
     missing = [key for key in report["missing_keys"] if not any(name in key for name in spare)]
     if missing:
         raise LoadError(f"{folder} lacks {len(missing)} tensors, the first {min(missing)}")
     model.config.use_cache = False
     return model
+
+
+def load_error(path: str | Path, error: Exception) -> LoadError:
+    """What transformers says of ``path``, in one line."""
+    if "trust_remote_code" in str(error):
+        return LoadError(f"{path} needs code of its own, which is never run; take another model")
+    return LoadError(f"cannot load {path}: {type(error).__name__}: {' '.join(str(error).split())}")

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from ipc.errors import ContextTooLong, InvalidRequest
+from ipc.errors import InvalidRequest
 from ipc.types import ChatInput, Job, Message, Spec
+from worker.engines.lengths import no_room, too_long
 from worker.engines.torch_vision import Tensors, VisionPrompts
 
 # The engine looks for mail at least this often, even if it has nothing but prompts to wait for.
@@ -74,17 +75,9 @@ class Prompts:
         prompt = self._prompt(job.input.messages)
         count, limit = len(prompt.tokens), self._spec.max_prompt_tokens
         if count > limit:
-            raise ContextTooLong(
-                f"the messages have {count} tokens and this model takes at most {limit}; "
-                "shorten them",
-                param="messages",
-            )
+            raise too_long(count, limit)
         if count >= self._context_tokens:
-            raise ContextTooLong(
-                f"the messages have {count} tokens, which leaves no room for an answer in the "
-                f"model's context of {self._context_tokens}; shorten them",
-                param="messages",
-            )
+            raise no_room(count, self._context_tokens)
         return prompt
 
     def _prompt(self, messages: list[Message]) -> Prompt:

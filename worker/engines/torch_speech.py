@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, WhisperConfig, WhisperForConditionalGeneration
 
 from ipc.types import Spec
-from worker.engine import LoadError, Stage
+from worker.engine import LoadError, Stage, check_options
 from worker.engines.mel import PiecewiseMel
 from worker.engines.torch_load import DTYPES, find_device, use_threads
 from worker.engines.torch_pretrained import load_encoder
@@ -39,12 +39,7 @@ class TorchSpeech(WhisperSpeech):
         """Nothing is converted."""
 
     def _open(self, spec: Spec, stage: Stage) -> Model:
-        unknown = sorted(spec.options.keys() - set(_OPTIONS))
-        if unknown:
-            raise LoadError(
-                f"engine torch has no option {unknown[0]!r} for speech models; it knows "
-                f"{', '.join(_OPTIONS)}"
-            )
+        check_options(spec, _OPTIONS)
         return TorchModel(spec, stage)
 
 

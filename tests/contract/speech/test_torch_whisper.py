@@ -4,23 +4,19 @@ CTranslate2, and refusals that say what to change."""
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny_whisper
 import torch
 import unconverted
 from driver import Driver, speech
 from subjects import WHISPER, real_model, recording
 from tokenizers import Tokenizer
-from transformers import (
-    WhisperConfig,
-    WhisperFeatureExtractor,
-    WhisperForConditionalGeneration,
-)
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from ipc.errors import OutOfMemory
 from ipc.types import Spec, SpeechResult
@@ -36,7 +32,7 @@ END, FIRST_TIME = 50257, 50364
 
 def load(path: Path, **options: str | float | bool) -> TorchSpeech:
     engine = TorchSpeech()
-    spec = Spec(name="w", task="speech", engine="torch", path=str(path), threads=2, options=options)
+    spec = Spec(name="w", task="speech", engine="torch", path=str(path), threads=1, options=options)
     engine.load(spec, lambda _: None)
     return engine
 
@@ -62,23 +58,15 @@ def engine(real: Path) -> Iterator[TorchSpeech]:
     engine.close()
 
 
+@pytest.fixture(scope="module")
+def theirs(real: Path) -> WhisperForConditionalGeneration:
+    """The same checkpoint, run by transformers."""
+    return WhisperForConditionalGeneration.from_pretrained(real, dtype=torch.float32).eval()
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """A Whisper with random weights and the tokenizer of a real one."""
-    config = WhisperConfig(
-        d_model=32,
-        encoder_layers=1,
-        decoder_layers=4,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        init_std=0.3,
-    )
-    torch.manual_seed(20)
-    WhisperForConditionalGeneration(config).save_pretrained(tmp_path)
-    shutil.copy(real_model(WHISPER, "tokenizer.json"), tmp_path)
-    return tmp_path
+    return tiny_whisper.whisper(tmp_path)
 
 
 def model_of(engine: TorchSpeech) -> Any:
@@ -95,11 +83,15 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "language", "token", "task"), CASES)
 def test_writes_the_tokens_that_transformers_writes(
-    real: Path, engine: TorchSpeech, name: str, language: str, token: int, task: str
+    theirs: WhisperForConditionalGeneration,
+    engine: TorchSpeech,
+    name: str,
+    language: str,
+    token: int,
+    task: str,
 ) -> None:
     samples = media.decode(recording(name))[: 30 * media.SAMPLE_RATE_HZ]
     features = WhisperFeatureExtractor()(samples, sampling_rate=16_000, return_tensors="pt")
-    theirs = WhisperForConditionalGeneration.from_pretrained(real, dtype=torch.float32).eval()
     expected = theirs.generate(
         features.input_features, language=language, task=task, return_timestamps=True
     )
@@ -126,7 +118,7 @@ def test_hears_the_words_and_times_that_ctranslate2_hears(engine: TorchSpeech) -
         task="speech",
         engine="ctranslate2",
         path=str(real_model(WHISPER)),
-        threads=2,
+        threads=1,
         options=options,
     )
     converted.load(spec, lambda _: None)

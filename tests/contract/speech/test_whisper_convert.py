@@ -9,11 +9,11 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 import pytest
+import tiny_whisper
 import torch
 from ctranslate2.converters import TransformersConverter
 from driver import Driver, speech
-from subjects import WHISPER, real_model
-from transformers import WhisperConfig, WhisperForConditionalGeneration
+from transformers import WhisperForConditionalGeneration
 
 from ipc.samples import tone_wav
 from ipc.types import Spec, SpeechResult
@@ -27,24 +27,16 @@ STEPS = 12
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Whisper with random weights and the tokenizer of a real one."""
-    folder = tmp_path_factory.mktemp("whisper")
-    config = WhisperConfig(
-        d_model=32,
-        encoder_layers=2,
-        decoder_layers=2,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        # Wide enough that tokens differ clearly in likelihood, as they do in a trained model.
-        init_std=0.3,
-    )
-    torch.manual_seed(20)
-    # Both sides shall compute with the same numbers, and the conversion keeps 16 bits of each.
-    WhisperForConditionalGeneration(config).half().float().save_pretrained(folder)
-    shutil.copy(real_model(WHISPER, "tokenizer.json"), folder)
-    return folder
+    return tiny_whisper.whisper(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture(scope="module")
+def converted(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights that the checkpoint is converted to."""
+    cache = tmp_path_factory.mktemp("cache")
+    WhisperSpeech().prepare(spec(checkpoint, cache), lambda _: None)
+    (weights,) = cache.rglob("model.bin")
+    return weights
 
 
 def spec(path: Path, cache: Path) -> Spec:
@@ -68,15 +60,11 @@ def greedy(model: WhisperForConditionalGeneration, features: torch.Tensor) -> li
 
 
 def test_the_conversion_writes_the_tokens_that_transformers_writes(
-    checkpoint: Path, tmp_path: Path
+    checkpoint: Path, converted: Path
 ) -> None:
-    engine = WhisperSpeech()
-    engine.prepare(spec(checkpoint, tmp_path), lambda _: None)
-    (folder,) = (file.parent for file in tmp_path.rglob("model.bin"))
-
     spectrogram = np.random.default_rng(4).normal(size=(1, 80, 3000)).astype(np.float32)
-    converted = ctranslate2.models.Whisper(str(folder), compute_type="float32")
-    (found,) = converted.generate(
+    ours = ctranslate2.models.Whisper(str(converted.parent), compute_type="float32")
+    (found,) = ours.generate(
         ctranslate2.StorageView.from_array(spectrogram),
         [START],
         beam_size=1,
@@ -108,12 +96,9 @@ def test_a_checkpoint_is_converted_when_it_is_first_loaded_and_then_served(
     assert stages.count("converting") == 1
 
 
-def test_the_encoder_says_what_that_of_transformers_says(checkpoint: Path, tmp_path: Path) -> None:
-    engine = WhisperSpeech()
-    engine.prepare(spec(checkpoint, tmp_path), lambda _: None)
-    (weights,) = tmp_path.rglob("model.bin")
+def test_the_encoder_says_what_that_of_transformers_says(checkpoint: Path, converted: Path) -> None:
     spectrogram = np.random.default_rng(4).normal(size=(80, 3000)).astype(np.float32)
-    found = Encoder(weights, threads=1, at_once=1, precision="f32")(spectrogram)
+    found = Encoder(converted, threads=1, at_once=1, precision="f32")(spectrogram)
     model = WhisperForConditionalGeneration.from_pretrained(checkpoint).eval()
     with torch.no_grad():
         expected = model.model.encoder(torch.from_numpy(spectrogram)[None]).last_hidden_state

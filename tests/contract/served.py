@@ -1,0 +1,38 @@
+"""A running edge-serve, started as anybody would."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+
+class Server:
+    """With the settings of the environment, and nothing fetched."""
+
+    def __init__(self, run_dir: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.log = Path(run_dir, "..", f"{Path(run_dir).name}.log").resolve()
+        argv = [sys.executable, "-P", "-m", "supervisor.cli", "--port", self.url.rpartition(":")[2]]
+        env = {**os.environ, "EDGE_SERVE_RUN_DIR": run_dir, "AUTO_DOWNLOAD_MODELS": "0"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+
+    def wait_ready(self, deadline_s: float = 120) -> None:
+        end_at = time.monotonic() + deadline_s
+        while time.monotonic() < end_at and self.process.poll() is None:
+            try:
+                if httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.1)
+        pytest.fail(f"not ready within {deadline_s:g} s:\n{self.log.read_text()}")
