@@ -1,19 +1,22 @@
-"""The application: which route is answered by what, and the one layer around them."""
+"""The application: which route is answered by what, and the layers around them."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontend.control import Control
 from frontend.dispatch import Dispatcher
-from frontend.errors import on_http_exception, on_serve_error
 from frontend.guard import Hosts, Keys
 from frontend.metrics import Metrics
-from frontend.middleware import Access
+from frontend.middleware import Access, Refusals
 from frontend.openapi import OpenApi
 from frontend.routes.audio import Audio
 from frontend.routes.chat import Chat
@@ -22,7 +25,30 @@ from frontend.routes.health import Health
 from frontend.routes.models import Models
 from frontend.routes.rerank import Rerank
 from ipc.control import Gate, Serve
-from ipc.errors import ServeError
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Application(Starlette):
+    """Starlette without its own two layers around ours: they do the same again, and take 7 % of
+    the time of a small request."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        app: ASGIApp = self.router
+        for layer, args, options in reversed(self.user_middleware):
+            app = layer(app, *args, **options)
+        return app
+
+
+class Endpoint:
+    """What a route answers, as an ASGI application."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def build(dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metrics) -> Starlette:
@@ -34,31 +60,42 @@ def build(dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metri
     models = Models(dispatcher)
     health = Health(dispatcher, control, metrics)
     routes = [
-        Route("/v1/chat/completions", chat.complete, methods=["POST"]),
-        Route("/v1/embeddings", embeddings.create, methods=["POST"]),
-        Route("/embedding", embeddings.create_plain, methods=["POST"]),
-        Route("/embeddings", embeddings.create_plain, methods=["POST"]),
-        Route("/v1/rerank", rerank.rerank, methods=["POST"]),
-        Route("/rerank", rerank.rerank, methods=["POST"]),
-        Route("/v1/audio/transcriptions", audio.transcribe, methods=["POST"]),
-        Route("/v1/audio/translations", audio.translate, methods=["POST"]),
-        Route("/v1/models", models.index),
-        Route("/v1/models/{id:path}", models.get),
-        Route("/livez", health.livez),
-        Route("/readyz", health.readyz),
-        Route("/health", health.health),
-        Route("/openapi.json", OpenApi(serve).describe),
+        _post("/v1/chat/completions", chat.complete),
+        _post("/v1/embeddings", embeddings.create),
+        _post("/embedding", embeddings.create_plain),
+        _post("/embeddings", embeddings.create_plain),
+        _post("/v1/rerank", rerank.rerank),
+        _post("/rerank", rerank.rerank),
+        _post("/v1/audio/transcriptions", audio.transcribe),
+        _post("/v1/audio/translations", audio.translate),
+        _get("/v1/models", models.index),
+        _get("/v1/models/{id:path}", models.get),
+        _get("/livez", health.livez),
+        _get("/readyz", health.readyz),
+        _get("/health", health.health),
+        _get("/openapi.json", OpenApi(serve).describe),
     ]
     if serve.metrics:
-        routes.append(Route("/metrics", health.metrics))
-    app = Starlette(
+        routes.append(_get("/metrics", health.metrics))
+    app = Application(
         routes=routes,
-        middleware=[Middleware(Access, metrics=metrics), *_gate(serve.gate)],
-        exception_handlers={ServeError: on_serve_error, HTTPException: on_http_exception},
+        middleware=[
+            Middleware(Access, metrics=metrics),
+            *_gate(serve.gate),
+            Middleware(Refusals),
+        ],
     )
     # A redirect would be built from the client's Host header, and repeat the whole body.
     app.router.redirect_slashes = False
     return app
+
+
+def _get(path: str, answer: Answer) -> Route:
+    return Route(path, Endpoint(answer), methods=["GET"])
+
+
+def _post(path: str, answer: Answer) -> Route:
+    return Route(path, Endpoint(answer), methods=["POST"])
 
 
 def _gate(gate: Gate) -> list[Middleware]:

@@ -8,14 +8,14 @@ run on memory cards.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import orjson
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.types import Message
 
 from ipc.errors import (
@@ -50,9 +50,7 @@ async def read_json(request: Request, limit_bytes: int) -> Json:
     request without one, and may not send ``application/json`` without asking first.
     """
     _require(request, "application/json")
-    bounded = _bounded(request, limit_bytes)
-    async with _deadline():
-        raw = await bounded.body()
+    raw = b"".join([chunk async for chunk in _chunks(request, limit_bytes)])
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -71,15 +69,14 @@ async def read_form(request: Request, limit_bytes: int) -> AsyncIterator[FormDat
     _require(request, "multipart/form-data")
     parser = MultiPartParser(
         request.headers,
-        _bounded(request, limit_bytes, FORM_OVERHEAD_BYTES).stream(),
+        _chunks(request, limit_bytes, FORM_OVERHEAD_BYTES),
         max_files=1,
         max_fields=MAX_FORM_FIELDS,
         max_part_size=MAX_FORM_FIELD_BYTES,
     )
     parser.spool_max_size = limit_bytes + FORM_OVERHEAD_BYTES + 1
     try:
-        async with _deadline():
-            form = await parser.parse()
+        form = await parser.parse()
     except MultiPartException as error:
         raise InvalidRequest(f"the form cannot be read: {error.message}") from None
     try:
@@ -94,31 +91,29 @@ def _require(request: Request, kind: str) -> None:
         raise UnsupportedMediaType(f"send the body with `Content-Type: {kind}`")
 
 
-def _bounded(request: Request, limit_bytes: int, slack_bytes: int = 0) -> Request:
-    """``request`` again, with a `receive` that raises `PayloadTooLarge` past limit and slack."""
+async def _chunks(
+    request: Request, limit_bytes: int, slack_bytes: int = 0
+) -> AsyncGenerator[bytes, None]:
+    """The body as it comes, up to limit and slack, for as long as it may take.
+
+    Raises `PayloadTooLarge`, `RequestTimeout`, or `Cancelled` where the client leaves.
+    """
     too_large = PayloadTooLarge(f"the body is over this server's limit of {limit_bytes} bytes")
     declared = request.headers.get("content-length", "")
     left = limit_bytes + slack_bytes
     if declared.isdecimal() and int(declared) > left:
         raise too_large
-
-    async def counted() -> Message:
-        nonlocal left
-        message = await request.receive()
+    end_at = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
+    message: Message = {"more_body": True}
+    while message.get("more_body"):
+        try:
+            async with asyncio.timeout_at(end_at):
+                message = await request.receive()
+        except TimeoutError:
+            raise RequestTimeout(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
+        if message["type"] == "http.disconnect":
+            raise Cancelled("the client left while sending")
         left -= len(message.get("body", b""))
         if left < 0:
             raise too_large
-        return message
-
-    return Request(request.scope, counted)
-
-
-@asynccontextmanager
-async def _deadline() -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            yield
-    except TimeoutError:
-        raise RequestTimeout(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
-    except ClientDisconnect:
-        raise Cancelled("the client left while sending") from None
+        yield message.get("body", b"")

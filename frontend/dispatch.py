@@ -185,7 +185,8 @@ class Dispatcher:
         # A model that was ready and is being replaced keeps its queue; one that never was has
         # nothing to promise yet.
         if not state.routes and not state.was_ready:
-            raise ModelLoading(f"model {spec.name!r} is loading", retry_after_s=5.0)
+            failed = f"; its last start failed: {state.reason}" if state.reason else ""
+            raise ModelLoading(f"model {spec.name!r} is loading{failed}", retry_after_s=5.0)
 
     def _unused(self, request_id: str) -> str:
         """Clients choose request ids and may repeat them; jobs must not share one."""

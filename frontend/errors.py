@@ -6,7 +6,6 @@ import math
 
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from frontend.exchange import Exchange
@@ -26,10 +25,8 @@ _MAX_RETRY_AFTER_S = 60
 _CLOSING = (PayloadTooLarge, RequestTimeout)
 
 
-def error_response(error: ServeError) -> Response:
-    """``error`` as an HTTP answer."""
-    response = Response(orjson.dumps(error.body()), error.status, media_type="application/json")
-    headers = response.headers
+def error_response(error: ServeError, **headers: str) -> Response:
+    """``error`` as an HTTP answer, with ``headers`` beside its own."""
     if error.retry_after_s is not None:
         wait_s = min(max(1, math.ceil(error.retry_after_s)), _MAX_RETRY_AFTER_S)
         headers["retry-after"] = str(wait_s)
@@ -39,31 +36,26 @@ def error_response(error: ServeError) -> Response:
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, _CLOSING):
         headers["connection"] = "close"
-    return response
+    return Response(orjson.dumps(error.body()), error.status, headers, "application/json")
 
 
-async def on_serve_error(request: Request, error: Exception) -> Response:
-    """The answer to a failure of ours. That to a `Cancelled` one goes nowhere but to the log."""
-    assert isinstance(error, ServeError)
-    Exchange.of(request.scope).error = error.code
-    return error_response(error)
+def refusal(error: ServeError | HTTPException, method: str, exchange: Exchange) -> Response:
+    """The answer to what a route or the router raised; ``exchange`` learns what it was.
 
-
-async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's own refusals, in the same form as ours."""
-    assert isinstance(error, HTTPException)
+    That to a `Cancelled` goes nowhere but to the log.
+    """
+    if isinstance(error, ServeError):
+        exchange.error = error.code
+        return error_response(error)
     allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
-    if error.status_code == 405 and request.method == "OPTIONS":
+    if error.status_code == 405 and method == "OPTIONS":
         return Response(status_code=204, headers={"allow": allowed})
-    refusal = _refusal(error.status_code, allowed)
-    Exchange.of(request.scope).error = refusal.code
-    response = error_response(refusal)
-    if allowed:
-        response.headers["allow"] = allowed
-    return response
+    ours = _in_our_form(error.status_code, allowed)
+    exchange.error = ours.code
+    return error_response(ours, **({"allow": allowed} if allowed else {}))
 
 
-def _refusal(status: int, allowed: str) -> ServeError:
+def _in_our_form(status: int, allowed: str) -> ServeError:
     if status == 404:
         return RouteNotFound("no such route; the API is under /v1, its models at GET /v1/models")
     if status == 405:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from typing import cast
 
 from starlette.types import Scope
@@ -37,7 +37,7 @@ class Exchange:
     )
 
     def __init__(self, request_id: str | None = None) -> None:
-        self.request_id = request_id or f"req_{uuid.uuid4().hex}"
+        self.request_id = request_id or f"req_{secrets.token_hex(16)}"
         self.started_at = time.monotonic()
         self.status = 0
         self.error: str | None = None

@@ -5,6 +5,7 @@ The label ``model`` only ever holds a configured name, so clients cannot make ne
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -51,6 +52,8 @@ class Metrics:
     def __init__(self, dispatcher: Dispatcher, control: Control) -> None:
         self._dispatcher = dispatcher
         self._control = control
+        # Finding a series by its labels takes longer than adding to it, and there are few of them.
+        self._series = functools.cache(lambda metric, *labels: metric.labels(*labels))
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._latency = {
@@ -119,21 +122,21 @@ class Metrics:
     def observe(self, exchange: Exchange, seconds: float) -> None:
         """Count a request that has ended, ``seconds`` after it began."""
         model, task = exchange.model or "", exchange.task
-        self._requests.labels(model, task or "", exchange.status).inc()
+        self._series(self._requests, model, task or "", exchange.status).inc()
         if task is None:
             return
-        self._latency[task].labels(model).observe(seconds)
+        self._series(self._latency[task], model).observe(seconds)
         if exchange.usage is not None:
-            self._prompt.labels(model).inc(exchange.usage.prompt_tokens)
-            self._generated.labels(model).inc(exchange.usage.completion_tokens)
+            self._series(self._prompt, model).inc(exchange.usage.prompt_tokens)
+            self._series(self._generated, model).inc(exchange.usage.completion_tokens)
         stream = exchange.stream
         if stream is None:
             return
         if stream.dispatched_at is not None:
             wait_s = stream.dispatched_at - stream.submitted_at
-            self._queue_wait[task].labels(model).observe(wait_s)
+            self._series(self._queue_wait[task], model).observe(wait_s)
         if stream.first_at is not None:
-            self._first.labels(model).observe(stream.first_at - stream.submitted_at)
+            self._series(self._first, model).observe(stream.first_at - stream.submitted_at)
         if stream.done is not None and stream.dispatched_at is not None:
             self._observe_work(task, model, stream.done, stream.dispatched_at)
 
@@ -141,12 +144,12 @@ class Metrics:
         """What the worker told about a job that it was handed at ``dispatched_at``."""
         if done.began_at:
             wait_s = max(0.0, done.began_at - dispatched_at)
-            self._batch_wait[task].labels(model).observe(wait_s)
+            self._series(self._batch_wait[task], model).observe(wait_s)
         if task in _CACHED and done.cache_hits + done.cache_misses:
-            self._cache_hits[task].labels(model).inc(done.cache_hits)
-            self._cache_misses[task].labels(model).inc(done.cache_misses)
+            self._series(self._cache_hits[task], model).inc(done.cache_hits)
+            self._series(self._cache_misses[task], model).inc(done.cache_misses)
         if task in _CACHED:
-            self._padding.labels(model).inc(done.padding_tokens)
+            self._series(self._padding, model).inc(done.padding_tokens)
 
     def on_gap(self, model: str) -> OnGap:
         """Takes the seconds between two batches of ``model``'s tokens."""

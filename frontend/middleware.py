@@ -1,4 +1,4 @@
-"""The outermost layer: a request id on every answer, one log line for every request."""
+"""The outermost layer and the innermost: what every answer gets, and what failures turn into."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import logging
 import time
 from urllib.parse import quote
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.errors import error_response
+from frontend.errors import error_response, refusal
 from frontend.exchange import Exchange
 from frontend.metrics import Metrics
-from ipc.errors import InternalError
+from ipc.errors import InternalError, ServeError
 
 logger = logging.getLogger(__name__)
 access = logging.getLogger("edge_serve.access")
@@ -22,7 +23,10 @@ _PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
 class Access:
-    """Records each `Exchange`, and answers 500 where nobody else had an answer."""
+    """A request id on every answer, and one log line for every request.
+
+    Records each `Exchange`, and answers 500 where nobody else had an answer.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -34,12 +38,9 @@ class Access:
             return
         exchange = Exchange.begin(scope)
         request_id = (b"x-request-id", exchange.request_id.encode("ascii"))
-        started = False
 
         async def send_marked(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 exchange.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), request_id]
             await send(message)
@@ -54,7 +55,7 @@ class Access:
             exchange.error = error.code
             # After the headers there is nothing to say: the server sees the answer unfinished and
             # cuts the connection, which is how the client learns of it.
-            if not started:
+            if not exchange.status:
                 await error_response(error)(scope, receive, send_marked)
             exchange.status = error.status
         finally:
@@ -80,3 +81,20 @@ class Access:
                 "error": exchange.error,
             },
         )
+
+
+class Refusals:
+    """Answers what the routes raise. Stands inside the layers that add to every answer, as CORS
+    does: a browser shows a page no error that lacks its headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except (ServeError, HTTPException) as error:
+            exchange = Exchange.of(scope)
+            if exchange.status:  # an answer has begun, and there is only one
+                raise
+            await refusal(error, scope["method"], exchange)(scope, receive, send)

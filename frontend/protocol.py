@@ -244,6 +244,11 @@ class Connection(HttpToolsProtocol):
     # --- clocks and refusals ---
 
     @property
+    def answer_begun(self) -> bool:
+        """Whether the head of the running request's answer has been written."""
+        return self._running is not None and self._running.response_started
+
+    @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -345,18 +350,29 @@ class Connection(HttpToolsProtocol):
 
 
 class _Polite:
-    """What an answer is written to: its transport, but for how and when it is closed."""
+    """What an answer is written to: its transport, but for how and when it is closed.
+
+    An answer's head waits for what follows it: together they are one packet, and wake the client
+    once. One to a HEAD request has nothing to wait for.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._transport = connection.transport
+        self._waits = connection.cycle.scope["method"] != "HEAD"
+        self._head = b""
         self.is_closing = connection.transport.is_closing
 
     def write(self, data: bytes) -> None:
-        if not self.is_closing():  # uvloop raises where asyncio shrugs
-            self._transport.write(data)
+        if self._waits and self._connection.answer_begun:  # else it is "100 Continue"
+            self._waits, self._head = False, data
+        elif not self.is_closing():  # uvloop raises where asyncio shrugs
+            self._transport.writelines((self._head, data))
+            self._head = b""
 
     def close(self) -> None:
+        if self._head:
+            self.write(b"")
         self._connection.close()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import time
 from typing import Literal, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
@@ -57,8 +58,9 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            records = [_lost(self._dropped), record] if self._dropped else [record]
-            text = "".join(self.format(one) + "\n" for one in records)
+            text = self.format(record) + "\n"
+            if self._dropped:
+                text = self.format(_lost(self._dropped)) + "\n" + text
             written = self._outlet.put(text.encode("utf-8", "backslashreplace"))
             self._dropped = 0 if written else self._dropped + 1
         except Exception:
@@ -85,6 +87,16 @@ def _json(process: str) -> logging.Formatter:
 class _Text(logging.Formatter):
     def __init__(self, process: str) -> None:
         super().__init__(f"%(asctime)s %(levelname)-7s {process}: %(message)s")
+        self._second = (0, "")
+
+    def formatTime(self, record: logging.LogRecord, _: str | None = None) -> str:  # noqa: N802
+        """As `logging` has it, but the calendar is asked once a second."""
+        second, text = self._second
+        if second != int(record.created):
+            second = int(record.created)
+            text = time.strftime(self.default_time_format, time.localtime(second))
+            self._second = (second, text)
+        return f"{text},{int(record.msecs):03}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         facts = {name: value for name, value in vars(record).items() if name not in _STANDARD}

@@ -37,7 +37,7 @@ class Chat:
         exchange.names(spec)
         remote: list[Remote] = []
         wanted = asked.to_input(spec, remote)
-        fetched_bytes = await self._fetcher.fill(remote)
+        fetched_bytes = await self._fetcher.fill(remote) if remote else 0
         stream = exchange.stream = self._dispatcher.submit(
             exchange.request_id, spec, wanted, body.size_bytes + fetched_bytes
         )

@@ -43,7 +43,7 @@ def entry(spec: Spec, state: ModelState) -> dict[str, Any]:
         "object": "model",
         "created": spec.created,
         "owned_by": spec.owned_by,
-        "capabilities": capabilities(spec),
+        "capabilities": capabilities(spec, loaded),
         "state": state.state,
         "dimensions": loaded.dimensions if loaded else None,
         "context_length": loaded.context_tokens if loaded else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -91,19 +92,23 @@ def refuse_unsupported(data: Mapping[str, Any], harmless: Mapping[str, tuple[Any
     ``harmless`` lists each such parameter with the values that ask for nothing. Doing without
     what a client asked for, and not saying so, would be a lie.
     """
-    for name, values in harmless.items():
-        given = data.get(name)
+    for name, given in data.items():
+        if given is None or name not in harmless:
+            continue
+        values = harmless[name]
         # To Python true is 1.
         same = (
             given == value and isinstance(given, bool) == isinstance(value, bool)
             for value in values
         )
-        if given is not None and not any(same):
+        if not any(same):
             raise UnsupportedParameter(f"`{name}` is not supported{_but(values)}", param=name)
 
 
 def _but(values: tuple[Any, ...]) -> str:
-    return f"; leave it out or send {values[0]!r}" if values else "; leave it out"
+    return (
+        f"; leave it out or send {orjson.dumps(values[0]).decode()}" if values else "; leave it out"
+    )
 
 
 def path_of(location: tuple[int | str, ...]) -> str:

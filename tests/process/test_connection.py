@@ -23,8 +23,8 @@ MIB = 1 << 20
 
 
 class App:
-    """Tells which requests it was asked. ``/big`` is 8 MiB, ``/wait`` waits for ``go``,
-    ``/stay`` for its client to leave."""
+    """Tells which requests it was asked. ``/big`` is 8 MiB, ``/empty`` and ``/broken`` have a head
+    only, ``/wait`` waits for ``go``, ``/stay`` for its client to leave."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes]] = []
@@ -53,8 +53,13 @@ class App:
         headers = [(b"content-length", b"%d" % len(answer))]
         if path == "/deaf":
             headers.append((b"connection", b"close"))
+        if path == "/empty":
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+            return
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        if path != "/broken":
+            await send({"type": "http.response.body", "body": answer})
 
 
 class Listener:
@@ -120,6 +125,23 @@ def test_two_requests_at_once_are_answered_in_their_order(listen: Listen) -> Non
         raw.send(GET, HEAD, b"Content-Length: 2\r\nConnection: close\r\n\r\nhi")
         assert statuses(raw.read_all()) == [200, 200]
     assert listener.app.asked == [("/hello", b""), ("/hello", b"hi")]
+
+
+def test_a_head_that_nothing_follows_is_sent_all_the_same(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        for ask in (b"HEAD /hello", b"GET /empty", b"HEAD /hello", b"GET /broken"):
+            raw.send(ask, b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            status = 204 if b"empty" in ask else 200
+            assert statuses(raw.read_until(b"\r\n\r\n")) == [status], ask
+        assert raw.read_all() == b""
+
+
+def test_a_client_that_waits_for_a_go_ahead_gets_it(listen: Listen) -> None:
+    with Raw(listen().port) as raw:
+        raw.send(HEAD, b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert statuses(raw.read_until(b"\r\n\r\n")) == [100]
+        assert raw.send(b"hi").read_until(b"hello").endswith(b"hello")
 
 
 def test_a_large_body_does_not_count_for_the_head_behind_it(listen: Listen) -> None:

@@ -29,7 +29,7 @@ from starlette.types import Message
 
 from frontend.stream import Stream
 from ipc.errors import DeadlineExceeded, ModelLoading, QueueFull, ServeError
-from ipc.types import Delta, SpeechInput
+from ipc.types import Delta, Loaded, Spec, SpeechInput, capabilities
 
 HI = {"model": "org/chat", "messages": [{"role": "user", "content": "hi"}]}
 WAV = {"file": ("a.wav", b"RIFF....", "audio/wav")}
@@ -211,6 +211,19 @@ def test_a_model_is_found_by_its_name_however_the_slash_is_written(
     body = client.get(path).json()
     assert (body["id"], body["object"], body["state"]) == ("org/chat", "model", "ready")
     assert body["capabilities"] == ["chat-completion"]
+
+
+@pytest.mark.parametrize(
+    ("languages", "translates"), [(["en", "de"], True), (["en"], False), (None, False)]
+)
+def test_speech_models_of_several_languages_can_translate(
+    languages: list[str] | None, translates: bool
+) -> None:
+    speech = Spec(name="org/speech", task="speech", engine="echo", path="")
+    loaded = Loaded(device="cpu", languages=languages)
+    expected = ["audio-transcription", *(["audio-translation"] if translates else [])]
+    assert capabilities(speech, loaded) == expected
+    assert capabilities(speech, None) == ["audio-transcription"]
 
 
 def test_models_are_listed(client: TestClient) -> None:

@@ -163,6 +163,15 @@ def test_a_named_site_may_ask_and_needs_a_key_then() -> None:
     assert refused.headers["access-control-allow-origin"] == "https://chat.example"
 
 
+def test_a_page_can_read_why_its_request_was_refused() -> None:
+    site = {"origin": "https://chat.example"}
+    with_key = {"authorization": f"Bearer {KEY}", **site}
+    for path in ("/v1/models/none", "/no/such/route"):
+        answer = client(OPEN).get(path, headers=with_key)
+        assert answer.status_code == 404
+        assert answer.headers["access-control-allow-origin"] == "https://chat.example"
+
+
 def test_another_site_may_not() -> None:
     answer = client(OPEN).options("/v1/models", headers={**ASKS, "origin": "https://evil.example"})
     assert answer.status_code == 400

@@ -83,6 +83,14 @@ def test_whoever_shares_the_pipe_keeps_it_as_it_was(pipe: Pipe) -> None:
     os.close(ours)
 
 
+@pytest.mark.parametrize("created", [0.0, 1e9 - 0.001, 1e9, 1e9 + 0.9994, 1e9 + 1, 0.5])
+def test_times_are_those_of_the_standard_library(created: float) -> None:
+    text = log._Text("test")
+    for at in (1e9 + 0.25, created, created):
+        record = logging.makeLogRecord({"created": at, "msecs": at % 1 * 1000})
+        assert text.formatTime(record) == logging.Formatter().formatTime(record)
+
+
 def test_a_closed_stream_is_no_error() -> None:
     closed = os.dup(2)
     os.close(closed)

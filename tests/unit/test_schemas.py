@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 from frontend.schemas.audio import parse_audio
 from frontend.schemas.chat import _check_count, parse_chat
 from frontend.schemas.embeddings import EmbeddingRequest
-from frontend.schemas.validate import check
+from frontend.schemas.validate import check, refuse_unsupported
 from ipc.errors import InvalidRequest, UnsupportedParameter
 from ipc.types import ChatInput, Defaults, EmbedInput, Message, Sampling
 
@@ -356,6 +356,13 @@ def test_audio_that_is_not_built_is_refused(field: tuple[str, str], param: str) 
     with pytest.raises(UnsupportedParameter) as refused:
         parse_audio(form(field))
     assert refused.value.param == param
+
+
+def test_what_may_be_sent_instead_is_written_as_json() -> None:
+    with pytest.raises(UnsupportedParameter, match=r"leave it out or send \{\"type\":\"text\"\}$"):
+        refuse_unsupported({"format": 1}, {"format": ({"type": "text"},)})
+    with pytest.raises(UnsupportedParameter, match=r"leave it out or send false$"):
+        refuse_unsupported({"logprobs": True}, {"logprobs": (False,)})
 
 
 def test_the_servers_own_chunking_is_what_auto_asks_for() -> None:
