@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 
 LOAD = "bench.load.command"
 # Each has a main(argv); it is imported when it is asked for, since each loads libraries of its own.
@@ -33,9 +34,27 @@ def main() -> int | None:
     module, _ = COMMANDS[name]
     # What a measurement has started ends with it, as for Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    run: Callable[[list[str]], int | None] = import_module(module).main
+    run: Callable[[list[str]], int | None] = _load(module).main
     # The load generator has four commands, the other modules one each.
     return run(sys.argv[1:] if module == LOAD else sys.argv[2:])
+
+
+def _load(module: str) -> ModuleType:
+    """The module, imported. Some measure torch, which not every box has yet."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        from supervisor import extras
+        from supervisor.archive import FetchError
+
+        if extras.is_here():
+            raise
+        print(f"edge-serve bench: {error}; it is installed now, once", file=sys.stderr)
+        try:
+            extras.install(lambda _label, _done, _total: None)
+        except FetchError as failed:
+            sys.exit(f"edge-serve bench: {failed}")
+        return import_module(module)
 
 
 def _usage() -> str:

@@ -1,4 +1,5 @@
 # Sourced by the scripts beside it: the project's own virtual environment, made once and stamped.
+# Run as `bash bin/venv.sh FILE` it installs what FILE pins, unless that has been done already.
 
 root="$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)"
 venv="$root/.venv"
@@ -18,23 +19,30 @@ find_python() {
   return 78
 }
 
+# Whatever the locale, the files are read in one order.
+wanted() { (LC_ALL=C && cat "$root"/requirements*.txt) | sha256sum; }
+
+is_installed() { [ "$(cat "$venv/$1.stamp" 2>/dev/null)" = "$(wanted)" ]; }
+
 # ensure_venv FILE: install what FILE pins, unless that has been done already. An interrupted
 # installation leaves no stamp and is simply run again; two at once take turns.
 ensure_venv() {
-  local file="$root/$1" stamp="$venv/$1.stamp" wanted
-  wanted="$(cat "$root"/requirements*.txt | sha256sum)"
-  [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+  is_installed "$1" && return
   (
     flock 9
-    [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && exit
+    is_installed "$1" && exit
     local python
-    python="$(find_python)" || exit
-    echo "edge-serve: installing into $venv, once" >&2
-    [ -x "$venv/bin/python" ] || "$python" -m venv --clear "$venv"
+    echo "edge-serve: installing $1 into $venv, once" >&2
+    if [ ! -x "$venv/bin/python" ]; then
+      python="$(find_python)" || exit
+      "$python" -m venv --clear "$venv" || exit
+    fi
     "$venv/bin/python" -m pip install --disable-pip-version-check \
-      --requirement "$file" >&2 || exit
+      --requirement "$root/$1" >&2 || exit
     # The checkout itself: its packages are imported from where they stand.
     echo "$root" >"$("$venv/bin/python" -c 'import site; print(site.getsitepackages()[0])')/edge-serve.pth"
-    echo "$wanted" >"$stamp"
+    wanted >"$venv/$1.stamp"
   ) 9>"$root/.venv.lock"
 }
+
+[ "${BASH_SOURCE[0]}" != "$0" ] || ensure_venv "$1"

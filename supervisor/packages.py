@@ -28,19 +28,19 @@ def download(requirement: str, kind: str, folder: Path, report: Report) -> Path:
     pip += ["--no-cache-dir", "--no-input", "--progress-bar=raw", "--dest", str(folder)]
     sdist = [sys.executable, "-P", "-m", "supervisor.sdist"]
     argv = [*pip, requirement] if kind == "wheel" else [*sdist, requirement, str(folder)]
-    _run(argv, requirement, report)
+    run_pip(argv, requirement, report, child_env())
     archives = list(folder.iterdir())
     if len(archives) != 1:
         raise FetchError(f"{requirement}: pip left {len(archives)} files instead of one")
     return archives[0]
 
 
-def _run(argv: list[str], label: str, report: Report) -> None:
-    """Run pip, passing its progress on; on failure raise its last words."""
+def run_pip(argv: list[str], label: str, report: Report, env: dict[str, str]) -> None:
+    """Run pip, passing its progress on. Raises `FetchError` with its last words."""
     said: deque[str] = deque(maxlen=_KEPT_LINES)
     with subprocess.Popen(
         argv,
-        env=child_env(),
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -26,23 +26,35 @@ MARKER = ".prepared"
 _LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers", "ctranslate2", "transformers")
 
 
-def prepare(spec: Spec, on_stage: Callable[[str], None]) -> None:
+class _TorchMissing(FetchError):
+    """The conversion needs torch, which is not installed."""
+
+
+def prepare(spec: Spec, on_stage: Callable[[str], None], add_torch: Callable[[], None]) -> None:
     """Convert the model of ``spec`` into its cache folder if its engine wants that.
 
+    ``add_torch`` is called if the conversion turns out to need torch where there is none.
     Raises `FetchError`. Under systemd each stage also extends the time allowed for starting.
     """
-    if not spec.cache:
+    if not spec.cache or is_prepared(spec):
         return
-    cache, key = Path(spec.cache), _key(spec)
-    marker = cache / MARKER
-    if marker.is_file() and marker.read_text() == key:
-        return
+    cache = Path(spec.cache)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        _run(spec, on_stage)
-        marker.write_text(key)
+        try:
+            _run(spec, on_stage)
+        except _TorchMissing:
+            add_torch()
+            _run(spec, on_stage)
+        (cache / MARKER).write_text(_key(spec))
     except OSError as error:
         raise FetchError(f"cannot keep a conversion in {cache}: {error.strerror}") from None
+
+
+def is_prepared(spec: Spec) -> bool:
+    """Whether its cache folder has what `prepare` would make."""
+    marker = Path(spec.cache) / MARKER
+    return marker.is_file() and marker.read_text() == _key(spec)
 
 
 def _key(spec: Spec) -> str:
@@ -82,7 +94,7 @@ def _run(spec: Spec, on_stage: Callable[[str], None]) -> None:
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip().splitlines()
             why = said[-1] if said else f"the conversion ended with status {process.returncode}"
-            raise FetchError(why)
+            raise _TorchMissing(why) if process.returncode == os.EX_UNAVAILABLE else FetchError(why)
 
 
 def _ask_for_time(spec: Spec) -> None:

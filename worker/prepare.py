@@ -2,7 +2,8 @@
 
 A conversion may need what serving does not (torch, gigabytes of memory), so it runs in a process of
 its own that ends with it. The result is written beside its place and moved there whole, so what is
-found in the cache is complete, whenever the power went.
+found in the cache is complete, whenever the power went. Both commands exit with 69, EX_UNAVAILABLE,
+where torch is needed and not installed: it is to be installed, and the command repeated.
 
     python -m worker.prepare --spec FILE             prepare the model of a JSON `Spec`
     python -m worker.prepare CONVERT SOURCE TARGET   run one conversion; its parent must hold stdin
@@ -29,11 +30,10 @@ import msgspec
 from ipc import lifeline
 from ipc.types import Spec
 from worker.engine import LoadError, Stage
-from worker.engines import make
+from worker.engines import TorchMissing, is_for_want_of_torch, make
 
 MARKER = "prepared.json"
 POLL_S = 0.1
-_EX_TEMPFAIL = 75  # <sysexits.h>: the failure may pass
 _ERROR_BYTES = 4096
 
 
@@ -172,14 +172,18 @@ def _run_child(part: Path, origin: Origin, spec: Spec, stage: Stage) -> None:
                 permanent=False,
             )
         if child.returncode:
-            raise _failure(origin.source, child.returncode, _last_line(errors.fileno()))
+            raise _failure(spec, child.returncode, _last_line(errors.fileno()))
 
 
-def _failure(source: str, returncode: int, line: str) -> LoadError:
+def _failure(spec: Spec, returncode: int, line: str) -> LoadError:
+    source = spec.path
+    if returncode == os.EX_UNAVAILABLE:
+        reason = f"converting {source} needs torch: {line}; run: edge-serve pull {spec.name}"
+        return TorchMissing(reason)
     if returncode < 0:
         why = f"killed by signal {-returncode}; is there enough memory?"
         return LoadError(f"cannot convert {source}: {why}", permanent=False)
-    return LoadError(f"cannot convert {source}: {line}", permanent=returncode != _EX_TEMPFAIL)
+    return LoadError(f"cannot convert {source}: {line}", permanent=returncode != os.EX_TEMPFAIL)
 
 
 def _wait(
@@ -242,21 +246,23 @@ def _one_line(error: BaseException) -> str:
 
 
 def _run_conversion(convert: str, source: Path, target: Path) -> int:
-    """The child's whole life. Exits 0, 1 (a permanent failure) or 75 (one that may pass)."""
+    """The child's whole life. Exits 0, 1 (a permanent failure), 69 or 75 (one that may pass)."""
     lifeline.hold(os.getppid(), sys.stdin.fileno())
     module, _, function = convert.partition(":")
     try:
         getattr(importlib.import_module(module), function)(source, target)
     except Exception as error:
         print(_one_line(error), file=sys.stderr)
+        if is_for_want_of_torch(error):
+            return os.EX_UNAVAILABLE
         passing = isinstance(error, (OSError, MemoryError))
         permanent = error.permanent if isinstance(error, LoadError) else not passing
-        return 1 if permanent else _EX_TEMPFAIL
+        return 1 if permanent else os.EX_TEMPFAIL
     return 0
 
 
 def _prepare_spec(file: Path) -> int:
-    """Let the engine of the spec in ``file`` prepare its model. Exits 0 or 1."""
+    """Let the engine of the spec in ``file`` prepare its model. Exits 0, 1 or 69."""
     try:
         spec = msgspec.json.decode(file.read_bytes(), type=Spec)
         prepare = getattr(make(spec), "prepare", None)
@@ -264,7 +270,7 @@ def _prepare_spec(file: Path) -> int:
             prepare(spec, lambda stage: print(stage, flush=True))
     except (LoadError, OSError, msgspec.MsgspecError) as error:
         print(_one_line(error), file=sys.stderr)
-        return 1
+        return os.EX_UNAVAILABLE if isinstance(error, TorchMissing) else 1
     return 0
 
 

@@ -21,7 +21,7 @@ from ipc.types import EmbedResult
 from supervisor import rewrite
 
 ENGINES = ["torch", "openvino"]
-CHECKPOINTS = ["bge_m3", "embeddinggemma"]
+CHECKPOINTS = ["minilm", "bge_m3", "embeddinggemma"]
 # From nothing at all to more tokens than the sliding window sees, out of the order of lengths.
 TEXTS = [
     "what does a cat eat",

@@ -19,6 +19,8 @@ from tokenizers import (
     trainers,
 )
 from transformers import (
+    BertConfig,
+    BertModel,
     Gemma3TextConfig,
     Gemma3TextModel,
     PreTrainedTokenizerFast,
@@ -53,6 +55,16 @@ _SHAPE: dict[str, Any] = {
     # Wide enough that vectors differ clearly, as they do in a trained model.
     "initializer_range": 0.2,
 }
+
+
+def minilm(folder: Path) -> Path:
+    """As all-MiniLM-L6-v2: a BERT, the mean of whose vectors is normalised."""
+    config = BertConfig(**_SHAPE, max_position_embeddings=MAX_TOKENS, pad_token_id=0)
+    torch.manual_seed(20)
+    BertModel(config).eval().save_pretrained(folder)
+    _word_piece().save_pretrained(folder)
+    _lay_out(folder, ["Pooling", "Normalize"], "mean_tokens", {})
+    return folder
 
 
 def bge_m3(folder: Path) -> Path:
@@ -93,6 +105,15 @@ def embeddinggemma(folder: Path) -> Path:
     return folder
 
 
+def pool_by(folder: Path, *modes: str) -> Path:
+    """Have the vectors of tokens pooled in such ways, whose results are concatenated."""
+    write(
+        folder / "1_Pooling" / "config.json",
+        {"word_embedding_dimension": WIDTH, **{f"pooling_mode_{mode}": True for mode in modes}},
+    )
+    return folder
+
+
 def pickle_weights(folder: Path) -> Path:
     """Replace the transformer's weights by the pickle that older repositories have instead."""
     file = folder / "model.safetensors"
@@ -104,7 +125,7 @@ def pickle_weights(folder: Path) -> Path:
 def _lay_out(folder: Path, kinds: list[str], pooling: str, named: dict[str, Any]) -> None:
     """The small files around a transformer, as sentence-transformers 2 to 5 wrote them."""
     modules = [("", "Transformer"), *((f"{at}_{kind}", kind) for at, kind in enumerate(kinds, 1))]
-    _write(
+    write(
         folder / "modules.json",
         [
             {
@@ -116,18 +137,18 @@ def _lay_out(folder: Path, kinds: list[str], pooling: str, named: dict[str, Any]
             for at, (path, kind) in enumerate(modules)
         ],
     )
-    _write(
+    write(
         folder / "sentence_bert_config.json",
         {"max_seq_length": MAX_TOKENS, "do_lower_case": False},
     )
-    _write(folder / "config_sentence_transformers.json", {"default_prompt_name": None, **named})
+    write(folder / "config_sentence_transformers.json", {"default_prompt_name": None, **named})
     modes = ["cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens"]
     flags = {f"pooling_mode_{mode}": mode == pooling for mode in modes}
-    _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH, **flags})
+    write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH, **flags})
 
 
 def _dense(folder: Path, inputs: int, outputs: int) -> None:
-    _write(
+    write(
         folder / "config.json",
         {
             "in_features": inputs,
@@ -138,6 +159,27 @@ def _dense(folder: Path, inputs: int, outputs: int) -> None:
     )
     weight = torch.randn(outputs, inputs) / inputs**0.5
     save_file({"linear.weight": weight}, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _word_piece() -> PreTrainedTokenizerFast:
+    core = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    core.normalizer = normalizers.BertNormalizer()
+    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"],
+        show_progress=False,
+    )
+    core.train_from_iterator(_CORPUS, trainer)
+    core.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=MAX_TOKENS,
+    )
 
 
 def _unigram() -> PreTrainedTokenizerFast:
@@ -197,6 +239,6 @@ def _byte_fallback_bpe() -> PreTrainedTokenizerFast:
     )
 
 
-def _write(file: Path, content: object) -> None:
+def write(file: Path, content: object) -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(content, indent=2))

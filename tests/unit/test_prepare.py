@@ -17,6 +17,7 @@ import pytest
 
 from ipc.types import Spec
 from worker.engine import LoadError
+from worker.engines import TorchMissing
 from worker.prepare import MARKER, prepared, stamp
 
 DEADLINE_S = 30.0
@@ -43,6 +44,10 @@ def refuse(source, target):
 
 def starve(source, target):
     raise OSError(28, "No space left on device")
+
+def export(source, target):
+    (target / "half").write_text("half")
+    raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 def crash(source, target):
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -161,6 +166,12 @@ def test_a_full_disk_may_pass(source: Path) -> None:
     assert not caught.value.permanent
 
 
+def test_a_conversion_for_which_torch_is_missing_says_how_to_get_it(source: Path) -> None:
+    with pytest.raises(TorchMissing, match=r"needs torch: .*; run: edge-serve pull org/model"):
+        convert(spec_of(source), "export")
+    assert folders(source) == []
+
+
 def test_a_crash_of_the_library_stays_in_the_child(source: Path) -> None:
     with pytest.raises(LoadError, match=f"signal {signal.SIGSEGV}"):
         convert(spec_of(source), "crash")
@@ -260,6 +271,10 @@ class Refuses:
     def prepare(self, spec, stage):
         raise LoadError("no such\\nmodel")
 
+class NeedsTorch:
+    def __init__(self):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
 class Simple:
     pass
 """
@@ -284,10 +299,15 @@ def test_an_engine_with_nothing_to_prepare_is_fine(source: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "line"), [("Refuses", "no such model"), ("Absent", "cannot be imported")]
+    ("engine", "line", "status"),
+    [
+        ("Refuses", "no such model", 1),
+        ("Absent", "cannot be imported", 1),
+        ("NeedsTorch", "needs torch: No module named 'torch'", os.EX_UNAVAILABLE),
+    ],
 )
-def test_a_failure_at_pull_is_one_line(source: Path, engine: str, line: str) -> None:
+def test_a_failure_at_pull_is_one_line(source: Path, engine: str, line: str, status: int) -> None:
     ended = prepare_spec(source, engine)
-    assert ended.returncode == 1
+    assert ended.returncode == status
     assert line in ended.stderr
     assert ended.stderr.count("\n") == 1

@@ -40,6 +40,18 @@ ENGINES: dict[tuple[str, str], str] = {
     ("echo", "speech"): "worker.engines.echo.Echo",
 }
 
+# The modules that requirements-torch.txt adds to an environment.
+_TORCH = {"torch", "transformers", "accelerate", "jinja2"}
+
+
+class TorchMissing(LoadError):
+    """Torch is not installed, nor has to be but for what was tried."""
+
+
+def is_for_want_of_torch(error: BaseException) -> bool:
+    """Whether an import failed since torch, or what goes with it, is not installed as a whole."""
+    return isinstance(error, ImportError) and (error.name or "").partition(".")[0] in _TORCH
+
 
 def make(spec: Spec) -> Engine:
     """The engine that ``spec`` asks for, not loaded yet. Raises `LoadError`."""
@@ -51,4 +63,8 @@ def make(spec: Spec) -> Engine:
     try:
         return cast(Engine, getattr(importlib.import_module(module), name)())
     except (ImportError, AttributeError) as error:
+        if is_for_want_of_torch(error):
+            raise TorchMissing(
+                f"engine {path} needs torch: {error}; run: edge-serve pull {spec.name}"
+            ) from error
         raise LoadError(f"engine {path} cannot be imported: {error}") from error

@@ -1,113 +1,42 @@
-"""The one-time conversion of checkpoints to OpenVINO. Imports torch: run it apart."""
+"""The one-time conversion of checkpoints to OpenVINO, in float32, for any number of texts of any
+length.
+
+The commonest models are built as they are, any other is exported from torch, which takes an
+environment that has it and gigabytes of memory: run this apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import openvino
-import torch
-from torch import Tensor, nn
 
-from worker.engine import LoadError
+from worker.engines import openvino_bert
 from worker.engines.cross import read_cross_encoder
 from worker.engines.openvino_encoder import MODEL_FILE
 from worker.engines.sentence import read_checkpoint
-from worker.engines.torch_cross import PairModel
-from worker.engines.torch_sentence import SentenceModel
-
-# Far above what float32 loses on the way, far below what a wrong graph would cost.
-_MAX_COSINE_ERROR = 1e-4
-_MAX_LOGIT_ERROR = 1e-3
-_MAX_PROBE_TOKENS = 48
-
-Batch = dict[str, Tensor]
-MakeBatch = Callable[[list[int]], Batch]
-Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 def convert(source: str, target: Path) -> None:
-    """Write the embedding checkpoint ``source`` into the folder ``target`` in float32, pooling
-    included, for any number of texts of any length. Raises `LoadError`, also when the result
-    disagrees."""
+    """Write the embedding checkpoint ``source`` into the folder ``target``, pooling included.
+    Raises `LoadError`."""
     checkpoint = read_checkpoint(source)
-    model = SentenceModel(checkpoint).eval()
-    longest = min(checkpoint.max_tokens, _MAX_PROBE_TOKENS)
+    if openvino_bert.builds(checkpoint.transformer):
+        graph = openvino_bert.sentence_graph(checkpoint)
+    else:
+        from worker.engines import openvino_export
 
-    def batch(lengths: list[int]) -> Batch:
-        return _batch(lengths, checkpoint.pad_token)
-
-    def distance(one: Tensor, other: Tensor) -> Tensor:
-        return (1 - torch.cosine_similarity(one, other)) / _MAX_COSINE_ERROR
-
-    _convert(model, source, target, batch, longest, distance)
+        graph = openvino_export.sentence_graph(checkpoint)
+    openvino.save_model(graph, target / MODEL_FILE, compress_to_fp16=False)
 
 
 def convert_pairs(source: str, target: Path) -> None:
     """The same for a cross-encoder, from pairs to logits."""
     checkpoint = read_cross_encoder(source)
-    model = PairModel(checkpoint).eval()
-    longest = min(checkpoint.max_tokens, _MAX_PROBE_TOKENS)
+    if openvino_bert.builds(checkpoint.folder):
+        graph = openvino_bert.pair_graph(checkpoint)
+    else:
+        from worker.engines import openvino_export
 
-    def batch(lengths: list[int]) -> Batch:
-        inputs = _batch(lengths, checkpoint.pad_token)
-        if checkpoint.segments:
-            mask = inputs["attention_mask"]
-            inputs["token_type_ids"] = mask * (mask.cumsum(dim=1) * 2 > mask.sum(dim=1)[:, None])
-        return inputs
-
-    def distance(one: Tensor, other: Tensor) -> Tensor:
-        return (one - other).abs() / (_MAX_LOGIT_ERROR * (1 + one.abs()))
-
-    _convert(model, source, target, batch, longest, distance)
-
-
-def _convert(
-    model: nn.Module, source: str, target: Path, batch: MakeBatch, longest: int, distance: Distance
-) -> None:
-    """Save ``model`` as OpenVINO's, once the two agree; a ``distance`` over 1 is too far."""
-    # OpenVINO makes one fused operation of scaled-dot-product attention, but gives NaN where a mask
-    # leaves a position nothing to look at, as sliding windows do in padding. Plain attention can.
-    for attention in ("sdpa", "eager"):
-        model.transformer.set_attn_implementation(attention)  # type: ignore[operator, union-attr]
-        graph = _graph(model, batch([longest // 2, longest // 2 + 1]))
-        farthest = _farthest(model, graph, batch, longest, distance)
-        if farthest <= 1:
-            openvino.save_model(graph, target / MODEL_FILE, compress_to_fp16=False)
-            return
-    raise LoadError(
-        f"{source} does not survive conversion to OpenVINO (off by {farthest:.3g} times what is "
-        "allowed); serve it with engine torch"
-    )
-
-
-def _graph(model: nn.Module, example: Batch) -> openvino.Model:
-    any_size = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
-    sizes = dict.fromkeys(example, any_size)
-    with torch.no_grad():
-        # By export rather than by tracing: the masks of newer transformers cannot be traced.
-        program = torch.export.export(model, (), example, dynamic_shapes=sizes, strict=False)
-    return openvino.convert_model(program)
-
-
-def _farthest(
-    model: nn.Module, graph: openvino.Model, batch: MakeBatch, longest: int, distance: Distance
-) -> float:
-    """How far both are apart at most, in batches of other sizes than the example."""
-    compiled = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    farthest = 0.0
-    for lengths in ([1, longest, longest // 3 or 1], [longest], [1]):
-        inputs = batch(lengths)
-        with torch.no_grad():
-            expected = model(**inputs)
-        got = torch.from_numpy(compiled([ids.numpy() for ids in inputs.values()])[0])
-        apart = distance(expected, got).nan_to_num(nan=torch.inf)
-        farthest = max(farthest, *apart.tolist())
-    return farthest
-
-
-def _batch(lengths: list[int], pad_token: int) -> Batch:
-    """Texts of such lengths, of small token ids that every vocabulary has."""
-    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    ids = 5 + torch.arange(mask.numel()).reshape(mask.shape) % 97
-    return {"input_ids": ids.where(mask == 1, pad_token), "attention_mask": mask}
+        graph = openvino_export.pair_graph(checkpoint)
+    openvino.save_model(graph, target / MODEL_FILE, compress_to_fp16=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from ipc.types import Spec
 from worker.engine import LoadError, Stage
 from worker.engines.embed import TextEmbedding
 from worker.engines.encoder import Array, Place, TextModel, precision
+from worker.engines.openvino_cpu import on_cpu
 from worker.engines.rerank import PairScoring
 from worker.microbatch import MicroBatch
 from worker.prepare import prepared, stamp
@@ -22,7 +24,7 @@ from worker.prepare import prepared, stamp
 MODEL_FILE = "model.xml"
 _CONVERT = "worker.engines.openvino_convert"
 # To be raised when a conversion changes, so that earlier results are made anew.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class _Files(Protocol):
@@ -114,15 +116,17 @@ def _precision(spec: Spec, device: str) -> str:
 
 def _compile(folder: Path, device: str, computed_in: str, threads: int) -> openvino.CompiledModel:
     core = openvino.Core()
-    # Kept beside the model, so that a later conversion removes both. OpenVINO checks what it finds
-    # there and compiles anew when it is damaged.
-    core.set_property({"CACHE_DIR": str(folder / "compiled")})
+    # Kept beside the model, so that a later conversion removes both; a service may not write there.
+    # OpenVINO checks what it finds and compiles anew when it is damaged, but takes a model compiled
+    # for another precision for its own.
+    if os.access(folder, os.W_OK):
+        core.set_property({"CACHE_DIR": str(folder / f"compiled-{computed_in}")})
     settings: dict[str, str | int] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": computed_in,
     }
-    if threads and device == "CPU":
-        settings["INFERENCE_NUM_THREADS"] = threads
+    if device == "CPU":
+        settings |= on_cpu(threads)
     try:
         return core.compile_model(folder / MODEL_FILE, device, settings)
     except RuntimeError as error:
