@@ -20,6 +20,7 @@ import psutil
 
 from ipc.gguf import Header
 from ipc.types import Task
+from supervisor.cores import capacities, useful
 from supervisor.problems import ConfigError
 
 # The engines that ship here: the tasks that each serves and the devices that it runs on. An engine
@@ -45,9 +46,10 @@ _OPENVINO_TENSORS = {0, 1, 2, 3, 8, 12, 14, 30}
 class Box:
     """The hardware that an engine may use."""
 
-    cpus: int = 1
+    threads: int = 1  # that a model computes on
     machine: str = "x86_64"
-    cuda: bool = False
+    gpus: int = 0  # what the NVIDIA driver has
+    cuda: bool = False  # and torch can use
     mps: bool = False
 
 
@@ -122,18 +124,21 @@ def _check(engine: str, device: str, task: Task) -> None:
 
 
 def detect() -> Box:
-    """What this machine has. A GPU counts only where the installed torch can use one."""
+    """What this machine has. A GPU counts only where torch can use one, as far as that is known."""
+    gpus = _cuda_devices()
     return Box(
-        cpus=count_cpus(),
+        threads=count_threads(),
         machine=platform.machine(),
-        cuda=_torch_has_cuda() and _cuda_devices() > 0,
+        gpus=gpus,
+        cuda=gpus > 0 and not _torch_is_for_cpus(),
         mps=sys.platform == "darwin" and platform.machine() == "arm64",
     )
 
 
-def _torch_has_cuda() -> bool:
+def _torch_is_for_cpus() -> bool:
+    """Whether such a build is installed. Where none is, the one to come will be for the GPU."""
     try:
-        return "+cpu" not in version("torch")
+        return "+cpu" in version("torch")
     except PackageNotFoundError:
         return False
 
@@ -150,13 +155,18 @@ def _cuda_devices() -> int:
     return count.value
 
 
-def count_cpus(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """The processors that this process may keep busy: its affinity and its CPU quota."""
+def count_threads(
+    proc: Path = Path("/proc"),
+    cgroups: Path = Path("/sys/fs/cgroup"),
+    system: Path = Path("/sys/devices"),
+) -> int:
+    """On how many threads a model computes here: see `supervisor.cores`, and no more than the CPU
+    quota allows."""
     if hasattr(os, "sched_getaffinity"):
-        allowed = len(os.sched_getaffinity(0))
+        allowed = os.sched_getaffinity(0)
     else:
-        allowed = os.cpu_count() or 1
-    return max(1, min([allowed, *_quotas(proc, cgroups)]))
+        allowed = set(range(os.cpu_count() or 1))
+    return max(1, min([useful(capacities(allowed, system)), *_quotas(proc, cgroups)]))
 
 
 def free_mb(kind: str, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:

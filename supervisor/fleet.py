@@ -23,6 +23,10 @@ FRONTEND = "frontend"
 # The frontend has no engine that could stall; only silence tells that it hangs.
 FRONTEND_STALL_S = 60.0
 
+# How often a thread of GNU's OpenMP looks for the others before it sleeps. By itself 300,000, or
+# as here where it knows of more threads than cores; it knows of its own process only.
+OPENMP_SPINS = "100"
+
 # Of several replicas the one that can do most speaks for the model.
 _BEST_FIRST: tuple[ReplicaState, ...] = (
     "ready",
@@ -50,7 +54,7 @@ def members(plan: Plan) -> dict[str, Member]:
     """Everyone whom ``plan`` asks for, by name: the frontend first, then workers by task."""
     found = {FRONTEND: Member(Replica(FRONTEND, FRONTEND_STALL_S, FRONTEND_STALL_S))}
     counts: dict[str, int] = {}
-    for spec in plan.specs:
+    for spec in plan.serve.specs:
         for _ in range(spec.replicas):
             counts[spec.task] = counts.get(spec.task, 0) + 1
             name = f"{spec.task}-{counts[spec.task]}"
@@ -101,6 +105,8 @@ def environment(spec: Spec | None) -> dict[str, str]:
     if spec.threads:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             env[name] = str(spec.threads)
+        if "OMP_WAIT_POLICY" not in env:
+            env.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
     return env
 
 
@@ -146,7 +152,7 @@ def _state(name: str, group: list[Member], run_dir: Path, now: float) -> ModelSt
         routes=[_route(member, run_dir) for member in group if member.replica.serving],
         state=speaker.state,
         was_ready=any(member.replica.was_ready for member in group),
-        reason=speaker.reason,
+        reason=speaker.explained,
         retry_after_s=max(1.0, round(next_start_at - now)) if next_start_at else None,
         loaded=speaker.loaded,
     )
