@@ -19,6 +19,7 @@ import orjson
 import psutil
 
 from bench.client import HOST, connected, get
+from ipc.control import Serve
 from ipc.types import Spec
 from supervisor import plan as plans
 from supervisor.plan import Plan
@@ -115,7 +116,8 @@ async def serving(specs: Sequence[Spec]) -> AsyncIterator[Box]:
     port = free_port()
     run_dir = folder / "run"
     run_dir.mkdir(mode=0o700)
-    plan = plans.write(Plan(host=HOST, port=port, run_dir=str(run_dir), specs=list(specs)))
+    serve = Serve(specs=list(specs))
+    plan = plans.write(Plan(host=HOST, port=port, run_dir=str(run_dir), serve=serve))
     try:
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(

@@ -119,20 +119,24 @@ class RemoteImages(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = 5 << 20
 
 
-class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve"):
+class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unknown_fields=True):
     """What the frontend needs to serve: the models and its limits. The listening socket comes as
     an inherited descriptor, so a new frontend takes over the connections that wait in it."""
 
     specs: list[Spec]
-    keepalive_s: float
-    max_json_bytes: int
-    max_audio_bytes: int
-    max_batch_size: int
-    max_text_chars: int
-    metrics: bool
+    keepalive_s: float = 15.0
+    max_json_bytes: int = 20 << 20
+    max_audio_bytes: int = 25 << 20
+    max_batch_size: int = 2048
+    max_text_chars: int = 200_000
+    metrics: bool = True
     embedding_usage: bool = True
     gate: Gate = Gate()
     remote_images: RemoteImages = RemoteImages()
+
+
+class Noted(msgspec.Struct, frozen=True, tag="noted"):
+    """A `BootFailed` has been read: the process may end, and will not be taken for a crash."""
 
 
 class States(msgspec.Struct, frozen=True, tag="states"):
@@ -160,7 +164,7 @@ class Health(msgspec.Struct, frozen=True, tag="health"):
     report: dict[str, Any]
 
 
-ToChild = Start | Serve | States | Drain | Abandon | Health
+ToChild = Start | Noted | Serve | States | Drain | Abandon | Health
 
 
 def child_id(child: str, generation: int) -> str:

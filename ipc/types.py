@@ -23,6 +23,7 @@ CAPABILITIES: dict[Task, str] = {
     "speech": "audio-transcription",
 }
 VISION = "vision"
+TRANSLATION = "audio-translation"
 
 
 class Blob:
@@ -115,11 +116,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.slots + self.prefetch
 
 
-def capabilities(spec: Spec) -> list[str]:
-    """What the model can do, by those names."""
-    return [CAPABILITIES[spec.task], *([VISION] if spec.vision else [])]
-
-
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine found out by loading: the facts that only the model itself can tell."""
 
@@ -128,6 +124,17 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int | None = None
     languages: list[str] | None = None
     detail: str = ""
+
+
+def capabilities(spec: Spec, loaded: Loaded | None) -> list[str]:
+    """What the model can do, by those names, as far as that is known before it has been loaded."""
+    known = [CAPABILITIES[spec.task]]
+    if spec.vision:
+        known.append(VISION)
+    # A Whisper of one language was not trained to translate.
+    if spec.task == "speech" and loaded is not None and len(loaded.languages or ()) > 1:
+        known.append(TRANSLATION)
+    return known
 
 
 # --- Job: what is asked --------------------------------------------------------------------------

@@ -15,15 +15,13 @@ from pathlib import Path
 from ipc import log
 from supervisor import orphans
 from supervisor import plan as plans
+from supervisor.listener import listen
 from supervisor.plan import Plan, PlanError
 from supervisor.run_dir import InUseError, RunDir
 from supervisor.supervisor import Supervisor
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: the unit does not restart on it
-BACKLOG = 2048
-# A client that acknowledges nothing for this long loses its connection, and we its buffers.
-UNREAD_TIMEOUT_MS = 30_000
 
 
 def main() -> int:
@@ -37,7 +35,7 @@ def main() -> int:
     run_dir = RunDir(Path(plan.run_dir))
     try:
         run_dir.claim()
-        with listen(plan) as listener:
+        with listen(plan.host, plan.port) as listener:
             logging.info("runtime_config", extra=plan.settings)
             failed = asyncio.run(_run(plan, run_dir, listener))
     except (InUseError, OSError) as error:
@@ -53,23 +51,6 @@ async def _run(plan: Plan, run_dir: RunDir, listener: socket.socket) -> bool:
     supervisor = Supervisor(plan, run_dir, listener)
     await supervisor.run()
     return supervisor.failed
-
-
-def listen(plan: Plan) -> socket.socket:
-    """The listening socket. It is the supervisor's, so that connections made while a frontend is
-    replaced wait in its backlog. Raises `OSError` that names the address."""
-    try:
-        found = socket.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM)
-        family, _, _, _, address = found[0]
-        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise OSError(
-            f"cannot listen on {plan.host}:{plan.port}: {error.strerror}; "
-            "choose another with --host and --port"
-        ) from None
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_MS)
-    return listener
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pydantic import (
 
 from ipc.types import Task
 from supervisor import devices, handlers, options
-from supervisor.problems import ConfigError, explain, nearest
+from supervisor.problems import ConfigError, explain, nearest, shown, unreadable
 from supervisor.settings import (
     ROOT,
     Count,
@@ -240,7 +240,10 @@ def _read(path: Path) -> _Content:
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+        raise ConfigError(f"{path}: cannot be read: {unreadable(error)}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}, line {line}: not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not isinstance(content.get("models"), list):
@@ -291,7 +294,8 @@ def _model(raw: dict[str, Any], file: Path) -> Model:
 
 def _single(raw: dict[str, Any], file: Path) -> Model:
     entry = Entry.model_validate(raw)
-    options.check(entry.engine, entry.options, has_source=entry.origin() is not None)
+    has_source = entry.origin() is not None
+    options.check(entry.engine, entry.task, entry.options, has_source=has_source)
     return Model(entry, _source(entry, file.parent))
 
 
@@ -336,5 +340,10 @@ def _in_entry(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = [*Entry.model_fields, "handler"] if len(first["loc"]) == 1 else []
         return f"{where}: unknown key{nearest(str(first['loc'][-1]), known)}"
-    field = Entry.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    if first["loc"][0] == "options" and len(first["loc"]) > 1:
+        # Of the kinds of values that are allowed each has its own complaint.
+        where = f"options.{first['loc'][1]}"
+        if first["input"] is not None:
+            return f"{where}: {shown(first['input'])} is not text, a number, true or false"
+    field = Entry.model_fields.get(str(first["loc"][0]))
     return f"{where}: {explain(first, field)}"

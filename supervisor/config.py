@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ipc.types import Defaults, Spec, Task, Warmup
+from supervisor import options
 from supervisor.catalog import Entry
 from supervisor.devices import Box, choose
 from supervisor.problems import ConfigError
@@ -63,9 +64,10 @@ def spec_for(
             gguf=files.gguf,
             box=box,
         )
-    except ConfigError as error:
+        options.check(engine, entry.task, entry.options, has_source=entry.origin() is not None)
+    except (ConfigError, ValueError) as error:
         raise ConfigError(f"{entry.name}: {error}") from None
-    values: dict[str, Any] = {"threads": box.cpus, **_from_settings(entry.task, settings)}
+    values: dict[str, Any] = {"threads": box.threads, **_from_settings(entry.task, settings)}
     values["vision"] = files.vision and (entry.task, engine) == ("chat", "torch")
     for key in _SAME:
         if (value := getattr(entry, key)) is not None:

@@ -15,7 +15,7 @@ from rich.progress import (
     TextColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from supervisor.archive import Report
 
@@ -25,18 +25,20 @@ Health = dict[str, Any]
 
 
 class Bars:
-    """A bar for each file, a line for what has no length; without a terminal, lines only."""
+    """A bar for each file, a line for what has no length. Without a terminal a line for each, with
+    its length, and no more: a log is no place for progress."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            TextColumn("{task.description}", table_column=Column(ratio=2)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            DownloadColumn(binary_units=True, table_column=Column(no_wrap=True)),
+            TransferSpeedColumn(table_column=Column(no_wrap=True)),
             console=console,
             disable=not console.is_terminal,
+            expand=True,
         )
 
     @contextmanager
@@ -50,12 +52,14 @@ class Bars:
         def report(label: str, done: int, total: int) -> None:
             task = self._tasks.get((model, label))
             if task is None:
+                what = f"{model}: {label}"
                 if not (total and self._console.is_terminal):
-                    self._console.print(f"{model}: {label}", highlight=False, soft_wrap=True)
-                task = self._progress.add_task(f"{model}: {label}", visible=total > 0)
+                    length = f", {total >> 20} MiB" if total >> 20 else ""
+                    self._console.print(f"{what}{length}", highlight=False, soft_wrap=True)
+                task = self._progress.add_task(what, total=total or None, visible=total > 0)
                 self._tasks[model, label] = task
             if total:
-                self._progress.update(task, completed=done, total=total)
+                self._progress.update(task, completed=done, total=total, visible=True)
 
         return report
 

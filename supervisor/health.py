@@ -74,7 +74,7 @@ def member(one: Member, now: float) -> Report:
         "generation": replica.generation,
         "restarts": replica.restarts,
         "recycles": replica.recycles,
-        "reason": replica.reason,
+        "reason": replica.explained,
         "last_exit": replica.last_exit,
         "next_start_s": round(replica.next_start_at - now, 1) if replica.next_start_at else None,
         **process(one.process.pid if one.process else 0, vitals),
@@ -112,7 +112,7 @@ def _model(name: str, group: list[Member], now: float) -> Report:
         "capability": CAPABILITIES[spec.task],
         "engine": spec.engine,
         "state": speaker.state,
-        "reason": speaker.reason,
+        "reason": speaker.explained,
         "warm": speaker.warm,
         "replicas": [member(one, now) for one in group],
     }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
+from typing import Any
 
-from supervisor.archive import FetchError
+from supervisor.archive import FetchError, Report
+from supervisor.problems import words
 
 # Weights, configuration, tokenizers. Not *.bin, *.pt and the like: those are pickles, which run
 # code when they are loaded.
@@ -16,14 +19,22 @@ PICKLED = ["pytorch_model*.bin", "*/pytorch_model*.bin", "pytorch_model.bin.inde
 
 
 def download(
-    repo: str, revision: str, include: list[str] | None, folder: Path, token: str | None
+    repo: str,
+    revision: str,
+    include: list[str] | None,
+    folder: Path,
+    report: Report,
+    token: str | None,
 ) -> None:
-    """Fill ``folder`` with the files of ``repo``; the hub's client shows its own progress.
+    """Fill ``folder`` with the files of ``repo``.
 
     Without ``include`` those are the safetensors and what goes with them, or pickled weights where
     there are none. Raises `FetchError`.
     """
     from huggingface_hub import errors, snapshot_download
+
+    label = f"hf:{repo}"
+    report(label, 0, 0)  # how much it will be shows when all files have begun
 
     def fetch(allow: list[str], ignore: list[str]) -> None:
         snapshot_download(
@@ -33,6 +44,7 @@ def download(
             allow_patterns=allow,
             ignore_patterns=ignore,
             token=token or False,
+            tqdm_class=_bar(label, report),
         )
 
     try:
@@ -54,9 +66,26 @@ def download(
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes about the download
 
 
+def _bar(label: str, report: Report) -> type[Any]:
+    """A progress bar for the hub's client that shows nothing, but tells ``report`` what it counts:
+    bytes on the disk, of those files that it has begun with."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            # It has others for the files and for what the network carried.
+            self._counts = options.get("unit") == "B" and "transfer" not in options.pop("name", "")
+            super().__init__(*args, **options | {"disable": False, "file": io.StringIO()})
+
+        def display(self, *_args: Any, **_options: Any) -> None:
+            if self._counts and self.total:
+                report(label, int(self.n), int(self.total))
+
+    return Bar
+
+
 def _first_sentence(error: BaseException) -> str:
     """The innermost cause, which names the real trouble; the outer ones guess."""
     while error.__cause__ is not None:
         error = error.__cause__
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:200]
+    return words(error)[:200]

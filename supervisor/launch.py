@@ -12,17 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ipc.control import RemoteImages
+from msgspec.structs import replace
+
+from ipc.control import RemoteImages, Serve
 from ipc.gguf import read_header
 from ipc.types import Spec
+from supervisor import extras, replaced
 from supervisor import gate as gates
-from supervisor import replaced
 from supervisor.archive import FetchError, Report
 from supervisor.catalog import LocalPath, Model
 from supervisor.config import Files, spec_for
-from supervisor.devices import Box, free_mb, openvino_reads
+from supervisor.devices import Box, detect, free_mb, openvino_reads
+from supervisor.obstacles import obstacles
 from supervisor.plan import Plan
-from supervisor.prepare import prepare
+from supervisor.prepare import is_prepared, prepare
 from supervisor.problems import ConfigError, nearest
 from supervisor.settings import Settings, child_env
 from supervisor.store import Store, slug
@@ -64,10 +67,45 @@ class Launch:
         if self.settings.auto_download_models:
             self.store.pull(model, report, self.settings.hf_token)
         elif fault := self.store.fault(model, report):
-            raise FetchError(f"{fault}; run: edge-serve pull {model.entry.name}")
+            raise FetchError(_mend(model, fault))
         spec = self.spec(model)
-        prepare(spec, lambda stage: report(stage.partition(":")[0], 0, 0))
+
+        def add_torch() -> None:
+            self._add_torch(model, report)
+
+        if extras.serves_by_torch(spec):
+            add_torch()
+            spec = self.spec(model)
+        # The service may not write among the models, but what `pull` converted there serves it.
+        among_models = replace(spec, cache=str(self._among_models / slug(spec.name)))
+        if is_prepared(among_models):
+            return among_models
+        prepare(spec, lambda stage: report(stage.partition(":")[0], 0, 0), add_torch)
         return spec
+
+    def _add_torch(self, model: Model, report: Report) -> None:
+        """Install torch unless it is here. What comes may be a build without CUDA, so what the box
+        has is looked at again."""
+        was_here = extras.is_here()
+        if self.settings.auto_download_models:
+            extras.install(report)
+        elif not was_here:
+            raise FetchError(_torch_missing(model))
+        if not was_here:
+            self._box = detect()
+
+    def obstacles(self, model: Model, fault: str | None) -> list[str]:
+        """Why the model would not start on this box as it is now, with that ``fault`` of its files.
+        Fetches and starts nothing."""
+        spec = self.spec(model)
+        found = obstacles(spec, self._box)
+        will_pull = self.settings.auto_download_models and not isinstance(model.source, LocalPath)
+        if fault and not will_pull:
+            found.append(_mend(model, fault))
+        may_install = self.settings.auto_download_models
+        if extras.serves_by_torch(spec) and not may_install and not extras.is_here():
+            found.append(_torch_missing(model))
+        return [f"{model.entry.name}: {obstacle}" for obstacle in found]
 
     def plan(self, specs: list[Spec], unavailable: dict[str, str], run_dir: Path) -> Plan:
         settings = self.settings
@@ -75,25 +113,16 @@ class Launch:
             host=settings.host,
             port=settings.port,
             run_dir=str(run_dir),
-            specs=specs,
-            unavailable=unavailable,
+            serve=_serve(settings, specs),
+            unavailable={
+                name: f"{reason} (restart edge-serve to try again)"
+                for name, reason in unavailable.items()
+            },
             log_format=settings.log_format,
             log_level=settings.log_level,
             drain_s=settings.drain_timeout_sec,
-            max_audio_bytes=settings.max_audio_bytes,
-            max_batch_size=settings.max_batch_size,
-            max_text_chars=settings.max_text_chars,
-            metrics=settings.enable_metrics,
-            embedding_usage=not settings.embedding_usage_disable_token_count,
             fail_fast=settings.warmup_fail_fast,
             settings=in_force(settings),
-            gate=gates.gate(settings),
-            remote_images=RemoteImages(
-                allowed=settings.allow_remote_images,
-                hosts=settings.remote_image_host_allowlist,
-                timeout_s=settings.remote_image_timeout,
-                max_bytes=settings.max_remote_image_bytes,
-            ),
         )
 
     def _files(self, model: Model, path: Path) -> Files:
@@ -111,7 +140,40 @@ class Launch:
     def _cache_root(self) -> Path:
         """systemd's cache folder for the service, else one among the models."""
         given = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
-        return Path(given) if given else self.store.folder / ".cache"
+        return Path(given) if given else self._among_models
+
+    @property
+    def _among_models(self) -> Path:
+        return self.store.folder / ".cache"
+
+
+def _mend(model: Model, fault: str) -> str:
+    """What to do about a ``fault`` of the model's files."""
+    if isinstance(model.source, LocalPath):
+        return f"{fault}; correct source in its entry"
+    return f"{fault}; run: edge-serve pull {model.entry.name}"
+
+
+def _torch_missing(model: Model) -> str:
+    return f"it needs torch, which is not installed; run: edge-serve pull {model.entry.name}"
+
+
+def _serve(settings: Settings, specs: list[Spec]) -> Serve:
+    return Serve(
+        specs=specs,
+        max_audio_bytes=settings.max_audio_bytes,
+        max_batch_size=settings.max_batch_size,
+        max_text_chars=settings.max_text_chars,
+        metrics=settings.enable_metrics,
+        embedding_usage=not settings.embedding_usage_disable_token_count,
+        gate=gates.gate(settings),
+        remote_images=RemoteImages(
+            allowed=settings.allow_remote_images,
+            hosts=settings.remote_image_host_allowlist,
+            timeout_s=settings.remote_image_timeout,
+            max_bytes=settings.max_remote_image_bytes,
+        ),
+    )
 
 
 def _openvino_reads(path: Path) -> bool:

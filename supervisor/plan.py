@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ipc.control import Gate, RemoteImages
-from ipc.types import Spec
+from ipc.control import Serve
 
 FILE_NAME = "plan.json"
 
@@ -28,31 +27,23 @@ class PlanError(Exception):
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to run and where to listen.
 
-    ``unavailable`` names the models that could not be fetched, each with the reason: they are
-    shown as failed, while the models in ``specs`` serve. ``fail_fast``: a model that fails before
-    all have been ready once ends the server. ``settings`` is what all this was made from, to be
-    shown in the log.
+    ``serve`` is what the frontend is told: the models, which are the workers to start, and its
+    limits. ``unavailable`` names the models that could not be fetched, each with the reason: they
+    are shown as failed, while the others serve. ``fail_fast``: a model that fails before all have
+    been ready once ends the server. ``settings`` is what all this was made from, to be shown in
+    the log.
     """
 
     host: str
     port: int
     run_dir: str
-    specs: list[Spec]
+    serve: Serve
     unavailable: dict[str, str] = {}
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
     drain_s: float = 30.0
-    keepalive_s: float = 15.0
-    max_json_bytes: int = 20 << 20
-    max_audio_bytes: int = 25 << 20
-    max_batch_size: int = 2048
-    max_text_chars: int = 200_000
-    metrics: bool = True
-    embedding_usage: bool = True
     fail_fast: bool = False
     settings: dict[str, Any] = {}
-    gate: Gate = Gate()
-    remote_images: RemoteImages = RemoteImages()
 
 
 def write(plan: Plan) -> Path:

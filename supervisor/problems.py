@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,21 @@ _KINDS = {
     "finite": "a number",
     "bool": "true or false",
 }
+# By pydantic's error type, where it has no range to name.
+_INSTEAD = {
+    "string_type": "is not text; put it in quotes",
+    "string_too_short": "is empty; write something, or leave it out",
+    "string_pattern_mismatch": "is not of the form {pattern}; correct it",
+    "list_type": "is not a list; write one as [a, b]",
+    "dict_type": "is not a group of keys; write one as {{key: value}}",
+    "model_type": "is not a group of keys; write one as {{key: value}}",
+    "invalid_key": "is not text; put it in quotes",
+    "bool_parsing": "is neither true nor false; set it to 1 or 0",
+    "bool_type": "is neither true nor false; write it without quotes",
+}
+# A part of a name is no hint where many names have it.
+_PART_CHARS = 3
+_HINTS = 3
 
 
 class ConfigError(Exception):
@@ -29,30 +45,70 @@ class ConfigError(Exception):
         super().__init__("".join(char if char.isprintable() else " " for char in message))
 
 
-def nearest(name: str, known: Iterable[str], alike: float = 0.5) -> str:
-    """``; did you mean ...?`` with the names most like ``name``, or nothing."""
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean ...?`` with the names in which ``name`` begins a word, else those most like
+    it; or nothing. One that has it for all that follows a slash is the one."""
     by_folded = {text.lower(): text for text in known}
-    close = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=alike)
-    return f"; did you mean {' or '.join(by_folded[text] for text in close)}?" if close else ""
+    part = name.lower()
+    begins = re.compile(rf"(?<![a-z0-9]){re.escape(part)}")
+    holding = [text for text in by_folded if begins.search(text) and len(part) >= _PART_CHARS]
+    whole = [text for text in holding if text.endswith(f"/{part}")]
+    close = difflib.get_close_matches(part, by_folded, n=_HINTS, cutoff=0.5)
+    return _question([by_folded[text] for text in whole or sorted(holding, key=len) or close])
+
+
+def misspelt(name: str, known: Iterable[str]) -> str:
+    """The same, but only where ``name`` can hardly have been meant for anything else."""
+    by_folded = {text.lower(): text for text in known}
+    close = difflib.get_close_matches(name.lower(), by_folded, n=_HINTS, cutoff=0.85)
+    return _question([by_folded[text] for text in close])
+
+
+def _question(names: list[str]) -> str:
+    return f"; did you mean {' or '.join(names[:_HINTS])}?" if names else ""
 
 
 def explain(error: ErrorDetails, field: FieldInfo | None = None) -> str:
     """One pydantic error in the words of this module, with the range that ``field`` allows."""
-    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    kind, context = error["type"], error.get("ctx", {})
     stem = kind.split("_")[0]
+    value = shown(error["input"])
     if kind == "missing":
         return "is missing; add it"
     if kind == "value_error":
         return str(context["error"])
+    if error["input"] is None:
+        return "has no value; write one, or leave the key out"
     if kind == "literal_error":
-        return f"{value!r} is not one of {context['expected'].replace(' or ', ', ')}"
-    if kind == "bool_parsing":
-        return f"{value!r} is neither true nor false; set it to 1 or 0"
+        return f"{value} is not one of {context['expected'].replace(' or ', ', ')}"
+    if kind in _INSTEAD:
+        return f"{value} {_INSTEAD[kind].format(**context)}"
     if stem in ("greater", "less"):
-        return f"{value!r} is too {'low' if stem == 'greater' else 'high'}; {allowed(field)}"
+        return f"{value} is too {'low' if stem == 'greater' else 'high'}; {allowed(field)}"
     if stem in _KINDS:
-        return f"{value!r} is not {_KINDS[stem]}; {allowed(field)}"
-    return f"{value!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+        return f"{value} is not {_KINDS[stem]}; {allowed(field)}"
+    return f"{value}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def shown(value: Any) -> str:
+    """A value as whoever wrote it knows it: true, not True, and no more of a list than that it is
+    one."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "a group of keys" if isinstance(value, dict) else repr(value)
+
+
+def words(error: BaseException) -> str:
+    """What an error of the system or a library says, on a line and without its number."""
+    text = re.sub(r"\[Errno -?\d+\] ", "", " ".join(str(error).split()))
+    return text or type(error).__name__
+
+
+def unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file of text cannot be read."""
+    return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8 text"
 
 
 def allowed(field: FieldInfo | None) -> str:

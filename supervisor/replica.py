@@ -205,6 +205,19 @@ class Replica:
         self._ladder: deque[tuple[float, Signal]] = deque()
 
     @property
+    def explained(self) -> str | None:
+        """Why it is not ready, and where its circuit is open, what becomes of it."""
+        if self.state != "failed" or self.reason is None:
+            return self.reason
+        minutes = f"{CIRCUIT_TRIAL_S / 60:.0f} minutes"
+        if self._permanent:
+            outlook = f"waiting does not mend this; once mended it starts within {minutes}"
+        else:
+            window = f"{CIRCUIT_WINDOW_S / 60:.0f} minutes"
+            outlook = f"{len(self._failures)} failures in {window}; tried again each {minutes}"
+        return f"{self.reason} ({outlook}, or at once when edge-serve is restarted)"
+
+    @property
     def alive(self) -> bool:
         """Whether there is a process."""
         return self.state in ("starting", "ready", "draining")

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from supervisor.devices import parse_device
 from supervisor.plan import LogFormat, LogLevel
-from supervisor.problems import ConfigError, explain, nearest
+from supervisor.problems import ConfigError, explain, misspelt, unreadable
 from supervisor.replaced import REPLACED
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     edge_serve_run_dir: Folder | None = None
 
     # Where to listen and what to say. Port 0 takes any free one.
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     log_format: Annotated[LogFormat, BeforeValidator(_lower)] = "text"
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = "info"
@@ -212,16 +212,35 @@ def load_dotenv(path: Path) -> list[str]:
     if not path.is_file():
         return []
     try:
-        values = dotenv_values(path, interpolate=False)
+        with path.open(encoding="utf-8") as file:
+            lines = [line for line in parse_stream(file) if line.key or line.error]
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+        raise ConfigError(f"{path}: cannot be read: {unreadable(error)}") from None
     known = [*(name.upper() for name in Settings.model_fields), *REPLACED]
     warnings = []
-    for name, value in values.items():
-        if value is None:
-            raise ConfigError(f"{path}: {name!r} has no value; write NAME=value")
-        hint = "" if name.upper() in known else nearest(name, known, alike=0.85)
+    for line in lines:
+        if line.key is None or line.value is None:
+            text = line.original.string  # begins with the empty lines before it
+            number = line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+            raise ConfigError(f"{path}, line {number}: {_instead(line)}")
+        hint = "" if line.key.upper() in known else misspelt(line.key, known)
         if hint:
-            warnings.append(f"{path}: {name} is not a setting{hint}")
-        os.environ.setdefault(name, value)
+            warnings.append(f"{path}: {line.key} is not a setting{hint}")
+    for name, value in {line.key: line.value for line in lines if line.key}.items():
+        os.environ.setdefault(name, value or "")
     return warnings
+
+
+_NAME = r"\s*(?:export\s+)?([A-Za-z_]\w*)"
+
+
+def _instead(line: Binding) -> str:
+    """What to write for a line of .env that sets nothing. Never its value, which may be a key."""
+    if line.key:
+        return f"{line.key} has no value; write {line.key}=value"
+    text = line.original.string
+    if quoted := re.match(_NAME + r"\s*=\s*(['\"])", text):
+        return f"the value of {quoted[1]} has no quote ({quoted[2]}) at its end; add it there"
+    if found := re.match(_NAME + r"\s*:", text):
+        return f"a colon sets nothing; write {found[1]}=value"
+    return "is not understood; write NAME=value, and # before what is a comment"

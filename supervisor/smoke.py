@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import httpx2
 
 from ipc.samples import grey_png, tone_wav
-from ipc.types import CAPABILITIES, VISION
+from ipc.types import CAPABILITIES, TRANSLATION, VISION
+from supervisor.client import Unreached, ask
+from supervisor.problems import nearest, words
 
 _SIDE = 64
 _SHOWN_CHARS = 60
@@ -36,34 +38,44 @@ def checks(client: httpx2.Client, names: Sequence[str], audio: bytes | None) -> 
     """Try each model that ``client``'s server lists, or those among ``names``; speech with the file
     ``audio``, or else with a tone.
 
-    Raises `httpx2.HTTPError` and `ValueError` when nobody lists any.
+    Raises `Unreached` when nobody lists any.
     """
-    listed = client.get("/v1/models").raise_for_status().json()["data"]
+    listed = _listed(client)
     for model in listed:
         if names and model["id"] not in names:
             continue
         for capability in model["capabilities"]:
             yield _check(client, model["id"], capability, audio)
-    known = {model["id"] for model in listed}
+    known = [model["id"] for model in listed]
     for name in names:
         if name not in known:
-            yield Check(name, "", ok=False, seconds=0.0, said="the server has no such model")
+            said = f"the server has no such model{nearest(name, known)}"
+            yield Check(name, "", ok=False, seconds=0.0, said=said)
+
+
+def _listed(client: httpx2.Client) -> list[dict[str, Any]]:
+    """The models of an edge-serve. Raises `Unreached`."""
+    listed: list[dict[str, Any]] = ask(client, "/v1/models", "data")["data"]
+    if not all("capabilities" in model for model in listed):
+        where = str(client.base_url).rstrip("/")
+        raise Unreached(f"{where} does not say what its models can do; it is not edge-serve")
+    return listed
 
 
 def _check(client: httpx2.Client, model: str, capability: str, audio: bytes | None) -> Check:
     began_at = time.monotonic()
     ok, said = True, ""
     try:
-        if capability == CAPABILITIES["speech"]:
-            said = _speech(client, model, audio)
+        if capability in _SPOKEN:
+            said = _speech(client, model, audio, _SPOKEN[capability])
         elif capability in _TRIALS:
             said = _TRIALS[capability](client, model)
         else:
             ok, said = False, "not known to this version; update it"
     except (_Wrong, httpx2.HTTPError) as error:
-        ok, said = False, str(error) or type(error).__name__
+        ok, said = False, words(error)
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        ok, said = False, f"the answer is not of the API's shape: {error!r}"
+        ok, said = False, f"the answer is not of the API's shape ({type(error).__name__}: {error})"
     return Check(model, capability, ok, time.monotonic() - began_at, said)
 
 
@@ -104,13 +116,17 @@ def _rerank(client: httpx2.Client, model: str) -> str:
     return f"best: {texts[found[0]['index']]}"
 
 
-def _speech(client: httpx2.Client, model: str, audio: bytes | None) -> str:
+def _speech(client: httpx2.Client, model: str, audio: bytes | None, path: str) -> str:
     file = ("speech", audio) if audio else ("tone.wav", tone_wav(1.0))
     form = {"model": model}
-    answer = client.post("/v1/audio/transcriptions", data=form, files={"file": file})
+    answer = client.post(path, data=form, files={"file": file})
     return _short(_answer(answer)["text"]) or "no words"
 
 
+_SPOKEN = {
+    CAPABILITIES["speech"]: "/v1/audio/transcriptions",
+    TRANSLATION: "/v1/audio/translations",
+}
 _TRIALS: dict[str, Callable[[httpx2.Client, str], str]] = {
     CAPABILITIES["chat"]: _chat,
     VISION: _vision,

@@ -176,7 +176,7 @@ def fetch_files(
 def _fill(partial: Path, model: Model, report: Report, token: str | None) -> None:
     entry, source = model.entry, model.source
     if isinstance(source, HubRepo):
-        hub.download(source.repo, source.revision, entry.include, partial, token)
+        hub.download(source.repo, source.revision, entry.include, partial, report, token)
         rewrite.convert(partial, report)
         return
     assert isinstance(source, Packages)

@@ -26,8 +26,8 @@ from ipc.control import (
     Hello,
     Loading,
     Misbehaved,
+    Noted,
     Ready,
-    Serve,
     Start,
     States,
     ToChild,
@@ -57,22 +57,16 @@ from supervisor.replica import (
     Signal,
     Spawn,
     Stop,
-    Suspended,
     Tick,
     Warn,
-    Worked,
 )
 from supervisor.run_dir import RunDir
+from supervisor.signs import signs
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.25
 SAMPLE_S = 1.0
-# One CPU second or one MiB read is progress in loading; waiting costs a process far less.
-WORK_STEP = 1.0
-# A worker that has missed a heartbeat is asked for by other means: its CPU seconds.
-SILENT_S = 2.0
-LIFE_STEP = 0.1
 # Idle workers have nothing to drain when the frontend has gone; they need time to close only.
 WORKER_DRAIN_S = 1.0
 FRONTEND_GRACE_S = 3.0
@@ -98,7 +92,6 @@ class Supervisor:
         self.failed = False  # stopped by itself, not by a signal
         self._stopping = False
         self._stopped = asyncio.Event()
-        self._pinged_at = 0.0
         self._told_all_ready = False
 
     async def run(self) -> None:
@@ -131,10 +124,11 @@ class Supervisor:
         while True:
             await asyncio.sleep(TICK_S)
             for member in self._members.values():
-                self._note_work(member)
+                for sign in signs(member, time.monotonic()):
+                    self._happen(member, sign)
                 self._tick(member)
             self._remains.tick(self._pids())
-            self._ping()
+            self._notifier.ping(time.monotonic())
 
     def _tick(self, member: Member) -> None:
         """Time has passed, but not for one whose GPU still holds its predecessor's memory."""
@@ -160,32 +154,6 @@ class Supervisor:
         if rss_mb is not None:
             self._happen(member, Sampled(rss_mb))
 
-    def _note_work(self, member: Member) -> None:
-        """What the system accounts to a process that loads is progress; to one that is silent, it
-        is a sign that it is not stopped."""
-        replica, process = member.replica, member.process
-        loading = replica.state == "starting"
-        if process is not None and loading:
-            self._happen(member, Suspended(process.suspended_s(time.monotonic())))
-        if process is None or member.spec is None:
-            return
-        if not loading and replica.silent_s(time.monotonic()) < SILENT_S:
-            member.work_done = None
-            return
-        done = process.work_done()
-        if member.work_done is None:
-            member.work_done = done
-        elif done - member.work_done >= (WORK_STEP if loading else LIFE_STEP):
-            member.work_done = done
-            self._happen(member, Progressed() if loading else Worked())
-
-    def _ping(self) -> None:
-        """Tell systemd that this loop turns, at a third of the interval that it allows."""
-        now = time.monotonic()
-        if self._notifier.watchdog_s and now - self._pinged_at >= self._notifier.watchdog_s / 3:
-            self._pinged_at = now
-            self._notifier.send("WATCHDOG=1")
-
     # --- what children say ---
 
     def _on_message(self, frames: list[bytes]) -> None:
@@ -203,6 +171,7 @@ class Supervisor:
                 self._on_ready(member, BecameReady(message.loaded, message.warm))
             case BootFailed():
                 self._happen(member, CouldNotBoot(message.reason, message.permanent))
+                self._tell(member, Noted())
             case Heartbeat():
                 self._happen(member, Beat(message.counters))
             case Misbehaved() if member.spec is None:
@@ -223,21 +192,9 @@ class Supervisor:
         return member
 
     def _welcome(self, member: Member) -> ToChild:
-        plan = self._plan
-        if member.spec is not None:
-            return Start(spec=fleet.pinned(member.spec))
-        return Serve(
-            specs=plan.specs,
-            keepalive_s=plan.keepalive_s,
-            max_json_bytes=plan.max_json_bytes,
-            max_audio_bytes=plan.max_audio_bytes,
-            max_batch_size=plan.max_batch_size,
-            max_text_chars=plan.max_text_chars,
-            metrics=plan.metrics,
-            embedding_usage=plan.embedding_usage,
-            gate=plan.gate,
-            remote_images=plan.remote_images,
-        )
+        if member.spec is None:
+            return self._plan.serve
+        return Start(spec=fleet.pinned(member.spec))
 
     def _on_ready(self, member: Member, ready: BecameReady) -> None:
         self._happen(member, ready)
@@ -250,7 +207,7 @@ class Supervisor:
 
     def _announce(self, member: Member) -> None:
         replica = member.replica
-        scheme = "https" if self._plan.gate.ssl_certfile else "http"
+        scheme = "https" if self._plan.serve.gate.ssl_certfile else "http"
         where = f"{scheme}://{self._plan.host}:{self._plan.port}"
         if member.spec is None:
             logger.info("listening", extra={"url": where})
@@ -268,7 +225,8 @@ class Supervisor:
             logger.info("all models are ready; try:\n%s", self._example(where))
 
     def _example(self, where: str) -> str:
-        return example.curl(where, self._plan.specs, with_key=bool(self._plan.gate.api_keys))
+        serve = self._plan.serve
+        return example.curl(where, serve.specs, with_key=bool(serve.gate.api_keys))
 
     # --- what happens to processes ---
 

@@ -26,6 +26,7 @@ from ipc.control import (
     Heartbeat,
     Hello,
     Loading,
+    Noted,
     Ready,
     Start,
     ToChild,
@@ -34,7 +35,7 @@ from ipc.control import (
 from ipc.sockets import Port, connect_dealer, ipc_endpoint
 from ipc.types import Event
 from ipc.wire import Decoder, encode
-from worker.engine import Engine, LoadError
+from worker.engine import Engine, LoadError, lacks_memory
 from worker.engines import make
 from worker.jobs import JobSocket
 from worker.loop import EngineLoop
@@ -44,8 +45,11 @@ logger = logging.getLogger(__name__)
 
 EXIT_CRASHED = 1
 EXIT_BOOT_FAILED = 3
-# Last words (a boot failure, the final events) get this long to leave before the process does.
+# Last words (the final events, say) get this long to leave before the process does.
 LINGER_MS = 500
+# The reason why a model cannot be served must not be overtaken by the news of the process's end,
+# which needs no socket. The supervisor says at once that it has it.
+NOTED_S = 2.0
 # A send takes well under a millisecond; past this the engine goes on without waiting for it.
 HANDOVER_S = 0.005
 
@@ -66,6 +70,7 @@ class Host:
         self._engine: EngineLoop | None = None
         self._jobs: JobSocket | None = None
         self._handed_over = threading.Event()
+        self._noted = threading.Event()
         self._ended: asyncio.Future[int] = self._loop.create_future()
 
     async def run(self) -> int:
@@ -97,6 +102,8 @@ class Host:
             work.start()
         elif isinstance(message, Drain):
             self._finish()
+        elif isinstance(message, Noted):
+            self._noted.set()
         elif isinstance(message, Abandon) and self._jobs is not None:
             self._jobs.abandon(message.owner.encode())
 
@@ -134,7 +141,9 @@ class Host:
             engine.close()
             status = 0
         except LoadError as error:
-            self._call(self._tell, BootFailed(reason=error.reason, permanent=error.permanent))
+            permanent = error.permanent and not lacks_memory(error)
+            self._call(self._tell, BootFailed(reason=error.reason, permanent=permanent))
+            self._noted.wait(NOTED_S)
             status = EXIT_BOOT_FAILED
         except Exception:
             logger.exception("engine_failed", extra={"model": start.spec.name})

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from supervisor.cli import say
-from supervisor.cli.arguments import Config, Device, Host, Models, Port
+from supervisor.cli.arguments import Config, Device, Host, Models, Port, joined
 from supervisor.cli.loading import load
+
+if TYPE_CHECKING:
+    from supervisor.settings import Settings
 
 
 def pull(
     context: typer.Context,
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...")] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL", help="All that would be served if none is named."),
+    ] = None,
     config: Config = None,
 ) -> None:
-    """Fetch and convert models now, so that serving needs no network."""
+    """Fetch and convert models now, to serve offline later."""
     from supervisor.launch import fetch_all
     from supervisor.settings import Flags
 
-    named = ",".join(models) if models else None
-    settings, catalog, launch = load(Flags(models=named, config=config).over(context.obj))
+    settings, catalog, launch = load(Flags(models=joined(models), config=config).over(context.obj))
     launch.settings = settings.model_copy(update={"auto_download_models": True})
     chosen, notes = launch.settle(catalog.select(settings.models))
     for model in chosen:
@@ -39,7 +44,7 @@ def pull(
 
 
 def models(context: typer.Context, config: Config = None) -> None:
-    """List the catalog: what each model is for, and whether it is here."""
+    """List all models that are known, and which are pulled."""
     from supervisor.console import table
     from supervisor.settings import Flags
 
@@ -71,13 +76,17 @@ def check(
     port: Port = None,
     config: Config = None,
 ) -> None:
-    """Validate the settings and show what would be served, without starting anything."""
+    """Validate settings and models without starting anything.
+
+    Shows what would be served, and what would keep it from starting on this machine as it is now.
+    Exits 0 when nothing would.
+    """
     from supervisor.console import table
     from supervisor.gate import gate
     from supervisor.launch import make_run_dir, warnings
     from supervisor.settings import Flags
 
-    flags = Flags(models=models, device=device, host=host, port=port, config=config)
+    flags = Flags(models=joined(models), device=device, host=host, port=port, config=config)
     settings, catalog, launch = load(flags.over(context.obj))
     chosen, notes = launch.settle(catalog.select(settings.models))
     for note in notes:
@@ -85,6 +94,7 @@ def check(
     specs = [launch.spec(model) for model in chosen]
     make_run_dir(settings)
     gate(settings)
+    faults = [launch.store.fault(model, _silent) for model in chosen]
     rows = (
         (
             spec.name,
@@ -94,9 +104,9 @@ def check(
             str(spec.replicas),
             str(spec.slots),
             str(spec.queue_limit),
-            launch.store.fault(model, _silent) or spec.path or "no files",
+            fault or spec.path or "no files",
         )
-        for model, spec in zip(chosen, specs, strict=True)
+        for spec, fault in zip(specs, faults, strict=True)
     )
     table(
         say.console(),
@@ -104,7 +114,27 @@ def check(
         rows,
     )
     say.warn(catalog.warnings + warnings(settings, chosen))
+    each = zip(chosen, faults, strict=True)
+    found = [line for model, fault in each for line in launch.obstacles(model, fault)]
+    found += _unlistenable(settings)
+    if found:
+        say.fail(*found)
     print("ok")
+
+
+def _unlistenable(settings: Settings) -> list[str]:
+    """Why nobody can listen where these settings say. That somebody does already is told, but is
+    as it should be where that is the server itself."""
+    from supervisor.listener import InUseError, listen
+
+    try:
+        listen(settings.host, settings.port).close()
+    except InUseError:
+        where = f"{settings.host}:{settings.port}"
+        print(f"{where} is in use now, perhaps by a running edge-serve: see edge-serve status")
+    except OSError as error:
+        return [str(error)]
+    return []
 
 
 def _silent(_label: str, _done: int, _total: int) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from supervisor.cli import say
-from supervisor.cli.arguments import Url
+from supervisor.cli.arguments import Url, joined
 from supervisor.cli.loading import load_settings
 
 # A first chat of a large model on a small box; the server's own limits end it sooner.
@@ -18,28 +18,22 @@ SMOKE_TIMEOUT_S = 600.0
 
 
 def status(context: typer.Context, url: Url = None) -> None:
-    """Show the processes of a running edge-serve. Exits 0 when all models are ready, else 1.
+    """Show the processes of a running edge-serve.
 
-    Sends EDGE_SERVE_API_KEY as the API key where it is set.
+    Exits 0 when all models are ready, else 1. Sends EDGE_SERVE_API_KEY as the API key where it is
+    set, and trusts the certificate in SSL_CERTFILE.
     """
-    import httpx2
-
-    from supervisor.client import connect
+    from supervisor.client import Unreached, ask, connect
     from supervisor.console import FLEET_HEADS, fleet_rows, table
 
     settings = load_settings(context.obj)
     base = url or settings.url
     try:
         with connect(settings, url, timeout_s=10) as client:
-            answer = client.get("/health")
-        report = answer.json()
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-        say.fail(f"no edge-serve answers at {base}: {error}; start it, or name another with --url")
-    if answer.status_code == 401:
-        say.fail(f"{base} wants an API key; put one into EDGE_SERVE_API_KEY")
-    if not isinstance(report, dict) or "models" not in report:
-        say.fail(f"what answers at {base} is not edge-serve; name another with --url")
-    print(f"{base}: {report.get('status', answer.status_code)}")
+            report = ask(client, "/health", "models")
+    except Unreached as error:
+        say.fail(str(error))
+    print(f"{base}: {report.get('status')}")
     table(say.console(), FLEET_HEADS, fleet_rows(report))
     raise typer.Exit(0 if report.get("status") == "ok" else 1)
 
@@ -48,26 +42,27 @@ def smoke(
     context: typer.Context,
     url: Url = None,
     models: Annotated[
-        str | None,
-        typer.Option("--models", metavar="NAME,...", help="Which to try; all if not set."),
+        list[str] | None,
+        typer.Option(
+            "--models", metavar="NAME,...", help="Which to try; repeatable. All if not set."
+        ),
     ] = None,
     audio: Annotated[
-        Path | None, typer.Option(help="A recording for speech models; a tone if not set.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A recording for speech models; a tone if not set."),
     ] = None,
 ) -> None:
-    """Send one real request for each thing that each model can do. Exits 0 when all are answered.
+    """Try everything that a running server's models can do.
 
-    Sends EDGE_SERVE_API_KEY as the API key where it is set.
+    Sends one real request for each. Exits 0 when all are answered, else 1. Sends EDGE_SERVE_API_KEY
+    as the API key where it is set, and trusts the certificate in SSL_CERTFILE.
     """
-    import httpx2
-
-    from supervisor.client import connect
+    from supervisor.client import Unreached, connect
     from supervisor.console import table
     from supervisor.smoke import checks
 
     settings = load_settings(context.obj)
-    base = url or settings.url
-    names = [name.strip() for name in (models or "").split(",") if name.strip()]
+    names = [name.strip() for name in (joined(models) or "").split(",") if name.strip()]
     try:
         recording = audio.read_bytes() if audio else None
     except OSError as error:
@@ -75,8 +70,8 @@ def smoke(
     try:
         with connect(settings, url, timeout_s=SMOKE_TIMEOUT_S) as client:
             found = list(checks(client, names, recording))
-    except (httpx2.HTTPError, httpx2.InvalidURL, KeyError, TypeError, ValueError) as error:
-        say.fail(f"no list of models at {base}: {error!r}; start edge-serve, or name it with --url")
+    except Unreached as error:
+        say.fail(str(error))
     rows = (
         (one.model, one.capability, "ok" if one.ok else "FAILED", f"{one.seconds:.2f}", one.said)
         for one in found
@@ -86,7 +81,7 @@ def smoke(
 
 
 def bench(context: typer.Context) -> None:
-    """Measure a running server under load, or this machine; `edge-serve bench -h` says how."""
+    """Measure a running server under load, or this machine."""
     # A process of its own: what it loads to measure and to draw is nothing for the supervisor's.
     argv = [sys.executable, "-P", "-m", "bench", *context.args]
     os.execve(sys.executable, argv, {**os.environ, **context.obj.variables()})

@@ -39,6 +39,7 @@ def failures(failed: dict[str, str]) -> None:
         print(f"edge-serve: {name}: {reason}", file=sys.stderr)
 
 
-def fail(message: str) -> NoReturn:
-    print(f"edge-serve: {message}", file=sys.stderr)
+def fail(*messages: str) -> NoReturn:
+    for message in messages:
+        print(f"edge-serve: {message}", file=sys.stderr)
     raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from supervisor.cli import say
-from supervisor.cli.arguments import Config, Device, Host, Models, Port
+from supervisor.cli.arguments import Config, Device, Host, Models, Port, joined
 from supervisor.cli.loading import load
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ def serve(
 ) -> None:
     """Serve small models behind one OpenAI-compatible endpoint, each in a process of its own.
 
-    Alone it serves: it pulls what is missing, then runs until it is stopped. Settings come from
-    these options, the environment and .env; .env.example lists them.
+    Without a command it serves: it pulls what is missing, then runs until it is stopped. Settings
+    come from these options, the environment and .env, in this order; .env.example lists them.
     """
     from supervisor.settings import Flags
 
-    flags = Flags(models=models, device=device, host=host, port=port, config=config)
+    flags = Flags(models=joined(models), device=device, host=host, port=port, config=config)
     context.obj = flags
     if context.invoked_subcommand is None:
         _serve(flags)
@@ -81,9 +81,9 @@ def _serve(flags: Flags) -> None:
 
 def install_service(
     context: typer.Context,
-    output: Annotated[Path, typer.Option(help="Where to write the unit; - prints it.")] = Path(
-        "/etc/systemd/system/edge-serve.service"
-    ),
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where to write it; - prints it.")
+    ] = Path("/etc/systemd/system/edge-serve.service"),
     allow: Annotated[
         list[str] | None,
         typer.Option(metavar="NETWORK", help="Who may connect, say 192.168.1.0/24; repeatable."),

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from ipc.control import Serve
 from ipc.types import Spec, Task
 from supervisor import plan as plans
 from supervisor.plan import Plan
@@ -38,7 +39,7 @@ def edge_serve(slots: int) -> Iterator[str]:
         Spec(name=task, task=task, engine="echo", path="", slots=slots, options=options)
         for task in TASKS
     ]
-    plan = Plan(host="127.0.0.1", port=port, run_dir=str(folder), specs=specs)
+    plan = Plan(host="127.0.0.1", port=port, run_dir=str(folder), serve=Serve(specs=specs))
     argv = [sys.executable, "-P", "-m", "supervisor", str(plans.write(plan))]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)

@@ -18,13 +18,14 @@ from typing import Any
 import httpx2
 import psutil
 
+from ipc.control import Serve
 from ipc.types import Spec
 from supervisor import plan as plans
 from supervisor.plan import Plan
 
 CHAT, EMBED, SPEECH = "echo/chat", "echo/embed", "echo/speech"
 RERANK = "echo/rerank"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def wait_until(what: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
@@ -52,8 +53,10 @@ class Box:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.run_dir = run_dir
+        limits = {name: plan.pop(name) for name in Serve.__struct_fields__ if name in plan}
+        serve = Serve(specs=list(specs), **limits)
         self.plan = Plan(
-            host="127.0.0.1", port=self.port, run_dir=str(run_dir), specs=list(specs), **plan
+            host="127.0.0.1", port=self.port, run_dir=str(run_dir), serve=serve, **plan
         )
         self.log = run_dir.with_suffix(".log")
         self.url = f"http://127.0.0.1:{self.port}"

@@ -231,7 +231,7 @@ def test_a_worker_stopped_before_its_program_begins_dies_with_the_supervisor(
 
 
 def test_a_worker_stopped_while_it_loads_is_replaced(make_box: MakeBox) -> None:
-    box = make_box(spec(CHAT, options={"load_s": 1.0}))
+    box = make_box(spec(CHAT, options={"load_s": 4.0}))
     wait_until(lambda: box.ask("/livez") == 200)
     wait_until(lambda: box.replica(CHAT)["stage"] == "reading the script")
     box.kill(CHAT, signal.SIGSTOP)

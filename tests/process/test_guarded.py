@@ -21,10 +21,10 @@ KEY = "sk-canary-0123456789abcdef"
 DIGESTS = {"ann": hashlib.sha256(KEY.encode()).hexdigest()}
 
 
-def status(box: Box, **environment: str) -> subprocess.CompletedProcess[str]:
+def status(box: Box, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`edge-serve status` of ``box``, with no other settings than these."""
     return subprocess.run(
-        [sys.executable, "-P", "-m", "supervisor.cli", "status"],
+        [sys.executable, "-P", "-m", "supervisor.cli", "status", *arguments],
         env={"PATH": os.environ["PATH"], "PORT": str(box.port), **environment},
         cwd=box.run_dir,
         capture_output=True,
@@ -78,4 +78,14 @@ def test_with_a_certificate_it_speaks_https_only(make_box: MakeBox, tmp_path: Pa
         answer = client.post("/v1/embeddings", json={"model": EMBED, "input": "x"})
         assert answer.status_code == 200
     assert box.ask("/livez") is None
+
     assert status(box, SSL_CERTFILE=made, SSL_KEYFILE=key).returncode == 0
+    by_name = ("--url", f"https://localhost:{box.port}")
+    assert status(box, *by_name, SSL_CERTFILE=made).returncode == 0
+    refused = status(box, *by_name)
+    assert refused.returncode == 1
+    assert "its certificate is not trusted (self-signed certificate); set SSL_C" in refused.stderr
+    refused = status(box, "--url", f"https://127.0.0.1:{box.port}", SSL_CERTFILE=made)
+    assert "write a name that is in its certificate into --url" in refused.stderr
+    assert "write https:// in --url" in status(box, "--url", box.url).stderr
+    assert "it holds no certificate" in status(box, *by_name, SSL_CERTFILE=key).stderr

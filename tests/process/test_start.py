@@ -146,6 +146,7 @@ def test_smoke_tries_what_each_model_can_do(box: Box) -> None:
         [CHAT, "chat-completion", "ok"],
         [EMBED, "text-embedding", "ok"],
         [SPEECH, "audio-transcription", "ok"],
+        [SPEECH, "audio-translation", "ok"],
     ]
     assert ended.returncode == 0, ended.stderr
 
@@ -170,4 +171,4 @@ def test_smoke_of_a_model_that_is_not_there_or_of_no_server_fails(box: Box) -> N
     ended = smoke(box)
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
-    assert f"no list of models at {box.url}" in ended.stderr
+    assert f"no edge-serve answers at {box.url}: Connection refused" in ended.stderr

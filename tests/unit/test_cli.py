@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -170,13 +171,13 @@ def test_serving_leaves_a_private_plan_and_becomes_the_daemon(
 
     found = plan.read(file)
     assert (found.host, found.port, found.run_dir) == ("127.0.0.1", 0, str(tmp_path / "run"))
-    assert (found.max_audio_bytes, found.metrics) == (1000, True)
-    assert [spec.warmup.steps for spec in found.specs] == [0, 0]
-    assert [(spec.name, spec.engine, spec.slots) for spec in found.specs] == [
+    assert (found.serve.max_audio_bytes, found.serve.metrics) == (1000, True)
+    assert [spec.warmup.steps for spec in found.serve.specs] == [0, 0]
+    assert [(spec.name, spec.engine, spec.slots) for spec in found.serve.specs] == [
         ("echo/chat", "echo", 3),
         ("echo/embed", "echo", 16),
     ]
-    assert all(spec.path == "" and spec.cache == "" for spec in found.specs)
+    assert all(spec.path == "" and spec.cache == "" for spec in found.serve.specs)
 
 
 def test_bench_is_another_program_which_gets_the_options_of_both(
@@ -195,7 +196,7 @@ def test_keys_reach_the_daemon_as_digests_only(
     os.environ.update(API_KEYS=f"ann:{key}", EDGE_SERVE_API_KEY=key)
     assert run("--config", echo)[0] == 0
     file = tmp_path / "run/plan.json"
-    assert plan.read(file).gate.api_keys == {"ann": hashlib.sha256(key.encode()).hexdigest()}
+    assert plan.read(file).serve.gate.api_keys == {"ann": hashlib.sha256(key.encode()).hexdigest()}
     assert key not in file.read_text() + repr(daemon.env) + repr(daemon.argv)
 
 
@@ -207,8 +208,9 @@ def test_a_model_that_cannot_be_fetched_does_not_stop_the_others(
     reason = "not pulled yet; run: edge-serve pull openai/whisper-base"
     assert (code, err) == (0, f"edge-serve: openai/whisper-base: {reason}\n")
     found = plan.read(tmp_path / "run/plan.json")
-    assert [spec.name for spec in found.specs] == ["echo/chat"]
-    assert found.unavailable == {"openai/whisper-base": reason}
+    assert [spec.name for spec in found.serve.specs] == ["echo/chat"]
+    again = f"{reason} (restart edge-serve to try again)"
+    assert found.unavailable == {"openai/whisper-base": again}
     assert daemon.argv
 
 
@@ -319,7 +321,7 @@ def test_conversions_are_kept_among_the_models_or_where_systemd_says(tmp_path: P
 
 def test_a_plan_of_another_version_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    file.write_text('{"host": "h", "port": 1, "run_dir": "r", "specs": [], "colour": "red"}')
+    file.write_text('{"host": "h", "port": 1, "run_dir": "r", "colour": "red"}')
     with pytest.raises(plan.PlanError, match="colour"):
         plan.read(file)
     with pytest.raises(plan.PlanError, match="No such file"):
@@ -332,14 +334,14 @@ def test_a_plan_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_a_model_is_prepared_once_for_each_version_of_it(tmp_path: Path) -> None:
     spec = Spec(name="a", task="chat", engine="echo", path="/p", cache=str(tmp_path / "c"))
     stages: list[str] = []
-    prepare.prepare(spec, stages.append)
+    prepare.prepare(spec, stages.append, pytest.fail)
     assert stages == ["preparing"]
-    prepare.prepare(spec, stages.append)
+    prepare.prepare(spec, stages.append, pytest.fail)
     assert stages == ["preparing"]
     newer = Spec(
         name="a", task="chat", engine="echo", path="/p", cache=str(tmp_path / "c"), created=9
     )
-    prepare.prepare(newer, stages.append)
+    prepare.prepare(newer, stages.append, pytest.fail)
     assert stages == ["preparing", "preparing"]
 
 
@@ -347,7 +349,7 @@ def test_a_conversion_that_fails_gives_its_last_words_and_is_tried_again(tmp_pat
     spec = Spec(name="a", task="chat", engine="no.Such", path="/p", cache=str(tmp_path / "c"))
     for _ in range(2):
         with pytest.raises(FetchError, match=r"engine no\.Such cannot be imported"):
-            prepare.prepare(spec, lambda _stage: None)
+            prepare.prepare(spec, lambda _stage: None, pytest.fail)
 
 
 # --- looking -------------------------------------------------------------------------------------
@@ -361,6 +363,60 @@ def test_check_shows_what_would_be_served(run: Run, echo: str) -> None:
     assert lines[1].split()[:7] == ["echo/chat", "chat", "echo", "cpu", "1", "3", "64"]
     assert lines[2].endswith("not pulled yet")
     assert lines[-1] == "ok"
+
+
+def test_models_may_be_named_one_after_the_other(run: Run, echo: str) -> None:
+    code, out, _ = run("check", "--config", echo, "--models", "echo/embed", "--models", "echo/chat")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == ["echo/embed", "echo/chat"]
+
+
+# options of the command, entries of the catalog -> what check says
+HOPELESS: list[tuple[list[str], str, str]] = [
+    ([], "{name: a, task: chat, engine: remote, options: {base_url: 'http://h/v1', verify: /no}}",
+     "a: options.verify: /no cannot be read: No such file"),
+    ([], "{name: a, task: chat, engine: command, options: {command: 'no-program {port}'}}",
+     "a: options.command: there is no program 'no-program'"),
+    ([], "{name: a, task: chat, engine: no_module_for_test.Engine}",
+     "a: engine: no Python module 'no_module_for_test' is found"),
+    ([], "{name: a, task: embed, source: 'file:/nowhere'}",
+     "a: /nowhere does not exist; correct source in its entry"),
+    (["--device", "cuda:7"], "{name: a, task: chat, engine: echo}",
+     "a: device: cuda:7 is not there"),
+    (["--host", "192.0.2.1"], "{name: a, task: chat, engine: echo}",
+     "cannot listen on 192.0.2.1:0: Cannot assign requested address"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "entry", "message"), HOPELESS)
+def test_check_fails_for_what_a_start_would_fail_for_on_this_box(
+    arguments: list[str], entry: str, message: str, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(f"models: [{entry}]")
+    os.environ.update(API_KEYS="0123456789abcdef", PORT="0")
+    code, out, err = run("check", "--config", str(file), *arguments)
+    assert code == 1
+    assert f"edge-serve: {message}" in err
+    assert "ok" not in out.splitlines()
+
+
+def test_check_fails_for_models_that_are_not_here_and_will_not_be_fetched(run: Run) -> None:
+    os.environ.update(AUTO_DOWNLOAD_MODELS="0", MODELS="openai/whisper-base", PORT="0")
+    code, _, err = run("check")
+    assert code == 1
+    assert "openai/whisper-base: not pulled yet; run: edge-serve pull openai/whisper-base" in err
+
+
+def test_check_on_a_box_that_serves_already_is_no_failure(run: Run, echo: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as serving:
+        port = str(serving.getsockname()[1])
+        code, out, _ = run("check", "--config", echo, "--port", port)
+    assert code == 0
+    assert out.splitlines()[-2:] == [
+        f"127.0.0.1:{port} is in use now, perhaps by a running edge-serve: see edge-serve status",
+        "ok",
+    ]
 
 
 def test_models_lists_the_catalog(run: Run) -> None:
@@ -439,13 +495,42 @@ def test_status_shows_every_process_and_fails_unless_all_is_well(
 def test_status_of_something_else_or_of_nothing_is_one_line(
     run: Run, answer: tuple[str, dict[str, Any]]
 ) -> None:
-    url, _ = answer
+    url, body = answer
     code, _, err = run("status", "--url", url)
     assert (code, err.count("\n")) == (1, 1)
     assert "is not edge-serve; name another with --url" in err
-    code, _, err = run("status", "--url", "http://127.0.0.1:1")
+    code, _, err = run("smoke", "--url", url)
     assert (code, err.count("\n")) == (1, 1)
-    assert "no edge-serve answers at http://127.0.0.1:1" in err
+    assert "is not edge-serve; name another with --url" in err
+    body["data"] = [{"id": "gpt"}]
+    assert (
+        "does not say what its models can do; it is not edge-serve" in run("smoke", "--url", url)[2]
+    )
+    for command in ("status", "smoke"):
+        assert run(command, "--url", "http://127.0.0.1:1/v1") == (
+            1,
+            "",
+            "edge-serve: no edge-serve answers at http://127.0.0.1:1: Connection refused; "
+            "start it, or name another with --url\n",
+        )
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "http://[::1", "ftp://localhost"])
+def test_an_address_that_is_none_is_answered_with_one(run: Run, url: str) -> None:
+    for command in ("status", "smoke"):
+        code, _, err = run(command, "--url", url)
+        assert code == 1
+        assert err == (
+            f"edge-serve: no edge-serve answers at {url}: that is no address; write one such as "
+            "http://127.0.0.1:8000 into --url\n"
+        )
+
+
+def test_http_where_https_is_meant_is_told_apart(run: Run, answer: tuple[str, Any]) -> None:
+    url, _ = answer
+    code, _, err = run("status", "--url", url.replace("http", "https"))
+    assert code == 1
+    assert "it does not speak https; write http:// in --url" in err
 
 
 # --- the service ---------------------------------------------------------------------------------

@@ -11,11 +11,12 @@ import pytest
 from ipc.gguf import Header
 from supervisor import catalog, settings
 from supervisor.config import Files, spec_for
-from supervisor.devices import Box, choose, count_cpus, openvino_reads
-from supervisor.problems import ConfigError
+from supervisor.devices import Box, choose, count_threads, openvino_reads
+from supervisor.problems import ConfigError, nearest
 from supervisor.settings import Flags, Settings, load_dotenv
 
 ROOT = Path(__file__).parents[2]
+ALL_MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 NAMES = [name.upper() for name in Settings.model_fields]
 
 
@@ -113,11 +114,35 @@ def test_a_name_in_dotenv_that_looks_misspelt_is_warned_about(tmp_path: Path) ->
     ]
 
 
-def test_dotenv_lines_without_a_value_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("PORT", "PORT has no value; write PORT=value"),
+        ("export PORT", "PORT has no value; write PORT=value"),
+        ("PORT: sk-1", "a colon sets nothing; write PORT=value"),
+        ('HOST="sk-1', 'the value of HOST has no quote (") at its end; add it there'),
+        ("HF TOKEN=sk-1", "is not understood; write NAME=value, and # before what is a comment"),
+        ("= sk-1", "is not understood; write NAME=value"),
+    ],
+)
+def test_a_line_of_dotenv_that_sets_nothing_is_named_with_what_to_write(
+    line: str, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / ".env"
-    file.write_text("PORT\n")
-    with pytest.raises(ConfigError, match="'PORT' has no value; write NAME=value"):
+    file.write_text(f"# first\n\n{line}\nLOG_LEVEL=debug\n")
+    with pytest.raises(ConfigError) as raised:
         load_dotenv(file)
+    assert str(raised.value).startswith(f"{file}, line 3: {message}")
+    assert "sk-1" not in str(raised.value) + caplog.text
+    assert "LOG_LEVEL" not in os.environ
+
+
+def test_dotenv_may_have_quotes_spaces_comments_and_export(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("# a\n\nexport PORT = 9000 # b\nMODELS='a # b'\nHOST=\"first\nsecond\"\n")
+    assert load_dotenv(file) == []
+    found = {name: os.environ[name] for name in ("PORT", "MODELS", "HOST")}
+    assert found == {"PORT": "9000", "MODELS": "a # b", "HOST": "first\nsecond"}
 
 
 def test_a_token_is_not_shown_when_settings_are_printed() -> None:
@@ -296,7 +321,7 @@ def test_the_cpu_quota_of_any_group_above_bounds_the_threads(
     (groups / "a/b").mkdir(parents=True)
     for name, text in limits.items():
         (groups / name / "cpu.max").write_text(text + "\n")
-    assert count_cpus(tmp_path / "proc", groups) == expected
+    assert count_threads(tmp_path / "proc", groups, tmp_path / "sys") == expected
 
 
 # --- the catalog ---------------------------------------------------------------------------------
@@ -407,13 +432,22 @@ BAD_CATALOGS = [
     ("models: [{name: a, task: chat, engine: echo, path: ../b}]", "path: '../b' is not a path ins"),
     ("models: [{name: a, task: chat, engine: echo, defaults: {top_k: 1}}]", "defaults.top_k: unkn"),
     ("models: [{name: a, task: chat, engine: echo, device: gpu}]", "device: 'gpu' is not a device"),
+    ("models: [{name: a, task: [chat], engine: echo}]", "a: task: a list is not one of 'chat'"),
+    ("models: [{name: a, task: null, engine: echo}]", "a: task: has no value; write one, or leave"),
+    ("models: [{name: a, task: chat, source: 5}]", "a: source: 5 is not text; put it in quotes"),
+    ("models: [{name: a, task: chat, options: 5}]", "a: options: 5 is not a group of keys; write"),
+    ("models: [{name: a, task: chat, options: {b: [1]}}]", "a: options.b: a list is not text, a"),
+    ("models: [{name: a, task: chat, defaults: 5}]", "a: defaults: 5 is not a group of keys; wri"),
+    ("models: [{name: a, task: chat, include: x}]", "a: include: 'x' is not a list; write one as"),
     ("models: [{task: chat}]", "models.0.: has no name"),
     ("models: [{name: a}, {name: a}]", "a: stands there twice"),
     ("models: {}", "has no list of models"),
     ("modells: []", "has no list of models"),
     ("models: []\nserv: [a]", "serv: unknown key; did you mean serve"),
     ("models: []\nserve: [openai/wisper-base]", "did you mean openai/whisper-base"),
-    ("models: [", "not YAML"),
+    ("models: [", "own.yaml, line 1: not YAML: expected"),
+    ("models:\n\t- name: a", "own.yaml, line 2: not YAML: found character '.t' that cannot start"),
+    ("models: [{name: a, task: chat, engine: echo, 5: 6}]", "a: 5: 5 is not text; put it in quote"),
 ]
 
 
@@ -432,8 +466,32 @@ def test_a_files_place_stays_inside_the_models_folder(path: str) -> None:
         catalog.inner_path(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("whisper-bas", "; did you mean openai/whisper-base?"),
+        ("whisper-base", "; did you mean openai/whisper-base?"),
+        ("WHISPER", "; did you mean openai/whisper-base or openai/whisper-tiny.en?"),
+        ("minilm", "; did you mean sentence-transformers/all-MiniLM-L6-v2?"),
+        ("sentence-transformers", "; did you mean sentence-transformers/all-MiniLM-L6-v2?"),
+        ("openai/wisper-base", "; did you mean openai/whisper-base"),
+        ("a", ""),
+        ("llm", ""),
+    ],
+)
+def test_an_unknown_name_is_answered_with_those_that_hold_it_or_are_like_it(
+    name: str, hint: str
+) -> None:
+    known = ["openai/whisper-tiny.en", "openai/whisper-base", ALL_MINILM]
+    assert nearest(name, known).startswith(hint)
+    assert bool(nearest(name, known)) is bool(hint)
+
+
 def test_an_unknown_model_is_answered_with_the_nearest_ones() -> None:
     with pytest.raises(
-        ConfigError, match=r"^MODELS: no model 'whisper-bas' .* openai/whisper-base"
+        ConfigError,
+        match=r"^MODELS: no model 'whisper-base' .*; did you mean openai/whisper-base\?$",
     ):
-        catalog.load(None).select(["whisper-bas"])
+        catalog.load(None).select(["whisper-base"])
+    with pytest.raises(ConfigError, match=r"no model 'nothing' in the catalog; see edge-serve mod"):
+        catalog.load(None).select(["nothing"])

@@ -110,6 +110,35 @@ def test_a_boot_failure_tells_its_own_reason() -> None:
     assert replica.last_exit == "the GPU is busy (exited with status 3)"
 
 
+def test_a_load_that_fails_for_what_may_pass_is_tried_again_like_a_crash() -> None:
+    replica, _ = play([(0, Begin())])
+    waits = []
+    for at in (10, 20, 40, 80):
+        replica.on(CouldNotBoot("the GPU is busy", permanent=False), at)
+        replica.on(Exited("exited with status 3"), at)
+        assert (replica.state, replica.explained) == ("backoff", "the GPU is busy")
+        assert replica.next_start_at is not None
+        waits.append(replica.next_start_at - at)
+        replica.on(Tick(), replica.next_start_at)
+    assert waits == [0, 1, 2, 4]
+    replica.on(CouldNotBoot("the GPU is busy", permanent=False), 160)
+    replica.on(Exited("exited with status 3"), 160)
+    assert (replica.state, replica.explained) == (
+        "failed",
+        "the GPU is busy (5 failures in 10 minutes; tried again each 5 minutes, or at once when "
+        "edge-serve is restarted)",
+    )
+
+
+def test_a_load_that_fails_for_what_stays_says_that_waiting_does_not_mend_it() -> None:
+    replica, _ = play([(0, Begin()), (0, CouldNotBoot("no such file", permanent=True)), (0, CRASH)])
+    assert (replica.state, replica.explained) == (
+        "failed",
+        "no such file (waiting does not mend this; once mended it starts within 5 minutes, or at "
+        "once when edge-serve is restarted)",
+    )
+
+
 def test_ten_healthy_minutes_wipe_out_what_went_before() -> None:
     replica, _ = play([(0, Begin()), (0, READY)])
     for at in (1, 2, 3, 4):

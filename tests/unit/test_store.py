@@ -12,6 +12,7 @@ import shutil
 import tarfile
 import threading
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -425,6 +426,32 @@ def test_pickled_weights_are_fetched_where_there_are_no_others_and_rewritten(
     assert (place / "model.safetensors").read_bytes() == LEFT[::-1]
 
 
+def test_what_the_hubs_client_counts_in_bytes_is_reported_and_nothing_shown(
+    models: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def snapshot_download(_repo: str, **options: Any) -> None:
+        """With bars as version 2 makes them: network, disk, files."""
+        (options["local_dir"] / "model.safetensors").write_bytes(LEFT)
+        bar = partial(options["tqdm_class"], total=0, unit="B", unit_scale=True)
+        network, disk = bar(name="x.transfer", disable=None), bar(name="x", disable=None)
+        for each in (network, disk):
+            each.total = 10
+        disk.refresh()
+        network.update(4)
+        disk.update(10)
+        disk.refresh()
+        assert list(options["tqdm_class"]([1, 2], desc="Fetching 2 files")) == [1, 2]
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    reports = Reports()
+    models.pull(hub_model(), reports)
+    seen = [(done, total) for label, done, total in reports.seen if label == "hf:acme/model"]
+    assert seen[0] == (0, 0)
+    assert seen[-1] == (10, 10)
+    assert (4, 10) not in seen
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_hub_that_cannot_be_reached_is_one_clear_line(
     models: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,8 +461,8 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line(
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     with pytest.raises(FetchError) as raised:
-        hub.download("acme/model", "main", None, models.folder, None)
-    assert str(raised.value).endswith("cannot be downloaded: [Errno -2] Name or service not known")
+        hub.download("acme/model", "main", None, models.folder, Reports(), None)
+    assert str(raised.value).endswith("cannot be downloaded: Name or service not known")
 
 
 # --- packages, by pip ----------------------------------------------------------------------------

@@ -102,8 +102,12 @@ class Echo:
         if "load_fails" in spec.options and not _marked(spec):
             permanent = spec.options["load_fails"] == "always"
             raise LoadError("told to fail at load", permanent=permanent)
-        dimensions = DIMENSIONS if spec.task == "embed" else None
-        return Loaded(device=spec.device, context_tokens=4096, dimensions=dimensions)
+        return Loaded(
+            device=spec.device,
+            context_tokens=4096,
+            dimensions=DIMENSIONS if spec.task == "embed" else None,
+            languages=["en", "de"] if spec.task == "speech" else None,
+        )
 
     def admit(self, job: Job) -> bool:
         if len(self._running) >= self._slots:
