@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import openvino
 import openvino_genai as genai
 
 from ipc.types import Spec
 from worker.engine import LoadError, Stage
+from worker.engines.openvino_merge import merge_products
 from worker.prepare import prepared, stamp
 
 _MODEL = "openvino_model.xml"
@@ -49,7 +53,7 @@ def chat_folder(spec: Spec, stage: Stage) -> Path:
     if not path.exists():
         raise LoadError(f"{path} does not exist; pull the model first")
     if path.is_file() and path.suffix == ".gguf":
-        key = f"openvino-genai {version('openvino-genai')} {stamp(path)}"
+        key = f"openvino-genai {version('openvino-genai')}, products merged, {stamp(path)}"
         return prepared(spec, stage, _CONVERT, key)
     absent = [name for name in _FILES if not (path / name).is_file()]
     if absent:
@@ -92,23 +96,43 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
 def convert_gguf(source: Path, target: Path) -> None:
     """Write the GGUF file ``source`` into ``target`` as OpenVINO's model and tokenizer files.
 
-    The library writes them beside the file that it reads, hence the link. Raises `LoadError`.
+    The library writes them beside the file that it reads. Raises `LoadError`.
     """
     context_tokens = _check_gguf(source)
-    link = target / "model.gguf"
-    link.symlink_to(source.resolve())
+    file = target / "model.gguf"
+    _bring(source, file)
     scheduling = genai.SchedulerConfig()
     scheduling.num_kv_blocks = 1
     try:
-        tokenizer = genai.Tokenizer(str(link), enable_save_ov_model=True)
+        tokenizer = genai.Tokenizer(str(file), enable_save_ov_model=True)
         genai.ContinuousBatchingPipeline(
-            str(link), tokenizer, scheduling, "CPU", enable_save_ov_model=True
+            str(file), tokenizer, scheduling, "CPU", enable_save_ov_model=True
         )
     except RuntimeError as error:
         raise LoadError(_reason(error)) from error
-    link.unlink()
+    file.unlink()
+    _merge_products(target)
     config = {"max_position_embeddings": context_tokens}
     (target / "config.json").write_text(json.dumps(config))
+
+
+def _bring(source: Path, place: Path) -> None:
+    """Link ``place`` to ``source``, or copy it where it may not be written, as in a hardened
+    service: the library opens a file for both, though it only reads."""
+    if os.access(source, os.W_OK):
+        place.symlink_to(source.resolve())
+    else:
+        shutil.copyfile(source, place)
+
+
+def _merge_products(folder: Path) -> None:
+    """Rewrite the model in ``folder``, beside itself first: its weights are read from the file."""
+    written = folder / "merged.xml"
+    model = openvino.Core().read_model(folder / _MODEL)
+    merge_products(model)
+    openvino.save_model(model, written, compress_to_fp16=False)
+    for suffix in (".bin", ".xml"):
+        written.with_suffix(suffix).replace((folder / _MODEL).with_suffix(suffix))
 
 
 def _check_gguf(source: Path) -> int | None:
