@@ -352,6 +352,23 @@ def test_a_conversion_that_fails_gives_its_last_words_and_is_tried_again(tmp_pat
             prepare.prepare(spec, lambda _stage: None, pytest.fail)
 
 
+def test_the_service_uses_what_has_been_converted_among_the_models(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.gguf"
+    weights.touch()
+    own = tmp_path / "own.yaml"
+    own.write_text(f"models: [{{name: a/b, task: chat, engine: echo, source: 'file:{weights}'}}]")
+
+    def cache() -> str:
+        box = launch.Launch(settings.load(settings.Flags()), Box())
+        return box.fetch(catalog.load(own).models["a/b"], lambda *_: None).cache
+
+    pulled = cache()
+    os.environ["CACHE_DIRECTORY"] = str(tmp_path / "service")
+    assert cache() == pulled == str(tmp_path / "models/.cache/a--b")
+    os.utime(weights, (1, 1))  # another file, which `pull` has not seen
+    assert cache() == str(tmp_path / "service/a--b")
+
+
 # --- looking -------------------------------------------------------------------------------------
 
 
