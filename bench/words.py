@@ -1,9 +1,11 @@
-"""What is asked: prompts and texts of common words."""
+"""What is asked, prompts and texts of common words, and how much of what was said was heard."""
 
 from __future__ import annotations
 
 import itertools
 import random
+import re
+from collections.abc import Sequence
 
 ANSWER_TOKENS = 64
 # all-MiniLM-L6-v2 adds so many tokens of its own; each of these words is one.
@@ -57,3 +59,26 @@ class MixedTexts:
     def take(self, count: int) -> list[str]:
         lengths = self._random.choices(self._words, k=count)
         return [" ".join(self._random.choices(_WORDS.split(), k=length)) for length in lengths]
+
+
+def word_errors(said: Sequence[str], heard: Sequence[str]) -> float:
+    """The word error rate of texts: words to insert, to delete and to replace, over those said.
+
+    Case and punctuation are no errors. The fewest changes are counted (Levenshtein's distance).
+    """
+    pairs = [(_spoken(one), _spoken(other)) for one, other in zip(said, heard, strict=True)]
+    return sum(_changes(*pair) for pair in pairs) / sum(len(one) for one, _ in pairs)
+
+
+def _spoken(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.lower())
+
+
+def _changes(said: list[str], heard: list[str]) -> int:
+    row = list(range(len(heard) + 1))
+    for count, word in enumerate(said, 1):
+        left, row[0], before = count, count, count - 1
+        for at, other in enumerate(heard, 1):
+            left = min(left + 1, row[at] + 1, before + (word != other))
+            before, row[at] = row[at], left
+    return row[-1]

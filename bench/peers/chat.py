@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from statistics import mean, median
 from typing import NamedTuple
@@ -14,17 +16,21 @@ import orjson
 
 from bench.box import serving
 from bench.client import Answer, ask_each, connected, post_json
-from bench.models import Models, Say
-from bench.peers.known import Files, Peer
-from bench.peers.servers import RUN_S, running
-from bench.peers.sides import OURS, Figure, Side, in_turn, ours, theirs
-from bench.words import ANSWER_TOKENS, Prompts
+from bench.peers.results import Measured, Metric
+from bench.peers.run import Run
+from bench.peers.servers import RUN_S, all_running
+from bench.peers.sides import Side, ours, theirs
+from bench.peers.turns import Turns
+from bench.words import ANSWER_TOKENS, Prompts, Texts
 
 STREAMS = (1, 2, 4, 8, 16, 32, 64)
-# A side that needed so long is not asked for more streams.
-TOO_SLOW_S = 40.0
+# Long prompts begin with so many words, each of which is one token to most tokenizers.
+PREFIX_WORDS = 2000
+PREFIX_STREAMS = (1, 4)
+# What a chat may hold with its answer.
+CONTEXT_TOKENS = 2048
+PREFIX_CONTEXT_TOKENS = 4096
 _TEXT = re.compile(rb'"content": ?"[^"]')
-_DONE = b"data: [DONE]"
 
 
 class Chats(NamedTuple):
@@ -37,82 +43,75 @@ class Chats(NamedTuple):
     between_s: float  # the median of all times between two pieces of text
 
 
-async def measure(
-    rounds: int, streams: Sequence[int], models: Models, peers: list[Peer], files: Files, say: Say
-) -> list[Figure]:
-    """All sides in turn, on the same prompts, none of which was asked before."""
-    spec = msgspec.structs.replace(models.spec("chat"), slots=max(streams))
+async def measure(run: Run) -> None:
+    """Short prompts, none of which was asked before, by the number of streams."""
     prompts = Prompts()
-    figures: list[Figure] = []
+    streams = run.streams or STREAMS
+    async with _sides(run, max(streams), CONTEXT_TOKENS) as sides:
+        turns = Turns(sides, run.rounds, run.results, run.say)
+        await turns.warm(prompts.take(1), ask)
+        for count in streams:
+            await turns.row(str(count), partial(prompts.take, count), _chats)
+
+
+async def measure_prefixes(run: Run) -> None:
+    """Long prompts, first with beginnings that nobody has seen, then all with one of those."""
+    prompts, texts = Prompts(), Texts(PREFIX_WORDS, seed=None)
+
+    def take(count: int) -> tuple[list[str], list[str]]:
+        own = texts.take(count)
+        return _long(own, prompts), _long(own[:1] * count, prompts)
+
+    streams = run.streams or PREFIX_STREAMS
+    async with _sides(run, max(streams), PREFIX_CONTEXT_TOKENS) as sides:
+        turns = Turns(sides, run.rounds, run.results, run.say)
+        await turns.warm(prompts.take(1), ask)
+        for count in streams:
+            await turns.row(str(count), partial(take, count), _prefixes)
+
+
+def _long(beginnings: list[str], prompts: Prompts) -> list[str]:
+    questions = prompts.take(len(beginnings))
+    return [f"{text}. {question}" for text, question in zip(beginnings, questions, strict=True)]
+
+
+@asynccontextmanager
+async def _sides(run: Run, streams: int, context_tokens: int) -> AsyncIterator[list[Side]]:
+    """All with room for so many chats of so many tokens."""
+    spec = run.models.spec("chat")
+    options = {**spec.options, "kv_cache_tokens": streams * context_tokens}
+    spec = msgspec.structs.replace(spec, slots=streams, options=options)
+    files = replace(run.files, streams=streams, context_tokens=context_tokens)
     async with AsyncExitStack() as stack:
         box = await stack.enter_async_context(serving([spec]))
         await box.ready()
-        sides = [ours(box, "/v1/chat/completions", spec.name)]
-        for peer in peers:
-            say(f"{peer.name}: starting")
-            sides.append(theirs(await stack.enter_async_context(running(peer, files)), files))
-        sides = [side for side in sides if await _warm(side, prompts.take(1), say)]
-        for count in streams:
-            level = _Level(count)
-            for number in range(rounds):
-                given = prompts.take(count)
-                for side in in_turn(sides, number):
-                    say(f"{count} streams, round {number + 1} of {rounds}: {side.name}")
-                    if (chats := await _try(side, given, say)) is None:
-                        level.leave_out(side.name)
-                    else:
-                        level.add(side.name, chats)
-                sides = [side for side in sides if side.name not in level.failed]
-            figures += level.figures
-            sides = [side for side in sides if side.name == OURS or not level.slow(side.name)]
-    return figures
+        others = await all_running(stack, run.peers, files, run.say)
+        yield [
+            ours(box, "/v1/chat/completions", spec.name),
+            *(theirs(one, files) for one in others),
+        ]
 
 
-async def _warm(side: Side, prompts: list[str], say: Say) -> bool:
-    say(f"{side.name}: warming up")
-    return await _try(side, prompts, say) is not None
+async def _chats(side: Side, prompts: list[str]) -> Measured:
+    chats = await ask(side, prompts)
+    return {
+        Metric("chat: completion tokens", "tokens/s"): chats.tokens / chats.seconds,
+        Metric("chat: time to first token", "ms"): 1000 * chats.first_s,
+        Metric("chat: time between pieces of text", "ms"): 1000 * chats.between_s,
+        Metric("chat: processor time of a token", "ms"): 1000 * chats.cpu_s / chats.tokens,
+        Metric("chat: memory of all its processes", "MB"): await side.rss_mb(),
+    }
 
 
-async def _try(side: Side, prompts: list[str], say: Say) -> Chats | None:
-    """None where a peer fails, which is said. Raises what goes wrong with edge-serve."""
-    try:
-        return await ask(side, prompts)
-    except (ConnectionError, RuntimeError, TimeoutError) as error:
-        if side.name == OURS:
-            raise
-        say(f"{side.name} failed, and is left out from here: {error}")
-        return None
-
-
-class _Level:
-    """What all sides did at one number of streams."""
-
-    def __init__(self, streams: int) -> None:
-        self.failed: set[str] = set()
-        self._slowest: dict[str, float] = {}
-        self._rates = Figure("chat: completion tokens", str(streams), "tokens/s")
-        self._firsts = Figure("chat: time to first token", str(streams), "ms")
-        self._betweens = Figure("chat: time between pieces of text", str(streams), "ms")
-        self._costs = Figure("chat: processor time of a token", str(streams), "ms")
-
-    @property
-    def figures(self) -> list[Figure]:
-        return [self._rates, self._firsts, self._betweens, self._costs]
-
-    def add(self, side: str, chats: Chats) -> None:
-        self._rates.add(side, chats.tokens / chats.seconds)
-        self._firsts.add(side, 1000 * chats.first_s)
-        self._betweens.add(side, 1000 * chats.between_s)
-        self._costs.add(side, 1000 * chats.cpu_s / chats.tokens)
-        self._slowest[side] = max(self._slowest.get(side, 0.0), chats.seconds)
-
-    def leave_out(self, side: str) -> None:
-        self.failed.add(side)
-        for figure in self.figures:
-            figure.values.pop(side, None)
-
-    def slow(self, side: str) -> bool:
-        return self._slowest[side] >= TOO_SLOW_S
+async def _prefixes(side: Side, given: tuple[list[str], list[str]]) -> Measured:
+    new, seen = [await ask(side, prompts) for prompts in given]
+    return {
+        Metric("long prompts: time to first token", "ms"): 1000 * new.first_s,
+        Metric("long prompts, seen before: time to first token", "ms"): 1000 * seen.first_s,
+        Metric("long prompts: sooner when seen before", "times"): new.first_s / seen.first_s,
+        Metric("long prompts: time between pieces of text", "ms"): 1000 * new.between_s,
+        Metric("long prompts: completion tokens", "tokens/s"): new.tokens / new.seconds,
+    }
 
 
 async def ask(side: Side, prompts: list[str]) -> Chats:
@@ -122,11 +121,14 @@ async def ask(side: Side, prompts: list[str]) -> Chats:
         cpu_s = side.cpu_s()
         answers = await ask_each(connections, requests, RUN_S)
         cpu_s = side.cpu_s() - cpu_s
+    tokens = sum(_tokens(answer) for answer in answers)
+    if not tokens:
+        raise RuntimeError(f"answers without text: {answers[0].body[:300]!r}")
     texts = [_text_times(answer) for answer in answers]
     begun_at = min(answer.sent_at for answer in answers)
     gaps = [after - before for times in texts for before, after in pairwise(times)]
     return Chats(
-        tokens=sum(_tokens(answer) for answer in answers),
+        tokens=tokens,
         seconds=max(answer.ended_at for answer in answers) - begun_at,
         cpu_s=cpu_s,
         first_s=mean(
@@ -148,12 +150,9 @@ def _body(model: str, prompt: str) -> dict[str, object]:
 
 
 def _text_times(answer: Answer) -> list[float]:
-    times = [
-        at for piece, at in zip(answer.pieces, answer.times, strict=True) if _TEXT.search(piece)
-    ]
-    if not times:
-        raise RuntimeError(f"an answer without text: {answer.body[:300]!r}")
-    return times
+    """When its texts came, or its end: the first token may be the one that ends an answer."""
+    pieces = zip(answer.pieces, answer.times, strict=True)
+    return [at for piece, at in pieces if _TEXT.search(piece)] or [answer.ended_at]
 
 
 def _tokens(answer: Answer) -> int:

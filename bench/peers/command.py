@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import orjson
 import typer
 import uvloop
 from rich.console import Console
@@ -19,18 +21,33 @@ from bench.models import Models, Say
 from bench.peers import chat, embed, report, speech
 from bench.peers.install import install, unpacked
 from bench.peers.known import PEERS, Files, Peer
-from bench.peers.sides import Figure
+from bench.peers.results import Results
+from bench.peers.run import Run
+from ipc.types import Task
 from supervisor.archive import FetchError
 from supervisor.problems import ConfigError
 
 
 class What(StrEnum):
     CHAT = "chat"
+    PREFIX = "prefix"
     EMBED = "embed"
     SPEECH = "speech"
     ALL = "all"
 
 
+@dataclass(frozen=True)
+class Lane:
+    task: Task  # of its peers
+    measure: Callable[[Run], Coroutine[Any, Any, None]]
+
+
+LANES = {
+    What.CHAT: Lane("chat", chat.measure),
+    What.PREFIX: Lane("chat", chat.measure_prefixes),
+    What.EMBED: Lane("embed", embed.measure),
+    What.SPEECH: Lane("speech", speech.measure),
+}
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,12 +60,18 @@ app = typer.Typer(
 def peers(
     what: Annotated[What, typer.Argument(help="What to measure.")],
     rounds: Annotated[int, typer.Option(min=1, help="How often; medians are shown.")] = 5,
-    streams: Annotated[str, typer.Option(help="How many chats at once.")] = "1,2,4,8,16,32,64",
+    streams: Annotated[
+        str | None, typer.Option(help="How many chats at once, as in 1,8,16.", show_default=False)
+    ] = None,
+    rows: Annotated[
+        str, typer.Option(help="Of embed and speech, only rows with this in their name.")
+    ] = "",
     only: Annotated[
         str | None, typer.Option(help=f"Of {', '.join(peer.name for peer in PEERS)}.")
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Write figures.json, tables.md and the plots here.")
+        Path | None,
+        typer.Option(help="Write figures.json, tables.md and plots here, adding to those there."),
     ] = None,
 ) -> None:
     """Measure edge-serve against other servers and libraries on this machine, in turn.
@@ -56,20 +79,30 @@ def peers(
     Each peer gets a virtual environment of its own in .peers, made from packages the first time.
     """
     say = _speaker()
-    tasks = ("chat", "embed", "speech") if what is What.ALL else (what.value,)
-    chosen = {task: _chosen(task, only) for task in tasks}
-    about = {"at": time.strftime("%Y-%m-%d", time.gmtime()), "rounds": rounds, **machine.describe()}
+    lanes = list(LANES.values()) if what is What.ALL else [LANES[what]]
+    tasks = {lane.task for lane in lanes}
+    asked = {"what": what, "rounds": rounds, "only": only}
     try:
-        for some in chosen.values():
-            for peer in some:
-                install(peer, say)
-        counts = [int(count) for count in streams.split(",")]
-        about |= machine.ceilings()
-        figures = uvloop.run(_measure(chosen, rounds, counts, say))
+        chosen = [peer for peer in _named(only) if peer.task in tasks]
+        counts = [int(count) for count in streams.split(",")] if streams else None
+        results = Results(folder and folder / "figures.json")
+        for peer in chosen:
+            install(peer, say)
+        models = Models(say)
+        files = _files(models, chosen, say)
+        results.begin({"at": _today(), **asked, **machine.describe(), **machine.ceilings()})
+        for lane in lanes:
+            some = [peer for peer in chosen if peer.task == lane.task]
+            run = Run(some, models, files, rounds, counts, rows, results, say)
+            uvloop.run(lane.measure(run))
+        _write(results, folder)
     except (ConfigError, FetchError, RuntimeError, OSError, ValueError) as error:
         print(f"bench: {error or type(error).__name__}", file=sys.stderr)
         raise typer.Exit(1) from error
-    _write(about, figures, folder)
+
+
+def _today() -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def _speaker() -> Say:
@@ -77,30 +110,20 @@ def _speaker() -> Say:
     return lambda text: console.print(text, highlight=False, soft_wrap=True)
 
 
-def _chosen(task: str, only: str | None) -> list[Peer]:
-    names = only.split(",") if only else [peer.name for peer in PEERS]
-    return [peer for peer in PEERS if peer.task == task and peer.name in names]
+def _named(only: str | None) -> list[Peer]:
+    """Raises `ConfigError` for a name that no peer has."""
+    if only is None:
+        return list(PEERS)
+    names = only.split(",")
+    if unknown := set(names) - {peer.name for peer in PEERS}:
+        raise ConfigError(f"no peer is called {', '.join(sorted(unknown))}; see --help")
+    return [peer for peer in PEERS if peer.name in names]
 
 
-async def _measure(
-    chosen: dict[str, list[Peer]], rounds: int, streams: list[int], say: Say
-) -> list[Figure]:
-    models = Models(say)
-    files = _files(models, chosen, max(streams), say)
-    figures: list[Figure] = []
-    if "chat" in chosen:
-        figures += await chat.measure(rounds, streams, models, chosen["chat"], files, say)
-    if "embed" in chosen:
-        figures += await embed.measure(rounds, models, chosen["embed"], files, say)
-    if "speech" in chosen:
-        figures += await speech.measure(rounds, models, chosen["speech"], files, say)
-    return figures
-
-
-def _files(models: Models, chosen: dict[str, list[Peer]], streams: int, say: Say) -> Files:
+def _files(models: Models, chosen: Sequence[Peer], say: Say) -> Files:
     gguf = Path(models.spec("chat").path)
     folder = gguf
-    for peer in chosen.get("chat", []):
+    for peer in chosen:
         if peer.name.startswith("transformers"):
             folder = unpacked(peer, gguf, say)
     return Files(
@@ -109,22 +132,18 @@ def _files(models: Models, chosen: dict[str, list[Peer]], streams: int, say: Say
         embed=Path(models.spec("embed").path),
         speech=Path(models.spec("speech").path),
         threads=len(os.sched_getaffinity(0)),
-        streams=streams,
     )
 
 
-def _write(about: dict[str, object], figures: list[Figure], folder: Path | None) -> None:
-    groups = report.grouped(figures)
+def _write(results: Results, folder: Path | None) -> None:
+    groups = report.grouped(results.figures)
     tables = "\n\n".join(report.markdown(name, some) for name, some in groups.items())
-    print(orjson.dumps(about).decode(), tables, sep="\n\n")
+    print(tables)
     if folder is None:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = {"about": about, "figures": figures}
-    (folder / "figures.json").write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
     (folder / "tables.md").write_text(tables + "\n")
     for name, some in groups.items():
-        file = name.replace(": ", "-").replace(" ", "-") + ".svg"
+        file = "-".join(re.findall(r"\w+", name)) + ".svg"
         report.draw(name, some, folder / file)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -13,10 +14,11 @@ import msgspec
 
 from bench.box import serving
 from bench.client import Connection, check, connected, post_json
-from bench.models import Models, Say
-from bench.peers.known import Files, Peer
-from bench.peers.servers import RUN_S, Running, running
-from bench.peers.sides import OURS, Figure, Side, in_turn, ours, theirs
+from bench.peers.results import Measured, Metric
+from bench.peers.run import Run
+from bench.peers.servers import RUN_S, Running, all_running
+from bench.peers.sides import OURS, Side, ours, theirs
+from bench.peers.turns import Turns
 from bench.words import MixedTexts, Texts
 
 
@@ -42,14 +44,11 @@ EXACT = f"{OURS}, f32"
 ONE_TEXT = ("litserve",)
 
 
-async def measure(
-    rounds: int, models: Models, peers: list[Peer], files: Files, say: Say
-) -> list[Figure]:
-    """All sides in turn; edge-serve as it comes, and computing in float32 as the others do."""
-    spec = models.spec("embed")
+async def measure(run: Run) -> None:
+    """edge-serve as it comes, and computing in float32 as the others do."""
+    spec = run.models.spec("embed")
     plain = {**spec.options, "precision": "f32"}
     exact = msgspec.structs.replace(spec, name=f"{spec.name}-f32", options=plain)
-    figures = []
     async with AsyncExitStack() as stack:
         box = await stack.enter_async_context(serving([spec, exact]))
         await box.ready()
@@ -57,25 +56,22 @@ async def measure(
             ours(box, "/v1/embeddings", spec.name),
             replace(ours(box, "/v1/embeddings", exact.name), name=EXACT),
         ]
-        for peer in peers:
-            say(f"{peer.name}: starting")
-            one = await stack.enter_async_context(running(peer, files))
-            sides.append(theirs(one, files) if peer.serves else one)
-        for kind in KINDS:
-            rates = Figure("embeddings: texts", kind.name, "texts/s")
-            costs = Figure("embeddings: processor time of a text", kind.name, "ms")
-            asked = [side for side in sides if kind.batch == 1 or side.name not in ONE_TEXT]
-            for side in asked:
-                await _embed(side, kind, kind.take(kind.clients * kind.batch))
-            for number in range(rounds):
-                given = kind.take(kind.texts)
-                for side in in_turn(asked, number):
-                    say(f"{kind.name}, round {number + 1} of {rounds}: {side.name}")
-                    seconds, cpu_s = await _embed(side, kind, given)
-                    rates.add(side.name, len(given) / seconds)
-                    costs.add(side.name, 1000 * cpu_s / len(given))
-            figures += [rates, costs]
-    return figures
+        others = await all_running(stack, run.peers, run.files, run.say)
+        sides += [theirs(one, run.files) if one.peer.serves else one for one in others]
+        turns = Turns(sides, run.rounds, run.results, run.say)
+        for kind in (kind for kind in KINDS if run.rows in kind.name):
+            without = ONE_TEXT if kind.batch > 1 else ()
+            ask = partial(_texts, kind)
+            await turns.warm(kind.take(kind.clients * kind.batch), ask, without)
+            await turns.row(kind.name, partial(kind.take, kind.texts), ask, without)
+
+
+async def _texts(kind: Kind, side: Side | Running, texts: list[str]) -> Measured:
+    seconds, cpu_s = await _embed(side, kind, texts)
+    return {
+        Metric("embeddings: texts", "texts/s"): len(texts) / seconds,
+        Metric("embeddings: processor time of a text", "ms"): 1000 * cpu_s / len(texts),
+    }
 
 
 async def _embed(side: Side | Running, kind: Kind, texts: list[str]) -> tuple[float, float]:

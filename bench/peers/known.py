@@ -21,13 +21,12 @@ class Files:
     """The models, the same weights for everybody."""
 
     chat_gguf: Path
-    chat_folder: (
-        Path  # the GGUF unpacked to float32, for those that are slow on it or cannot read it
-    )
+    chat_folder: Path  # the same unpacked to float32, for those that are slow on GGUF
     embed: Path
     speech: Path
     threads: int
-    streams: int  # the most chats at once
+    streams: int = 1  # the most that is asked at once
+    context_tokens: int = 2048  # what each chat may hold
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def _transformers(*options: str) -> Callable[[Path, Files, int], list[str]]:
 def _llama_cpp_python(scripts: Path, files: Files, port: int) -> list[str]:
     return [
         *[str(scripts / "python"), "-m", "llama_cpp.server", "--model", str(files.chat_gguf)],
-        *["--host", "127.0.0.1", "--port", str(port), "--n_ctx", "2048"],
+        *["--host", "127.0.0.1", "--port", str(port), "--n_ctx", str(files.context_tokens)],
         *["--n_threads", str(files.threads), "--n_threads_batch", str(files.threads)],
         # By default each request ends the one before it.
         *["--interrupt_requests", "false"],
@@ -76,6 +75,10 @@ def _app(name: str, *values: Callable[[Files], str]) -> Callable[[Path, Files, i
         return [str(scripts / "python"), str(APPS / name), *given, str(port)]
 
     return command
+
+
+def _library(how: str, model: Callable[[Files], Path]) -> Callable[[Path, Files, int], list[str]]:
+    return _app("library.py", lambda _files: how, lambda files: str(model(files)))
 
 
 PEERS = (
@@ -105,6 +108,7 @@ PEERS = (
             lambda files: str(files.chat_gguf),
             lambda files: str(files.threads),
             lambda files: str(files.streams),
+            lambda files: str(files.context_tokens),
         ),
         path="/v1/chat/completions",
     ),
@@ -127,21 +131,37 @@ PEERS = (
         name="litserve",
         task="embed",
         packages=(TORCH, "litserve==0.2.19", "sentence-transformers==6.2.0"),
-        command=_app("litserve_server.py", lambda files: str(files.embed)),
+        command=_app("litserve_embed.py", lambda files: str(files.embed)),
         path="/v1/embeddings",
     ),
     Peer(
         name="sentence-transformers",
         task="embed",
         packages=(TORCH, "sentence-transformers==6.2.0"),
-        command=_app("library.py", lambda _files: "embed", lambda files: str(files.embed)),
+        command=_library("embed", lambda files: files.embed),
         serves=False,
     ),
+    # One recording after the other, as it comes; the same from threads, one for each core; and in
+    # batches, which is how it takes long recordings at its fastest.
+    *(
+        Peer(
+            name=name,
+            task="speech",
+            packages=("faster-whisper==1.2.1",),
+            command=_library(how, lambda files: files.speech),
+            serves=False,
+        )
+        for name, how in (
+            ("faster-whisper", "speech"),
+            ("faster-whisper-threads", "speech-threads"),
+            ("faster-whisper-batched", "speech-batched"),
+        )
+    ),
     Peer(
-        name="faster-whisper",
+        name="litserve-whisper",
         task="speech",
-        packages=("faster-whisper==1.2.1",),
-        command=_app("library.py", lambda _files: "speech", lambda files: str(files.speech)),
-        serves=False,
+        packages=("litserve==0.2.19", "faster-whisper==1.2.1", "python-multipart==0.0.34"),
+        command=_app("litserve_speech.py", lambda files: str(files.speech)),
+        path="/v1/audio/transcriptions",
     ),
 )

@@ -7,8 +7,8 @@ import os
 import signal
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,6 +18,7 @@ import psutil
 
 from bench.box import free_port
 from bench.client import connected, get
+from bench.models import Say
 from bench.peers.install import scripts
 from bench.peers.known import Files, Peer
 
@@ -90,6 +91,21 @@ class Running:
 
     def _last_words(self) -> str:
         return self._log.read_bytes()[-_LAST_BYTES:].decode(errors="replace")
+
+
+async def all_running(
+    stack: AsyncExitStack, peers: Sequence[Peer], files: Files, say: Say
+) -> list[Running]:
+    """All peers, started and ready, until ``stack`` ends; without those that fail, which is
+    said."""
+    started = []
+    for peer in peers:
+        say(f"{peer.name}: starting")
+        try:
+            started.append(await stack.enter_async_context(running(peer, files)))
+        except (OSError, RuntimeError) as error:  # a TimeoutError is an OSError
+            say(f"{peer.name} does not start, and is left out: {error or type(error).__name__}")
+    return started
 
 
 @asynccontextmanager

@@ -1,16 +1,14 @@
-"""edge-serve and its peers as the measurements see them: something that is asked over HTTP."""
+"""edge-serve and its peers as the measurements see them: something that is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from bench.box import Box
 from bench.peers.known import Files
 from bench.peers.servers import Running
 
-Asked = TypeVar("Asked")
 OURS = "edge-serve"
 
 
@@ -23,31 +21,22 @@ class Side:
     path: str
     model: str
     cpu_s: Callable[[], float]
+    rss_mb: Callable[[], Awaitable[float]]
 
 
 def ours(box: Box, path: str, model: str) -> Side:
-    return Side(OURS, box.port, path, model, box.cpu_s)
+    async def rss_mb() -> float:
+        report = await box.health()
+        workers = [replica for entry in report["models"] for replica in entry["replicas"]]
+        processes = [report["supervisor"], report["frontend"], *workers]
+        return float(sum(process["rss_mb"] for process in processes))
+
+    return Side(OURS, box.port, path, model, box.cpu_s, rss_mb)
 
 
 def theirs(one: Running, files: Files) -> Side:
+    async def rss_mb() -> float:
+        return one.rss_mb()
+
     peer = one.peer
-    return Side(peer.name, one.port, peer.path, peer.model(files), one.cpu_s)
-
-
-def in_turn(sides: Sequence[Asked], number: int) -> list[Asked]:
-    """All sides, beginning with another in each round, so that nobody always follows the same."""
-    start = number % len(sides)
-    return [*sides[start:], *sides[:start]]
-
-
-@dataclass
-class Figure:
-    """One figure of every side, a value for each round; a side that was too slow has none."""
-
-    group: str
-    x: str
-    unit: str
-    values: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, side: str, value: float) -> None:
-        self.values.setdefault(side, []).append(value)
+    return Side(peer.name, one.port, peer.path, peer.model(files), one.cpu_s, rss_mb)

@@ -1,7 +1,7 @@
-"""A library without a server, in a process of its own: ``embed|speech FOLDER PORT``.
+"""A library without a server, in a process of its own: ``HOW FOLDER PORT``.
 
 Each line of its input is a JSON list of texts or of files; each is answered by a line of JSON:
-``amount`` (texts, or seconds of audio), ``seconds``, ``cpu_s`` and ``words`` of what was heard.
+``amount`` (texts, or seconds of audio), ``seconds``, ``cpu_s`` and the ``texts`` that were heard.
 The first line out says that the model is loaded. The port is not used.
 """
 
@@ -11,9 +11,16 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter, process_time
+from typing import Any
 
-Work = Callable[[list[str]], tuple[float, str]]
+Work = Callable[[list[str]], tuple[float, list[str]]]
+
+CORES = len(os.sched_getaffinity(0))
+# As edge-serve has them.
+LISTEN = {"language": "en", "beam_size": 5, "vad_filter": True, "max_new_tokens": 220}
 
 
 def embed(folder: str) -> Work:
@@ -21,44 +28,71 @@ def embed(folder: str) -> Work:
 
     model = SentenceTransformer(folder, device="cpu")
 
-    def work(texts: list[str]) -> tuple[float, str]:
-        return len(model.encode(texts, batch_size=32)), ""
+    def work(texts: list[str]) -> tuple[float, list[str]]:
+        return len(model.encode(texts, batch_size=32)), []
 
     return work
 
 
 def speech(folder: str) -> Work:
+    """One recording after the other, each on all cores."""
+    model = _whisper(folder, threads=CORES, workers=1)
+    return lambda paths: _together([_hear(model, path) for path in paths])
+
+
+def speech_threads(folder: str) -> Work:
+    """A recording on each core."""
+    model = _whisper(folder, threads=1, workers=CORES)
+    pool = ThreadPoolExecutor(CORES)
+    return lambda paths: _together(list(pool.map(partial(_hear, model), paths)))
+
+
+def speech_batched(folder: str) -> Work:
+    """The windows of a recording in batches."""
+    from faster_whisper import BatchedInferencePipeline
+
+    model = BatchedInferencePipeline(_whisper(folder, threads=CORES, workers=1))
+    return lambda paths: _together([_hear(model, path) for path in paths])
+
+
+def _whisper(folder: str, threads: int, workers: int) -> Any:
     from faster_whisper import WhisperModel
 
-    threads = len(os.sched_getaffinity(0))
-    model = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=threads)
+    return WhisperModel(
+        folder, device="cpu", compute_type="int8", cpu_threads=threads, num_workers=workers
+    )
 
-    def work(paths: list[str]) -> tuple[float, str]:
-        seconds, heard = 0.0, list[str]()
-        for path in paths:
-            segments, info = model.transcribe(
-                path, language="en", beam_size=5, vad_filter=True, max_new_tokens=220
-            )
-            heard += [segment.text for segment in segments]
-            seconds += info.duration
-        return seconds, " ".join(heard)
 
-    return work
+def _hear(model: Any, path: str) -> tuple[float, str]:
+    segments, info = model.transcribe(path, **LISTEN)
+    return info.duration, " ".join(segment.text for segment in segments)
+
+
+def _together(heard: list[tuple[float, str]]) -> tuple[float, list[str]]:
+    return sum(seconds for seconds, _ in heard), [text for _, text in heard]
+
+
+HOW = {
+    "embed": embed,
+    "speech": speech,
+    "speech-threads": speech_threads,
+    "speech-batched": speech_batched,
+}
 
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # libraries print
-    work = {"embed": embed, "speech": speech}[sys.argv[1]](sys.argv[2])
+    work = HOW[sys.argv[1]](sys.argv[2])
     print("{}", file=answers)
     for line in sys.stdin:
         started_at, cpu_s = perf_counter(), process_time()
-        amount, words = work(json.loads(line))
+        amount, texts = work(json.loads(line))
         answer = {
             "amount": amount,
             "seconds": perf_counter() - started_at,
             "cpu_s": process_time() - cpu_s,
-            "words": words,
+            "texts": texts,
         }
         print(json.dumps(answer), file=answers)
 
