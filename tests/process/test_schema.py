@@ -45,7 +45,9 @@ def box(module_box: MakeBox) -> Box:
     ],
 )
 def test_the_server_does_what_it_says(box: Box, which: list[str]) -> None:
-    command = [str(Path(sys.executable).with_name("schemathesis")), "--no-color", "run"]
+    program = str(Path(sys.executable).with_name("schemathesis"))
+    config = Path(__file__).with_name("schemathesis.toml")
+    command = [program, "--no-color", "--config-file", str(config), "run"]
     options = ["--max-examples", EXAMPLES, "--phases", "coverage,fuzzing", "--continue-on-failure"]
     quiet = ["--generation-database", "none", "--no-shrink", "--warnings", "off"]
     hooks = {"SCHEMATHESIS_HOOKS": "schema_hooks", "PYTHONPATH": str(Path(__file__).parent)}
