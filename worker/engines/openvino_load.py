@@ -18,7 +18,7 @@ import openvino
 import openvino_genai as genai
 
 from ipc.types import Spec
-from worker.engine import LoadError, Stage
+from worker.engine import LoadError, Stage, check_options
 from worker.engines.openvino_merge import merge_products
 from worker.prepare import prepared, stamp
 
@@ -67,10 +67,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     """Load ``spec.path`` on the CPU. Raises `LoadError`."""
     if spec.device not in ("cpu", "auto"):
         raise LoadError(f"engine openvino runs on cpu, not on {spec.device}; set device: cpu")
-    unknown = sorted(spec.options.keys() - _OPTIONS)
-    if unknown:
-        known = ", ".join(sorted(_OPTIONS))
-        raise LoadError(f"engine openvino has no option {unknown[0]!r}; it knows {known}")
+    check_options(spec, _OPTIONS)
     folder = chat_folder(spec, stage)
     context_tokens = _context_tokens(folder) or spec.max_prompt_tokens + spec.max_new_tokens
     kv_tokens = _kv_tokens(spec, context_tokens)
