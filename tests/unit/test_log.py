@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -25,8 +26,7 @@ def pipe() -> Iterator[Pipe]:
 
 
 def lines(outlet: Outlet) -> logging.Logger:
-    handler = log._Lines(outlet)
-    handler.setFormatter(log._Text("test"))
+    handler = log._Lines(outlet, log._Text("test"))
     logger = logging.Logger("test")
     logger.addHandler(handler)
     return logger
@@ -95,3 +95,41 @@ def test_a_closed_stream_is_no_error() -> None:
     closed = os.dup(2)
     os.close(closed)
     assert not Outlet(closed).put(b"x")
+
+
+FACTS = {
+    "method": "GET",
+    "path": "/x",
+    "status": 200,
+    "ms": 0.1,
+    "key": None,
+    "odd": "a\nb\x1b\u2028",
+}
+
+
+@pytest.mark.parametrize("form", [log._Text("test"), log._Json("test")])
+def test_a_channel_writes_the_lines_of_the_standard_library(
+    form: log._Text | log._Json, pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1e9 + 0.25)
+    monkeypatch.setattr(log, "_lines", log._Lines(Outlet(pipe[1]), form))
+    channel = log.Channel("test.channel")
+    channel.tell(logging.WARNING, "request", FACTS)
+    channel.tell(logging.DEBUG, "below the level", FACTS)
+    record = logging.getLogger("test.channel").makeRecord(
+        "test.channel", logging.WARNING, "", 0, "request", (), None, extra=FACTS
+    )
+    record.created, record.msecs = 1e9 + 0.25, 250.0
+    assert read_all(pipe[0]) == [form.format(record)]
+
+
+def test_before_the_log_is_set_up_a_channel_leaves_its_lines_to_the_standard_library(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log.Channel("test.channel").tell(logging.WARNING, "request", {"status": 200})
+    (record,) = caplog.records
+    assert (record.name, record.getMessage(), vars(record)["status"]) == (
+        "test.channel",
+        "request",
+        200,
+    )
