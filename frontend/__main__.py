@@ -15,8 +15,11 @@ from starlette.applications import Starlette
 from frontend.app import build
 from frontend.control import Control
 from frontend.dispatch import Dispatcher
+from frontend.door import Door
+from frontend.guard import host_guards, key_guards
 from frontend.metrics import Metrics
 from frontend.protocol import Bounds, protocol
+from frontend.record import Record
 from ipc import child
 from ipc.control import Gate
 
@@ -51,8 +54,11 @@ async def _run(args: argparse.Namespace) -> None:
     dispatcher = Dispatcher(serve.specs, control.identity)
     dispatcher.on_misbehaved = control.misbehaved
     control.on_states = lambda states: dispatcher.set_states(states.models)
-    app = build(dispatcher, control, serve, Metrics(dispatcher, control))
-    server = Server(_config(app, serve.gate))
+    metrics = Metrics(dispatcher, control)
+    guards = [*host_guards(serve.gate), *key_guards(serve.gate)]
+    door = Door(dispatcher, guards, Record(metrics))
+    app = build(dispatcher, control, serve, metrics)
+    server = Server(_config(app, door, serve.gate))
     tasks = [asyncio.create_task(control.beat()), asyncio.create_task(dispatcher.watch())]
     control.on_drain = lambda seconds: tasks.append(
         asyncio.create_task(_drain(dispatcher, server, seconds))
@@ -65,10 +71,10 @@ async def _run(args: argparse.Namespace) -> None:
     control.close()
 
 
-def _config(app: Starlette, gate: Gate) -> uvicorn.Config:
+def _config(app: Starlette, door: Door, gate: Gate) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol(Bounds(connections=_room(gate.max_connections))),
+        http=protocol(Bounds(connections=_room(gate.max_connections)), door),
         ws="none",
         proxy_headers=False,
         ssl_certfile=gate.ssl_certfile,

@@ -14,10 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontend.control import Control
 from frontend.dispatch import Dispatcher
-from frontend.guard import Hosts, Keys
+from frontend.guard import Guarded, host_guards, key_guards
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
 from frontend.openapi import OpenApi
+from frontend.record import Record
 from frontend.routes.audio import Audio
 from frontend.routes.chat import Chat
 from frontend.routes.embeddings import Embeddings
@@ -80,7 +81,7 @@ def build(dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metri
     app = Application(
         routes=routes,
         middleware=[
-            Middleware(Access, metrics=metrics),
+            Middleware(Access, record=Record(metrics)),
             *_gate(serve.gate),
             Middleware(Refusals),
         ],
@@ -100,9 +101,7 @@ def _post(path: str, answer: Answer) -> Route:
 
 def _gate(gate: Gate) -> list[Middleware]:
     """What stands before the routes. A browser's question whether it may ask carries no key."""
-    layers = []
-    if gate.hosts:
-        layers.append(Middleware(Hosts, hosts=gate.hosts))
+    layers = [Middleware(Guarded, guard=guard) for guard in host_guards(gate)]
     if gate.cors_origins:
         layers.append(
             Middleware(
@@ -113,6 +112,4 @@ def _gate(gate: Gate) -> list[Middleware]:
                 expose_headers=["x-request-id", "retry-after", "x-should-retry"],
             )
         )
-    if gate.api_keys:
-        layers.append(Middleware(Keys, keys=gate.api_keys))
-    return layers
+    return layers + [Middleware(Guarded, guard=guard) for guard in key_guards(gate)]

@@ -28,6 +28,7 @@ from ipc.errors import (
     ModelLoading,
     ModelNotFound,
     PoisonRequest,
+    QueueFull,
     QueueTimeout,
     ServeError,
     Unavailable,
@@ -125,6 +126,23 @@ class Dispatcher:
             }
             for name, lane in self._lanes.items()
         }
+
+    @property
+    def crowded(self) -> bool:
+        """Whether any lane is full."""
+        return True in [lane.full for lane in self._lanes.values()]
+
+    def is_full(self, name: str, task: Task) -> bool:
+        """Whether `submit` would turn away every request for this model, whatever it asks: what a
+        lane has no place for would otherwise be told why it has none in a few cases."""
+        spec = self.specs.get(name)
+        if spec is None or spec.task != task or self.draining or self._quarantine:
+            return False
+        return self._lanes[name].full
+
+    def turn_away(self, name: str) -> QueueFull:
+        """The refusal of a request for a model that `is_full`."""
+        return self._lanes[name].turn_away(self._clock())
 
     def submit(self, request_id: str, spec: Spec, asked: Input, size_bytes: int) -> Stream:
         """Queue a job and return its stream. Raises at once where the model cannot take it."""

@@ -7,6 +7,7 @@ import math
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from frontend.exchange import Exchange
 from ipc.errors import (
@@ -25,8 +26,9 @@ _MAX_RETRY_AFTER_S = 60
 _CLOSING = (PayloadTooLarge, RequestTimeout)
 
 
-def error_response(error: ServeError, **headers: str) -> Response:
-    """``error`` as an HTTP answer, with ``headers`` beside its own."""
+def error_headers(error: ServeError) -> dict[str, str]:
+    """What an answer with ``error`` says beside its body."""
+    headers = {}
     if error.retry_after_s is not None:
         wait_s = min(max(1, math.ceil(error.retry_after_s)), _MAX_RETRY_AFTER_S)
         headers["retry-after"] = str(wait_s)
@@ -36,6 +38,25 @@ def error_response(error: ServeError, **headers: str) -> Response:
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, _CLOSING):
         headers["connection"] = "close"
+    return headers
+
+
+def error_bytes(error: ServeError, exchange: Exchange, *, close: bool) -> bytes:
+    """``error`` as a whole answer, for where there is no application."""
+    body = orjson.dumps(error.body())
+    fields = error_headers(error)
+    fields["content-type"] = "application/json"
+    fields["content-length"] = str(len(body))
+    fields["x-request-id"] = exchange.request_id
+    if close:
+        fields["connection"] = "close"
+    lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+    return b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines.encode("ascii"), body)
+
+
+def error_response(error: ServeError, **headers: str) -> Response:
+    """``error`` as an HTTP answer, with ``headers`` beside its own."""
+    headers |= error_headers(error)
     return Response(orjson.dumps(error.body()), error.status, headers, "application/json")
 
 

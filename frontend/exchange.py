@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 import time
 from typing import cast
 
@@ -37,7 +37,7 @@ class Exchange:
     )
 
     def __init__(self, request_id: str | None = None) -> None:
-        self.request_id = request_id or f"req_{secrets.token_hex(16)}"
+        self.request_id = request_id or f"req_{random.getrandbits(128):032x}"
         self.started_at = time.monotonic()
         self.status = 0
         self.error: str | None = None

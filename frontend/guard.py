@@ -10,54 +10,52 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
+from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontend.errors import error_response
 from frontend.exchange import Exchange
+from ipc.control import Gate
 from ipc.errors import HostNotAllowed, InvalidApiKey, ServeError
 
 # For probes, which have neither a key nor a name for this server. It says only that it lives.
 OPEN = "/livez"
 
 
+class Guard(Protocol):
+    """One rule about who may ask."""
+
+    def check(self, scope: Scope) -> None:
+        """Raise the `ServeError` of a request that may not come in."""
+
+
 class Hosts:
-    """Answers only requests that call this server by one of ``hosts``.
+    """Lets in requests that call this server by one of ``hosts``.
 
     Without a key this is what keeps web pages out: a page whose own name is made to resolve to
     this machine may talk to it as to its own site, but its requests carry that name.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
-        self._app = app
+    def __init__(self, hosts: Iterable[str]) -> None:
         self._hosts = frozenset(host.lower() for host in hosts)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == OPEN or host_name(scope) in self._hosts:
-            await self._app(scope, receive, send)
-        else:
-            error = HostNotAllowed("this server is not called so; add the name to TRUSTED_HOSTS")
-            await _refuse(error, scope, receive, send)
+    def check(self, scope: Scope) -> None:
+        if host_name(scope) not in self._hosts:
+            raise HostNotAllowed("this server is not called so; add the name to TRUSTED_HOSTS")
 
 
 class Keys:
-    """Answers only requests with one of ``keys``, given as names with SHA-256 digests."""
+    """Lets in requests with one of ``keys``, given as names with SHA-256 digests."""
 
-    def __init__(self, app: ASGIApp, keys: dict[str, str]) -> None:
-        self._app = app
+    def __init__(self, keys: dict[str, str]) -> None:
         self._keys = [(name, bytes.fromhex(digest)) for name, digest in keys.items()]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == OPEN:
-            await self._app(scope, receive, send)
-            return
+    def check(self, scope: Scope) -> None:
         name = self._name(scope)
-        if name is not None:
-            Exchange.of(scope).key = name
-            await self._app(scope, receive, send)
-        else:
-            error = InvalidApiKey("send an API key of this server as `Authorization: Bearer <key>`")
-            await _refuse(error, scope, receive, send)
+        if name is None:
+            raise InvalidApiKey("send an API key of this server as `Authorization: Bearer <key>`")
+        Exchange.of(scope).key = name
 
     def _name(self, scope: Scope) -> str | None:
         """The name of the key that was presented, or None. Compares with each, whichever fits."""
@@ -68,6 +66,32 @@ class Keys:
                 if hmac.compare_digest(digest, expected):
                     found = name
         return found
+
+
+class Guarded:
+    """``app``, for those whom ``guard`` lets in, and its open path for everybody."""
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self._app = app
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != OPEN:
+            try:
+                self._guard.check(scope)
+            except ServeError as error:
+                Exchange.of(scope).error = error.code
+                await error_response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def host_guards(gate: Gate) -> list[Guard]:
+    return [Hosts(gate.hosts)] if gate.hosts else []
+
+
+def key_guards(gate: Gate) -> list[Guard]:
+    return [Keys(gate.api_keys)] if gate.api_keys else []
 
 
 def host_name(scope: Scope) -> str:
@@ -87,8 +111,3 @@ def _presented(scope: Scope) -> Iterable[bytes]:
                 yield key.strip()
         elif name == b"x-api-key":
             yield value
-
-
-async def _refuse(error: ServeError, scope: Scope, receive: Receive, send: Send) -> None:
-    Exchange.of(scope).error = error.code
-    await error_response(error)(scope, receive, send)

@@ -78,6 +78,7 @@ class Lane:
 
     def __init__(self, spec: Spec, alone: Callable[[Job], bool] = lambda _: False) -> None:
         self._alone = alone
+        self._model = spec.name
         self._limit = spec.queue_limit
         self._limit_bytes = spec.queue_bytes
         self._limit_wait_s = spec.queue_timeout_s
@@ -104,7 +105,13 @@ class Lane:
 
     @property
     def credit(self) -> int:
-        return sum(worker.route.credit for worker in self._workers.values() if worker.route.open)
+        return sum([worker.route.credit for worker in self._workers.values() if worker.route.open])
+
+    @property
+    def full(self) -> bool:
+        """Whether no job has a place, however small. Credit that is free counts as places."""
+        over = len(self._waiting) - self._limit
+        return over >= 0 and over >= sum([worker.free for worker in self._workers.values()])
 
     def oldest_wait_s(self, now: float) -> float:
         first = next(iter(self._waiting.values()), None)
@@ -132,18 +139,20 @@ class Lane:
 
         A job that a worker can take at once never counts against the queue.
         """
-        free = sum(worker.free for worker in self._workers.values())
-        over_count = self.depth >= self._limit + free
         over_bytes = self.depth > 0 and self._waiting_bytes + ticket.size_bytes > self._limit_bytes
-        if over_count or over_bytes:
-            raise QueueFull(
-                f"model {ticket.job.model!r} has {self.depth} requests waiting, as many as it may; "
-                "try again after the time in Retry-After, or raise its queue limit",
-                retry_after_s=self._appoint(ticket.queued_at),
-            )
+        if self.full or over_bytes:
+            raise self.turn_away(ticket.queued_at)
         if not self._running and not self._waiting:
             self._appointed_to = 0.0  # who was told to come again by now has come, or will not
         self._push(ticket)
+
+    def turn_away(self, now: float) -> QueueFull:
+        """The refusal of one more job, with an appointment in it."""
+        return QueueFull(
+            f"model {self._model!r} has {self.depth} requests waiting, as many as it may; try "
+            "again after the time in Retry-After, or raise its queue limit",
+            retry_after_s=self._appoint(now),
+        )
 
     def take(self, now: float) -> tuple[Job, Route] | None:
         """The next job to hand over, and the worker with the most room for it."""

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import logging
-import time
-from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.errors import error_response, refusal
 from frontend.exchange import Exchange
-from frontend.metrics import Metrics
+from frontend.record import Record
 from ipc.errors import InternalError, ServeError
 
 logger = logging.getLogger(__name__)
-access = logging.getLogger("edge_serve.access")
-
-_MAX_PATH_CHARS = 200
-# Monitors ask for these every few seconds; their answers matter, their log lines do not.
-_PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
 class Access:
@@ -28,9 +21,9 @@ class Access:
     Records each `Exchange`, and answers 500 where nobody else had an answer.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, record: Record) -> None:
         self._app = app
-        self._metrics = metrics
+        self._record = record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,28 +52,7 @@ class Access:
                 await error_response(error)(scope, receive, send_marked)
             exchange.status = error.status
         finally:
-            self._record(scope, exchange)
-
-    def _record(self, scope: Scope, exchange: Exchange) -> None:
-        seconds = time.monotonic() - exchange.started_at
-        self._metrics.observe(exchange, seconds)
-        usage = exchange.usage
-        access.log(
-            logging.DEBUG if scope["path"] in _PROBES else logging.INFO,
-            "request",
-            extra={
-                "method": scope["method"],
-                "path": quote(scope["path"][:_MAX_PATH_CHARS], safe="/:@!$&'()*+,;=~"),
-                "status": exchange.status,
-                "ms": round(seconds * 1000, 1),
-                "request_id": exchange.request_id,
-                "key": exchange.key,
-                "model": exchange.model,
-                "prompt_tokens": usage.prompt_tokens if usage else None,
-                "completion_tokens": usage.completion_tokens if usage else None,
-                "error": exchange.error,
-            },
-        )
+            self._record(scope["method"], scope["path"], exchange)
 
 
 class Refusals:

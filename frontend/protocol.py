@@ -15,14 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import httptools
-import orjson
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from frontend import head
+from frontend.door import MORE, Door
+from frontend.errors import error_bytes
 from frontend.exchange import Exchange
 from ipc.errors import (
     HeadersTooLarge,
@@ -32,11 +29,12 @@ from ipc.errors import (
     Unavailable,
     UriTooLong,
 )
+from ipc.log import Channel
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
-access = logging.getLogger("edge_serve.access")
+access = Channel("edge_serve.access")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +42,8 @@ class Bounds:
     """The limits of one listener.
 
     ``head_bytes`` and ``fields`` are gunicorn's and nginx's orders of magnitude; ``unread_s`` is
-    the time in which a client must take ``unread_bytes`` of what waits for it.
+    the time in which a client must take ``unread_bytes`` of what waits for it; ``door_s`` is how
+    long a request that may be turned away waits for the rest of its body.
     """
 
     connections: int = 1024
@@ -54,6 +53,7 @@ class Bounds:
     head_bytes: int = 32 << 10
     fields: int = 100
     head_s: float = 10.0
+    door_s: float = 1.0
     linger_s: float = 5.0
     unread_s: float = 30.0
     unread_bytes: int = 16 << 10
@@ -62,10 +62,14 @@ class Bounds:
 class Connection(HttpToolsProtocol):
     """One connection. ``lingering`` is shared: those that have been answered, but still send."""
 
-    def __init__(self, bounds: Bounds, lingering: set[Connection], **uvicorn: Any) -> None:
+    def __init__(
+        self, bounds: Bounds, lingering: set[Connection], door: Door | None, **uvicorn: Any
+    ) -> None:
         super().__init__(**uvicorn)
         self._bounds = bounds
         self._lingering = lingering
+        self._door = door
+        self._at_door = b""  # a request that has come in part, and that the parser has not seen
         # What the client is in the middle of sending.
         self._part: Literal["nothing", "head", "body"] = "nothing"
         self._head_bytes = 0
@@ -74,6 +78,7 @@ class Connection(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         # Nothing that comes from now on is looked at.
         self._deaf = False
+        self._active_at = 0.0  # when the door last answered
         self._alarm: asyncio.TimerHandle | None = None
         self._unread_alarm: asyncio.TimerHandle | None = None
 
@@ -107,6 +112,48 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if self._at_door:
+            data = self._at_door + data
+        if self._door is None or not self._door.crowded or not self._stops_at_door(data):
+            self._leave_door()
+            self._read(data)
+
+    def _stops_at_door(self, data: bytes) -> bool:
+        """Whether ``data`` is answered there, or has to wait for more of itself.
+
+        The door is for requests that stand alone, and for clients who take their answers.
+        """
+        alone = self._part == "nothing" and not self._answering and not self.pipeline
+        if self._door is None or not alone or self.flow.write_paused:
+            return False
+        answer = self._door.answer(data)
+        if answer is None:
+            return False
+        if answer == MORE:
+            if not self._at_door:
+                self._unset_keepalive_if_required()
+                self._set_alarm(self._bounds.door_s, self._let_in)
+            self._at_door = data
+            return True
+        self._leave_door()
+        self.transport.write(answer)
+        self._active_at = self.loop.time()
+        if self._alarm is not None or self.timeout_keep_alive_task is None:
+            self._watch()
+        return True
+
+    def _leave_door(self) -> None:
+        if self._at_door:
+            self._at_door = b""
+            self._clear_alarm()
+
+    def _let_in(self) -> None:
+        """What has waited for its rest goes on without: to wait is the application's business."""
+        data = self._at_door
+        self._leave_door()
+        self._read(data)
+
+    def _read(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         if self._part == "nothing":  # so that line breaks between requests have a clock too
             self._part, self._head_bytes = "head", 0
@@ -216,6 +263,21 @@ class Connection(HttpToolsProtocol):
         elif was_last:
             self.end()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """The time of an idle connection is over, unless the door has put it off."""
+        left_s = self._active_at + self.timeout_keep_alive - self.loop.time()
+        if left_s <= 0:
+            super().timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                left_s, self.timeout_keep_alive_handler
+            )
+
+    def shutdown(self) -> None:
+        if self._at_door:
+            self._let_in()
+        super().shutdown()
+
     def close(self) -> None:
         """Close after an answer: at once where the client has said all that it had to say."""
         if self._part == "nothing":
@@ -299,19 +361,8 @@ class Connection(HttpToolsProtocol):
     def _answer(self, error: ServeError) -> None:
         exchange = Exchange()
         facts = {"status": error.status, "error": error.code, "request_id": exchange.request_id}
-        access.info("refused", extra=facts)
-        body = orjson.dumps(error.body())
-        fields = [
-            *self.server_state.default_headers,
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", exchange.request_id.encode("ascii")),
-            (b"connection", b"close"),
-        ]
-        if error.retry_after_s is not None:
-            fields.append((b"retry-after", b"%d" % error.retry_after_s))
-        lines = b"".join(b"%b: %b\r\n" % pair for pair in fields)
-        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
+        access.tell(logging.INFO, "refused", facts)
+        self.transport.write(error_bytes(error, exchange, close=True))
 
     def _make_room(self) -> bool:
         """Close a connection that waits for its client's next idea, if there is one."""
@@ -376,6 +427,6 @@ class _Polite:
         self._connection.close()
 
 
-def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
+def protocol(bounds: Bounds, door: Door | None = None) -> type[asyncio.Protocol]:
     """The protocol of one listener, in the form that uvicorn calls to make each connection."""
-    return cast(type[asyncio.Protocol], partial(Connection, bounds, set()))
+    return cast(type[asyncio.Protocol], partial(Connection, bounds, set(), door))

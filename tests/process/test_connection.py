@@ -15,6 +15,7 @@ import uvicorn
 from raw_http import Raw, statuses
 from starlette.types import Receive, Scope, Send
 
+from frontend.door import MORE, Door
 from frontend.protocol import Bounds, protocol
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -62,12 +63,30 @@ class App:
             await send({"type": "http.response.body", "body": answer})
 
 
+class FullHouse(Door):
+    """Turns away what is for ``/full`` and ends with ``end``."""
+
+    crowded = True  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.answered = 0
+
+    def answer(self, data: bytes) -> bytes | None:
+        if not data.startswith(b"POST /full "):
+            return None
+        if not data.endswith(b"end"):
+            return MORE
+        self.answered += 1
+        return b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 4\r\n\r\nfull"
+
+
 class Listener:
     def __init__(self, bounds: Bounds, idle_s: int) -> None:
         self.app = App()
+        self.door = FullHouse()
         config = uvicorn.Config(
             self.app,
-            http=protocol(bounds),
+            http=protocol(bounds, self.door),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -316,6 +335,78 @@ def test_a_client_that_leaves_takes_back_all_that_it_asked(listen: Listen) -> No
         wait_until(lambda: listener.app.asked)
     wait_until(lambda: listener.app.left == 1)
     assert listener.app.asked == [("/stay", b"")]
+
+
+# --- what is turned away at the door ---
+
+FULL = b"POST /full HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+
+
+def test_a_connection_goes_on_after_a_refusal_at_the_door(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        for _ in range(3):
+            assert statuses(raw.send(FULL, b"b-end").read_until(b"full")) == [429]
+            assert statuses(raw.send(GET).read_until(b"hello")) == [200]
+    assert listener.door.answered == 3
+    assert listener.app.asked == [("/hello", b"")] * 3
+
+
+def in_parts(raw: Raw, data: bytes) -> None:
+    """One byte after the other, each in a packet of its own."""
+    raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for at in range(len(data)):
+        raw.send(data[at : at + 1])
+        time.sleep(0.05)
+
+
+def test_a_body_that_comes_later_is_waited_for(listen: Listen) -> None:
+    listener = listen(door_s=20)
+    with Raw(listener.port) as raw:
+        in_parts(raw.send(FULL), b"b-e")
+        assert statuses(raw.send(b"nd").read_until(b"full")) == [429]
+    assert (listener.door.answered, listener.app.asked) == (1, [])
+
+
+def test_who_keeps_the_door_waiting_is_let_in_and_waited_for_there(listen: Listen) -> None:
+    """However often a part comes: the door's clock begins with the first."""
+    listener = listen(door_s=0.1)
+    with Raw(listener.port) as raw:
+        in_parts(raw.send(FULL), b"b-en")
+        assert statuses(raw.send(b"d").read_until(b"hello")) == [200]
+    assert listener.door.answered == 0
+    assert listener.app.asked == [("/full", b"b-end")]
+
+
+def test_when_there_is_room_again_who_waits_is_let_in_with_the_rest(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(FULL, b"b-")
+        wait_until(lambda: listener.open == 1)
+        listener.door.crowded = False
+        assert statuses(raw.send(b"end").read_until(b"hello")) == [200]
+    assert listener.app.asked == [("/full", b"b-end")]
+
+
+def test_requests_sent_ahead_are_answered_in_their_order(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(GET.replace(b"hello", b"wait"))
+        wait_until(lambda: listener.app.asked)
+        raw.send(FULL.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"b-end")
+        listener.app.go.set()
+        assert statuses(raw.read_all()) == [200, 200]
+    assert listener.door.answered == 0
+
+
+def test_a_refusal_at_the_door_puts_off_the_end_of_an_idle_connection(listen: Listen) -> None:
+    with Raw(listen(idle_s=1).port) as raw:
+        began_at = time.monotonic()
+        assert statuses(raw.send(GET).read_until(b"hello")) == [200]
+        while time.monotonic() < began_at + 0.7:
+            assert statuses(raw.send(FULL, b"b-end").read_until(b"full")) == [429]
+        assert raw.read_all() == b""
+        assert time.monotonic() - began_at > 1.5
 
 
 # --- what is confused ---
