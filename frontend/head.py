@@ -9,7 +9,7 @@ head is refused and its connection closed.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ipc.errors import InvalidRequest
 
@@ -23,6 +23,12 @@ _TARGET = re.compile(rb"(?:https?://[^/?#@]+)?/[!-~]*", re.IGNORECASE)
 # Of these the first and the last are read by different programs.
 _SINGLE = frozenset({b"host", b"content-type", b"authorization", b"transfer-encoding"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})
+# How proxies say that the client came by TLS, and that it did not.
+_SCHEMES = {
+    b"x-forwarded-proto": {b"https": True, b"http": False},
+    b"x-forwarded-protocol": {b"ssl": True, b"https": True, b"http": False},
+    b"x-forwarded-ssl": {b"on": True, b"off": False},
+}
 # Gateways turn both spellings into the same variable.
 _LOOKALIKES = frozenset(name.replace(b"-", b"_") for name in _FRAMING if b"-" in name)
 
@@ -41,6 +47,12 @@ def check(method: str, version: str, target: bytes, headers: Headers) -> None:
         if name in _SINGLE and name in named:
             raise InvalidRequest(f"there must be only one `{name.decode()}` header")
         named[name] = value
+    _check_framing(version, named)
+    if not _SCHEMES.keys().isdisjoint(named):
+        _check_scheme(named)
+
+
+def _check_framing(version: str, named: Mapping[bytes, bytes]) -> None:
     if not _LOOKALIKES.isdisjoint(named):
         raise InvalidRequest("a header that frames the request is spelt with an underscore")
     host = named.get(b"host")
@@ -51,6 +63,18 @@ def check(method: str, version: str, target: bytes, headers: Headers) -> None:
     coding = named.get(b"transfer-encoding")
     if coding is not None and (version == "1.0" or coding.strip().lower() != b"chunked"):
         raise InvalidRequest("the only `Transfer-Encoding` is chunked, and HTTP/1.0 has none")
+
+
+def _check_scheme(named: Mapping[bytes, bytes]) -> None:
+    """A proxy that says of one request that it came by TLS and that it did not has let through
+    what its client had written. Nothing here depends on it, but what stands behind us may."""
+    told = {
+        means[value]
+        for name, means in _SCHEMES.items()
+        if (value := named.get(name, b"").strip().lower()) in means
+    }
+    if len(told) > 1:
+        raise InvalidRequest("the `X-Forwarded-...` headers contradict each other on the scheme")
 
 
 def check_trailer(name: bytes, value: bytes) -> None:

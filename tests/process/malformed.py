@@ -93,6 +93,10 @@ REFUSED = {
     "no host": b"GET /livez HTTP/1.1\r\nAccept: */*\r\n\r\n",
     "host with a path": b"GET /livez HTTP/1.1\r\nHost: localhost/x\r\n\r\n",
     "host with a fragment": b"GET /v1/models HTTP/1.1\r\nHost: x/#@localhost\r\n\r\n",
+    "a proxy that contradicts itself": get(b"X-Forwarded-Proto: https", b"X-Forwarded-Ssl: off"),
+    "a proxy that contradicts itself in other words": get(
+        b"X-Forwarded-Protocol: ssl", b"X-Forwarded-Proto: http"
+    ),
     "two authorizations": get(b"Authorization: Bearer a", b"Authorization: Bearer b"),
     "101 headers": get(*(b"header%d: %d" % (n, n) for n in range(100))),
     "one header too long": get(b"Long-header: " + b"0" * 40_000),
@@ -158,7 +162,10 @@ SERVED = {
     "whole URL as target": post(LENGTH).replace(b" /v1", b" http://localhost/v1"),
     "an empty line before": b"\r\n" + post(LENGTH),
     "headers of a proxy that nobody trusts": post(
-        b"X-Forwarded-Proto: https", b"X-Forwarded-Ssl: off", b"X-Forwarded-For: ::1", LENGTH
+        b"X-Forwarded-Proto: https", b"X-Forwarded-Ssl: on", b"X-Forwarded-For: ::1", LENGTH
+    ),
+    "several proxies, each with its scheme": post(
+        b"X-Forwarded-Proto: https, http", b"X-Forwarded-Ssl: off", LENGTH
     ),
     "latin-1 in a value": post(b"X-Name: M\xfcller", LENGTH),
 }
@@ -171,8 +178,7 @@ BROKEN_OFF = {
 }
 
 # The 74 files of gunicorn's tests/requests/invalid (August 2026), and which of the above is of the
-# same kind. One is no fault here: headers by which a trusted proxy would contradict itself. We
-# trust none, so they mean nothing.
+# same kind.
 GUNICORN = {
     "001": "half a head",
     "002": "no target",
@@ -194,7 +200,7 @@ GUNICORN = {
     "016": "foreign scheme",
     "017": "one header too long",
     "018": "no dot",
-    "019": "headers of a proxy that nobody trusts",
+    "019": "a proxy that contradicts itself",
     "020": "space before the colon",
     "021": "two lengths",
     "022": "minus zero",
