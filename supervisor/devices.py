@@ -20,6 +20,7 @@ import psutil
 
 from ipc.gguf import Header
 from ipc.types import Task
+from supervisor import nvidia
 from supervisor.cores import capacities, useful
 from supervisor.problems import ConfigError
 
@@ -179,18 +180,10 @@ def free_mb(kind: str, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs
 
 
 def _free_cuda_bytes() -> int | None:
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except (ImportError, pynvml.NVMLError):
-        return None
-    try:
-        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).free)
-    except pynvml.NVMLError:
-        return None
-    finally:
-        pynvml.nvmlShutdown()
+    return nvidia.ask(
+        lambda nvml: int(nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByIndex(0)).free),
+        None,
+    )
 
 
 def _quotas(proc: Path, cgroups: Path) -> Iterator[int]:

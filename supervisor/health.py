@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any
 
 import psutil
 
 from ipc.types import CAPABILITIES
+from supervisor import nvidia
 from supervisor.fleet import Member, best, by_model
 from supervisor.process import Vitals
 
@@ -33,21 +33,12 @@ def box(cpu_percent: float) -> Report:
 
 def gpus() -> list[Report]:
     """Each NVIDIA GPU with its memory and load; empty where there is none, or no driver."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except (ImportError, pynvml.NVMLError):
-        return []
-    try:
-        return [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:
-        return []
-    finally:
-        pynvml.nvmlShutdown()
+    return nvidia.ask(
+        lambda nvml: [_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())], []
+    )
 
 
-def _gpu(nvml: ModuleType, index: int) -> Report:
+def _gpu(nvml: Any, index: int) -> Report:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     return {

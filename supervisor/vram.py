@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from supervisor import nvidia
 
 SHARE = 0.9  # of what the dead worker held
 WAIT_S = 30.0
@@ -55,19 +58,12 @@ class Vram:
 
 def nvml(device: str, pid: int) -> Usage | None:
     """The probe for NVIDIA GPUs; None without a driver, or where it keeps no account by process."""
-    try:
-        import pynvml
 
-        pynvml.nvmlInit()
-    except (ImportError, pynvml.NVMLError):
-        return None
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
-        used = pynvml.nvmlDeviceGetMemoryInfo(handle).used
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    except pynvml.NVMLError:
-        return None
-    finally:
-        pynvml.nvmlShutdown()
-    held = sum(one.usedGpuMemory or 0 for one in processes if one.pid == pid)
-    return Usage(used / 2**20, held / 2**20)
+    def look(nvml: Any) -> Usage | None:
+        handle = nvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+        used = nvml.nvmlDeviceGetMemoryInfo(handle).used
+        processes = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        held = sum(one.usedGpuMemory or 0 for one in processes if one.pid == pid)
+        return Usage(used / 2**20, held / 2**20)
+
+    return nvidia.ask(look, None)

@@ -43,6 +43,17 @@ def check_options(spec: Spec, known: Collection[str]) -> None:
         )
 
 
+def check_device(spec: Spec, loaded: Loaded) -> None:
+    """Raises `LoadError` where a model that was to run on a GPU has settled for the CPU, as some
+    libraries do by themselves: it would seem to work, a hundred times slower."""
+    if loaded.device == "cpu" and spec.device.partition(":")[0] in ("cuda", "mps"):
+        raise LoadError(
+            f"engine {spec.engine} has put the model on the cpu, not on {spec.device}; make that "
+            "device usable, or set device: cpu",
+            permanent=False,
+        )
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Whether ``error`` comes from a want of memory, which others may give back."""
     cause: BaseException | None = error

@@ -35,7 +35,7 @@ from ipc.control import (
 from ipc.sockets import Port, connect_dealer, ipc_endpoint
 from ipc.types import Event
 from ipc.wire import Decoder, encode
-from worker.engine import Engine, LoadError, lacks_memory
+from worker.engine import Engine, LoadError, check_device, lacks_memory
 from worker.engines import make
 from worker.jobs import JobSocket
 from worker.loop import EngineLoop
@@ -155,6 +155,7 @@ class Host:
         engine = make(start.spec)
         self._stage("loading")
         loaded = engine.load(start.spec, self._stage)
+        check_device(start.spec, loaded)
         self._stage("warming up")
         results = warm(engine, start.spec)
         endpoint = ipc_endpoint(self._path)

@@ -129,6 +129,17 @@ def test_while_it_loads_for_the_first_time_a_model_says_so(make_box: MakeBox) ->
     assert box.chat("x").status_code == 200
 
 
+def test_a_long_load_that_comes_further_is_never_killed(make_box: MakeBox) -> None:
+    """Four times as long as it may be silent."""
+    options: dict[str, str | int | float | bool] = {"load_s": 4.0, "load_stages": 20}
+    box = make_box(spec(CHAT, load_stall_s=1.0, options=options), spec(EMBED))
+    wait_until(lambda: box.ask("/livez") == 200)
+    assert box.chat("x").json()["error"]["code"] == "model_loading"
+    box.wait_ready()
+    replica = box.replica(CHAT)
+    assert (replica["generation"], replica["restarts"]) == (1, 0)
+
+
 def test_a_load_without_progress_is_killed(make_box: MakeBox) -> None:
     box = make_box(spec(CHAT, load_stall_s=1.0, options={"load_s": 1000}), spec(EMBED))
     wait_until(lambda: box.ask("/livez") == 200)

@@ -20,8 +20,9 @@ score is the share of the query's words that it has):
     /daemon TEXT...      start one that makes a session of its own, with a child in a third one
 
 ``word_ms`` of ``options`` is the wait before each word without a directive. The other options
-script the load: ``load_s`` (seconds it takes), ``load_fails`` (``once`` needs
-``load_marker``, a file that remembers), ``load_exits`` (a status). ``orders`` is a FIFO by which
+script the load: ``load_s`` (seconds it takes), ``load_stages`` (in how many steps it says that it
+comes further), ``load_fails`` (``once`` needs ``load_marker``, a file that remembers),
+``load_exits`` (a status), ``load_device`` (what it claims to run on). ``orders`` is a FIFO by which
 the process can be ended from within at any time, see `worker.engines.misdeeds`.
 """
 
@@ -96,14 +97,17 @@ class Echo:
         stage("reading the script")
         if "orders" in spec.options:
             misdeeds.obey_orders(Path(str(spec.options["orders"])))
-        time.sleep(float(spec.options.get("load_s", 0)))
+        stages = int(spec.options.get("load_stages", 1))
+        for number in range(stages):
+            time.sleep(float(spec.options.get("load_s", 0)) / stages)
+            stage(f"stage {number + 1} of {stages}")
         if "load_exits" in spec.options:
             os._exit(int(spec.options["load_exits"]))
         if "load_fails" in spec.options and not _marked(spec):
             permanent = spec.options["load_fails"] == "always"
             raise LoadError("told to fail at load", permanent=permanent)
         return Loaded(
-            device=spec.device,
+            device=str(spec.options.get("load_device", spec.device)),
             context_tokens=4096,
             dimensions=DIMENSIONS if spec.task == "embed" else None,
             languages=["en", "de"] if spec.task == "speech" else None,

@@ -1,0 +1,89 @@
+"""A worker on a GPU, whose memory and whose absence are simulated: the supervision is real."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+
+from supervisor.vram import WAIT_S
+
+GIB = 1 << 30
+Gpu = Callable[..., None]
+
+
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gpu:
+    """Sets how much of the GPU is in use, and what each process holds of it."""
+    file = tmp_path / "gpu.json"
+    monkeypatch.setenv("FAKE_NVML", str(file))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "fake_nvml"), prepend=os.pathsep)
+
+    def use(used: int, held: dict[int, int]) -> None:
+        written = file.with_suffix(".new")
+        written.write_text(json.dumps({"used": used, "held": held}))
+        written.replace(file)
+
+    use(0, {})
+    return use
+
+
+def workers(box: Box, pids: set[int]) -> set[int]:
+    """The processes of the box, but for ``pids``."""
+    return {process.pid for process in box.family()} - pids
+
+
+def holding_box(make_box: MakeBox, gpu: Gpu) -> tuple[Box, int, set[int]]:
+    """A box with one worker that holds 4 of 6 GiB in use, its pid, and the pids of all others."""
+    box = make_box(spec(CHAT, device="cuda:0"), spec(EMBED)).wait_ready()
+    pid = int(box.replica(CHAT)["pid"])
+    gpu(6 * GIB, {pid: 4 * GIB})
+    others = {process.pid for process in box.family()} - {pid}
+    time.sleep(2.5)  # the supervisor looks once a second, and says nothing of it
+    return box, pid, others
+
+
+def test_the_next_worker_waits_for_the_memory_of_the_last(make_box: MakeBox, gpu: Gpu) -> None:
+    box, pid, others = holding_box(make_box, gpu)
+    psutil.Process(pid).kill()
+    gpu(6 * GIB, {})
+    wait_until(lambda: box.replica(CHAT)["state"] == "backoff")
+    end_at = time.monotonic() + 3
+    while time.monotonic() < end_at:
+        assert not workers(box, others), "it did not wait"
+        assert box.embed("others go on").status_code == 200
+    gpu(2 * GIB, {})
+    freed_at = time.monotonic()
+    wait_until(lambda: box.replica(CHAT)["state"] == "ready")
+    assert time.monotonic() - freed_at < WAIT_S / 2
+    assert len(workers(box, others)) == 1
+    assert box.chat("again").status_code == 200
+
+
+@pytest.mark.chaos
+def test_it_does_not_wait_for_ever(make_box: MakeBox, gpu: Gpu) -> None:
+    box, pid, others = holding_box(make_box, gpu)
+    psutil.Process(pid).kill()
+    gpu(6 * GIB, {})
+    killed_at = time.monotonic()
+    while not workers(box, others):
+        assert time.monotonic() - killed_at < WAIT_S + 10
+        time.sleep(0.2)
+    assert time.monotonic() - killed_at > WAIT_S - 2
+    wait_until(lambda: box.replica(CHAT)["state"] == "ready")
+
+
+def test_a_model_that_settles_for_the_cpu_is_not_served(make_box: MakeBox) -> None:
+    box = make_box(spec(CHAT, device="cuda:0", options={"load_device": "cpu"}), spec(EMBED))
+    wait_until(lambda: box.ask("/livez") == 200)
+    wait_until(lambda: box.replica(CHAT)["generation"] >= 2)
+    assert "has put the model on the cpu, not on cuda:0" in box.replica(CHAT)["last_exit"]
+    assert box.ask("/readyz") == 503
+    assert box.chat("x").json()["error"]["code"] in ("model_loading", "circuit_open")
+    wait_until(lambda: box.embed("others go on").status_code == 200)
