@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import measure
 import psutil
 import pytest
 import zmq
 from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from figures.kills import kills
 
 from ipc.control import Hello, Ready
 from ipc.wire import encode
@@ -268,7 +268,7 @@ def test_spawning_leaves_no_descriptor_behind(box: Box) -> None:
 @pytest.mark.chaos
 @pytest.mark.timeout(1200)
 def test_a_thousand_crashes_under_load_leave_nothing(make_box: MakeBox) -> None:
-    assert measure.kills(make_box, 1000) == []
+    assert kills(make_box, 1000).problems == []
 
 
 # --- a request that is large ---

@@ -1,0 +1,245 @@
+"""Workers that die, hang, do not start or do not go."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import psutil
+from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+
+from figures import figure, p99, timed
+
+NEVER = "/slow 100000 never"
+WORDS = "/slow 50 " + "word " * 1000
+
+
+def fresh(make: MakeBox) -> Box:
+    return make(spec(CHAT, slots=4, prefetch=1, queue_limit=8), spec(EMBED)).wait_ready()
+
+
+def dies(process: psutil.Process) -> float:
+    """The seconds until ``process`` is gone; a zombie is."""
+    _, seconds = timed(lambda: wait_until(lambda: not lives(process)))
+    return seconds
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def worker(box: Box, model: str = CHAT) -> psutil.Process:
+    return psutil.Process(box.replica(model)["pid"])
+
+
+def _to_error(box: Box, number: signal.Signals) -> float:
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(lambda: (box.chat(f"{NEVER} {time.monotonic()}"), time.monotonic())[1])
+        wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
+        pid = box.replica(CHAT)["pid"]
+        killed_at = time.monotonic()
+        os.kill(pid, number)
+        return ended.result() - killed_at
+
+
+@figure("1", "kill -9 of a worker with a request in hand, to its 503", 0.25)
+def death_to_error(make: MakeBox) -> list[float]:
+    return [_to_error(fresh(make), signal.SIGKILL)]
+
+
+@figure("1", "kill -9 of a worker, to the next one ready")
+def death_to_ready(make: MakeBox) -> list[float]:
+    return [_to_ready(fresh(make), signal.SIGKILL)]
+
+
+@figure(
+    "1",
+    "p99 of another model's answers of 20 ms while a worker is killed four times, above",
+    unit="%",
+)
+def disturbance(make: MakeBox) -> list[float]:
+    """Above the same when nobody is killed."""
+    box = fresh(make)
+    quiet = _embeddings_s(box, 5.0)
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(_embeddings_s, box, 5.0)
+        while not beside.done():
+            if box.replica(CHAT)["state"] == "ready":
+                box.kill(CHAT)
+            time.sleep(0.1)
+    return [100 * (p99(beside.result()) / p99(quiet) - 1)]
+
+
+def _embeddings_s(box: Box, seconds: float) -> list[float]:
+    end_at, found = time.monotonic() + seconds, []
+    with httpx2.Client(base_url=box.url, timeout=30) as client:
+        while time.monotonic() < end_at:
+            body = {"model": EMBED, "input": f"/slow 20 {time.monotonic()}"}
+            answer, took_s = timed(lambda body=body: client.post("/v1/embeddings", json=body))  # type: ignore[misc]
+            assert answer.status_code == 200
+            found.append(took_s)
+    return found
+
+
+@figure("2", "kill -9 of a worker in the middle of a stream, to the end of its error event", 0.25)
+def death_to_stream_error(make: MakeBox) -> list[float]:
+    box = fresh(make)
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(lambda: (box.chat(WORDS, stream=True), time.monotonic())[1])
+        wait_until(lambda: box.replica(CHAT)["completion_tokens"] > 1)
+        pid = box.replica(CHAT)["pid"]
+        killed_at = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        return [ended.result() - killed_at]
+
+
+@figure("3", "SIGSEGV and SIGABRT with a request in hand, to its 503", 0.25)
+def native_death_to_error(make: MakeBox) -> list[float]:
+    return [_to_error(fresh(make), number) for number in (signal.SIGSEGV, signal.SIGABRT)]
+
+
+@figure("4", "SIGSTOP of a worker, to its end by SIGKILL", 6.0)
+def stop_to_kill(make: MakeBox) -> list[float]:
+    process = worker(fresh(make))
+    process.suspend()
+    return [dies(process)]
+
+
+@figure("5", "a deadlock beside a living heartbeat, `stall_s` of 2 s, to the request's 503", 4.5)
+def stall_to_error(make: MakeBox) -> list[float]:
+    box = make(spec(CHAT, stall_s=2.0)).wait_ready()
+    answer, seconds = timed(lambda: box.chat("/hang"))
+    assert answer.status_code == 503
+    return [seconds]
+
+
+@figure("8", "an open circuit: a request, to its 503", 0.05)
+def circuit_to_error(make: MakeBox) -> Iterator[float]:
+    box = _failing(make)
+    for _ in range(40):
+        answer, seconds = timed(lambda: box.chat("x"))
+        assert answer.json()["error"]["code"] == "circuit_open"
+        yield seconds
+
+
+@figure("8", "processor time of the supervisor, five seconds with an open circuit", 1.0, "%")
+def circuit_cpu(make: MakeBox) -> list[float]:
+    supervisor = psutil.Process(_failing(make).process.pid)
+    supervisor.cpu_percent()
+    time.sleep(5.0)
+    return [supervisor.cpu_percent()]
+
+
+def _failing(make: MakeBox) -> Box:
+    box = make(spec(CHAT, options={"load_fails": "always"}), spec(EMBED))
+    wait_until(lambda: box.ask("/livez") == 200)
+    wait_until(lambda: box.replica(CHAT)["state"] == "failed")
+    return box
+
+
+@figure("9", "a load without progress, `load_stall_s` of 1 s, from its start to its end", 3.0)
+def load_stall_to_kill(make: MakeBox) -> list[float]:
+    box = make(spec(CHAT, load_stall_s=1.0, options={"load_s": 1000}), spec(EMBED))
+    process = wait_until(lambda: _loading(box))
+    dies(process)
+    return [time.time() - process.create_time()]
+
+
+def _loading(box: Box) -> psutil.Process | None:
+    family = box.family()
+    return next((one for one in family if "chat-1" in one.cmdline()), None)
+
+
+@figure("10", "a simulated GPU has its memory back, to the next worker's process", 1.0)
+def vram_to_start(make: MakeBox) -> list[float]:
+    gpu = Path(__file__).parent.parent / "fake_nvml"
+    with FakeGpu(gpu) as memory:
+        box = make(spec(CHAT, device="cuda:0")).wait_ready()
+        process = worker(box)
+        memory.use(6 << 30, {process.pid: 4 << 30})
+        time.sleep(2.5)  # the supervisor looks once a second, and says nothing of it
+        memory.use(6 << 30, {})
+        process.kill()
+        wait_until(lambda: box.replica(CHAT)["state"] == "backoff")
+        memory.use(2 << 30, {})
+        _, seconds = timed(lambda: wait_until(lambda: box.replica(CHAT)["state"] == "starting"))
+        return [seconds]
+
+
+class FakeGpu:
+    """Has the supervisors that are started in its block find the library in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = Path(f"/tmp/es-gpu-{os.getpid()}.json")
+
+    def __enter__(self) -> FakeGpu:
+        self._before = dict(os.environ)
+        os.environ["PYTHONPATH"] = str(self._folder)
+        os.environ["FAKE_NVML"] = str(self._file)
+        self.use(0, {})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.environ.clear()
+        os.environ.update(self._before)
+        self._file.unlink()
+
+    def use(self, used: int, held: dict[int, int]) -> None:
+        """So many bytes are in use, and so many of them by these processes."""
+        written = self._file.with_suffix(".new")
+        written.write_text(json.dumps({"used": used, "held": held}))
+        written.replace(self._file)
+
+
+@figure("11", "SIGTERM to a server whose worker ignores it and has a child, to its exit", 12.0)
+def deaf_to_exit(make: MakeBox) -> list[float]:
+    box = make(spec(CHAT), drain_s=0.5).wait_ready()
+    assert box.chat("/child x").status_code == 200
+    assert box.chat("/deaf x").status_code == 200
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(box.chat, "/hang")
+        wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
+        box.process.send_signal(signal.SIGTERM)
+        status, seconds = timed(lambda: box.process.wait(timeout=60))
+        assert status == 0
+        return [seconds]
+
+
+@figure("12", "workers that one poison request kills, sent five times", 2, "count")
+def poisoned_workers(make: MakeBox) -> list[float]:
+    box = fresh(make)
+    for _ in range(5):
+        box.chat("/exit 9 poison")
+        wait_until(lambda: box.replica(CHAT)["state"] == "ready")
+    return [box.replica(CHAT)["restarts"]]
+
+
+@figure("23", "an event that cannot be read, to the next worker ready")
+def garbage_to_ready(make: MakeBox) -> list[float]:
+    box = fresh(make)
+    began_at = time.monotonic()
+    assert box.chat("/garbage").status_code == 503
+    wait_until(lambda: _is_back(box, 1))
+    return [time.monotonic() - began_at]
+
+
+def _to_ready(box: Box, number: signal.Signals) -> float:
+    replica = box.replica(CHAT)
+    os.kill(replica["pid"], number)
+    _, seconds = timed(lambda: wait_until(lambda: _is_back(box, replica["generation"])))
+    return seconds
+
+
+def _is_back(box: Box, generation: int) -> bool:
+    now = box.replica(CHAT)
+    return bool(now["generation"] > generation and now["state"] == "ready")
