@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import numpy as np
+import psutil
 import pytest
 from driver import Driver, chat, embed, speech
 
@@ -69,6 +73,38 @@ def test_an_answer_that_is_cut_off_is_no_answer(driver: Driver) -> None:
     one = chat("/cut 2 one two three")
     assert isinstance(driver.refused(one), WorkerCrashed)
     assert driver.text(one) == " one two"
+
+
+def test_a_dropped_job_leaves_no_connection_open(
+    upstream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engines.upstream.KEEPALIVE_S", 0.01)
+    options: dict[str, str | int | float | bool] = {"base_url": upstream}
+    spec = Spec(name="chat", task="chat", engine="remote", path="", slots=4, options=options)
+    engine = Remote()
+    engine.load(spec, lambda _: None)
+    driver = Driver(engine)
+    before = connections(upstream)
+    gc.disable()  # it would close what is lost
+    try:
+        for wait_ms in range(5):
+            driver.run(chat("one"), chat("two"), chat("three"))
+            time.sleep(0.02)  # now the next job has three connections to close
+            dropped = chat("four")
+            driver.admit(dropped)
+            time.sleep(wait_ms / 1000)  # so that it is dropped at one moment or another
+            engine.drop(dropped.id)
+        engine.close()
+        assert connections(upstream) <= before
+    finally:
+        gc.enable()
+
+
+def connections(address: str) -> int:
+    """How many sockets this process has there."""
+    port = httpx2.URL(address).port
+    mine = psutil.Process().net_connections()
+    return sum(bool(each.raddr) and each.raddr.port == port for each in mine)
 
 
 def test_without_usage_the_pieces_are_counted(driver: Driver) -> None:

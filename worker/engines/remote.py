@@ -18,11 +18,12 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import httpx2
+from anyio import CancelScope
 
 from ipc.errors import QueueFull, ServeError, Unavailable
 from ipc.types import Delta, Done, EmbedInput, Event, Failed, Job, Loaded, Spec
 from worker.engine import LoadError, Stage
-from worker.engines.upstream import Upstream, as_ours
+from worker.engines.upstream import OnText, Upstream, as_ours
 from worker.engines.upstream_text import Listed
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,8 @@ class Remote:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread
         # Each event with the request that it came from: a job's id may be used again after a drop.
-        self._arrived: queue.SimpleQueue[tuple[object, Event]] = queue.SimpleQueue()
-        self._running: dict[str, tuple[object, Future[None]]] = {}
+        self._arrived: queue.SimpleQueue[tuple[_Request, Event]] = queue.SimpleQueue()
+        self._running: dict[str, _Request] = {}
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         base_url = str(spec.options.get("base_url", ""))
@@ -72,8 +73,8 @@ class Remote:
     def admit(self, job: Job) -> bool:
         if len(self._running) >= self._spec.slots:
             return False
-        request = object()
-        self._running[job.id] = (request, self._begin(self._work(request, job)))
+        request = self._running[job.id] = _Request()
+        self._begin(self._work(request, job))
         return True
 
     def wait_s(self) -> float | None:
@@ -91,9 +92,9 @@ class Remote:
 
     def drop(self, job_id: str) -> None:
         """Close the job's request, by which the upstream learns that nobody waits for it."""
-        _, work = self._running.pop(job_id, (None, None))
-        if work is not None:
-            work.cancel()
+        request = self._running.pop(job_id, None)
+        if request is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(request.drop)
 
     def close(self) -> None:
         if self._loop is None:
@@ -106,8 +107,8 @@ class Remote:
             self._loop.close()
         self._loop = None
 
-    def _accept(self, request: object, event: Event) -> list[Event]:
-        if self._running.get(event.job, (None,))[0] is not request:
+    def _accept(self, request: _Request, event: Event) -> list[Event]:
+        if self._running.get(event.job) is not request:
             return []
         if not isinstance(event, Delta):
             del self._running[event.job]
@@ -166,23 +167,26 @@ class Remote:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def _work(self, request: object, job: Job) -> None:
+    async def _work(self, request: _Request, job: Job) -> None:
         """One job, from its request to its terminal event."""
 
         def on_text(text: str, tokens: int) -> None:
             self._arrived.put((request, Delta(job.id, text, tokens)))
 
+        with request.scope():
+            self._arrived.put((request, await self._ended(job, on_text)))
+
+    async def _ended(self, job: Job, on_text: OnText) -> Done | Failed:
+        """Ask for the job's answer; returns its terminal event."""
         try:
-            result = await self._upstream.answer(job.input, on_text)
+            return Done(job.id, await self._upstream.answer(job.input, on_text))
         except ServeError as error:
-            self._arrived.put((request, Failed(job=job.id, error=error.info())))
+            return Failed(job=job.id, error=error.info())
         except Exception as error:
             facts = {"upstream": self._upstream.where, "error": type(error).__name__}
             logger.warning("upstream_failed", extra={"job": job.id, **facts})
             await self._on_broken()
-            self._arrived.put((request, Failed(job=job.id, error=as_ours(error).info())))
-        else:
-            self._arrived.put((request, Done(job.id, result)))
+            return Failed(job=job.id, error=as_ours(error).info())
 
     async def _on_broken(self) -> None:
         """A connection has failed, and its job is about to."""
@@ -193,6 +197,30 @@ class Remote:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self._upstream.close()
+
+
+class _Request:
+    """What a job asks of the upstream, until it is dropped. For the event loop's thread.
+
+    A scope ends it, and not its task's `cancel`: the client closes other requests' idle connections
+    meanwhile, which it shields from scopes only and would otherwise lose while they are open.
+    """
+
+    def __init__(self) -> None:
+        self._scope: CancelScope | None = None
+        self._dropped = False
+
+    def scope(self) -> CancelScope:
+        """What it runs in; ended already if it was dropped before it began."""
+        self._scope = CancelScope()
+        if self._dropped:
+            self._scope.cancel()
+        return self._scope
+
+    def drop(self) -> None:
+        self._dropped = True
+        if self._scope is not None:
+            self._scope.cancel()
 
 
 def _only(found: list[Listed], name: str) -> str:
