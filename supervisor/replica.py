@@ -309,12 +309,12 @@ class Replica:
         # A boot failure or a kill of ours has said why already; the exit status only adds to it.
         self.last_exit = f"{self.reason} ({reason})" if self.reason else reason
         self.reason = self.reason or reason
-        if self._recycling:
-            self._recycling = False
+        recycling, self._recycling = self._recycling, False
+        if recycling and not (oom or self._condemned):
             self.recycles += 1
             self.state, self.next_start_at = "backoff", now
             return
-        if self.state == "draining":
+        if self.state == "draining" and not recycling:
             self.state = "stopped"
             return
         self.restarts += 1

@@ -1,6 +1,7 @@
 """A real cgroup for each worker. Needs a part of the tree that is ours, with the memory controller:
 
 systemd-run --user --scope -p Delegate=memory bin/test tests/process/test_cgroup.py
+or, as root, without --user.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class EnclosedBox(Box):
     def start(self) -> None:
         self.folder = home() / f"box-{self.port}"
         self.folder.mkdir()
+        os.setxattr(self.folder, "user.delegate", b"1")  # as systemd marks what it gives away
         self.run_dir.mkdir(mode=0o700)
         enter = f'echo $$ > {self.folder}/cgroup.procs; exec "$@"'
         argv = [sys.executable, "-P", "-m", "supervisor", str(plans.write(self.plan))]

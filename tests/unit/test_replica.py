@@ -243,6 +243,7 @@ def limited(memory_mb: int = 0, jobs: int = 0, drain_s: float = 30.0) -> Replica
     return Replica("chat-1", 60.0, 300.0, Limits(memory_mb, jobs, drain_s))
 
 
+OOM = Exited("killed by SIGKILL: the kernel had no memory for it", oom=True)
 OVER: History = [(0, Begin()), (1, READY), (1, Sampled(50.0)), (2, Sampled(101.0))]
 
 
@@ -265,6 +266,24 @@ def test_a_recycle_counts_neither_for_the_backoff_nor_for_the_circuit() -> None:
         play(history, replica)
         assert replica.state == "ready"
     assert (replica.recycles, replica.restarts) == (14, 0)
+
+
+def test_a_recycle_that_the_kernel_overtakes_is_a_failure_for_memory() -> None:
+    replica, _ = play(OVER, limited(memory_mb=100))
+    play([(3, OOM), (3, Tick()), (4, READY)], replica)
+    assert (replica.recycles, replica.restarts, replica.state) == (0, 1, "ready")
+    assert replica.last_exit == (
+        "recycled: it takes 101 MB, over its memory_limit_mb of 100 "
+        "(killed by SIGKILL: the kernel had no memory for it)"
+    )
+    play([(5, OOM)], replica)
+    assert replica.state == "failed"
+
+
+def test_a_recycle_that_hangs_is_a_failure() -> None:
+    replica, _ = play(OVER, limited(memory_mb=100))
+    play([(3, Suspended(6.0)), (3, Exited("killed by SIGKILL"))], replica)
+    assert (replica.recycles, replica.restarts, replica.state) == (0, 1, "backoff")
 
 
 def test_a_recycle_that_does_not_drain_is_ended_by_the_ladder_and_still_planned() -> None:
@@ -333,9 +352,6 @@ def test_one_that_is_stopped_while_it_loads_is_killed_like_any_other() -> None:
     replica, actions = play([(9, Suspended(5.1)), (9.1, Exited("killed by SIGKILL"))], replica)
     assert signals(actions) == [signal.SIGKILL]
     assert replica.last_exit == "stopped by a signal for 5 s (killed by SIGKILL)"
-
-
-OOM = Exited("killed by SIGKILL: the kernel had no memory for it", oom=True)
 
 
 def test_the_second_kill_for_memory_opens_the_circuit() -> None:
