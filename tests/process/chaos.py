@@ -18,6 +18,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import wave
@@ -70,9 +71,9 @@ def echo_box(make: MakeBox) -> Box:
 
 @contextlib.contextmanager
 def real_box() -> Iterator[Box]:
-    with boxes() as make:
-        folder = make().run_dir.parent  # an empty one, for its place
-        box = RealBox(folder / "real")
+    # A short path, as in `boxes`.
+    with tempfile.TemporaryDirectory(prefix="es-") as folder:
+        box = RealBox(Path(folder, "real"))
         try:
             yield box
         finally:
@@ -113,7 +114,7 @@ class Round:
 
     def run(self, seconds: float) -> Report:
         report = Report(self._seed)
-        shm = set(SHM.iterdir())
+        shared = set(SHM.iterdir())
         self._wait_ready()
         before = leaks(self._box)
         with ThreadPoolExecutor(CLIENTS + 1) as pool:
@@ -128,7 +129,8 @@ class Round:
         report.problems += self._stop()
         report.outcomes = self._ledger.counts()
         report.problems += self._ledger.disputes(self._requests(), self._deaths)
-        report.problems += self._left_in(SHM, shm)
+        left = set(SHM.iterdir()) - shared
+        report.problems += [f"{one} is left" for one in left if not _is_used(one)]
         self._http.close()
         return report
 
@@ -295,12 +297,6 @@ class Round:
             f"left in the run folder: {one.name}" for one in self._box.run_dir.iterdir()
         ]
 
-    def _left_in(self, folder: Path, before: set[Path]) -> list[str]:
-        """What stays: other programs of the machine make files there too, for moments."""
-        with contextlib.suppress(AssertionError):
-            wait_until(lambda: set(folder.iterdir()) <= before, 5.0)
-        return [f"{one.name} in {folder}" for one in set(folder.iterdir()) - before]
-
     def _requests(self) -> list[str]:
         return [line for line in self._box.lines() if "request_id=chaos-" in line]
 
@@ -331,6 +327,16 @@ def leaks(box: Box) -> Leaks:
     zombies = [one for one in family if one.status() == psutil.STATUS_ZOMBIE]
     fds = psutil.Process(box.process.pid).num_fds()
     return Leaks(len(family), len(zombies), fds, len(list(box.run_dir.iterdir())))
+
+
+def _is_used(file: Path) -> bool:
+    """Whether a living process has it mapped or open, and so not one of ours: they have ended."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            mapped = {Path(region.path) for region in process.memory_maps()}
+            if file in mapped | {Path(opened.path) for opened in process.open_files()}:
+                return True
+    return not file.exists()
 
 
 def _whole(answer: httpx2.Response) -> tuple[int, str]:
