@@ -170,6 +170,19 @@ def test_memory_that_runs_out_in_the_batch_costs_the_newest_job(
     assert driver.text(older) == Reference(llama).text(older)
 
 
+def test_a_device_that_is_broken_for_good_ends_the_worker(
+    llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> torch.Tensor:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    driver = Driver(loaded(llama))
+    monkeypatch.setattr(Language, "logits", broken)
+    # No refusal of a job: the loop fails all of them, and the process ends.
+    with pytest.raises(torch.AcceleratorError):
+        driver.run(chat("sea"))
+
+
 def test_a_damaged_weight_file_is_named(llama: Path) -> None:
     tiny.truncate(llama / "model.safetensors")
     error = refusal(llama)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import httpx2
 import orjson
 import psutil
 from box import CHAT, Box, MakeBox, spec, wait_until
+from load import Load
 from raw_http import Raw, statuses
 
 from figures import figure, timed
@@ -171,21 +173,17 @@ def half_closed_to_free(make: MakeBox) -> list[float]:
 @figure("39", "a request beside a full queue, of 20 clients at once, to its 429", 0.05, once=True)
 def full_queue_to_429(make: MakeBox) -> list[float]:
     box = fresh(make)
-
-    def refused(_: int) -> float:
-        answer, seconds = timed(lambda: box.chat("x"))
-        assert answer.status_code == 429
-        return seconds
-
-    with ThreadPoolExecutor(20) as fill, ThreadPoolExecutor(20) as pool:
+    load = Load(box.port, itertools.repeat(chat_request("x")))
+    with ThreadPoolExecutor(20) as fill, contextlib.closing(load):
         for number in range(13):
             fill.submit(_shielded, box, f"{NEVER} {number}")
         wait_until(lambda: box.queue(CHAT)["depth"] == 8)
-        list(pool.map(refused, range(20)))  # connections are opened once
-        seconds = list(pool.map(refused, range(200)))
+        crowds = [load.run([time.monotonic()] * 20) for _ in range(11)]
         box.kill(CHAT)
         box.stop()
-    return seconds
+    answers = [answer for crowd in crowds[1:] for answer in crowd]  # the first one connects
+    assert {answer.status for answer in answers} == {429}
+    return [answer.seconds for answer in answers]
 
 
 @figure("42", "a connection past the cap, to its 503", 0.25)

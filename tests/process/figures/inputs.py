@@ -10,7 +10,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import av
 import httpx2
+import numpy as np
 import orjson
 import psutil
 from box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
@@ -21,7 +23,8 @@ from raw_http import Raw, statuses
 from figures import figure, timed
 from figures.clients import HEAD
 from ipc.control import Gate
-from ipc.errors import UndecodableMedia
+from ipc.errors import InvalidRequest, UndecodableMedia
+from worker import media
 from worker.images import decode
 
 MIB = 1 << 20
@@ -182,6 +185,28 @@ def _frames(count: int) -> bytes:
     out = io.BytesIO()
     images = [Image.new("P", (64, 64), number % 250) for number in range(count)]
     images[0].save(out, "GIF", save_all=True, append_images=images[1:], duration=10)
+    return out.getvalue()
+
+
+@figure("38", "a FLAC file of an hour where a minute may come, to its refusal", 1.0)
+def audio_bomb(_: MakeBox) -> Iterator[float]:
+    bomb = _silence(3600)
+    began_at = time.monotonic()
+    try:
+        media.decode(bomb, max_s=60.0)
+    except InvalidRequest:
+        yield time.monotonic() - began_at
+
+
+def _silence(seconds: int) -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format="flac") as target:
+        stream = target.add_stream("flac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), "s16", "mono")
+        frame.rate = 16_000
+        for _ in range(seconds):
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
     return out.getvalue()
 
 
