@@ -16,7 +16,7 @@ from functools import partial
 
 import zmq
 
-from frontend.lane import Lane, Lost, Ticket, route_id
+from frontend.lane import Lane, Ticket, route_id
 from frontend.link import Link
 from frontend.quarantine import Fingerprint, Quarantine, fingerprint
 from frontend.stream import Stream
@@ -215,7 +215,8 @@ class Dispatcher:
 
     def _set_routes(self, lane: Lane, state: ModelState) -> None:
         for gone in lane.set_routes(state.routes):
-            self._links[gone].hear_out(partial(self._bury, lane, gone))
+            crashed = gone in state.crashed
+            self._links[gone].hear_out(partial(self._bury, lane, gone, crashed))
         for route in state.routes:
             if route_id(route) not in self._links:
                 self._links[route_id(route)] = self._connect(lane, route)
@@ -224,24 +225,24 @@ class Dispatcher:
                 self._fail(job.id, _circuit_open(state))
         self._pump(lane)
 
-    def _bury(self, lane: Lane, route: str) -> None:
+    def _bury(self, lane: Lane, route: str, crashed: bool) -> None:
         """A dead worker has had its last words: what it still held has no outcome but its death."""
         self._links.pop(route).close()
         if lost := lane.lose(route):
-            self._on_lost(lane, lost)
+            self._on_lost(lane, lost, crashed)
         self._pump(lane)
 
-    def _on_lost(self, lane: Lane, lost: list[Lost]) -> None:
+    def _on_lost(self, lane: Lane, lost: list[Job], crashed: bool) -> None:
         """A worker has gone with what it had. Who may have been the cause is remembered."""
         # Several copies of a request in one crash are still one crash.
-        for found in {self._print(one.job) for one in lost if one.crashed}:
+        for found in {self._print(job) for job in lost} if crashed else ():
             self._quarantine.suspect(found, self._clock())
-        for one in lost:
-            crashed = WorkerCrashed(
-                f"the worker of model {one.job.model!r} stopped while it worked on this request",
+        for job in lost:
+            gone = WorkerCrashed(
+                f"the worker of model {job.model!r} stopped while it worked on this request",
                 retry_after_s=1.0,
             )
-            self._fail(one.job.id, self._held(one.job) or crashed)
+            self._fail(job.id, self._held(job) or gone)
         for job in lane.waiting():  # repeats of the same request
             if (error := self._held(job)) is not None:
                 lane.cancel(job.id)

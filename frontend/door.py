@@ -4,32 +4,32 @@ Under overload nearly every request ends so, and on a small box what a refusal c
 the very model that is overloaded. A tenth of the application's way, with its parser, its layers and
 its task, is all that is needed for it.
 
-Only the plain case is decided here, and as the application would decide it. Whatever is out of the
-ordinary is let in and answered there, so nothing here has to be right about HTTP: what is answered
-has no framing but one length, which all of the data that came is in keeping with.
+Only the plain case is decided here, and as the application would decide it: a head that passes
+`frontend.head` in any case, and has no framing but one length, which all of the data that came is
+in keeping with. Whatever is out of the ordinary is let in and answered there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import orjson
 from starlette.types import Scope
 
 from frontend.dispatch import Dispatcher
-from frontend.errors import error_bytes
+from frontend.errors import Field, error_bytes
 from frontend.exchange import Exchange
 from frontend.guard import Guard
+from frontend.head import HOST, SCHEMES
 from frontend.record import Record
-from ipc.errors import ServeError
+from ipc.errors import Cancelled, ServeError
 from ipc.types import Task
 
 # Larger ones take longer to read than their refusal does.
 MAX_HEAD_BYTES = 8 << 10
 MAX_BODY_BYTES = 64 << 10
-# What `Door.answer` says where the rest of the body has yet to come.
-MORE = b""
+MAX_FIELDS = 64
 
 _TASKS: dict[bytes, Task] = {
     b"/v1/chat/completions": "chat",
@@ -59,10 +59,11 @@ class Door:
         """Whether there is a model that anybody would be turned away from."""
         return self._dispatcher.crowded
 
-    def answer(self, data: bytes) -> bytes | None:
-        """The whole answer to a request that is turned away; it has been logged and counted.
+    def answer(self, data: bytes, fields: Iterable[Field] = ()) -> bytes | int | None:
+        """The whole answer to a request that is turned away, with ``fields`` beside its own; it has
+        been logged and counted.
 
-        None: let it in. `MORE`: ask again when more of it has come, which may take a while.
+        None: let it in. A number: ask again when the request has come to so many bytes.
 
         Nothing of the body but the model's name is checked. What is wrong with it a client is told
         that comes again.
@@ -71,16 +72,24 @@ class Door:
         headers = _headers(found[2]) if found else None
         if found is None or headers is None:
             return None
-        length = headers[b"content-length"]
-        missing = int(length) - (len(data) - found.end())
-        if missing > 0:
-            return MORE
-        model = _model(data[found.end() :]) if missing == 0 else None
+        whole = found.end() + int(headers[b"content-length"])
+        if len(data) < whole:
+            return whole
+        model = _model(data[found.end() :]) if len(data) == whole else None
         if model is None or not self._dispatcher.is_full(model, _TASKS[found[1]]):
             return None
-        return self._refuse(model, found[1].decode("ascii"), headers)
+        return self._refuse(model, found[1].decode("ascii"), headers, fields)
 
-    def _refuse(self, model: str, path: str, headers: dict[bytes, bytes]) -> bytes | None:
+    def left(self, data: bytes) -> None:
+        """The client of a request that had come so far has gone."""
+        if (found := _HEAD.match(data)) is not None and (headers := _headers(found[2])):
+            exchange = Exchange.begin({"headers": [*headers.items()]})
+            exchange.status, exchange.error = Cancelled.status, Cancelled.code
+            self._record("POST", found[1].decode("ascii"), exchange)
+
+    def _refuse(
+        self, model: str, path: str, headers: dict[bytes, bytes], fields: Iterable[Field]
+    ) -> bytes | None:
         scope: Scope = {"headers": [*headers.items()]}
         exchange = Exchange.begin(scope)
         try:
@@ -92,7 +101,7 @@ class Door:
         exchange.names(self._dispatcher.specs[model])
         exchange.status, exchange.error = error.status, error.code
         self._record("POST", path, exchange)
-        return error_bytes(error, exchange, close=False)
+        return error_bytes(error, exchange, fields, close=False)
 
 
 def _headers(lines: bytes) -> dict[bytes, bytes] | None:
@@ -101,9 +110,10 @@ def _headers(lines: bytes) -> dict[bytes, bytes] | None:
     fields = {name.lower(): value.strip() for name, value in pairs}
     length = fields.get(b"content-length", b"")
     plain = (
-        len(fields) == len(pairs)  # each of them once
+        len(fields) == len(pairs) <= MAX_FIELDS  # each of them once
         and _UNUSUAL.isdisjoint(fields)
-        and b"host" in fields
+        and len(SCHEMES.keys() & fields.keys()) <= 1
+        and HOST.fullmatch(fields.get(b"host", b""))
         and fields.get(b"connection", b"keep-alive").lower() == b"keep-alive"
         and fields.get(b"content-type", b"").partition(b";")[0].lower() == b"application/json"
         and length.isdigit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -22,6 +23,8 @@ from ipc.errors import (
 
 # The official SDK does not retry at all when asked to wait longer than this (older releases).
 _MAX_RETRY_AFTER_S = 60
+# A header's name and value.
+Field = tuple[bytes, bytes]
 # The rest of such a body may never end, so the connection is not kept for another request.
 _CLOSING = (PayloadTooLarge, RequestTimeout)
 
@@ -41,17 +44,20 @@ def error_headers(error: ServeError) -> dict[str, str]:
     return headers
 
 
-def error_bytes(error: ServeError, exchange: Exchange, *, close: bool) -> bytes:
-    """``error`` as a whole answer, for where there is no application."""
+def error_bytes(
+    error: ServeError, exchange: Exchange, fields: Iterable[Field], *, close: bool
+) -> bytes:
+    """``error`` as a whole answer with ``fields`` beside its own, where there is no application."""
     body = orjson.dumps(error.body())
-    fields = error_headers(error)
-    fields["content-type"] = "application/json"
-    fields["content-length"] = str(len(body))
-    fields["x-request-id"] = exchange.request_id
+    told = error_headers(error)
+    told["content-type"] = "application/json"
+    told["content-length"] = str(len(body))
+    told["x-request-id"] = exchange.request_id
     if close:
-        fields["connection"] = "close"
-    lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
-    return b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines.encode("ascii"), body)
+        told["connection"] = "close"
+    lines = "".join([f"{name}: {value}\r\n" for name, value in told.items()]).encode("ascii")
+    first = b"".join([b"%b: %b\r\n" % field for field in fields])
+    return b"%b%b%b\r\n%b" % (STATUS_LINE[error.status], first, lines, body)
 
 
 def error_response(error: ServeError, **headers: str) -> Response:

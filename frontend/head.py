@@ -18,13 +18,13 @@ Headers = Sequence[tuple[bytes, bytes]]
 _VERSIONS = frozenset({"1.0", "1.1"})
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # An authority without user information: a name, an IPv4 address, or an IPv6 one in brackets.
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _TARGET = re.compile(rb"(?:https?://[^/?#@]+)?/[!-~]*", re.IGNORECASE)
 # Of these the first and the last are read by different programs.
 _SINGLE = frozenset({b"host", b"content-type", b"authorization", b"transfer-encoding"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})
 # How proxies say that the client came by TLS, and that it did not.
-_SCHEMES = {
+SCHEMES = {
     b"x-forwarded-proto": {b"https": True, b"http": False},
     b"x-forwarded-protocol": {b"ssl": True, b"https": True, b"http": False},
     b"x-forwarded-ssl": {b"on": True, b"off": False},
@@ -48,8 +48,8 @@ def check(method: str, version: str, target: bytes, headers: Headers) -> None:
             raise InvalidRequest(f"there must be only one `{name.decode()}` header")
         named[name] = value
     _check_framing(version, named)
-    if not _SCHEMES.keys().isdisjoint(named):
-        _check_scheme(named)
+    if not SCHEMES.keys().isdisjoint(named):
+        _check_scheme(headers)
 
 
 def _check_framing(version: str, named: Mapping[bytes, bytes]) -> None:
@@ -58,20 +58,21 @@ def _check_framing(version: str, named: Mapping[bytes, bytes]) -> None:
     host = named.get(b"host")
     if host is None and version == "1.1":
         raise InvalidRequest("HTTP/1.1 needs a `Host` header")
-    if host is not None and not _HOST.fullmatch(host):
+    if host is not None and not HOST.fullmatch(host):
         raise InvalidRequest("the `Host` header must be a name or an address, with a port")
     coding = named.get(b"transfer-encoding")
     if coding is not None and (version == "1.0" or coding.strip().lower() != b"chunked"):
         raise InvalidRequest("the only `Transfer-Encoding` is chunked, and HTTP/1.0 has none")
 
 
-def _check_scheme(named: Mapping[bytes, bytes]) -> None:
+def _check_scheme(headers: Headers) -> None:
     """A proxy that says of one request that it came by TLS and that it did not has let through
-    what its client had written. Nothing here depends on it, but what stands behind us may."""
+    what its client had written. Nothing here depends on it, but what stands behind us may. A list
+    in one field is no contradiction: it is of several proxies, each with its own client."""
     told = {
-        means[value]
-        for name, means in _SCHEMES.items()
-        if (value := named.get(name, b"").strip().lower()) in means
+        SCHEMES[name][value]
+        for name, text in headers
+        if (value := text.strip().lower()) in SCHEMES.get(name, ())
     }
     if len(told) > 1:
         raise InvalidRequest("the `X-Forwarded-...` headers contradict each other on the scheme")

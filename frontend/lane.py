@@ -32,17 +32,6 @@ class Ticket:
     queued_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A job that was in the hands of a worker that has gone.
-
-    A worker that still took jobs has ``crashed``; the end of one that did not was planned.
-    """
-
-    job: Job
-    crashed: bool
-
-
 @dataclass(slots=True)
 class _Worker:
     route: Route
@@ -226,12 +215,12 @@ class Lane:
             worker.route = route
         return list(before)
 
-    def lose(self, route: str) -> list[Lost]:
+    def lose(self, route: str) -> list[Job]:
         """Nothing more will come of a dead worker: take out the jobs that it still held."""
         held = [run for run in self._running.values() if route_id(run.worker.route) == route]
         for run in held:
             self._leave(run.ticket.job.id)
-        return [Lost(run.ticket.job, run.worker.route.open) for run in held]
+        return [run.ticket.job for run in held]
 
     def _push(self, ticket: Ticket) -> None:
         self._waiting[ticket.job.id] = ticket

@@ -18,7 +18,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from frontend import head
-from frontend.door import MORE, Door
+from frontend.door import Door
 from frontend.errors import error_bytes
 from frontend.exchange import Exchange
 from ipc.errors import (
@@ -69,7 +69,9 @@ class Connection(HttpToolsProtocol):
         self._bounds = bounds
         self._lingering = lingering
         self._door = door
-        self._at_door = b""  # a request that has come in part, and that the parser has not seen
+        # A request that has come in part, and that the parser has not seen; the length of it all.
+        self._at_door = bytearray()
+        self._door_bytes = 0
         # What the client is in the middle of sending.
         self._part: Literal["nothing", "head", "body"] = "nothing"
         self._head_bytes = 0
@@ -98,6 +100,8 @@ class Connection(HttpToolsProtocol):
             self._set_alarm(self._bounds.head_s, self._on_slow_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._at_door and self._door is not None:
+            self._door.left(self._leave_door())
         self._clear_alarm()
         self._clear_unread_alarm()
         self._unset_keepalive_if_required()
@@ -113,10 +117,16 @@ class Connection(HttpToolsProtocol):
         if self._deaf:
             return
         if self._at_door:
-            data = self._at_door + data
-        if self._door is None or not self._door.crowded or not self._stops_at_door(data):
-            self._leave_door()
+            self._at_door += data
+            if self._crowded and len(self._at_door) < self._door_bytes:
+                return
+            data = self._leave_door()
+        if not self._crowded or not self._stops_at_door(data):
             self._read(data)
+
+    @property
+    def _crowded(self) -> bool:
+        return self._door is not None and self._door.crowded
 
     def _stops_at_door(self, data: bytes) -> bool:
         """Whether ``data`` is answered there, or has to wait for more of itself.
@@ -126,32 +136,31 @@ class Connection(HttpToolsProtocol):
         alone = self._part == "nothing" and not self._answering and not self.pipeline
         if self._door is None or not alone or self.flow.write_paused:
             return False
-        answer = self._door.answer(data)
+        answer = self._door.answer(data, self.server_state.default_headers)
         if answer is None:
             return False
-        if answer == MORE:
-            if not self._at_door:
-                self._unset_keepalive_if_required()
-                self._set_alarm(self._bounds.door_s, self._let_in)
-            self._at_door = data
+        if isinstance(answer, int):
+            self._at_door += data
+            self._door_bytes = answer
+            self._unset_keepalive_if_required()
+            self._set_alarm(self._bounds.door_s, self._let_in)
             return True
-        self._leave_door()
         self.transport.write(answer)
         self._active_at = self.loop.time()
         if self._alarm is not None or self.timeout_keep_alive_task is None:
             self._watch()
         return True
 
-    def _leave_door(self) -> None:
-        if self._at_door:
-            self._at_door = b""
-            self._clear_alarm()
+    def _leave_door(self) -> bytes:
+        """Returns what has waited there."""
+        data = bytes(self._at_door)
+        self._at_door.clear()
+        self._clear_alarm()
+        return data
 
     def _let_in(self) -> None:
         """What has waited for its rest goes on without: to wait is the application's business."""
-        data = self._at_door
-        self._leave_door()
-        self._read(data)
+        self._read(self._leave_door())
 
     def _read(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -362,7 +371,8 @@ class Connection(HttpToolsProtocol):
         exchange = Exchange()
         facts = {"status": error.status, "error": error.code, "request_id": exchange.request_id}
         access.tell(logging.INFO, "refused", facts)
-        self.transport.write(error_bytes(error, exchange, close=True))
+        fields = self.server_state.default_headers
+        self.transport.write(error_bytes(error, exchange, fields, close=True))
 
     def _make_room(self) -> bool:
         """Close a connection that waits for its client's next idea, if there is one."""

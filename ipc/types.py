@@ -357,11 +357,16 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):
-    """One model as the frontend may use it: its routes, or why it has none."""
+    """One model as the frontend may use it: its routes, or why it has none.
+
+    ``crashed`` has the last generation of each replica that ended without being asked to, by the
+    name of its route.
+    """
 
     name: str
     routes: list[Route]
     state: ReplicaState
+    crashed: list[str] = []
     was_ready: bool = False
     reason: str | None = None
     retry_after_s: float | None = None

@@ -152,6 +152,11 @@ def _state(name: str, group: list[Member], run_dir: Path, now: float) -> ModelSt
         name=name,
         routes=[_route(member, run_dir) for member in group if member.replica.serving],
         state=speaker.state,
+        crashed=[
+            child_id(member.replica.name, member.replica.crashed)
+            for member in group
+            if member.replica.crashed
+        ],
         was_ready=any(member.replica.was_ready for member in group),
         reason=speaker.explained,
         retry_after_s=max(1.0, round(next_start_at - now)) if next_start_at else None,

@@ -177,6 +177,7 @@ class Replica:
         self.state: ReplicaState = "stopped"
         self.generation = 0
         self.restarts = 0
+        self.crashed = 0  # the last generation that ended without being asked to
         self.recycles = 0
         self.stage: str | None = None
         self.reason: str | None = None  # why it is not ready, for people
@@ -317,7 +318,10 @@ class Replica:
         if self.state == "draining" and not recycling:
             self.state = "stopped"
             return
+        if recycling:
+            self.reason = self.last_exit
         self.restarts += 1
+        self.crashed = self.generation
         if self._ready_at is not None and now - self._ready_at >= HEALTHY_S:
             self._in_a_row = 0
             self._failures.clear()

@@ -286,10 +286,11 @@ class Supervisor:
     def _on_exit(self, member: Member, generation: int, end: Exit) -> None:
         member.process = None
         replica = member.replica
-        planned = self._stopping or replica.state == "draining"
+        restarts = replica.restarts
         if member.vram is not None:
             member.vram.on_exit(time.monotonic())
         self._happen(member, self._remains.exited(member, end, time.monotonic()))
+        planned = self._stopping or replica.restarts == restarts
         level = logging.INFO if planned else logging.ERROR
         facts = {"child": replica.name, "generation": generation, "reason": replica.last_exit}
         logger.log(level, "exited", extra={**facts, "state": replica.state})

@@ -94,6 +94,9 @@ REFUSED = {
     "host with a path": b"GET /livez HTTP/1.1\r\nHost: localhost/x\r\n\r\n",
     "host with a fragment": b"GET /v1/models HTTP/1.1\r\nHost: x/#@localhost\r\n\r\n",
     "a proxy that contradicts itself": get(b"X-Forwarded-Proto: https", b"X-Forwarded-Ssl: off"),
+    "a proxy's field beside its client's": get(
+        b"X-Forwarded-Proto: https", b"X-Forwarded-Proto: http"
+    ),
     "a proxy that contradicts itself in other words": get(
         b"X-Forwarded-Protocol: ssl", b"X-Forwarded-Proto: http"
     ),

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +15,8 @@ import uvicorn
 from raw_http import Raw, statuses
 from starlette.types import Receive, Scope, Send
 
-from frontend.door import MORE, Door
+from frontend.door import Door
+from frontend.errors import Field
 from frontend.protocol import Bounds, protocol
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -64,20 +65,26 @@ class App:
 
 
 class FullHouse(Door):
-    """Turns away what is for ``/full`` and ends with ``end``."""
+    """Turns away what is for ``/full`` once it is whole."""
 
     crowded = True  # type: ignore[assignment]
 
     def __init__(self) -> None:
-        self.answered = 0
+        self.asked = self.answered = 0
+        self.gone: list[bytes] = []
 
-    def answer(self, data: bytes) -> bytes | None:
+    def answer(self, data: bytes, fields: Iterable[Field] = ()) -> bytes | int | None:
         if not data.startswith(b"POST /full "):
             return None
-        if not data.endswith(b"end"):
-            return MORE
+        self.asked += 1
+        if len(data) < len(FULL) + 5:
+            return len(FULL) + 5
         self.answered += 1
+        assert dict(fields)[b"date"]
         return b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 4\r\n\r\nfull"
+
+    def left(self, data: bytes) -> None:
+        self.gone.append(data)
 
 
 class Listener:
@@ -366,6 +373,16 @@ def test_a_body_that_comes_later_is_waited_for(listen: Listen) -> None:
         in_parts(raw.send(FULL), b"b-e")
         assert statuses(raw.send(b"nd").read_until(b"full")) == [429]
     assert (listener.door.answered, listener.app.asked) == (1, [])
+    assert listener.door.asked == 2  # of what came in five packets
+
+
+def test_who_leaves_while_the_door_waits_is_told_of(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(FULL, b"b-")
+        wait_until(lambda: listener.door.asked)
+    wait_until(lambda: listener.door.gone)
+    assert (listener.door.gone, listener.app.asked) == ([FULL + b"b-"], [])
 
 
 def test_who_keeps_the_door_waiting_is_let_in_and_waited_for_there(listen: Listen) -> None:

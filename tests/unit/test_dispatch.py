@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 import zmq
 
@@ -42,8 +43,14 @@ class Worker:
         self._context.term()
 
 
-def state(*routes: Route) -> ModelState:
-    return ModelState(name=SPEC.name, routes=list(routes), state="ready", was_ready=True)
+def state(*routes: Route, crashed: Sequence[str] = ()) -> ModelState:
+    return ModelState(
+        name=SPEC.name,
+        routes=list(routes),
+        state="ready",
+        was_ready=True,
+        crashed=list(crashed),
+    )
 
 
 async def ended_by(folder: Path, say: Callable[[Worker, bytes, Job], None]) -> ServeError:
@@ -76,6 +83,35 @@ def test_a_worker_that_dies_without_a_word_has_crashed(tmp_path: Path) -> None:
         worker.close()
 
     assert isinstance(asyncio.run(ended_by(tmp_path, say)), WorkerCrashed)
+
+
+@pytest.mark.parametrize(("crashed", "refused"), [(["embed-1.1"], True), ([], False)])
+def test_what_was_in_hand_at_two_crashes_is_refused_and_at_planned_ends_it_is_not(
+    tmp_path: Path, crashed: list[str], refused: bool
+) -> None:
+    async def outcomes() -> list[str]:
+        dispatcher, codes = Dispatcher([SPEC], "frontend"), []
+        for attempt in range(3):
+            folder = tmp_path / str(attempt)
+            folder.mkdir()
+            worker = Worker(folder)
+            dispatcher.set_states([state(worker.route)])
+            try:
+                stream = dispatcher.submit(str(attempt), SPEC, EmbedInput(texts=["x"]), 1)
+                worker.receive()
+                closed = msgspec.structs.replace(worker.route, open=False)
+                dispatcher.set_states([state(closed)])  # it was draining, whatever ends it
+                dispatcher.set_states([state(crashed=crashed)])
+                await stream.next()
+            except ServeError as error:
+                codes.append(error.code)
+            finally:
+                worker.close()
+        dispatcher.close()
+        return codes
+
+    codes = asyncio.run(outcomes())
+    assert (codes[0], "poison_request" in codes) == ("worker_crashed", refused)
 
 
 def test_a_dead_worker_whose_connection_stays_is_not_waited_for(tmp_path: Path) -> None:

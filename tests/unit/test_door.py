@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 
 from frontend.app import build
 from frontend.dispatch import Dispatcher
-from frontend.door import MAX_BODY_BYTES, MORE, Door
+from frontend.door import MAX_BODY_BYTES, MAX_FIELDS, Door
 from frontend.guard import host_guards, key_guards
 from frontend.metrics import Metrics
 from frontend.protocol import Bounds, protocol
@@ -69,9 +69,9 @@ def request(
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def parsed(answer: bytes | None) -> tuple[bytes, dict[str, str], Any]:
+def parsed(answer: bytes | int | None) -> tuple[bytes, dict[str, str], Any]:
     """An answer's first line, its fields and its body, which is all that there is."""
-    assert answer is not None
+    assert isinstance(answer, bytes)
     head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     fields = dict(line.decode().split(": ", 1) for line in lines)
@@ -107,6 +107,11 @@ def test_a_request_without_room_is_answered_429_with_an_appointment() -> None:
 )
 def test_what_clients_add_changes_nothing(headers: dict[str, str]) -> None:
     assert parsed(door().answer(request(**headers)))[0].endswith(b"Too Many Requests")
+
+
+def test_what_the_server_says_with_every_answer_is_said_here_too() -> None:
+    _, fields, _ = parsed(door().answer(request(), [(b"date", b"today")]))
+    assert fields["date"] == "today"
 
 
 def test_a_request_id_of_the_clients_own_is_kept() -> None:
@@ -193,6 +198,9 @@ OTHER = orjson.dumps({"model": EMBED.name, "input": "hi"})
         pytest.param(request() + b"GET / HTTP/1.1\r\n", id="more behind it"),
         pytest.param(request().replace(b"host: box.lan\r\n", b""), id="no host"),
         pytest.param(request().replace(b"host", b"Host: a\r\nhost"), id="a field twice"),
+        pytest.param(request(host="box.lan:80@evil"), id="a host with more behind it"),
+        pytest.param(request(x_forwarded_proto="https", x_forwarded_ssl="off"), id="two schemes"),
+        pytest.param(request(**{f"x{n}": "y" for n in range(MAX_FIELDS)}), id="many fields"),
         pytest.param(request().replace(b"host:", b"host :"), id="a space before a colon"),
         pytest.param(request().replace(b"\r\n", b"\n"), id="bare line feeds"),
         pytest.param(request().replace(b": box", b":\tbox"), id="a tab"),
@@ -235,9 +243,19 @@ def test_who_has_a_key_is_turned_away(header: str) -> None:
 def test_a_body_that_comes_in_parts_is_waited_for() -> None:
     whole, one = request(), door()
     head = whole.index(b"\r\n\r\n") + 4
-    assert one.answer(whole[:head]) == MORE
-    assert one.answer(whole[:-1]) == MORE
-    assert one.answer(whole)
+    assert one.answer(whole[:head]) == len(whole)
+    assert one.answer(whole[:-1]) == len(whole)
+    assert parsed(one.answer(whole))
+
+
+def test_who_leaves_meanwhile_is_logged_like_any_client_who_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO):
+        door().left(request(x_request_id="mine-1")[:-1])
+    (line,) = (vars(record) for record in caplog.records if record.name == "edge_serve.access")
+    assert (line["path"], line["request_id"]) == ("/v1/chat/completions", "mine-1")
+    assert (line["status"], line["error"]) == (499, "client_closed_request")
 
 
 def test_nobody_waits_for_a_large_body() -> None:

@@ -272,12 +272,14 @@ def test_a_recycle_that_the_kernel_overtakes_is_a_failure_for_memory() -> None:
     replica, _ = play(OVER, limited(memory_mb=100))
     play([(3, OOM), (3, Tick()), (4, READY)], replica)
     assert (replica.recycles, replica.restarts, replica.state) == (0, 1, "ready")
-    assert replica.last_exit == (
+    assert (replica.crashed, replica.last_exit) == (
+        1,
         "recycled: it takes 101 MB, over its memory_limit_mb of 100 "
-        "(killed by SIGKILL: the kernel had no memory for it)"
+        "(killed by SIGKILL: the kernel had no memory for it)",
     )
-    play([(5, OOM)], replica)
+    play([(4, Sampled(50.0)), (64, Sampled(101.0)), (65, OOM)], replica)
     assert replica.state == "failed"
+    assert "the kernel had no memory for it" in str(replica.explained)
 
 
 def test_a_recycle_that_hangs_is_a_failure() -> None:
