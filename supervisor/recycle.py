@@ -1,8 +1,7 @@
 """When a worker that works is replaced by a fresh one: before its leak is everybody's problem.
 
 Pure: measurements in, a reason out. A recycle is planned: the worker finishes what it has, and its
-end counts neither for the backoff nor for the circuit, unless it is the kernel that ends it for its
-memory, or the supervisor because it hangs.
+end counts neither for the backoff nor for the circuit, unless the kernel ends it for its memory.
 """
 
 from __future__ import annotations

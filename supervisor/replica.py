@@ -311,7 +311,7 @@ class Replica:
         self.last_exit = f"{self.reason} ({reason})" if self.reason else reason
         self.reason = self.reason or reason
         recycling, self._recycling = self._recycling, False
-        if recycling and not (oom or self._condemned):
+        if recycling and not oom:
             self.recycles += 1
             self.state, self.next_start_at = "backoff", now
             return

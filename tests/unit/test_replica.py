@@ -282,12 +282,6 @@ def test_a_recycle_that_the_kernel_overtakes_is_a_failure_for_memory() -> None:
     assert "the kernel had no memory for it" in str(replica.explained)
 
 
-def test_a_recycle_that_hangs_is_a_failure() -> None:
-    replica, _ = play(OVER, limited(memory_mb=100))
-    play([(3, Suspended(6.0)), (3, Exited("killed by SIGKILL"))], replica)
-    assert (replica.recycles, replica.restarts, replica.state) == (0, 1, "backoff")
-
-
 def test_a_recycle_that_does_not_drain_is_ended_by_the_ladder_and_still_planned() -> None:
     replica, _ = play(OVER, limited(memory_mb=100, drain_s=30.0))
     assert signals(play([(at, Beat(Counters())) for at in range(2, 32)], replica)[1]) == []
