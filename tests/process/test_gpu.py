@@ -72,6 +72,7 @@ def test_it_does_not_wait_for_ever(make_box: MakeBox, gpu: Gpu) -> None:
     psutil.Process(pid).kill()
     gpu(6 * GIB, {})
     killed_at = time.monotonic()
+    wait_until(lambda: box.replica(CHAT)["state"] == "backoff")
     while not workers(box, others):
         assert time.monotonic() - killed_at < WAIT_S + 10
         time.sleep(0.2)
