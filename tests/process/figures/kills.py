@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import re
 import signal
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import httpx2
 from box import Box, MakeBox, spec, wait_until
@@ -20,6 +25,16 @@ KILLS_EACH = 4
 MODELS_AT_ONCE = 25
 CLIENTS = 8
 PAUSE_S = 0.05
+READ_EVERY_S = 0.01
+_FACT = re.compile(r" (\w+)=(\S+)")
+
+
+class Death(NamedTuple):
+    """When the worker of ``model`` was killed, in monotonic seconds."""
+
+    model: str
+    generation: int
+    at: float
 
 
 @dataclass
@@ -57,55 +72,92 @@ def _kill_in_one_box(make: MakeBox, models: list[str], count: int, found: Kills)
     found.problems += before.worse(after)
     found.problems += ledger.disputes([one for one in box.lines() if "request_id=kill-" in one])
     found.problems += [f"hung: {one.request_id}" for one in ledger.outcomes if one.code == "hung"]
-    found.to_error_s += _to_error_s(ledger, deaths)
+    found.to_error_s += list(_to_error_s(ledger, deaths))
     for name, times in ledger.counts().items():
         found.outcomes[name] = found.outcomes.get(name, 0) + times
     box.stop()
 
 
+class News:
+    """The workers as the server's log tells of them. To ask /health for them would be a load of its
+    own, since it measures each process anew."""
+
+    def __init__(self, box: Box) -> None:
+        self._log = box.log.open()
+        # By model and generation.
+        self._pids: dict[tuple[str, int], int] = {}
+        self._ready_at: dict[tuple[str, int], float] = {}
+        self._deaths: Counter[str] = Counter()
+
+    def read(self) -> None:
+        for line in self._log:
+            told = dict(_FACT.findall(line))
+            if " supervisor: started " in line and "model" in told:
+                self._pids[told["model"], int(told["generation"])] = int(told["pid"])
+            elif " supervisor: ready " in line:
+                self._ready_at[told["model"], int(told["generation"])] = time.monotonic()
+
+    def follow(self, seconds: float) -> None:
+        end_at = time.monotonic() + seconds
+        while time.monotonic() < end_at:
+            self.read()
+            time.sleep(READ_EVERY_S)
+
+    def ready_at(self, model: str, generation: int) -> float:
+        """When that worker was ready, once it is."""
+        key = model, generation
+        wait_until(lambda: self.read() or key in self._ready_at)
+        return self._ready_at[key]
+
+    def kill(self, model: str) -> Death:
+        """Kill its next worker as soon as that is ready."""
+        self._deaths[model] += 1
+        generation = self._deaths[model]
+        self.ready_at(model, generation)
+        os.kill(self._pids[model, generation], signal.SIGKILL)
+        return Death(model, generation, time.monotonic())
+
+    def close(self) -> None:
+        self._log.close()
+
+
 def _kill_under_load(
     box: Box, models: list[str], count: int, ledger: Ledger, found: Kills
-) -> list[float]:
-    """Returns when each worker was killed; ``found`` learns how long each was away."""
+) -> list[Death]:
+    """Returns the deaths; ``found`` learns how long each worker was away."""
     over = threading.Event()
-    deaths: list[float] = []
+    deaths: list[Death] = []
     limits = httpx2.Limits(max_keepalive_connections=0)
     with (
         httpx2.Client(base_url=box.url, timeout=PATIENCE_S, limits=limits) as client,
-        ThreadPoolExecutor(CLIENTS + 4) as pool,
+        contextlib.closing(News(box)) as news,
+        ThreadPoolExecutor(CLIENTS) as pool,
     ):
         load = [pool.submit(_load, client, me, models, over, ledger) for me in range(CLIENTS)]
-        returns: list[Future[float]] = []
         for number in range(count):
-            name = models[number % len(models)]
-            generation = wait_until(lambda name=name: _ready(box, name, 0))  # type: ignore[misc]
-            os.kill(box.replica(name)["pid"], signal.SIGKILL)
-            deaths.append(time.monotonic())
-            returns.append(pool.submit(_away_s, box, name, generation, deaths[-1]))
-            time.sleep(PAUSE_S)
-        found.to_ready_s += [one.result() for one in returns]
+            deaths.append(news.kill(models[number % len(models)]))
+            news.follow(PAUSE_S)
+        found.to_ready_s += [
+            news.ready_at(death.model, death.generation + 1) - death.at for death in deaths
+        ]
         over.set()
         for one in load:
             one.result()
     return deaths
 
 
-def _ready(box: Box, model: str, after: int) -> int | None:
-    """The generation that serves ``model``, if it is a later one than ``after``."""
-    replica = box.replica(model)
-    fit = replica["state"] == "ready" and replica["generation"] > after
-    return int(replica["generation"]) if fit else None
+def _to_error_s(ledger: Ledger, deaths: list[Death]) -> Iterator[float]:
+    """From the last death of its model's worker to each error."""
+    for one in ledger.outcomes:
+        if one.code == "worker_crashed":
+            model = _model(one.request_id)
+            yield one.ended_at - max(
+                death.at for death in deaths if death.model == model and death.at <= one.ended_at
+            )
 
 
-def _away_s(box: Box, model: str, generation: int, killed_at: float) -> float:
-    wait_until(lambda: _ready(box, model, generation))
-    return time.monotonic() - killed_at
-
-
-def _to_error_s(ledger: Ledger, deaths: list[float]) -> list[float]:
-    """From the last death before it to each error: no other can be what it tells of."""
-    errors = [one.ended_at for one in ledger.outcomes if one.code == "worker_crashed"]
-    return [at - max(death for death in deaths if death <= at) for at in errors]
+def _model(request_id: str) -> str:
+    return request_id.partition(":")[2]
 
 
 def _load(
@@ -114,9 +166,10 @@ def _load(
     count = 0
     while not over.is_set():
         count += 1
-        name = f"kill-{time.monotonic_ns()}-{me}-{count}"
+        model = random.choice(models)
+        name = f"kill-{time.monotonic_ns()}-{me}-{count}:{model}"
         body = {
-            "model": random.choice(models),
+            "model": model,
             "messages": [{"role": "user", "content": f"/slow 20 {name} " + "word " * 8}],
         }
         began_at = time.monotonic()
