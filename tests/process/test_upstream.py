@@ -123,9 +123,10 @@ def test_an_upstream_is_waited_for_while_loading(make_box: MakeBox, far: Box) ->
     wait_until(lambda: box.ask("/livez") == 200)
     wait_until(lambda: "cannot be reached" in (box.replica(CHAT)["stage"] or ""))
     assert box.chat("x").json()["error"]["code"] == "model_loading"
+    assert box.replica(CHAT)["restarts"] == 0
+    # It may list a model that it is still loading, and the warm-up of ours is then tried again.
     far.start()
     box.wait_ready()
-    assert box.replica(CHAT)["restarts"] == 0
     assert box.replica(CHAT)["device"] == "remote"
 
 
