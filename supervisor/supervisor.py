@@ -286,11 +286,10 @@ class Supervisor:
     def _on_exit(self, member: Member, generation: int, end: Exit) -> None:
         member.process = None
         replica = member.replica
-        restarts = replica.restarts
         if member.vram is not None:
             member.vram.on_exit(time.monotonic())
         self._happen(member, self._remains.exited(member, end, time.monotonic()))
-        planned = self._stopping or replica.restarts == restarts
+        planned = self._stopping or replica.crashed != generation
         level = logging.INFO if planned else logging.ERROR
         facts = {"child": replica.name, "generation": generation, "reason": replica.last_exit}
         logger.log(level, "exited", extra={**facts, "state": replica.state})
