@@ -39,6 +39,14 @@ def wait_until(what: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
     raise AssertionError(f"not within {deadline_s:g} s: {what}")
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether it runs. A zombie does not: it waits for an init that may take its time."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def spec(name: str, **changes: Any) -> Spec:
     task = name.rpartition("/")[2].partition("-")[0]
     values: dict[str, Any] = {"name": name, "task": task, "engine": "echo", "path": ""}

@@ -161,16 +161,16 @@ class Round:
         self._ledger.write(Outcome(request_id, status, code, began_at, time.monotonic()))
 
     def _chat(self, headers: dict[str, str], rng: random.Random) -> tuple[int, str]:
-        return _whole(self._post_chat(headers, rng, stream=False))
+        return whole(self._post_chat(headers, rng, stream=False))
 
     def _stream(self, headers: dict[str, str], rng: random.Random) -> tuple[int, str]:
         answer = self._post_chat(headers, rng, stream=True)
         if answer.status_code != 200:
-            return _whole(answer)
+            return whole(answer)
         return stream_outcome([line for line in answer.text.splitlines() if line])
 
     def _leave(self, headers: dict[str, str], rng: random.Random) -> tuple[int, str]:
-        return _whole(self._post_chat(headers, rng, stream=False, timeout=rng.uniform(0.02, 0.3)))
+        return whole(self._post_chat(headers, rng, stream=False, timeout=rng.uniform(0.02, 0.3)))
 
     def _post_chat(
         self, headers: dict[str, str], rng: random.Random, stream: bool, timeout: float = PATIENCE_S
@@ -190,10 +190,10 @@ class Round:
 
     def _embed(self, headers: dict[str, str], rng: random.Random) -> tuple[int, str]:
         body = {"model": self._name(EMBED), "input": [f"text {rng.random()}"] * rng.randint(1, 8)}
-        return _whole(self._http.post("/v1/embeddings", json=body, headers=headers))
+        return whole(self._http.post("/v1/embeddings", json=body, headers=headers))
 
     def _speech(self, headers: dict[str, str], rng: random.Random) -> tuple[int, str]:
-        return _whole(
+        return whole(
             self._http.post(
                 "/v1/audio/transcriptions",
                 data={"model": self._name(SPEECH), "prompt": f"words {rng.random()}"},
@@ -243,7 +243,7 @@ class Round:
         text = f"{directive} {self._rng.random()}"
         headers = {"x-request-id": f"chaos-fault-{self._rng.random()}"}
         self._ask(
-            lambda *_: _whole(self._post(victim, text, headers)), headers["x-request-id"], self._rng
+            lambda *_: whole(self._post(victim, text, headers)), headers["x-request-id"], self._rng
         )
         return f"{directive} to {victim}"
 
@@ -339,7 +339,8 @@ def _is_used(file: Path) -> bool:
     return not file.exists()
 
 
-def _whole(answer: httpx2.Response) -> tuple[int, str]:
+def whole(answer: httpx2.Response) -> tuple[int, str]:
+    """Its status, and the code of its error."""
     code = "" if answer.status_code == 200 else answer.json()["error"]["code"]
     return answer.status_code, code
 

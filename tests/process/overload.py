@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import os
 import random
 import statistics
@@ -29,6 +28,7 @@ import orjson
 import psutil
 from box import CHAT, Box, boxes, spec
 from chaos import REAL, real_box
+from figures import p99
 from load import RESET, Answer, Load
 
 FACTOR = 10
@@ -236,9 +236,9 @@ def _print_answers(answers: list[Answer]) -> None:
 
 
 def _print_spread(name: str, times: list[float]) -> None:
-    times.sort()
-    middle, p99 = statistics.median(times), times[math.ceil(0.99 * len(times)) - 1]
-    spread = f"median {middle:.1f} ms, p99 {p99:.1f}, worst {times[-1]:.1f}"
+    spread = (
+        f"median {statistics.median(times):.1f} ms, p99 {p99(times):.1f}, worst {max(times):.1f}"
+    )
     print(f"  {name}: {len(times)}, {spread}")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import zmq
-from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from box import CHAT, EMBED, Box, MakeBox, lives, spec, wait_until
 from figures.kills import kills
 
 from ipc.control import Hello, Ready
@@ -21,11 +21,6 @@ from ipc.wire import encode
 from supervisor import orphans
 
 SLOW = "/slow 200 " + "word " * 15
-
-
-def lives(process: psutil.Process) -> bool:
-    """Whether it runs. A zombie does not: it waits for an init that may take its time."""
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def ready_again(box: Box, generation: int) -> dict[str, Any]:

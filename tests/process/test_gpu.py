@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from fake_gpu import Use, fake_gpu
 
 from supervisor.vram import WAIT_S
 
 GIB = 1 << 30
-Gpu = Callable[..., None]
 
 
 @pytest.fixture
-def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gpu:
+def gpu(tmp_path: Path) -> Iterator[Use]:
     """Sets how much of the GPU is in use, and what each process holds of it."""
-    file = tmp_path / "gpu.json"
-    monkeypatch.setenv("FAKE_NVML", str(file))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "fake_nvml"), prepend=os.pathsep)
-
-    def use(used: int, held: dict[int, int]) -> None:
-        written = file.with_suffix(".new")
-        written.write_text(json.dumps({"used": used, "held": held}))
-        written.replace(file)
-
-    use(0, {})
-    return use
+    with fake_gpu(tmp_path / "gpu.json") as use:
+        yield use
 
 
 def workers(box: Box, pids: set[int]) -> set[int]:
@@ -39,7 +28,7 @@ def workers(box: Box, pids: set[int]) -> set[int]:
     return {process.pid for process in box.family()} - pids
 
 
-def holding_box(make_box: MakeBox, gpu: Gpu) -> tuple[Box, int, set[int]]:
+def holding_box(make_box: MakeBox, gpu: Use) -> tuple[Box, int, set[int]]:
     """A box with one worker that holds 4 of 6 GiB in use, its pid, and the pids of all others."""
     box = make_box(spec(CHAT, device="cuda:0"), spec(EMBED)).wait_ready()
     pid = int(box.replica(CHAT)["pid"])
@@ -49,7 +38,7 @@ def holding_box(make_box: MakeBox, gpu: Gpu) -> tuple[Box, int, set[int]]:
     return box, pid, others
 
 
-def test_the_next_worker_waits_for_the_memory_of_the_last(make_box: MakeBox, gpu: Gpu) -> None:
+def test_the_next_worker_waits_for_the_memory_of_the_last(make_box: MakeBox, gpu: Use) -> None:
     box, pid, others = holding_box(make_box, gpu)
     psutil.Process(pid).kill()
     gpu(6 * GIB, {})
@@ -67,7 +56,7 @@ def test_the_next_worker_waits_for_the_memory_of_the_last(make_box: MakeBox, gpu
 
 
 @pytest.mark.chaos
-def test_it_does_not_wait_for_ever(make_box: MakeBox, gpu: Gpu) -> None:
+def test_it_does_not_wait_for_ever(make_box: MakeBox, gpu: Use) -> None:
     box, pid, others = holding_box(make_box, gpu)
     psutil.Process(pid).kill()
     gpu(6 * GIB, {})

@@ -17,6 +17,7 @@ from box import MakeBox
 
 Take = Callable[[MakeBox], Iterable[float]]
 T = TypeVar("T")
+MIB = 1 << 20
 # Times are printed in milliseconds where all of them are below this.
 _SHORT_S = 2.0
 _FORMATS = {"time": "", "MiB": "{:.1f} MiB", "%": "{:.1f} %", "count": "{:.0f}"}

@@ -16,11 +16,10 @@ from box import CHAT, Box, MakeBox, spec, wait_until
 from load import Load
 from raw_http import Raw, statuses
 
-from figures import figure, timed
-from figures.workers import NEVER, fresh
+from figures import MIB, figure, timed
+from figures.workers import NEVER, WORDS, fresh, shielded
 from ipc.control import Gate
 
-MIB = 1 << 20
 HEAD = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 )
@@ -64,12 +63,12 @@ def silence_to_keepalive(make: MakeBox) -> list[float]:
 
 @figure("24", "a client leaves its stream, to its place free", 0.25)
 def left_stream_to_free(make: MakeBox) -> list[float]:
-    return [_leaves(fresh(make), chat_request("/slow 50 " + "word " * 1000, stream=True))]
+    return [_leaves(fresh(make), chat_request(WORDS, stream=True))]
 
 
 @figure("25", "a client leaves while it waits for a whole answer, to its place free", 0.25)
 def left_answer_to_free(make: MakeBox) -> list[float]:
-    return [_leaves(fresh(make), chat_request("/slow 50 " + "word " * 1000))]
+    return [_leaves(fresh(make), chat_request(WORDS))]
 
 
 @figure("26", "a client leaves the queue, to its place there free", 0.25)
@@ -77,7 +76,7 @@ def left_queue_to_free(make: MakeBox) -> list[float]:
     box = fresh(make)
     with ThreadPoolExecutor(5) as pool:
         for number in range(5):
-            pool.submit(_shielded, box, f"{NEVER} {number}")
+            pool.submit(shielded, box, f"{NEVER} {number}")
         wait_until(lambda: box.queue(CHAT)["in_flight"] == 5)
         with Raw(box.port) as raw:
             raw.send(chat_request("never begun"))
@@ -167,7 +166,7 @@ def _trickled(raw: Raw, drop: bytes) -> bytes:
 
 @figure("30", "a client half-closes its connection, to its place free", 0.25)
 def half_closed_to_free(make: MakeBox) -> list[float]:
-    return [_leaves(fresh(make), chat_request("/slow 50 " + "word " * 1000), half=True)]
+    return [_leaves(fresh(make), chat_request(WORDS), half=True)]
 
 
 @figure("39", "a request beside a full queue, of 20 clients at once, to its 429", 0.05, once=True)
@@ -176,7 +175,7 @@ def full_queue_to_429(make: MakeBox) -> list[float]:
     load = Load(box.port, itertools.repeat(chat_request("x")))
     with ThreadPoolExecutor(20) as fill, contextlib.closing(load):
         for number in range(13):
-            fill.submit(_shielded, box, f"{NEVER} {number}")
+            fill.submit(shielded, box, f"{NEVER} {number}")
         wait_until(lambda: box.queue(CHAT)["depth"] == 8)
         crowds = [load.run([time.monotonic()] * 20) for _ in range(11)]
         box.kill(CHAT)
@@ -199,8 +198,3 @@ def past_the_cap(make: MakeBox) -> Iterator[float]:
                 answer, seconds = timed(lambda raw=raw: raw.read_until(b"}}"))  # type: ignore[misc]
                 assert statuses(answer) == [503]
                 yield seconds
-
-
-def _shielded(box: Box, text: str) -> None:
-    with contextlib.suppress(httpx2.TransportError):
-        box.chat(text)

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import httpx2
 from box import Box, MakeBox, spec, wait_until
-from chaos import PATIENCE_S, Leaks, leaks
-from ledger import Ledger, Outcome
+from chaos import PATIENCE_S, Leaks, leaks, whole
+from ledger import CUT, Ledger, Outcome
 
 # Four deaths in ten minutes leave a circuit closed.
 KILLS_EACH = 4
@@ -175,9 +175,9 @@ def _load(
         began_at = time.monotonic()
         try:
             headers = {"x-request-id": name}
-            answer = client.post("/v1/chat/completions", json=body, headers=headers)
-            code = "" if answer.status_code == 200 else answer.json()["error"]["code"]
-            ledger.write(Outcome(name, answer.status_code, code, began_at, time.monotonic()))
+            status, code = whole(client.post("/v1/chat/completions", json=body, headers=headers))
         except httpx2.TransportError as error:
-            code = "hung" if isinstance(error, httpx2.ReadTimeout) else type(error).__name__
-            ledger.write(Outcome(name, 0, code, began_at, time.monotonic()))
+            status, code = CUT, type(error).__name__
+            if isinstance(error, httpx2.ReadTimeout):
+                code = "hung"
+        ledger.write(Outcome(name, status, code, began_at, time.monotonic()))

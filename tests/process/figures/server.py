@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,15 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx2
-from box import CHAT, Box, MakeBox, spec, wait_until
+from box import CHAT, Box, MakeBox, lives, spec, wait_until
 
-from figures import figure, p99, timed
-from figures.workers import NEVER, WORDS, fresh, lives
-
-MEBIBYTE = 1 << 20
+from figures import MIB, figure, p99, timed
+from figures.workers import NEVER, WORDS, fresh, shielded, terminated
 
 
 @figure("13", "kill -9 of the supervisor, to no process left", 2.0)
@@ -40,16 +40,20 @@ def start_to_answer(make: MakeBox) -> list[float]:
     return [time.monotonic() - began_at]
 
 
+@contextlib.contextmanager
+def _streams(box: Box, *texts: str) -> Iterator[list[Future[httpx2.Response]]]:
+    """A stream with each of ``texts``, all of them in hand."""
+    with ThreadPoolExecutor(len(texts)) as pool:
+        streams = [pool.submit(box.chat, text, stream=True) for text in texts]
+        wait_until(lambda: box.queue(CHAT)["in_flight"] == len(texts))
+        yield streams
+
+
 @figure("14", "SIGTERM with 4 streams of two seconds in hand, all of them whole, to exit 0", 30.0)
 def drain_to_exit(make: MakeBox) -> list[float]:
     box = fresh(make)
-    with ThreadPoolExecutor(4) as pool:
-        text = "/slow 100 " + "word " * 20
-        streams = [pool.submit(box.chat, text, stream=True) for _ in range(4)]
-        wait_until(lambda: box.queue(CHAT)["in_flight"] == 4)
-        box.process.send_signal(signal.SIGTERM)
-        status, seconds = timed(lambda: box.process.wait(timeout=60))
-        assert status == 0
+    with _streams(box, *["/slow 100 " + "word " * 20] * 4) as streams:
+        seconds = terminated(box)
         assert all("[DONE]" in stream.result().text for stream in streams)
         return [seconds]
 
@@ -57,12 +61,8 @@ def drain_to_exit(make: MakeBox) -> list[float]:
 @figure("14", "SIGTERM with streams that do not end, 2 s to drain, to exit 0", 14.0)
 def endless_to_exit(make: MakeBox) -> list[float]:
     box = make(spec(CHAT), drain_s=2.0).wait_ready()
-    with ThreadPoolExecutor(4) as pool:
-        streams = [pool.submit(box.chat, f"{WORDS}{n}", stream=True) for n in range(4)]
-        wait_until(lambda: box.queue(CHAT)["in_flight"] == 4)
-        box.process.send_signal(signal.SIGTERM)
-        status, seconds = timed(lambda: box.process.wait(timeout=60))
-        assert status == 0
+    with _streams(box, *(f"{WORDS}{number}" for number in range(4))) as streams:
+        seconds = terminated(box)
         assert all('"code":"draining"' in stream.result().text for stream in streams)
         return [seconds]
 
@@ -70,9 +70,7 @@ def endless_to_exit(make: MakeBox) -> list[float]:
 @figure("15", "a second SIGTERM, to the error events of 4 streams", 2.0)
 def second_signal_to_errors(make: MakeBox) -> list[float]:
     box = fresh(make)
-    with ThreadPoolExecutor(4) as pool:
-        streams = [pool.submit(box.chat, f"{WORDS}{n}", stream=True) for n in range(4)]
-        wait_until(lambda: box.queue(CHAT)["in_flight"] == 4)
+    with _streams(box, *(f"{WORDS}{number}" for number in range(4))) as streams:
         box.process.send_signal(signal.SIGTERM)
         wait_until(lambda: box.health()["draining"])
         box.process.send_signal(signal.SIGTERM)
@@ -98,7 +96,7 @@ def frontend_to_place(make: MakeBox) -> list[float]:
     pid = box.replica(CHAT)["pid"]
     with ThreadPoolExecutor(4) as pool:
         for number in range(4):
-            pool.submit(_shielded, box, f"{NEVER} {number}")
+            pool.submit(shielded, box, f"{NEVER} {number}")
         wait_until(lambda: box.replica(CHAT)["in_flight"] == 4)
         os.kill(box.health()["frontend"]["pid"], signal.SIGKILL)
         killed_at = time.monotonic()
@@ -113,7 +111,7 @@ def frontend_to_place(make: MakeBox) -> list[float]:
 def beside_large_prompts(make: MakeBox) -> list[float]:
     box = fresh(make)
     over = threading.Event()
-    text = "word " * (MEBIBYTE // 5)
+    text = "word " * (MIB // 5)
 
     def send() -> None:
         while not over.is_set():
@@ -156,13 +154,6 @@ def _refused(env: dict[str, str], status: int) -> float:
     )
     assert done.returncode == status, done.stderr
     return seconds
-
-
-def _shielded(box: Box, text: str) -> None:
-    try:
-        box.chat(text)
-    except httpx2.TransportError:
-        return
 
 
 def _status(client: httpx2.Client) -> int | None:

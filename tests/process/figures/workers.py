@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import httpx2
 import psutil
-from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from box import CHAT, EMBED, Box, MakeBox, lives, spec, wait_until
+from fake_gpu import fake_gpu
 
 from figures import figure, p99, timed
 
@@ -30,11 +33,18 @@ def dies(process: psutil.Process) -> float:
     return seconds
 
 
-def lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def shielded(box: Box, text: str) -> None:
+    """Ask for what a fault of the test may leave without an answer."""
+    with contextlib.suppress(httpx2.TransportError):
+        box.chat(text)
+
+
+def terminated(box: Box) -> float:
+    """The seconds that it takes to stop the server in good order."""
+    box.process.send_signal(signal.SIGTERM)
+    status, seconds = timed(lambda: box.process.wait(timeout=60))
+    assert status == 0
+    return seconds
 
 
 def worker(box: Box, model: str = CHAT) -> psutil.Process:
@@ -42,9 +52,17 @@ def worker(box: Box, model: str = CHAT) -> psutil.Process:
 
 
 def _to_error(box: Box, number: signal.Signals) -> float:
+    text = f"{NEVER} {time.monotonic()}"
+    return _to_end(box, number, lambda now: now["in_flight"] == 1, text)
+
+
+def _to_end(
+    box: Box, number: signal.Signals, begun: Callable[[Any], bool], text: str, **body: Any
+) -> float:
+    """From the signal, sent once the worker has ``begun``, to the end of its answer."""
     with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(lambda: (box.chat(f"{NEVER} {time.monotonic()}"), time.monotonic())[1])
-        wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
+        ended = pool.submit(lambda: (box.chat(text, **body), time.monotonic())[1])
+        wait_until(lambda: begun(box.replica(CHAT)))
         pid = box.replica(CHAT)["pid"]
         killed_at = time.monotonic()
         os.kill(pid, number)
@@ -92,14 +110,10 @@ def _embeddings_s(box: Box, seconds: float) -> list[float]:
 
 @figure("2", "kill -9 of a worker in the middle of a stream, to the end of its error event", 0.25)
 def death_to_stream_error(make: MakeBox) -> list[float]:
-    box = fresh(make)
-    with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(lambda: (box.chat(WORDS, stream=True), time.monotonic())[1])
-        wait_until(lambda: box.replica(CHAT)["completion_tokens"] > 1)
-        pid = box.replica(CHAT)["pid"]
-        killed_at = time.monotonic()
-        os.kill(pid, signal.SIGKILL)
-        return [ended.result() - killed_at]
+    def begun(now: Any) -> bool:
+        return bool(now["completion_tokens"] > 1)
+
+    return [_to_end(fresh(make), signal.SIGKILL, begun, WORDS, stream=True)]
 
 
 @figure("3", "SIGSEGV and SIGABRT with a request in hand, to its 503", 0.25)
@@ -161,44 +175,17 @@ def _loading(box: Box) -> psutil.Process | None:
 
 @figure("10", "a simulated GPU has its memory back, to the next worker's process", 1.0)
 def vram_to_start(make: MakeBox) -> list[float]:
-    gpu = Path(__file__).parent.parent / "fake_nvml"
-    with FakeGpu(gpu) as memory:
+    with TemporaryDirectory() as folder, fake_gpu(Path(folder, "gpu.json")) as use:
         box = make(spec(CHAT, device="cuda:0")).wait_ready()
         process = worker(box)
-        memory.use(6 << 30, {process.pid: 4 << 30})
+        use(6 << 30, {process.pid: 4 << 30})
         time.sleep(2.5)  # the supervisor looks once a second, and says nothing of it
-        memory.use(6 << 30, {})
+        use(6 << 30, {})
         process.kill()
         wait_until(lambda: box.replica(CHAT)["state"] == "backoff")
-        memory.use(2 << 30, {})
+        use(2 << 30, {})
         _, seconds = timed(lambda: wait_until(lambda: box.replica(CHAT)["state"] == "starting"))
         return [seconds]
-
-
-class FakeGpu:
-    """Has the supervisors that are started in its block find the library in ``folder``."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file = Path(f"/tmp/es-gpu-{os.getpid()}.json")
-
-    def __enter__(self) -> FakeGpu:
-        self._before = dict(os.environ)
-        os.environ["PYTHONPATH"] = str(self._folder)
-        os.environ["FAKE_NVML"] = str(self._file)
-        self.use(0, {})
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.environ.clear()
-        os.environ.update(self._before)
-        self._file.unlink()
-
-    def use(self, used: int, held: dict[int, int]) -> None:
-        """So many bytes are in use, and so many of them by these processes."""
-        written = self._file.with_suffix(".new")
-        written.write_text(json.dumps({"used": used, "held": held}))
-        written.replace(self._file)
 
 
 @figure("11", "a server whose worker ignores SIGTERM and has a child: drained, to its exit", 12.0)
@@ -210,10 +197,7 @@ def deaf_to_exit(make: MakeBox) -> list[float]:
     with ThreadPoolExecutor(1) as pool:
         pool.submit(box.chat, "/hang")
         wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
-        box.process.send_signal(signal.SIGTERM)
-        status, seconds = timed(lambda: box.process.wait(timeout=60))
-        assert status == 0
-        return [seconds - drain_s]
+        return [terminated(box) - drain_s]
 
 
 @figure("12", "workers that one poison request kills, sent five times", 2, "count")
