@@ -150,11 +150,26 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     file: Blob
 
 
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that an assistant's turn made; ``arguments`` is the JSON text of an object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
 class Message(msgspec.Struct, frozen=True):
-    """One turn of a chat. Only a turn with images is in parts; the texts of others are joined."""
+    """One turn of a chat. Only a turn with images is in parts; the texts of others are joined.
+
+    ``tool_calls`` are an assistant's; ``tool_call_id`` says which of them a tool's turn answers.
+    ``name`` is the participant's, or that of the tool.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str | list[Text | Image]
+    tool_calls: list[ToolCall] = []
+    tool_call_id: str | None = None
+    name: str | None = None
 
     @property
     def text(self) -> str:
@@ -165,15 +180,27 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """How to pick tokens. ``temperature`` 0 is greedy; ``stop`` texts are left out."""
+    """How to pick tokens. ``temperature`` 0 is greedy; ``stop`` texts are left out.
+
+    ``top_k`` 0, ``min_p`` 0 and ``repetition_penalty`` 1 ask for nothing. The last divides the
+    logits of tokens that the prompt or the answer has, as CTRL does (arXiv 1909.05858). A token of
+    ``stop_token_ids`` ends the answer as the model's own end tokens do, which ``ignore_eos``
+    disregards; no end is taken before ``min_tokens``.
+    """
 
     max_tokens: int
     temperature: float = 1.0
     top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
     stop: list[str] = []
+    stop_token_ids: list[int] = []
+    ignore_eos: bool = False
+    min_tokens: int = 0
     seed: int | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
 
 
 class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
