@@ -211,11 +211,8 @@ def fetch_all(
 
 
 def make_run_dir(settings: Settings) -> Path:
-    """The private folder for sockets and the plan. Raises `ConfigError` where it is not private.
-
-    EDGE_SERVE_RUN_DIR, else what systemd gives the service or the user's session, else one in /tmp.
-    """
-    path = _choose_run_dir(settings)
+    """The private folder for sockets and the plan. Raises `ConfigError` where it is not private."""
+    path = run_dir_of(settings)
     from ipc.sockets import MAX_PATH_BYTES
 
     longest = MAX_PATH_BYTES - _SOCKET_NAME_BYTES
@@ -240,14 +237,21 @@ def make_run_dir(settings: Settings) -> Path:
     return path
 
 
-def _choose_run_dir(settings: Settings) -> Path:
+def run_dir_of(settings: Settings) -> Path:
+    """The run folder of the server that these settings make; it may not exist.
+
+    EDGE_SERVE_RUN_DIR or what systemd gives the service, as they are. Else a folder for each port,
+    in the user's session or in /tmp, so that several servers need different ports only.
+    """
     if settings.edge_serve_run_dir:
         return settings.edge_serve_run_dir.resolve()
     if given := os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
         return Path(given).resolve()
+    # Port 0 takes any free port, which is not known yet; the daemon keeps this process's pid.
+    port = settings.port or f"any-{os.getpid()}"
     if session := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(session) / "edge-serve"
-    return Path(tempfile.gettempdir()) / f"edge-serve-{os.getuid()}"
+        return Path(session) / f"edge-serve-{port}"
+    return Path(tempfile.gettempdir()) / f"edge-serve-{os.getuid()}-{port}"
 
 
 def warnings(settings: Settings, models: list[Model]) -> list[str]:

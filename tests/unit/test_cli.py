@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ipc.types import Spec
-from supervisor import catalog, cli, gate, launch, plan, prepare, service, settings
+from supervisor import catalog, cli, gate, launch, plan, prepare, run_dir, service, settings
 from supervisor.archive import FetchError
 from supervisor.devices import Box
 from supervisor.problems import ConfigError
@@ -269,10 +269,35 @@ def test_the_run_folder_is_made_private(tmp_path: Path) -> None:
     assert launch.make_run_dir(settings.load(settings.Flags())) == made
 
 
+def test_each_port_has_a_run_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del os.environ["EDGE_SERVE_RUN_DIR"]
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    folders = [
+        launch.make_run_dir(settings.load(settings.Flags(port=port))).name
+        for port in ("8000", "9000", "0")
+    ]
+    user = f"edge-serve-{os.getuid()}"
+    assert folders == [f"{user}-8000", f"{user}-9000", f"{user}-any-{os.getpid()}"]
+
+
+def test_who_runs_in_a_folder_is_told_while_it_does(tmp_path: Path) -> None:
+    folder = run_dir.RunDir(tmp_path / "run")
+    assert run_dir.owner(folder.path) is None
+    folder.claim()
+    assert run_dir.owner(folder.path) == os.getpid()
+    folder.release()
+    assert run_dir.owner(folder.path) is None
+    (folder.path / "lock").write_text(f"{os.getpid()}\n")  # as a crash leaves it
+    assert run_dir.owner(folder.path) is None
+
+
 def test_the_service_and_a_session_bring_their_own_run_folder(tmp_path: Path) -> None:
     del os.environ["EDGE_SERVE_RUN_DIR"]
     os.environ["XDG_RUNTIME_DIR"] = str(tmp_path / "session")
-    assert launch.make_run_dir(settings.load(settings.Flags())) == tmp_path / "session/edge-serve"
+    session = tmp_path / "session/edge-serve-8000"
+    assert launch.make_run_dir(settings.load(settings.Flags())) == session
     real, link = tmp_path / "private", tmp_path / "edge-serve"
     real.mkdir(mode=0o700)
     link.symlink_to(real)  # as systemd does for a dynamic user
@@ -300,7 +325,7 @@ def test_a_link_planted_in_tmp_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     del os.environ["EDGE_SERVE_RUN_DIR"]
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     (tmp_path / "mine").mkdir(mode=0o700)
-    (tmp_path / f"edge-serve-{os.getuid()}").symlink_to(tmp_path / "mine")
+    (tmp_path / f"edge-serve-{os.getuid()}-8000").symlink_to(tmp_path / "mine")
     with pytest.raises(ConfigError, match="is not a folder of this user"):
         launch.make_run_dir(settings.load(settings.Flags()))
 
