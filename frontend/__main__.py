@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import resource
 import socket
 from collections.abc import Iterator
@@ -23,7 +24,13 @@ from frontend.record import Record
 from ipc import child
 from ipc.control import Gate
 
+logger = logging.getLogger(__name__)
+
 BACKLOG = 2048
+# How long connections are kept waiting for a frontend that does not yet know its workers. The
+# supervisor tells in milliseconds, unless it is in trouble itself, and a socket is there at once.
+STATES_S = 5.0
+LINKS_S = 1.0
 # After the drain only connections without a request are left; they need no patience.
 CLOSE_S = 2
 # Longer than clients and proxies keep an idle connection, so that they end it and not we: one that
@@ -65,10 +72,23 @@ async def _run(args: argparse.Namespace) -> None:
     )
     child.settle()
     control.ready()
+    await _know_the_workers(dispatcher)
     await server.serve(sockets=[socket.socket(fileno=args.listen_fd)])
     for task in tasks:
         task.cancel()
     control.close()
+
+
+async def _know_the_workers(dispatcher: Dispatcher) -> None:
+    """Until then each model would be said to be loading, those too that are ready."""
+    if not await dispatcher.informed(STATES_S):
+        logger.error(
+            "the supervisor has not said within %g s which models are ready; until it does, "
+            "requests get 503 model_loading",
+            STATES_S,
+        )
+    elif not await dispatcher.connected(LINKS_S):
+        logger.warning("workers_unconnected", extra={"after_s": LINKS_S})
 
 
 def _config(app: Starlette, door: Door, gate: Gate) -> uvicorn.Config:

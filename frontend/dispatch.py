@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
+import msgspec
 import zmq
 
 from frontend.lane import Lane, Ticket, route_id
@@ -53,6 +54,9 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
 
+# Why a model is not ready that the supervisor calls so.
+UNCONNECTED = "this server has no connection to its worker"
+
 OnMisbehaved = Callable[[Route, str], None]
 
 _ENDPOINTS: dict[Task, str] = {
@@ -85,6 +89,8 @@ class Dispatcher:
         self._jobs: dict[str, Job] = {}  # every job without its terminal event yet
         self._links: dict[str, Link] = {}
         self._idle = asyncio.Event()
+        self._informed = asyncio.Event()
+        self._connected = asyncio.Event()  # to every worker that is there
 
     # --- for the routes ---
 
@@ -110,7 +116,14 @@ class Dispatcher:
         return able[0]
 
     def state(self, name: str) -> ModelState:
-        return self._states[name]
+        state = self._states[name]
+        if state.state == "ready" and name in self.unconnected():
+            return msgspec.structs.replace(state, state="starting", reason=UNCONNECTED)
+        return state
+
+    def unconnected(self) -> set[str]:
+        """The models without a worker that jobs could be sent to, whatever the supervisor says."""
+        return {name for name, lane in self._lanes.items() if not lane.credit}
 
     def queues(self) -> dict[str, dict[str, float]]:
         """How full each lane is now."""
@@ -167,14 +180,22 @@ class Dispatcher:
         self._states |= changed
         for name in changed.keys() & self._lanes.keys():
             self._set_routes(self._lanes[name], changed[name])
+        self._note_connected()
+        self._informed.set()
+
+    async def informed(self, within_s: float) -> bool:
+        """Whether the supervisor has said, by then, which workers there are."""
+        return await _happens(self._informed, within_s)
+
+    async def connected(self, within_s: float) -> bool:
+        """Whether jobs reach, by then, each worker that it has said to be ready."""
+        return await _happens(self._connected, within_s)
 
     async def drain(self, seconds: float) -> None:
         """Accept nothing more; returns when what was accepted has ended, or after ``seconds``."""
         self.draining = True
         self._note_idle()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
+        await _happens(self._idle, seconds)
 
     def close(self) -> None:
         """End every job that is left, with an error its client can read."""
@@ -267,9 +288,21 @@ class Dispatcher:
             self._context,
             route.endpoint,
             self._identity,
+            on_open=lambda is_open: self._on_open(lane, route, is_open),
             on_events=lambda events: self._on_events(lane, events),
             on_broken=lambda why: self._on_broken(route, why),
         )
+
+    def _on_open(self, lane: Lane, route: Route, is_open: bool) -> None:
+        lane.set_connected(route_id(route), is_open)
+        self._note_connected()
+        self._pump(lane)
+
+    def _note_connected(self) -> None:
+        if all(lane.connected for lane in self._lanes.values()):
+            self._connected.set()
+        else:
+            self._connected.clear()
 
     def _on_broken(self, route: Route, why: str) -> None:
         logger.error("worker_misbehaved", extra={"worker": route_id(route), "why": why})
@@ -363,6 +396,13 @@ class Dispatcher:
         limit_s = self.specs[job.model].request_timeout_s
         self._cancel(job)
         stream.fail(DeadlineExceeded(f"the request took longer than its limit of {limit_s:g} s"))
+
+
+async def _happens(event: asyncio.Event, within_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    return event.is_set()
 
 
 def _circuit_open(state: ModelState) -> CircuitOpen:

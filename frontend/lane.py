@@ -37,10 +37,15 @@ class _Worker:
     route: Route
     used: int = 0
     lent: bool = False  # to one job alone
+    connected: bool = False
+
+    @property
+    def credit(self) -> int:
+        return self.route.credit if self.route.open and self.connected else 0
 
     @property
     def free(self) -> int:
-        return self.route.credit - self.used if self.route.open and not self.lent else 0
+        return 0 if self.lent else max(0, self.credit - self.used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,13 @@ class Lane:
 
     @property
     def credit(self) -> int:
-        return sum([worker.route.credit for worker in self._workers.values() if worker.route.open])
+        """How many jobs the workers may hold that take jobs now."""
+        return sum([worker.credit for worker in self._workers.values()])
+
+    @property
+    def connected(self) -> bool:
+        """Whether jobs reach every worker that should take some."""
+        return all(worker.connected for worker in self._workers.values() if worker.route.open)
 
     @property
     def full(self) -> bool:
@@ -214,6 +225,12 @@ class Lane:
             worker = self._workers[route_id(route)] = before.pop(route_id(route), _Worker(route))
             worker.route = route
         return list(before)
+
+    def set_connected(self, route: str, connected: bool) -> None:
+        """Jobs reach this worker from now on, or no longer. One that is gone is ignored."""
+        worker = self._workers.get(route)
+        if worker is not None:
+            worker.connected = connected
 
     def lose(self, route: str) -> list[Job]:
         """Nothing more will come of a dead worker: take out the jobs that it still held."""

@@ -1,8 +1,11 @@
 """The frontend's end of one worker generation: jobs out, events in, and an eye on what breaks.
 
-What cannot be read, or a connection that breaks while its worker lives, means that events are
-lost, terminal ones among them: jobs would wait for their deadlines. So the link says that it is
-broken, once, and hears no more; whoever holds it has the worker replaced.
+A link is open from the end of ZeroMQ's handshake, which only the worker's own process can finish,
+to the first break: what is sent before or after that may wait for ever in a queue of ZeroMQ's.
+
+What cannot be read, a connection that breaks while its worker lives, and one that does not come
+about mean that events are lost, terminal ones among them: jobs would wait for their deadlines. So
+the link says that it is broken, once, and hears no more; whoever holds it has the worker replaced.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from ipc.sockets import Port, connect_dealer
 from ipc.types import Event, Events
@@ -19,40 +24,53 @@ from ipc.wire import Decoder, WireError
 
 logger = logging.getLogger(__name__)
 
+# A ready worker's socket is there, and takes a connection in a millisecond. The time is counted in
+# turns of the loop: one that was stopped meanwhile has not waited.
+CONNECT_S = 5.0
+CONNECT_TURNS = 10
 # A worker that exits closes its socket just before: this long may lie between the two.
 GRACE_S = 2.0
 # All that a process has sent comes before the end of its connection, and that comes with its death
 # unless another process holds the socket, too. Jobs of a dead worker wait no longer than this.
 LAST_WORDS_S = 0.2
 
+OnOpen = Callable[[bool], None]
 OnEvents = Callable[[list[Event]], None]
 OnBroken = Callable[[str], None]
 OnEnd = Callable[[], None]
 
 
 class Link:
-    """A socket to one worker. Owns it, and closes it."""
+    """A socket to one worker. Owns it, and closes it.
+
+    ``on_open`` is told when jobs may be sent, and when they may no longer be.
+    """
 
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
         endpoint: str,
         identity: str,
+        on_open: OnOpen,
         on_events: OnEvents,
         on_broken: OnBroken,
     ) -> None:
         self._socket = connect_dealer(context, endpoint, identity, hwm=0)
+        self._on_open = on_open
         self._on_events = on_events
         self._on_broken = on_broken
         self._decoder = Decoder[Events](Events)
         self._heard = True
-        self._connected = True
+        self._opened = self._lost = False
         self._on_end: OnEnd | None = None
         self._alarm: asyncio.TimerHandle | None = None
         # ZeroMQ drops a peer that sends more than it may, and connects again without a word.
-        monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._monitor = Port(monitor, lambda _: self._on_disconnected())
+        monitor = self._socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        )
+        self._monitor = Port(monitor, self._on_connection)
         self._port = Port(self._socket, self._on_frames)
+        self._expect_connection(CONNECT_TURNS)
 
     def send(self, frames: list[bytes]) -> bool:
         """As `Port.send`."""
@@ -62,15 +80,14 @@ class Link:
         """The worker is dead. The news of that took another way than its last words, which may
         still be unread: they are passed on first, and then ``on_end`` is called, once."""
         self._on_end = on_end
-        if self._heard and self._connected:
+        if self._heard and self._opened and not self._lost:
             self._set_alarm(LAST_WORDS_S, self._end)
         else:
             self._end()
 
     def close(self) -> None:
         self._heard = False
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._clear_alarm()
         self._socket.disable_monitor()
         self._monitor.close()
         self._port.close()
@@ -85,21 +102,45 @@ class Link:
             return
         self._on_events(events)
 
+    def _on_connection(self, frames: list[bytes]) -> None:
+        """Something has happened to the connection. A second one does not open a link again."""
+        if parse_monitor_message(frames)["event"] == zmq.EVENT_DISCONNECTED:
+            self._on_disconnected()
+        elif not self._opened:
+            self._opened = True
+            self._clear_alarm()
+            self._on_open(True)
+
     def _on_disconnected(self) -> None:
-        self._connected = False
+        if not self._opened or self._lost:
+            return
+        self._lost = True
+        self._on_open(False)
         if self._on_end is not None:
             self._end()
-        elif self._heard and self._alarm is None:
+        elif self._heard:
             self._set_alarm(GRACE_S, lambda: self._break("its connection broke"))
 
+    def _expect_connection(self, turns: int) -> None:
+        if turns == 0:
+            self._break(f"its socket takes no connection within {CONNECT_S:g} s")
+        else:
+            pause_s = CONNECT_S / CONNECT_TURNS
+            self._set_alarm(pause_s, partial(self._expect_connection, turns - 1))
+
     def _set_alarm(self, seconds: float, act: Callable[[], None]) -> None:
+        self._clear_alarm()
+        self._alarm = asyncio.get_running_loop().call_later(seconds, act)
+
+    def _clear_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = asyncio.get_running_loop().call_later(seconds, act)
+            self._alarm = None
 
     def _break(self, why: str) -> None:
         if self._heard:
             self._heard = False
+            self._on_open(False)
             self._on_broken(why)
 
     def _end(self) -> None:

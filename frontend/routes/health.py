@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from frontend.control import Control
-from frontend.dispatch import Dispatcher
+from frontend.dispatch import UNCONNECTED, Dispatcher
 from frontend.metrics import Metrics
 
 # The supervisor answers in milliseconds; one that takes this long is in trouble itself.
@@ -33,7 +33,7 @@ class Health:
 
     async def readyz(self, _: Request) -> Response:
         """Every model that should run is ready; else which ones are not, and why."""
-        report = await self._control.health(ANSWER_S)
+        report = await self._report()
         waiting = not_ready(report)
         ready = report is not None and not waiting and not self._dispatcher.draining
         body: Report = {
@@ -46,7 +46,7 @@ class Health:
 
     async def health(self, _: Request) -> Response:
         """The supervisor's report with each model's queue; 503 where no model can serve."""
-        report = await self._control.health(ANSWER_S)
+        report = await self._report()
         status = verdict(report, draining=self._dispatcher.draining)
         queues = self._dispatcher.queues()
         body = {
@@ -58,6 +58,10 @@ class Health:
 
     async def metrics(self, _: Request) -> Response:
         return Response(await self._metrics.render(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    async def _report(self) -> Report | None:
+        report = await self._control.health(ANSWER_S)
+        return report and as_reached(report, self._dispatcher.unconnected())
 
 
 def not_ready(report: Report | None) -> dict[str, str]:
@@ -71,6 +75,17 @@ def not_ready(report: Report | None) -> dict[str, str]:
         for model in models
         if model["state"] not in ("ready", "stopped")
     }
+
+
+def as_reached(report: Report, unconnected: set[str]) -> Report:
+    """``report`` as clients meet it: a ready model to which no job can be sent is not."""
+    models = [
+        {**model, "state": "starting", "reason": UNCONNECTED}
+        if model["state"] == "ready" and model["name"] in unconnected
+        else model
+        for model in report["models"]
+    ]
+    return {**report, "models": models}
 
 
 def verdict(report: Report | None, *, draining: bool) -> str:

@@ -81,6 +81,29 @@ def test_a_killed_frontend_comes_back_and_models_stay_loaded(box: Box) -> None:
     assert box.chat("again").status_code == 200
 
 
+def test_a_new_frontend_answers_nobody_before_it_knows_its_workers(box: Box) -> None:
+    """A connection that is made while the frontend is away waits, and is then answered."""
+    for generation in (1, 2, 3):
+        frontend = box.health()["frontend"]
+        assert frontend["generation"] == generation
+        os.kill(frontend["pid"], signal.SIGKILL)
+        wait_until(lambda pid=frontend["pid"]: not psutil.pid_exists(pid))
+        with httpx2.Client(base_url=box.url, timeout=60) as client:
+            body = {"model": EMBED, "input": "first"}
+            first = client.post("/v1/embeddings", json=body)
+        assert first.status_code == 200, first.text
+
+
+def test_a_worker_whose_socket_has_vanished_serves_a_new_frontend_or_is_replaced(box: Box) -> None:
+    frontend = box.health()["frontend"]["pid"]
+    (box.run_dir / "chat-1.1").unlink()
+    os.kill(frontend, signal.SIGKILL)
+    wait_until(lambda: not psutil.pid_exists(frontend))
+    answer = wait_until(lambda: (r := box.chat("anyone there?")).status_code == 200 and r)
+    assert "anyone there?" in answer.text
+    wait_until(lambda: box.ask("/readyz") == 200)
+
+
 def test_a_stopped_frontend_is_replaced(box: Box) -> None:
     os.kill(box.health()["frontend"]["pid"], signal.SIGSTOP)
     wait_until(lambda: any("no heartbeat" in line for line in box.lines()))

@@ -122,6 +122,7 @@ class FakeDispatcher:
         self.asked: list[Any] = []
         self.sizes: list[tuple[str, int]] = []
         self.cancelled: list[str] = []
+        self.lost: set[str] = set()
 
     def spec(self, name: str, task: Task) -> Spec:
         spec = self.specs.get(name)
@@ -145,6 +146,9 @@ class FakeDispatcher:
         route = Route(replica=name, generation=1, endpoint="", credit=8)
         loaded = Loaded(device="cpu", context_tokens=2048)
         return ModelState(name=name, routes=[route], state="ready", loaded=loaded)
+
+    def unconnected(self) -> set[str]:
+        return self.lost
 
     def queues(self) -> dict[str, dict[str, float]]:
         queue = {"depth": 1, "limit": 32, "bytes": 9, "in_flight": 2, "credit": 8, "oldest_s": 0.5}

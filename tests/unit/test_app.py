@@ -273,6 +273,18 @@ def test_readiness_says_which_model_is_missing_and_why(fake: FakeDispatcher) -> 
     assert missing == {"org/embed": "failed: out of luck"}
 
 
+def test_a_ready_model_that_no_job_reaches_is_not_ready() -> None:
+    fake = FakeDispatcher()
+    fake.lost = {CHAT.name}
+    client = TestClient(application(fake, FakeControl(report(chat="ready", embed="ready"))))
+    assert client.get("/readyz").json()["not_ready"] == {
+        CHAT.name: "starting: this server has no connection to its worker"
+    }
+    health = client.get("/health")
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert health.json()["models"][0]["state"] == "starting"
+
+
 def test_metrics(client: TestClient) -> None:
     post(client, "/v1/chat/completions", HI)
     post(client, "/v1/chat/completions", {**HI, "model": SECRET})

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import zmq
 
+from frontend import link
 from frontend.dispatch import Dispatcher
 from ipc.errors import InternalError, ServeError, WorkerCrashed
 from ipc.sockets import bind_router, ipc_endpoint
@@ -17,6 +18,7 @@ from ipc.types import EmbedInput, Event, Events, Failed, Job, ModelState, Route,
 from ipc.wire import Decoder, encode
 
 SPEC = Spec(name="org/embed", task="embed", engine="echo", path="")
+DEADLINE_S = 10.0
 DEADLINE_MS = 10_000
 
 
@@ -58,6 +60,7 @@ async def ended_by(folder: Path, say: Callable[[Worker, bytes, Job], None]) -> S
     worker, dispatcher = Worker(folder), Dispatcher([SPEC], "frontend")
     try:
         dispatcher.set_states([state(worker.route)])
+        assert await dispatcher.connected(DEADLINE_S)
         stream = dispatcher.submit("a", SPEC, EmbedInput(texts=["x"]), 1)
         peer, job = worker.receive()
         dispatcher.set_states([state()])
@@ -96,6 +99,7 @@ def test_what_was_in_hand_at_two_crashes_is_refused_and_at_planned_ends_it_is_no
             folder.mkdir()
             worker = Worker(folder)
             dispatcher.set_states([state(worker.route)])
+            assert await dispatcher.connected(DEADLINE_S)
             try:
                 stream = dispatcher.submit(str(attempt), SPEC, EmbedInput(texts=["x"]), 1)
                 worker.receive()
@@ -116,3 +120,53 @@ def test_what_was_in_hand_at_two_crashes_is_refused_and_at_planned_ends_it_is_no
 
 def test_a_dead_worker_whose_connection_stays_is_not_waited_for(tmp_path: Path) -> None:
     assert isinstance(asyncio.run(ended_by(tmp_path, lambda *_: None)), WorkerCrashed)
+
+
+def test_a_ready_worker_counts_once_jobs_reach_it(tmp_path: Path) -> None:
+    async def states() -> list[str]:
+        dispatcher, worker = Dispatcher([SPEC], "frontend"), Worker(tmp_path)
+        assert not await dispatcher.informed(0)
+        dispatcher.set_states([state(worker.route)])
+        assert await dispatcher.informed(0)
+        seen = [dispatcher.state(SPEC.name).state]
+        assert await dispatcher.connected(DEADLINE_S)
+        seen.append(dispatcher.state(SPEC.name).state)
+        worker.close()
+        for _ in range(1000):
+            await asyncio.sleep(0 if dispatcher.unconnected() else DEADLINE_S / 1000)
+        seen.append(dispatcher.state(SPEC.name).state)
+        dispatcher.close()
+        return seen
+
+    assert asyncio.run(states()) == ["starting", "ready", "starting"]
+
+
+def test_a_worker_that_cannot_be_reached_is_reported_and_no_job_is_lost_in_its_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its socket's file is gone; the next generation serves what has waited."""
+    monkeypatch.setattr(link, "CONNECT_S", 0.1)
+
+    async def served() -> tuple[str, str]:
+        dispatcher = Dispatcher([SPEC], "frontend")
+        reported: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        dispatcher.on_misbehaved = lambda route, why: reported.set_result(
+            f"{route.replica}.{route.generation} {why}"
+        )
+        lost = Route(replica="embed-1", generation=1, endpoint=f"ipc://{tmp_path}/x", credit=1)
+        dispatcher.set_states([state(lost)])
+        dispatcher.submit("a", SPEC, EmbedInput(texts=["x"]), 1)
+        why = await asyncio.wait_for(reported, DEADLINE_S)
+        assert dispatcher.queues()[SPEC.name]["depth"] == 1
+        worker = Worker(tmp_path)
+        dispatcher.set_states([state(msgspec.structs.replace(worker.route, generation=2))])
+        assert await dispatcher.connected(DEADLINE_S)
+        _, job = worker.receive()
+        dispatcher.close()
+        worker.close()
+        return why, job.id
+
+    assert asyncio.run(served()) == (
+        "embed-1.1 its socket takes no connection within 0.1 s",
+        "a",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frontend.lane import MAX_ATTEMPTS, Lane, Ticket
+from frontend.lane import MAX_ATTEMPTS, Lane, Ticket, route_id
 from ipc.errors import QueueFull
 from ipc.types import EmbedInput, Job, Route, Spec
 
@@ -27,9 +27,17 @@ def ticket(name: str, at: float = 0.0, size_bytes: int = 10) -> Ticket:
     return Ticket(job, size_bytes, at)
 
 
+def serve(made: Lane, *routes: Route) -> list[str]:
+    """These are the workers, and all of them are reached."""
+    gone = made.set_routes(routes)
+    for route in routes:
+        made.set_connected(route_id(route), True)
+    return gone
+
+
 def lane(*names: str, routes: tuple[Route, ...] = ()) -> Lane:
     made = Lane(SPEC)
-    made.set_routes(routes)
+    serve(made, *routes)
     for name in names:
         made.admit(ticket(name))
     return made
@@ -128,7 +136,7 @@ def test_a_model_that_ran_out_of_work_has_no_appointments_left() -> None:
 def test_a_job_cancelled_while_queued_is_never_handed_over() -> None:
     made = lane("a", "b")
     assert made.cancel("a") is None
-    made.set_routes([TWO])
+    serve(made, TWO)
     assert taken(made) == [("b", "embed-2")]
     assert made.waiting_bytes == 0
 
@@ -145,17 +153,17 @@ def test_a_job_cancelled_while_running_keeps_its_credit_until_it_has_ended() -> 
 def test_a_dead_worker_takes_its_jobs_along_and_the_queue_waits_for_the_next() -> None:
     made = lane("a", "b", routes=(ONE,))
     taken(made)
-    assert made.set_routes([]) == ["embed-1.1"]
+    assert serve(made) == ["embed-1.1"]
     assert [job.id for job in made.lose("embed-1.1")] == ["a"]
     assert taken(made) == []
-    assert made.set_routes([ONE_AGAIN]) == []
+    assert serve(made, ONE_AGAIN) == []
     assert taken(made) == [("b", "embed-1")]
 
 
 def test_what_a_dead_worker_holds_is_its_own_until_it_is_lost() -> None:
     made = lane("a", "b", routes=(ONE,))
     taken(made)
-    made.set_routes([])
+    serve(made)
     assert made.in_flight == 1
     made.end("a", now=1.0)
     assert made.lose("embed-1.1") == []
@@ -165,7 +173,7 @@ def test_what_a_dead_worker_holds_is_its_own_until_it_is_lost() -> None:
 def test_a_late_end_of_a_dead_workers_job_returns_no_credit_to_the_next() -> None:
     made = lane("a", "b", routes=(ONE,))
     taken(made)
-    made.set_routes([ONE_AGAIN])
+    serve(made, ONE_AGAIN)
     taken(made)
     made.end("a", now=1.0)
     made.admit(ticket("c"))
@@ -176,7 +184,7 @@ def test_a_closed_worker_keeps_its_jobs_and_takes_no_more() -> None:
     made = lane("a", "b", routes=(TWO,))
     made.take(0.0)
     closed = Route(replica="embed-2", generation=1, endpoint="ipc://two", credit=2, open=False)
-    assert made.set_routes([closed]) == []
+    assert serve(made, closed) == []
     assert taken(made) == []
     assert made.in_flight == 1
 
@@ -204,13 +212,40 @@ def test_jobs_that_waited_too_long_leave() -> None:
 
 def test_a_job_that_must_be_alone_waits_for_an_idle_worker_and_has_it_for_itself() -> None:
     made = Lane(SPEC, alone=lambda job: job.id == "b")
-    made.set_routes([TWO])
+    serve(made, TWO)
     for name in ("a", "b", "c"):
         made.admit(ticket(name))
     assert taken(made) == [("a", "embed-2")]
     made.end("a", now=1.0)
     assert taken(made) == [("b", "embed-2")]
-    made.set_routes([TWO])  # whatever is announced meanwhile
+    serve(made, TWO)  # whatever is announced meanwhile
     assert taken(made) == []
     made.end("b", now=2.0)
     assert taken(made) == [("c", "embed-2")]
+
+
+def test_a_worker_takes_jobs_while_it_is_connected_and_at_no_other_time() -> None:
+    made = Lane(SPEC)
+    made.set_routes([ONE])
+    made.admit(ticket("a"))
+    assert (taken(made), made.credit, made.connected) == ([], 0, False)
+    made.set_connected("embed-1.1", True)
+    assert (taken(made), made.credit, made.connected) == ([("a", "embed-1")], 1, True)
+    made.set_connected("embed-1.1", False)
+    made.end("a", now=1.0)
+    made.admit(ticket("b"))
+    assert (taken(made), made.credit, made.connected) == ([], 0, False)
+
+
+def test_a_connection_is_of_one_generation() -> None:
+    made = lane("a", routes=(ONE,))
+    made.set_routes([ONE_AGAIN])
+    assert taken(made) == []
+    made.set_connected("embed-1.1", True)  # late news
+    assert taken(made) == []
+
+
+def test_a_worker_that_takes_nothing_new_need_not_be_connected() -> None:
+    made = Lane(SPEC)
+    made.set_routes([Route(replica="x", generation=1, endpoint="ipc://x", credit=1, open=False)])
+    assert made.connected
