@@ -18,7 +18,7 @@ from functools import partial
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from ipc.sockets import Port, connect_dealer
+from ipc.sockets import Port, dealer
 from ipc.types import Event, Events
 from ipc.wire import Decoder, WireError
 
@@ -55,7 +55,7 @@ class Link:
         on_events: OnEvents,
         on_broken: OnBroken,
     ) -> None:
-        self._socket = connect_dealer(context, endpoint, identity, hwm=0)
+        self._socket = dealer(context, identity, hwm=0)
         self._on_open = on_open
         self._on_events = on_events
         self._on_broken = on_broken
@@ -64,10 +64,12 @@ class Link:
         self._opened = self._lost = False
         self._on_end: OnEnd | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        # From before it connects: that is another thread's work, and may be done at once.
         # ZeroMQ drops a peer that sends more than it may, and connects again without a word.
         monitor = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
+        self._socket.connect(endpoint)
         self._monitor = Port(monitor, self._on_connection)
         self._port = Port(self._socket, self._on_frames)
         self._expect_connection(CONNECT_TURNS)

@@ -120,9 +120,15 @@ def connect_dealer(
     context: zmq.Context[zmq.Socket[bytes]], endpoint: str, identity: str, hwm: int
 ) -> zmq.Socket[bytes]:
     """A DEALER that the ROUTER at ``endpoint`` knows by ``identity``."""
+    socket = dealer(context, identity, hwm)
+    socket.connect(endpoint)
+    return socket
+
+
+def dealer(context: zmq.Context[zmq.Socket[bytes]], identity: str, hwm: int) -> zmq.Socket[bytes]:
+    """The same before it connects, for those who watch how that goes."""
     socket = _socket(context, zmq.DEALER, hwm)
     socket.setsockopt(zmq.IDENTITY, identity.encode())
-    socket.connect(endpoint)
     return socket
 
 
