@@ -21,7 +21,7 @@ from frontend.dispatch import Dispatcher
 from frontend.errors import Field, error_bytes
 from frontend.exchange import Exchange
 from frontend.guard import Guard
-from frontend.head import HOST, SCHEMES
+from frontend.head import HOST
 from frontend.record import Record
 from ipc.errors import Cancelled, ServeError
 from ipc.types import Task
@@ -112,7 +112,6 @@ def _headers(lines: bytes) -> dict[bytes, bytes] | None:
     plain = (
         len(fields) == len(pairs) <= MAX_FIELDS  # each of them once
         and _UNUSUAL.isdisjoint(fields)
-        and len(SCHEMES.keys() & fields.keys()) <= 1
         and HOST.fullmatch(fields.get(b"host", b""))
         and fields.get(b"connection", b"keep-alive").lower() == b"keep-alive"
         and fields.get(b"content-type", b"").partition(b";")[0].lower() == b"application/json"

@@ -23,12 +23,6 @@ _TARGET = re.compile(rb"(?:https?://[^/?#@]+)?/[!-~]*", re.IGNORECASE)
 # Of these the first and the last are read by different programs.
 _SINGLE = frozenset({b"host", b"content-type", b"authorization", b"transfer-encoding"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})
-# How proxies say that the client came by TLS, and that it did not.
-SCHEMES = {
-    b"x-forwarded-proto": {b"https": True, b"http": False},
-    b"x-forwarded-protocol": {b"ssl": True, b"https": True, b"http": False},
-    b"x-forwarded-ssl": {b"on": True, b"off": False},
-}
 # Gateways turn both spellings into the same variable.
 _LOOKALIKES = frozenset(name.replace(b"-", b"_") for name in _FRAMING if b"-" in name)
 
@@ -48,8 +42,6 @@ def check(method: str, version: str, target: bytes, headers: Headers) -> None:
             raise InvalidRequest(f"there must be only one `{name.decode()}` header")
         named[name] = value
     _check_framing(version, named)
-    if not SCHEMES.keys().isdisjoint(named):
-        _check_scheme(headers)
 
 
 def _check_framing(version: str, named: Mapping[bytes, bytes]) -> None:
@@ -63,19 +55,6 @@ def _check_framing(version: str, named: Mapping[bytes, bytes]) -> None:
     coding = named.get(b"transfer-encoding")
     if coding is not None and (version == "1.0" or coding.strip().lower() != b"chunked"):
         raise InvalidRequest("the only `Transfer-Encoding` is chunked, and HTTP/1.0 has none")
-
-
-def _check_scheme(headers: Headers) -> None:
-    """A proxy that says of one request that it came by TLS and that it did not has let through
-    what its client had written. Nothing here depends on it, but what stands behind us may. A list
-    in one field is no contradiction: it is of several proxies, each with its own client."""
-    told = {
-        SCHEMES[name][value]
-        for name, text in headers
-        if (value := text.strip().lower()) in SCHEMES.get(name, ())
-    }
-    if len(told) > 1:
-        raise InvalidRequest("the `X-Forwarded-...` headers contradict each other on the scheme")
 
 
 def check_trailer(name: bytes, value: bytes) -> None:

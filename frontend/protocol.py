@@ -36,14 +36,19 @@ if TYPE_CHECKING:
 
 access = Channel("edge_serve.access")
 
+# What a chunk of one byte costs beside that byte. Chunks as small as that are allowed, as Go's
+# server does (net/http/internal/chunked.go), and nothing dearer.
+_CHUNK_BYTES = len(b"1\r\n\r\n")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """The limits of one listener.
 
-    ``head_bytes`` and ``fields`` are gunicorn's and nginx's orders of magnitude; ``unread_s`` is
-    the time in which a client must take ``unread_bytes`` of what waits for it; ``door_s`` is how
-    long a request that may be turned away waits for the rest of its body.
+    ``head_bytes`` and ``fields`` are gunicorn's and nginx's orders of magnitude, and count for all
+    of a request that is not body: its trailer and its chunks' sizes and extensions too.
+    ``unread_s`` is the time in which a client must take ``unread_bytes`` of what waits for it;
+    ``door_s`` is how long a request that may be turned away waits for the rest of its body.
     """
 
     connections: int = 1024
@@ -74,7 +79,9 @@ class Connection(HttpToolsProtocol):
         self._door_bytes = 0
         # What the client is in the middle of sending.
         self._part: Literal["nothing", "head", "body"] = "nothing"
+        # Of the request that is coming: what is no body, less what its body's chunks may cost.
         self._head_bytes = 0
+        self._body_bytes = 0  # in the data that is being read
         self._fields = self._field_bytes = 0
         self._completed = self._upgrading = False
         self._running: RequestResponseCycle | None = None
@@ -166,7 +173,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._part == "nothing":  # so that line breaks between requests have a clock too
             self._part, self._head_bytes = "head", 0
-        self._completed = False
+        self._completed, self._body_bytes = False, 0
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -179,11 +186,21 @@ class Connection(HttpToolsProtocol):
             )
             return
         if not self._completed:  # else where in ``data`` the next head begins is not known
-            self._head_bytes += len(data)
-        if self._part == "head" and self._head_bytes > self._bounds.head_bytes:
-            self._refuse(HeadersTooLarge("the request's head is too large"))
+            self._count(len(data) - self._body_bytes)
+        if self._head_bytes > self._bounds.head_bytes:
+            self._refuse(self._too_large())
         else:
             self._watch()
+
+    def _count(self, overhead_bytes: int) -> None:
+        """Count what has come that is no body. What never ends is found here: the parser keeps a
+        field until it is whole, and copies it with each part that comes."""
+        allowed_bytes = self._body_bytes * _CHUNK_BYTES
+        self._head_bytes = max(0, self._head_bytes + overhead_bytes - allowed_bytes)
+
+    def _too_large(self) -> HeadersTooLarge:
+        what = "head is" if self._part == "head" else "trailer or the frame of its chunks is"
+        return HeadersTooLarge(f"the request's {what} over {self._bounds.head_bytes} bytes")
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -212,13 +229,13 @@ class Connection(HttpToolsProtocol):
         self._fields += 1
         if self._fields > self._bounds.fields:
             raise HeadersTooLarge(f"a request has at most {self._bounds.fields} headers")
-        if self._part == "body":
-            head.check_trailer(name.lower(), value)
-            return
         self._field_bytes += len(name) + len(value)
         if self._field_bytes > self._bounds.head_bytes:
-            raise HeadersTooLarge("the request's head is too large")
-        super().on_header(name, value)
+            raise self._too_large()
+        if self._part == "body":
+            head.check_trailer(name.lower(), value)
+        else:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         method = self.parser.get_method().decode("ascii")
@@ -234,6 +251,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.transport = cast(asyncio.Transport, _Polite(self))
 
     def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
         if not self._upgrading:
             super().on_body(body)
 

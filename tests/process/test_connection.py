@@ -26,7 +26,8 @@ MIB = 1 << 20
 
 class App:
     """Tells which requests it was asked. ``/big`` is 8 MiB, ``/empty`` and ``/broken`` have a head
-    only, ``/wait`` waits for ``go``, ``/stay`` for its client to leave."""
+    only, ``/wait`` waits for ``go``, ``/stay`` for its client to leave; ``/deaf`` and
+    ``/deaf-keep`` answer without reading, as where a key is missing."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes]] = []
@@ -36,7 +37,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         body = b""
-        while path != "/deaf":
+        while not path.startswith("/deaf"):
             message = await receive()
             if message["type"] == "http.disconnect":
                 self.left += 1
@@ -44,7 +45,8 @@ class App:
             body += message["body"]
             if not message["more_body"]:
                 break
-        self.asked.append((path, body))
+        if path != "/deaf-keep":
+            self.asked.append((path, body))
         if path == "/stay":
             await receive()
             self.left += 1
@@ -110,6 +112,11 @@ class Listener:
     @property
     def open(self) -> int:
         return len(self.server.server_state.connections)
+
+    @property
+    def deaf(self) -> int:
+        """Connections of which nothing more is read."""
+        return sum(vars(each)["_deaf"] for each in self.server.server_state.connections)
 
     def stop(self) -> None:
         self.app.go.set()
@@ -285,6 +292,46 @@ def test_a_head_past_the_limits_is_refused(listen: Listen, head: bytes, status: 
     assert statuses(answer) == [status]
     assert b'"headers_too_large"' in answer
     assert listener.app.asked == []
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+ENDLESS = {
+    "a trailer's value": (b"0\r\nX: ", b"y" * 1000),
+    "a trailer's name": (b"0\r\n", b"y" * 1000),
+    "trailers": (b"0\r\n", b"X: 1\r\n" * 50),
+    "a chunk's extension": (b"1", b";a=" + b"y" * 1000),
+    "a chunk's size": (b"", b"0" * 1000),
+    "small chunks with extensions": (b"", b"1;a=" + b"y" * 1000 + b"\r\nz\r\n"),
+}
+
+
+@pytest.mark.parametrize("path", [b"/hello", b"/deaf-keep"], ids=["read", "refused unread"])
+@pytest.mark.parametrize(("start", "part"), ENDLESS.values(), ids=ENDLESS.keys())
+def test_what_never_ends_beside_a_body_counts_for_the_head(
+    listen: Listen, start: bytes, part: bytes, path: bytes
+) -> None:
+    """The parser keeps a field until it is whole, and copies it at each part that comes."""
+    listener = listen(linger_s=20)
+    with Raw(listener.port) as raw:
+        raw.send(HEAD.replace(b"/hello", path), CHUNKED, start)
+        if path == b"/deaf-keep":
+            assert statuses(raw.read_until(b"hello")) == [200]
+        for _ in range(40):  # 40 KB where 32 are allowed
+            raw.send(part)
+        answer = raw.read_until(b"}}")
+        assert statuses(answer) == ([431] if path == b"/hello" else [])
+        wait_until(lambda: listener.deaf == 1)
+    assert listener.app.asked == []
+
+
+def test_a_body_in_tiny_chunks_is_read_to_its_end(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(HEAD, b"Transfer-Encoding: chunked\r\n\r\n")
+        for _ in range(10):
+            raw.send(b"1\r\nx\r\n" * 2000)
+        assert statuses(raw.send(b"0\r\n\r\n").read_until(b"hello")) == [200]
+    assert listener.app.asked == [("/hello", b"x" * 20_000)]
 
 
 def test_a_long_target_is_refused(listen: Listen) -> None:
