@@ -13,7 +13,8 @@ import msgspec
 from ipc.errors import ErrorInfo
 
 Task = Literal["chat", "embed", "rerank", "speech"]
-Finish = Literal["stop", "length"]
+# `content_filter`: a server elsewhere held the rest back; no engine of ours does.
+Finish = Literal["stop", "length", "content_filter"]
 
 # The reference server's names for what a model can do, as /health and /v1/models print them.
 CAPABILITIES: dict[Task, str] = {

@@ -8,6 +8,9 @@ The last message of a chat may begin with a directive; all after it is echoed, w
     /slow MS TEXT...        wait so long before each word
     /status CODE TEXT...    refuse with this status and TEXT
     /uncounted TEXT...      send no usage
+    /rude TEXT...           close the connection after the last word and its reason
+    /lingering TEXT...      send nothing after them and keep the connection open
+    /whole TEXT...          no stream, but one object
     /garbage                an answer that is none
     /hang                   no answer at all, from now on to anyone
 """
@@ -26,6 +29,7 @@ from typing import Any
 
 GOING_ON = threading.Event()
 GOING_ON.set()
+LEFT_OPEN = threading.Event()  # never set: a client has to leave first
 ARGUMENTS = argparse.Namespace()
 
 
@@ -73,6 +77,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send(int(status), {"error": {"message": message}}, {"retry-after": "7"})
         elif directive == "/garbage":
             self._send(200, "what?")
+        elif directive == "/whole":
+            choice = {"message": {"content": rest}, "finish_reason": "stop"}
+            self._send(200, {"object": "chat.completion", "choices": [choice]})
         elif directive == "/hang":
             GOING_ON.clear()
             GOING_ON.wait()
@@ -95,6 +102,11 @@ class Handler(BaseHTTPRequestHandler):
             self._event({"choices": [{"delta": {"content": f" {word}"}, "finish_reason": None}]})
         finish = "length" if len(words) > limit else "stop"
         self._event({"choices": [{"delta": {}, "finish_reason": finish}]})
+        if directive == "/lingering":
+            LEFT_OPEN.wait()
+        if directive in ("/rude", "/lingering"):
+            self.close_connection = True
+            return
         if directive != "/uncounted":
             counts = {"prompt_tokens": len(words), "completion_tokens": min(limit, len(words))}
             self._event({"choices": [], "usage": counts})

@@ -123,7 +123,7 @@ def test_without_usage_the_pieces_are_counted(driver: Driver) -> None:
         (404, InternalError),
         (307, InternalError),
         (429, QueueFull),
-        (500, Unavailable),
+        (500, InternalError),
         (503, Unavailable),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_refusal_is_the_clients_only_where_it_can_mend_it(
 ) -> None:
     error = driver.refused(chat(f"/status {status} too long by half"))
     assert type(error) is kind
-    if kind is InternalError:
+    if status in (404, 307):
         assert "options.base_url" in error.message
     else:
         assert error.message == "too long by half"
@@ -141,7 +141,29 @@ def test_a_refusal_is_the_clients_only_where_it_can_mend_it(
 
 
 def test_an_answer_that_is_none_is_an_error(driver: Driver) -> None:
-    assert isinstance(driver.refused(chat("/garbage")), WorkerCrashed)
+    assert isinstance(driver.refused(chat("/garbage")), InternalError)
+
+
+def test_an_answer_that_is_no_stream_will_do(driver: Driver) -> None:
+    one = chat("/whole one two")
+    driver.run(one)
+    assert driver.text(one) == "one two"
+
+
+@pytest.mark.parametrize("manner", ["/rude", "/lingering"])
+def test_a_whole_answer_arrives_however_the_connection_ends(
+    driver: Driver, manner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engines.upstream.COUNTS_S", 0.1)
+    one = chat(f"{manner} one two")
+    driver.run(one)
+    result = driver.result(one)
+    assert isinstance(result, ChatResult)
+    assert (driver.text(one), result.finish, result.usage.completion_tokens) == (
+        " one two",
+        "stop",
+        2,
+    )
 
 
 def test_an_id_may_be_used_again_after_a_drop(driver: Driver) -> None:

@@ -20,7 +20,8 @@ from ipc.types import (
     Usage,
 )
 from worker.engines.lengths import no_room, too_long
-from worker.engines.upstream_errors import decode, refusal_in_stream
+from worker.engines.upstream_errors import refusal_in_stream
+from worker.engines.upstream_json import decode
 
 # A template's own words around the messages and around each.
 _TEMPLATE_TOKENS = 128

@@ -35,7 +35,9 @@ from ipc.types import (
 from worker.engine import LoadError
 from worker.engines import upstream_speech as speech
 from worker.engines import upstream_text as text
+from worker.engines.upstream_answer import ChatAnswer
 from worker.engines.upstream_errors import refusal
+from worker.engines.upstream_events import EventReader, StreamEvent
 
 # For the answer to a question that costs an upstream nothing.
 PROBE_S = 10.0
@@ -44,6 +46,8 @@ CONNECT_S = 5.0
 KEEPALIVE_S = 3.0
 # A finished answer's connection gets this long to end as well, so that it can be used again.
 TAIL_S = 1.0
+# From the last of a text to the counts of its tokens and the mark of the end, which may never come.
+COUNTS_S = 5.0
 MAX_BODY_BYTES = 256 << 20
 
 # A piece of text, and the tokens that it took.
@@ -99,23 +103,27 @@ class Upstream:
         await self._client.aclose()
 
     async def _chat(self, asked: ChatInput, on_text: OnText) -> ChatResult:
-        answer = text.ChatAnswer()
+        sampling = asked.sampling
+        answer = ChatAnswer(may_be_empty=bool(sampling.stop or sampling.stop_token_ids))
         body = text.chat_body(asked, self.model)
         async with self._asked("chat/completions", json=body) as response:
             try:
                 async with asyncio.timeout(None) as limit:
-                    async for event in httpx2.EventSource(response):
-                        if piece := answer.feed(event.data):
+                    async for event in _events(response):
+                        if piece := answer.feed(event):
                             on_text(piece, 1)
-                        if answer.ended:
-                            limit.reschedule(asyncio.get_running_loop().time() + TAIL_S)
-            except TimeoutError:
-                pass  # complete already: only the connection's end is missing
+                        if answer.whole:
+                            limit.reschedule(_in(TAIL_S if answer.ended else COUNTS_S))
+            except (TimeoutError, httpx2.HTTPError):
+                if not answer.whole:
+                    raise
+        if piece := answer.close():
+            on_text(piece, 0)
         return answer.result()
 
     async def embed(self, asked: EmbedInput) -> EmbedResult:
         answer = await self._post("embeddings", json=text.embed_body(asked, self.model))
-        return text.embed_result(answer, len(asked.texts))
+        return text.embed_result(answer, asked)
 
     async def _rerank(self, asked: RerankInput) -> RerankResult:
         answer = await self._post("rerank", json=text.rerank_body(asked, self.model))
@@ -206,7 +214,21 @@ def _refusal(response: httpx2.Response, body: bytes) -> ServeError:
     key = response.request.headers.get("authorization", "").removeprefix("Bearer ")
     if key:  # a proxy's error page may show the request
         body = body.replace(key.encode(), b"***")
-    return refusal(response.status_code, body, response.headers.get("retry-after"))
+    said = response.headers
+    return refusal(response.status_code, body, said.get("retry-after"), said.get("x-should-retry"))
+
+
+def _in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def _events(response: httpx2.Response) -> AsyncIterator[StreamEvent]:
+    reader = EventReader()
+    async for data in response.aiter_bytes():
+        for event in reader.feed(data):
+            yield event
+    for event in reader.end():
+        yield event
 
 
 async def _read(response: httpx2.Response) -> bytes:

@@ -6,42 +6,43 @@ from typing import Any
 
 import msgspec
 
+from ipc.errors import UnsupportedParameter
 from ipc.languages import code_of
 from ipc.types import Segment, SpeechInput, SpeechResult, Usage, Word
-from worker.engines.upstream_errors import decode
-
-
-class _Segment(msgspec.Struct):
-    text: str = ""
-    start: float = 0.0
-    end: float = 0.0
-    seek: int | None = None
-    tokens: list[int] | None = None
-    temperature: float | None = None
-    avg_logprob: float | None = None
-    compression_ratio: float | None = None
-    no_speech_prob: float | None = None
+from worker.engines.upstream_json import decode_answer, number, well_formed
 
 
 class _Word(msgspec.Struct):
     word: str
     start: float
     end: float
+    probability: float | None = None
 
 
-class _SpeechUsage(msgspec.Struct):
-    seconds: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+class _Segment(msgspec.Struct):
+    text: str | None = None
+    start: float | None = None
+    end: float | None = None
+    seek: float | None = None
+    tokens: list[int] | None = None
+    temperature: float | None = None
+    avg_logprob: float | None = None
+    compression_ratio: float | None = None
+    no_speech_prob: float | None = None
+    words: list[_Word] | None = None
 
 
 class _Transcript(msgspec.Struct):
-    text: str
+    text: str | None = None
     language: str | None = None
     duration: float | None = None
     segments: list[_Segment] | None = None
     words: list[_Word] | None = None
-    usage: _SpeechUsage | None = None
+    usage: Any = None
+
+    def __post_init__(self) -> None:
+        if self.text is None and self.segments is None:
+            raise ValueError
 
 
 def speech_form(asked: SpeechInput, model: str, *, verbose: bool) -> dict[str, Any]:
@@ -67,35 +68,50 @@ def file_name(audio: bytes) -> str:
 
 
 def speech_result(body: bytes, asked: SpeechInput) -> SpeechResult:
-    """The transcript, whether verbose or brief; a brief one is a single segment."""
-    answer = decode(body, _Transcript)
-    used = answer.usage or _SpeechUsage()
+    """The transcript, whether verbose or brief; a brief one is a single segment.
+
+    Raises `UnsupportedParameter` where word times were asked for and none came.
+    """
+    answer = decode_answer(body, _Transcript)
+    used = answer.usage if isinstance(answer.usage, dict) else {}
     found = answer.segments or []
-    ends = [segment.end for segment in found]
-    duration_s = answer.duration or used.seconds or max(ends, default=0.0)
-    if not found and answer.text.strip():
-        found = [_Segment(text=answer.text, end=duration_s)]
+    text = _text(answer)
+    duration_s = answer.duration or number(used.get("seconds")) or _end(found)
+    if not found and text.strip():
+        found = [_Segment(text=text, end=duration_s)]
     language = answer.language or asked.language or ("en" if asked.translate else "")
+    tokens = sum(len(each.tokens or ()) for each in found)
     return SpeechResult(
-        text=answer.text,
+        text=text,
         language=code_of(language) or language,
         duration_s=duration_s,
-        segments=[_segment(number, segment) for number, segment in enumerate(found)],
-        words=_words(answer) if asked.word_times else None,
+        segments=[_segment(at, segment) for at, segment in enumerate(found)],
+        words=_words(answer, text) if asked.word_times else None,
         usage=Usage(
-            prompt_tokens=used.input_tokens or 0,
-            completion_tokens=used.output_tokens or sum(len(each.tokens or ()) for each in found),
+            prompt_tokens=int(number(used.get("input_tokens")) or 0),
+            completion_tokens=int(number(used.get("output_tokens")) or tokens),
         ),
     )
 
 
-def _segment(number: int, segment: _Segment) -> Segment:
+def _text(answer: _Transcript) -> str:
+    """The whole text, which may stand in the segments only."""
+    whole = "".join(each.text or "" for each in answer.segments or ())
+    return well_formed(whole if answer.text is None else answer.text)
+
+
+def _end(segments: list[_Segment]) -> float:
+    return max((each.end or 0.0 for each in segments), default=0.0)
+
+
+def _segment(at: int, segment: _Segment) -> Segment:
+    start = segment.start or 0.0
     return Segment(
-        id=number,
-        seek=segment.seek or 0,
-        start=segment.start,
-        end=segment.end,
-        text=segment.text,
+        id=at,
+        seek=int(segment.seek or 0),
+        start=start,
+        end=start if segment.end is None else segment.end,
+        text=well_formed(segment.text or ""),
         tokens=segment.tokens or [],
         temperature=segment.temperature or 0.0,
         avg_logprob=segment.avg_logprob or 0.0,
@@ -104,5 +120,14 @@ def _segment(number: int, segment: _Segment) -> Segment:
     )
 
 
-def _words(answer: _Transcript) -> list[Word]:
-    return [Word(word.word, word.start, word.end) for word in answer.words or []]
+def _words(answer: _Transcript, text: str) -> list[Word]:
+    """OpenAI lists the words beside the segments; servers on faster-whisper do in them."""
+    words = answer.words or [word for each in answer.segments or () for word in each.words or ()]
+    if text.strip() and not words:
+        raise UnsupportedParameter(
+            "this model gives no word times", param="timestamp_granularities"
+        )
+    return [
+        Word(well_formed(word.word), word.start, word.end, word.probability or 0.0)
+        for word in words
+    ]

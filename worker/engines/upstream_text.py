@@ -8,65 +8,29 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import struct
 from typing import Any
 
 import msgspec
 
-from ipc.errors import InternalError, WorkerCrashed
+from ipc.errors import InternalError
 from ipc.types import (
     Blob,
     ChatInput,
-    ChatResult,
     EmbedInput,
     EmbedResult,
-    Finish,
     Image,
     Message,
     RerankInput,
     RerankResult,
-    Usage,
 )
-from worker.engines.upstream_errors import decode, not_understood, refusal_in_stream
+from worker.engines.upstream_json import decode_answer, not_understood, usage_of
 
 _FLOAT_BYTES = 4
-_DONE = "[DONE]"
 
 
 # --- chat ----------------------------------------------------------------------------------------
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _Details | None = None
-
-    def usage(self) -> Usage:
-        details = self.prompt_tokens_details or _Details()
-        return Usage(
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            cached_tokens=details.cached_tokens or 0,
-        )
-
-
-class _Piece(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Piece | None = None
-    finish_reason: str | None = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-    error: Any = None
 
 
 def chat_body(asked: ChatInput, model: str) -> dict[str, Any]:
@@ -109,57 +73,17 @@ def _data_url(image: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
 
-class ChatAnswer:
-    """A streamed answer, event by event. ``ended``: the upstream has said all."""
-
-    def __init__(self) -> None:
-        self.ended = False
-        self._finish: Finish | None = None
-        self._usage: Usage | None = None
-        self._pieces = 0
-
-    def feed(self, data: str) -> str:
-        """The text that one event brings, often none. Raises the `ServeError` in it."""
-        if data.strip() == _DONE:
-            self.ended = True
-            return ""
-        chunk = decode(data, _Chunk)
-        if chunk.error is not None:
-            raise refusal_in_stream(chunk.error)
-        if chunk.usage is not None:
-            self._usage = chunk.usage.usage()
-        if not chunk.choices:
-            return ""
-        choice = chunk.choices[0]
-        if choice.finish_reason is not None:
-            self._finish = "length" if choice.finish_reason == "length" else "stop"
-        text = (choice.delta and choice.delta.content) or ""
-        self._pieces += bool(text)
-        return text
-
-    def result(self) -> ChatResult:
-        """The end. Raises `WorkerCrashed` where the stream stopped without one.
-
-        A server that sends no usage leaves the prompt uncounted; each piece of text is then taken
-        for a token.
-        """
-        if self._finish is None and not self.ended:
-            raise WorkerCrashed("the upstream stopped in the middle of its answer", retry_after_s=1)
-        usage = self._usage or Usage(completion_tokens=self._pieces)
-        return ChatResult(finish=self._finish or "stop", usage=usage)
-
-
 # --- embeddings ----------------------------------------------------------------------------------
 
 
 class _Row(msgspec.Struct):
     embedding: str | list[float]
-    index: int = 0
+    index: int | None = None
 
 
 class _Rows(msgspec.Struct):
     data: list[_Row]
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 def embed_body(asked: EmbedInput, model: str) -> dict[str, Any]:
@@ -167,19 +91,35 @@ def embed_body(asked: EmbedInput, model: str) -> dict[str, Any]:
     return body if asked.dimensions is None else {**body, "dimensions": asked.dimensions}
 
 
-def embed_result(body: bytes, count: int) -> EmbedResult:
-    """``count`` vectors, sent as base64 of float32 or as numbers. Raises `InternalError`."""
-    answer = decode(body, _Rows)
-    rows = [_floats(row.embedding) for row in sorted(answer.data, key=lambda row: row.index)]
+def embed_result(body: bytes, asked: EmbedInput) -> EmbedResult:
+    """A vector for each text, sent as base64 of float32 or as numbers. Raises `InternalError`."""
+    answer = decode_answer(body, _Rows)
+    count = len(asked.texts)
+    rows = [_floats(row.embedding) for row in _in_order(answer.data)]
     sizes = {len(row) for row in rows}
     if len(rows) != count or len(sizes) != 1 or not (size := sizes.pop()) or size % _FLOAT_BYTES:
         raise InternalError(f"the upstream sent {len(rows)} usable vectors for {count} texts")
+    dimensions = size // _FLOAT_BYTES
+    if asked.dimensions not in (None, dimensions):
+        raise InternalError(
+            f"the upstream sent vectors of {dimensions} dimensions in place of {asked.dimensions}"
+        )
     return EmbedResult(
-        vectors=Blob(b"".join(rows)),
+        vectors=Blob(_finite(b"".join(rows))),
         count=count,
-        dimensions=size // _FLOAT_BYTES,
-        usage=answer.usage.usage() if answer.usage else Usage(),
+        dimensions=dimensions,
+        usage=usage_of(answer.usage),
     )
+
+
+def _in_order(rows: list[_Row]) -> list[_Row]:
+    """Rows by their indexes; as they came where they have none."""
+    places = [row.index for row in rows if row.index is not None]
+    if not places:
+        return rows
+    if sorted(places) != list(range(len(rows))):
+        not_understood()
+    return sorted(rows, key=lambda row: row.index or 0)
 
 
 def _floats(vector: str | list[float]) -> bytes:
@@ -192,17 +132,37 @@ def _floats(vector: str | list[float]) -> bytes:
         not_understood()
 
 
+def _finite(floats: bytes) -> bytes:
+    """``floats``, float32 of which none is infinite or no number: their sum would be neither."""
+    if not math.isfinite(sum(memoryview(floats).cast("f"))):
+        raise InternalError("the upstream sent numbers that are not finite")
+    return floats
+
+
 # --- rerank --------------------------------------------------------------------------------------
 
 
 class _Ranked(msgspec.Struct):
     index: int
-    relevance_score: float
+    relevance_score: float | None = None
+    score: float | None = None
+
+    @property
+    def relevance(self) -> float:
+        found = self.score if self.relevance_score is None else self.relevance_score
+        return not_understood() if found is None else found
 
 
 class _Ranking(msgspec.Struct):
-    results: list[_Ranked]
-    usage: _Usage | None = None
+    """Cohere, Jina, vLLM and llama-server say ``results``; Voyage says ``data``."""
+
+    results: list[_Ranked] | None = None
+    data: list[_Ranked] | None = None
+    usage: Any = None
+
+    def __post_init__(self) -> None:
+        if self.results is None and self.data is None:
+            raise ValueError
 
 
 def rerank_body(asked: RerankInput, model: str) -> dict[str, Any]:
@@ -211,14 +171,15 @@ def rerank_body(asked: RerankInput, model: str) -> dict[str, Any]:
 
 def rerank_result(body: bytes, count: int) -> RerankResult:
     """A score for each of ``count`` documents, in their order. Raises `InternalError`."""
-    answer = decode(body, _Ranking)
-    scores = {each.index: each.relevance_score for each in answer.results}
-    if sorted(scores) != list(range(count)):
+    answer = decode_answer(body, _Ranking)
+    found = answer.results or answer.data or []
+    scores = {each.index: each.relevance for each in found}
+    if len(found) != count or sorted(scores) != list(range(count)):
         raise InternalError(f"the upstream ranked {len(scores)} of {count} documents")
     return RerankResult(
-        scores=Blob(struct.pack(f"<{count}f", *(scores[at] for at in range(count)))),
+        scores=Blob(_finite(_floats([scores[at] for at in range(count)]))),
         count=count,
-        usage=answer.usage.usage() if answer.usage else Usage(),
+        usage=usage_of(answer.usage),
     )
 
 
