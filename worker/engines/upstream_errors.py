@@ -7,8 +7,6 @@ upstream fails at for good, or nobody knows why, is 500 with `x-should-retry: fa
 
 from __future__ import annotations
 
-import time
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -154,15 +152,11 @@ def one_line(words: Any, max_chars: int) -> str:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The seconds in a Retry-After header, which may be a date; None where it is nothing."""
-    said = retry_after or ""
+    """The seconds in a Retry-After header; None where it is a date or nothing."""
     try:
-        seconds = float(said)
+        seconds = float(retry_after or "")
     except ValueError:
-        try:
-            seconds = max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
-        except ValueError:
-            return None
+        return None
     return seconds if 0 <= seconds <= MAX_RETRY_AFTER_S else None
 
 
