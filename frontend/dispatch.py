@@ -236,8 +236,8 @@ class Dispatcher:
 
     def _set_routes(self, lane: Lane, state: ModelState) -> None:
         for gone in lane.set_routes(state.routes):
-            crashed = gone in state.crashed
-            self._links[gone].hear_out(partial(self._bury, lane, gone, crashed))
+            faulty = gone in state.faulty
+            self._links[gone].hear_out(partial(self._bury, lane, gone, faulty))
         for route in state.routes:
             if route_id(route) not in self._links:
                 self._links[route_id(route)] = self._connect(lane, route)
@@ -246,18 +246,19 @@ class Dispatcher:
                 self._fail(job.id, _circuit_open(state))
         self._pump(lane)
 
-    def _bury(self, lane: Lane, route: str, crashed: bool) -> None:
+    def _bury(self, lane: Lane, route: str, faulty: bool) -> None:
         """A dead worker has had its last words: what it still held has no outcome but its death."""
         self._links.pop(route).close()
         if lost := lane.lose(route):
-            self._on_lost(lane, lost, crashed)
+            self._on_lost(lane, lost, faulty)
         self._pump(lane)
 
-    def _on_lost(self, lane: Lane, lost: list[Job], crashed: bool) -> None:
+    def _on_lost(self, lane: Lane, lost: list[Job], faulty: bool) -> None:
         """A worker has gone with what it had. Who may have been the cause is remembered."""
         # Several copies of a request in one crash are still one crash.
-        for found in {self._print(job) for job in lost} if crashed else ():
-            self._quarantine.suspect(found, self._clock())
+        suspects = {self._print(job) for job in lost} if faulty else set()
+        for found in suspects:
+            self._quarantine.suspect(found, self._clock(), alone=len(suspects) == 1)
         for job in lost:
             gone = WorkerCrashed(
                 f"the worker of model {job.model!r} stopped while it worked on this request",
@@ -386,6 +387,8 @@ class Dispatcher:
                     retry_after_s=lane.retry_after_s(),
                 )
                 self._fail(job.id, error)
+            if self._quarantine:
+                self._pump(lane)  # whoever waited so that a suspect could run alone
         for job in [job for job in self._jobs.values() if job.deadline_at <= now]:
             self._expire(job)
 

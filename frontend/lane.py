@@ -7,7 +7,8 @@ system, bounded in requests, in bytes and in waiting time; a worker holds no mor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -19,6 +20,9 @@ RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_MAX_S = 60.0
 # The weight of the newest job in the moving average of service time.
 _EWMA_WEIGHT = 0.2
+# How long others may have to wait so that a job runs alone: until its worker is empty, and then as
+# long again beside it.
+ALONE_S = 1.0
 # A job refused unbegun by one draining worker after another is given up at this many tries.
 MAX_ATTEMPTS = 3
 
@@ -36,7 +40,9 @@ class Ticket:
 class _Worker:
     route: Route
     used: int = 0
-    lent: bool = False  # to one job alone
+    guest: str | None = None  # the job that it should have for itself
+    lent_until: float = -math.inf  # nobody is let in beside that one before
+    lent: bool = False
     connected: bool = False
 
     @property
@@ -67,7 +73,8 @@ def route_id(route: Route) -> str:
 class Lane:
     """The jobs of one model, from admission to their terminal event.
 
-    ``alone`` says of a job whether it must have a worker for itself.
+    ``alone`` says of a job whether it should have a worker for itself. Others wait for that no
+    longer than `ALONE_S`; with another such job it never shares a worker.
     """
 
     def __init__(self, spec: Spec, alone: Callable[[Job], bool] = lambda _: False) -> None:
@@ -79,6 +86,7 @@ class Lane:
         self._waiting: dict[str, Ticket] = {}
         self._waiting_bytes = 0
         self._running: dict[str, _Running] = {}
+        self._alone_since: dict[str, float] = {}  # of waiting jobs for which a worker is emptied
         self._workers: dict[str, _Worker] = {}
         self._service_s = 1.0  # until the first job has been measured
         self._appointed_to = 0.0  # places up to this time are spoken for by those turned away
@@ -156,17 +164,49 @@ class Lane:
 
     def take(self, now: float) -> tuple[Job, Route] | None:
         """The next job to hand over, and the worker with the most room for it."""
-        if not self._waiting:
-            return None
-        first = next(iter(self._waiting.values())).job
-        alone = self._alone(first)
-        fit = [worker for worker in self._workers.values() if not (alone and worker.used)]
-        worker = max(fit, key=lambda worker: worker.free, default=None)
-        if worker is None or worker.free <= 0:
-            return None
-        ticket = self._pop(first.id)
+        kept: set[str] = set()  # routes of workers that are to become empty
+        for worker in self._workers.values():
+            worker.lent = worker.guest is not None and now < worker.lent_until
+        for ticket in self._waiting.values():
+            alone = self._alone(ticket.job)
+            found = self._emptiest(kept) if alone else self._roomiest(kept)
+            if found is None and not alone:
+                return None  # nor has anybody after it a place
+            if found is None:
+                continue
+            if alone and found.used and now < self._begin_wait(ticket.job.id, now) + ALONE_S:
+                kept.add(route_id(found.route))
+            elif found.free > 0:
+                return self._hand_over(ticket, found, alone, now)
+        return None
+
+    def _roomiest(self, kept: Collection[str]) -> _Worker | None:
+        """The worker with the most room, where one has any."""
+        fit = [one for name, one in self._workers.items() if one.free > 0 and name not in kept]
+        return max(fit, key=lambda one: one.free, default=None)
+
+    def _emptiest(self, kept: Collection[str]) -> _Worker | None:
+        """The worker that is empty, or soonest will be, and has no guest yet."""
+        fit = [
+            one
+            for name, one in self._workers.items()
+            if one.credit and one.guest is None and name not in kept
+        ]
+        return min(fit, key=lambda one: one.used, default=None)
+
+    def _begin_wait(self, job_id: str, now: float) -> float:
+        """Since when others wait so that this job can run alone."""
+        return self._alone_since.setdefault(job_id, now)
+
+    def _hand_over(
+        self, ticket: Ticket, worker: _Worker, alone: bool, now: float
+    ) -> tuple[Job, Route]:
+        self._pop(ticket.job.id)
+        if alone:
+            worker.guest = ticket.job.id
+            worker.lent_until = now if worker.used else now + ALONE_S
+            worker.lent = not worker.used
         worker.used += 1
-        worker.lent = alone
         self._running[ticket.job.id] = _Running(ticket, worker, now)
         return ticket.job, worker.route
 
@@ -245,6 +285,7 @@ class Lane:
 
     def _pop(self, job_id: str) -> Ticket:
         ticket = self._waiting.pop(job_id)
+        self._alone_since.pop(job_id, None)
         self._waiting_bytes -= ticket.size_bytes
         return ticket
 
@@ -252,5 +293,7 @@ class Lane:
         running = self._running.pop(job_id, None)
         if running is not None:
             running.worker.used -= 1
-            running.worker.lent = False
+            if running.worker.guest == job_id:
+                running.worker.guest = None
+                running.worker.lent = False
         return running

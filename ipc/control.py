@@ -61,10 +61,12 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class BootFailed(msgspec.Struct, frozen=True, kw_only=True, tag="boot_failed"):
-    """A worker could not load. A ``permanent`` reason will not pass by waiting."""
+    """A worker could not load, or cannot go on. A ``permanent`` reason will not pass by waiting;
+    one that came from ``outside`` has nothing to do with what the worker was asked for."""
 
     reason: str
     permanent: bool = False
+    outside: bool = False
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):

@@ -64,6 +64,14 @@ class Port:
             self._look_again()
         return True
 
+    def read(self) -> None:
+        """Handle all that is there now, before anything else that is due. For sockets whose peers
+        send less than can be read."""
+        while messages := list(self.rest()):
+            for frames in messages:
+                self._deliver(frames)
+        self._look_again()
+
     def rest(self) -> Iterator[list[bytes]]:
         """The messages that are there now, taken out of turn; a bounded number of them."""
         for _ in range(BURST):

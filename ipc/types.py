@@ -387,14 +387,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     """One model as the frontend may use it: its routes, or why it has none.
 
-    ``crashed`` has the last generation of each replica that ended without being asked to, by the
-    name of its route.
+    ``faulty`` has the last generation of each replica that ended by its own doing, by the name of
+    its route: what it was working on may be why. One that was killed from outside, or for want of
+    memory that others took, is not among them.
     """
 
     name: str
     routes: list[Route]
     state: ReplicaState
-    crashed: list[str] = []
+    faulty: list[str] = []
     was_ready: bool = False
     reason: str | None = None
     retry_after_s: float | None = None

@@ -107,6 +107,10 @@ class Cell:
         """How many of its processes the kernel has killed for memory."""
         return count(self.folder / "memory.events")
 
+    def came_to_limit(self) -> bool:
+        """Whether it was its own limit that it came to, not that of all together."""
+        return count(self.folder / "memory.events", "oom") > 0
+
     def end(self) -> bool:
         """Kill all that is left in it, and remove it. False: not empty yet, to be called again."""
         with contextlib.suppress(OSError):

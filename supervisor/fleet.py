@@ -16,12 +16,15 @@ from supervisor.cgroup import Cell
 from supervisor.plan import Plan
 from supervisor.process import Process, python
 from supervisor.recycle import Limits
-from supervisor.replica import Replica
+from supervisor.replica import Patience, Replica
 from supervisor.vram import Vram, nvml
 
 FRONTEND = "frontend"
 # The frontend has no engine that could stall; only silence tells that it hangs.
 FRONTEND_STALL_S = 60.0
+# Nothing is gained by an end of the server: the models are loaded, and whatever kills the frontend,
+# perhaps what a client sends, would kill the next server's.
+FRONTEND_PATIENCE = Patience(backoff_max_s=30.0, healthy_s=60.0, endless=True)
 
 # How often a thread of GNU's OpenMP looks for the others before it sleeps. By itself 300,000, or
 # 100 where it knows of more threads than cores; it knows of its own process only. Fewer than these
@@ -53,7 +56,8 @@ class Member:
 
 def members(plan: Plan) -> dict[str, Member]:
     """Everyone whom ``plan`` asks for, by name: the frontend first, then workers by task."""
-    found = {FRONTEND: Member(Replica(FRONTEND, FRONTEND_STALL_S, FRONTEND_STALL_S))}
+    frontend = Replica(FRONTEND, FRONTEND_STALL_S, FRONTEND_STALL_S, patience=FRONTEND_PATIENCE)
+    found = {FRONTEND: Member(frontend)}
     counts: dict[str, int] = {}
     for spec in plan.serve.specs:
         for _ in range(spec.replicas):
@@ -152,10 +156,10 @@ def _state(name: str, group: list[Member], run_dir: Path, now: float) -> ModelSt
         name=name,
         routes=[_route(member, run_dir) for member in group if member.replica.serving],
         state=speaker.state,
-        crashed=[
-            child_id(member.replica.name, member.replica.crashed)
+        faulty=[
+            child_id(member.replica.name, member.replica.faulty)
             for member in group
-            if member.replica.crashed
+            if member.replica.faulty
         ],
         was_ready=any(member.replica.was_ready for member in group),
         reason=speaker.explained,

@@ -35,11 +35,11 @@ class OomWatch:
         return self._rose_at is not None and now - self._rose_at <= _NEAR_S
 
 
-def count(file: Path) -> int:
-    """The kills that a file of the kernel's counts, one "name value" on a line; 0 where it does
+def count(file: Path, key: str = KEY) -> int:
+    """What a file of the kernel's counts as ``key``, one "name value" on a line; 0 where it does
     not tell."""
     try:
         lines = file.read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{KEY} ")), 0)
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{key} ")), 0)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -77,12 +77,30 @@ def sample(process: psutil.Process, cpu: Percent) -> Vitals | None:
         return None
 
 
+# By these a process ends itself, through a fault in its code or abort(3). Any other that ends it
+# was sent.
+OWN_SIGNALS = frozenset(
+    {
+        signal.SIGSEGV,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGTRAP,
+        signal.SIGSYS,
+        signal.SIGPIPE,
+        signal.SIGXCPU,
+        signal.SIGXFSZ,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a process ended. ``killed_by_others``: by a SIGKILL that was none of ours."""
+    """How a process ended. ``by``: the signal that did it, where somebody else than we sent it."""
 
     reason: str
-    killed_by_others: bool = False
+    by: int | None = None
 
 
 class Process:
@@ -115,7 +133,7 @@ class Process:
         self._psutil = psutil.Process(self.pid)
         self._cpu = Percent(self._psutil.cpu_percent)
         self._on_exit = on_exit
-        self._killed = False
+        self._sent: set[int] = set()
         self._suspended_at: float | None = None
         self._loop = asyncio.get_running_loop()
         self._pidfd = os.pidfd_open(self.pid)
@@ -123,9 +141,9 @@ class Process:
 
     def send_signal(self, number: signal.Signals) -> None:
         """SIGKILL takes the whole group along; other signals are for the process to handle."""
+        self._sent.add(number)
         try:
             if number is signal.SIGKILL:
-                self._killed = True
                 os.killpg(self.pid, number)
             else:
                 self._popen.send_signal(number)
@@ -151,9 +169,9 @@ class Process:
         return float(times.user + times.system + io.read_chars / 2**20)
 
     def suspended_s(self, now: float) -> float:
-        """How long it has been found stopped, by SIGSTOP or a terminal; 0 while it runs."""
+        """How long it has been found stopped, by a signal or a debugger; 0 while it runs."""
         try:
-            stopped = self._psutil.status() == psutil.STATUS_STOPPED
+            stopped = self._psutil.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
         except psutil.Error:
             stopped = False
         if not stopped:
@@ -162,21 +180,29 @@ class Process:
         self._suspended_at = self._suspended_at or now
         return now - self._suspended_at
 
+    def resume(self) -> None:
+        """Forget since when it has been stopped: nobody was there to see."""
+        self._suspended_at = None
+
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         os.close(self._lifeline)
-        end = _end(self._popen.wait(), self._killed)
+        end = _end(self._popen.wait(), self._sent)
         # Whatever it started and left behind must not outlive it.
         self.send_signal(signal.SIGKILL)
         self._on_exit(end)
 
 
-def _end(status: int, killed: bool) -> Exit:
+def _end(status: int, sent: Collection[int]) -> Exit:
     if status >= 0:
         return Exit(f"exited with status {status}")
-    number = signal.Signals(-status)
-    return Exit(f"killed by {number.name}", number is signal.SIGKILL and not killed)
+    try:
+        number = signal.Signals(-status)
+    except ValueError:  # a real-time signal has no name
+        return Exit(f"killed by signal {-status}", -status)
+    sender = None if number in sent or number in OWN_SIGNALS else number
+    return Exit(f"killed by {number.name}", sender)
 
 
 def python(module: str) -> list[str]:

@@ -6,6 +6,7 @@ supervision loop needs it.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection
 
 from supervisor import cgroup
@@ -42,12 +43,18 @@ class Remains:
         self._oom.look(now)
 
     def exited(self, member: Member, end: Exit, now: float) -> Exited:
-        """Whether it was the kernel that killed it, for memory."""
+        """Who ended it: itself, the kernel for memory, or somebody by a signal."""
         if member.cell is not None:
             oom = member.cell.oom_kills() > 0
         else:
-            oom = end.killed_by_others and self._oom.just_killed(now)
-        return Exited(f"{end.reason}: the kernel had no memory for it" if oom else end.reason, oom)
+            oom = end.by is signal.SIGKILL and self._oom.just_killed(now)
+        if not oom:
+            return Exited(end.reason, outside=end.by is not None)
+        # Short of the box's memory, the kernel takes whoever has most; at a limit of its own, the
+        # worker has taken it all by itself.
+        at_own_limit = member.cell is not None and member.cell.came_to_limit()
+        reason = f"{end.reason}: the kernel had no memory for it"
+        return Exited(reason, oom=True, outside=not at_own_limit)
 
     def clear(self, member: Member, own: Collection[int]) -> None:
         """Nothing that a dead process has started may go on."""

@@ -13,6 +13,7 @@ and touches no process, so every rule below is tested with literal histories.
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 from collections import deque
@@ -23,9 +24,7 @@ from ipc.control import HEARTBEAT_S, HEARTBEATS_MISSED, Counters
 from ipc.types import Loaded, ReplicaState
 from supervisor.recycle import REST_S, UNLIMITED, Limits
 
-BACKOFF_MAX_S = 60.0
 BACKOFF_JITTER = 0.2
-HEALTHY_S = 600.0  # a run this long wipes out what went before
 CIRCUIT_FAILURES = 5
 CIRCUIT_OOM_KILLS = 2  # a model that the kernel has no memory for will not fit a third time
 CIRCUIT_WINDOW_S = 600.0
@@ -33,6 +32,19 @@ CIRCUIT_TRIAL_S = 300.0
 SILENCE_S = HEARTBEAT_S * HEARTBEATS_MISSED
 TERM_S = 10.0  # from SIGTERM to SIGABRT
 ABORT_S = 1.0  # from SIGABRT, which writes every thread's stack to the log, to SIGKILL
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How failures are met. ``healthy_s``: a run this long wipes out what went before. ``endless``:
+    what was ready once is started again however often it fails, with no circuit to open."""
+
+    backoff_max_s: float = 60.0
+    healthy_s: float = 600.0
+    endless: bool = False
+
+
+WORKER = Patience()
 
 # --- what happens --------------------------------------------------------------------------------
 
@@ -74,19 +86,29 @@ class Suspended:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The supervisor itself has not run for so long: it has heard nobody, so nobody was silent."""
+
+    away_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CouldNotBoot:
-    """It says why it cannot start; its exit follows."""
+    """It says why it cannot start, or go on; its exit follows. ``outside``: others caused it."""
 
     reason: str
     permanent: bool
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """Its process has ended. ``oom``: the kernel has killed it for memory."""
+    """Its process has ended. ``oom``: the kernel has killed it for memory. ``outside``: not by its
+    own doing, so that nothing follows for what it was working on."""
 
     reason: str
     oom: bool = False
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +145,7 @@ Happening = (
     | Beat
     | Worked
     | Suspended
+    | Resumed
     | CouldNotBoot
     | Exited
     | Sampled
@@ -171,6 +194,7 @@ class Replica:
         stall_s: float,
         load_stall_s: float,
         limits: Limits = UNLIMITED,
+        patience: Patience = WORKER,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.name = name
@@ -178,6 +202,7 @@ class Replica:
         self.generation = 0
         self.restarts = 0
         self.crashed = 0  # the last generation that ended without being asked to
+        self.faulty = 0  # the last generation whose end was its own doing
         self.recycles = 0
         self.stage: str | None = None
         self.reason: str | None = None  # why it is not ready, for people
@@ -191,6 +216,7 @@ class Replica:
         self._stall_s = stall_s
         self._load_stall_s = load_stall_s
         self._limits = limits
+        self._patience = patience
         self._jitter = jitter
         self._beat_at = 0.0
         self._life_at = 0.0  # the last heartbeat, or sign that it works
@@ -200,6 +226,10 @@ class Replica:
         self._oom_kills: deque[float] = deque()
         self._permanent = False
         self._condemned = False  # it will be killed
+        self._suspended = False  # it was stopped by a signal when last looked at
+        self._resumed_at = -math.inf  # when the supervisor has last come back from a pause
+        self._excused = False  # it is killed for what a pause may have done to it
+        self._outside = False  # what ends it came from outside
         self._base_mb: float | None = None  # its memory when it had just become ready
         self._recycling = False
         self._recycled_at: float | None = None
@@ -252,10 +282,15 @@ class Replica:
             case Garbled(why) if self.alive and not self._condemned:
                 self._kill(now, why, stacks=False)
                 return self._due(now)
-            case Suspended(seconds) if self.alive and not self._condemned and seconds > SILENCE_S:
-                self._kill(now, f"stopped by a signal for {seconds:.0f} s", stacks=False)
+            case Suspended(seconds) if self.alive and not self._condemned:
+                self._suspended = seconds > 0
+                if seconds > SILENCE_S:
+                    self._kill(now, f"stopped by a signal for {seconds:.0f} s", stacks=False)
                 return self._due(now)
-            case Exited(reason, oom) if self.alive:
+            case Resumed(away_s) if self.alive:
+                self._resume(away_s, now)
+            case Exited(reason, oom, outside) if self.alive:
+                self._outside = self._outside or outside
                 self._exit(reason, oom, now)
             case Stop(drain_s, grace_s):
                 return self._stop(drain_s, now + drain_s + grace_s)
@@ -277,8 +312,8 @@ class Replica:
                 self._beat(counters, now)
             case Worked() if self.alive:
                 self._life_at = now
-            case CouldNotBoot(reason, permanent):
-                self.reason, self._permanent = reason, permanent
+            case CouldNotBoot(reason, permanent, outside):
+                self.reason, self._permanent, self._outside = reason, permanent, outside
 
     def _start(self, now: float) -> list[Action]:
         self.generation += 1
@@ -288,6 +323,7 @@ class Replica:
         self.progress_at = self._beat_at = self._life_at = now
         self._ready_at = self._base_mb = None
         self._permanent = self._condemned = False
+        self._suspended = self._excused = self._outside = False
         self._ladder.clear()
         self.next_start_at = None
         return [Spawn(self.generation)]
@@ -302,9 +338,19 @@ class Replica:
 
     def _beat(self, counters: Counters, now: float) -> None:
         self._beat_at = self._life_at = now
+        self._suspended = False
         if counters.progress != self.counters.progress or counters.in_flight == 0:
             self.progress_at = now
         self.counters = counters
+
+    def _resume(self, away_s: float, now: float) -> None:
+        """Every period begins afresh, and what was to end at a time may take as much longer."""
+        self._resumed_at = now
+        self._suspended = False
+        if self._condemned:
+            return
+        self._beat_at = self._life_at = self.progress_at = now
+        self._ladder = deque((at + away_s, step) for at, step in self._ladder)
 
     def _exit(self, reason: str, oom: bool, now: float) -> None:
         # A boot failure or a kill of ours has said why already; the exit status only adds to it.
@@ -322,7 +368,12 @@ class Replica:
             self.reason = self.last_exit
         self.restarts += 1
         self.crashed = self.generation
-        if self._ready_at is not None and now - self._ready_at >= HEALTHY_S:
+        if self._excused:
+            self.state, self.next_start_at = "backoff", now
+            return
+        if not self._outside:
+            self.faulty = self.generation
+        if self._ready_at is not None and now - self._ready_at >= self._patience.healthy_s:
             self._in_a_row = 0
             self._failures.clear()
         self._failures.append(now)
@@ -334,15 +385,22 @@ class Replica:
         self._plan_next(now)
 
     def _plan_next(self, now: float) -> None:
-        often = len(self._failures) >= CIRCUIT_FAILURES
+        often = len(self._failures) >= CIRCUIT_FAILURES and not self._tireless
         if self._permanent or often or len(self._oom_kills) >= CIRCUIT_OOM_KILLS:
             self.state = "failed"
             self.next_start_at = now + CIRCUIT_TRIAL_S
             return
-        delay_s = min(2.0 ** (self._in_a_row - 1), BACKOFF_MAX_S) if self._in_a_row else 0.0
+        most_s = self._patience.backoff_max_s
+        # No power of two beyond any maximum: one that fails for years must not overflow.
+        delay_s = 2.0 ** min(self._in_a_row - 1, 16) if self._in_a_row else 0.0
+        delay_s = min(delay_s, most_s) * self._jitter(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)
         self._in_a_row += 1
         self.state = "backoff"
-        self.next_start_at = now + delay_s * self._jitter(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)
+        self.next_start_at = now + min(delay_s, most_s)
+
+    @property
+    def _tireless(self) -> bool:
+        return self._patience.endless and self.was_ready
 
     def _weigh(self, rss_mb: float, now: float) -> list[Action]:
         """Recycle the process where it has come to one of its limits."""
@@ -401,17 +459,27 @@ class Replica:
         silent_s = self.silent_s(now)
         if self.serving and now - self._life_at > SILENCE_S:
             # It may be stopped, and a stopped process keeps every signal but this one pending.
-            self._kill(now, f"no heartbeat for {silent_s:.0f} s", stacks=False)
+            self._judge(now, silent_s, f"no heartbeat for {silent_s:.0f} s", stacks=False)
         elif silent_s > max(self._stall_s, SILENCE_S):
-            self._kill(now, f"no heartbeat for {silent_s:.0f} s, though it works", stacks=True)
+            why = f"no heartbeat for {silent_s:.0f} s, though it works"
+            self._judge(now, silent_s, why, stacks=True)
         elif self.state == "ready" and self.counters.in_flight and idle_s > self._stall_s:
-            self._kill(now, f"no progress for {idle_s:.0f} s with work in hand", stacks=True)
+            why = f"no progress for {idle_s:.0f} s with work in hand"
+            self._judge(now, idle_s, why, stacks=True)
         elif self.state == "starting" and idle_s > self._load_stall_s:
-            self._kill(now, f"no progress for {idle_s:.0f} s while loading", stacks=True)
+            why = f"no progress for {idle_s:.0f} s while loading"
+            self._judge(now, idle_s, why, stacks=True)
+
+    def _judge(self, now: float, for_s: float, why: str, *, stacks: bool) -> None:
+        """Kill it for what it has not done ``for_s``. Where it has not come back to life after a
+        pause of the supervisor, most likely whatever caused that pause has stopped it, too."""
+        self._excused = now - for_s <= self._resumed_at
+        self._kill(now, why, stacks=stacks)
 
     def _kill(self, now: float, why: str, *, stacks: bool) -> None:
         self.reason = why
         self._condemned = True
+        self._outside = self._suspended
         self._ladder.clear()
         if stacks:
             self._ladder.append((now, Signal(signal.SIGABRT, why)))

@@ -13,7 +13,7 @@ from supervisor.replica import Happening, Progressed, Suspended, Worked
 # One CPU second or one MiB read is progress in loading; waiting costs a process far less.
 WORK_STEP = 1.0
 # A worker that has missed a heartbeat is asked for by other means: its CPU seconds.
-SILENT_S = 2.0
+SILENT_S = 1.5
 LIFE_STEP = 0.1
 
 
@@ -23,10 +23,13 @@ def signs(member: Member, now: float) -> list[Happening]:
     if process is None:
         return []
     loading = replica.state == "starting"
-    found: list[Happening] = [Suspended(process.suspended_s(now))] if loading else []
+    silent = replica.silent_s(now) >= SILENT_S
+    found: list[Happening] = []
+    if loading or silent:
+        found.append(Suspended(process.suspended_s(now)))
     if member.spec is None:
         return found
-    if not loading and replica.silent_s(now) < SILENT_S:
+    if not loading and not silent:
         member.work_done = None
     elif _has_worked(member, process, WORK_STEP if loading else LIFE_STEP):
         found.append(Progressed() if loading else Worked())

@@ -53,6 +53,7 @@ from supervisor.replica import (
     Happening,
     Progressed,
     Replica,
+    Resumed,
     Sampled,
     Signal,
     Spawn,
@@ -66,6 +67,9 @@ from supervisor.signs import signs
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.25
+# A tick that comes so much later than it should has been kept from coming: this process was
+# stopped, its container or machine paused, or its memory swapped out.
+LATE_S = 1.0
 SAMPLE_S = 1.0
 # Idle workers have nothing to drain when the frontend has gone; they need time to close only.
 WORKER_DRAIN_S = 1.0
@@ -121,14 +125,28 @@ class Supervisor:
     # --- time ---
 
     async def _watch(self) -> None:
+        ticked_at = time.monotonic()
         while True:
             await asyncio.sleep(TICK_S)
+            ticked_at, before = time.monotonic(), ticked_at
+            if ticked_at - before > TICK_S + LATE_S:
+                self._catch_up(ticked_at - before)
             for member in self._members.values():
                 for sign in signs(member, time.monotonic()):
                     self._happen(member, sign)
                 self._tick(member)
             self._remains.tick(self._pids())
             self._notifier.ping(time.monotonic())
+
+    def _catch_up(self, away_s: float) -> None:
+        """What children have said meanwhile lies unread; what they have not said, they may have had
+        no time to say, as whatever paused this process may have paused them, too."""
+        logger.warning("paused", extra={"seconds": round(away_s, 1)})
+        self._control.read()
+        for member in self._members.values():
+            if member.process is not None:
+                member.process.resume()
+            self._happen(member, Resumed(away_s))
 
     def _tick(self, member: Member) -> None:
         """Time has passed, but not for one whose GPU still holds its predecessor's memory."""
@@ -170,7 +188,8 @@ class Supervisor:
             case Ready():
                 self._on_ready(member, BecameReady(message.loaded, message.warm))
             case BootFailed():
-                self._happen(member, CouldNotBoot(message.reason, message.permanent))
+                reason, permanent, outside = message.reason, message.permanent, message.outside
+                self._happen(member, CouldNotBoot(reason, permanent, outside))
                 self._tell(member, Noted())
             case Heartbeat():
                 self._happen(member, Beat(message.counters))
@@ -216,13 +235,23 @@ class Supervisor:
             facts = {"model": member.spec.name, "replica": replica.name, "device": device}
             facts |= {"warm": " ".join(f"{what}={how}" for what, how in replica.warm.items())}
             logger.info("ready", extra={**facts, "generation": replica.generation})
-        states = [state.state for state in self._published]
-        ready = states.count("ready")
-        self._notifier.send(f"STATUS={ready} of {len(states)} models ready")
+        self._tell_status()
+        all_ready = all(state.state == "ready" for state in self._published)
         listening = self._members[FRONTEND].replica.state == "ready"
-        if listening and ready == len(states) and not self._told_all_ready:
+        if listening and all_ready and not self._told_all_ready:
             self._told_all_ready = True
             logger.info("all models are ready; try:\n%s", self._example(where))
+
+    def _tell_status(self) -> None:
+        """Tell systemd in a line how things stand."""
+        states = [state.state for state in self._published]
+        status = f"{states.count('ready')} of {len(states)} models ready"
+        frontend = self._members[FRONTEND].replica
+        if frontend.state == "backoff" and frontend.was_ready:
+            status = f"nobody answers clients, the frontend keeps failing ({frontend.last_exit}); "
+            status += f"tried again without end, {len(states)} models stay loaded"
+        if not self._stopping:
+            self._notifier.send(f"STATUS={status}")
 
     def _example(self, where: str) -> str:
         serve = self._plan.serve
@@ -310,10 +339,17 @@ class Supervisor:
         """Its clients have gone with it: nobody waits for the jobs that it had sent."""
         for member in self._workers():
             self._tell(member, Abandon(child_id(FRONTEND, generation)))
-        if self._members[FRONTEND].replica.state == "failed" and not self._stopping:
-            logger.error("the frontend keeps failing; stopping, so that a fresh start can help")
+        if self._stopping:
+            return
+        frontend = self._members[FRONTEND].replica
+        if frontend.state == "failed":
+            logger.error("the frontend cannot start", extra={"reason": frontend.reason})
             self.failed = True
             self.stop()
+        elif (wait_s := (frontend.next_start_at or 0.0) - time.monotonic()) > 0:
+            self._tell_status()
+            facts = {"restarts": frontend.restarts, "next_start_s": round(wait_s, 1)}
+            logger.error("the frontend keeps failing; models stay loaded", extra=facts)
 
     def _on_worker_exit(self, model: str, replica: Replica) -> None:
         """Where that was asked for, a model that does not start keeps the others from starting."""

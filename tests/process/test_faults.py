@@ -83,6 +83,37 @@ def test_who_was_in_hand_with_a_poison_request_is_served_when_it_comes_again(box
     assert box.replica(CHAT)["restarts"] == 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
+def test_what_was_in_hand_at_kills_from_outside_is_never_refused(
+    box: Box, number: signal.Signals
+) -> None:
+    """Say the prompt of a monitor, while an operator restarts the worker again and again."""
+    prompt = "/slow 300 still " + "there " * 5
+    for _ in range(3):
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(box.chat, prompt)
+            wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
+            generation = box.kill(CHAT, number)
+            assert answer.result().json()["error"]["code"] == "worker_crashed"
+        ready_again(box, generation + 1)
+    assert box.chat(prompt).status_code == 200
+
+
+def test_others_are_served_while_a_suspect_runs(box: Box) -> None:
+    suspect = "/slow 200 " + "word " * 60
+    with ThreadPoolExecutor(3) as pool:
+        crashed = pool.submit(box.chat, suspect)
+        wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
+        box.kill(CHAT, signal.SIGSEGV)
+        assert crashed.result().status_code == 503
+        ready_again(box, 2)
+        again = pool.submit(box.chat, suspect)
+        wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
+        assert [box.chat(f"other {number}").status_code for number in range(5)] == [200] * 5
+        assert not again.done()
+        assert again.result().status_code == 200
+
+
 # --- a worker that grows ---
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ import pytest
 from box import CHAT, EMBED, Box, MakeBox, spec, wait_until
 
 from supervisor import plan as plans
+from supervisor.replica import CIRCUIT_FAILURES
 
 SLOW = "/slow 200 " + "word " * 15
 
@@ -109,6 +111,52 @@ def test_a_stopped_frontend_is_replaced(box: Box) -> None:
     wait_until(lambda: any("no heartbeat" in line for line in box.lines()))
     wait_until(lambda: box.ask("/readyz") == 200)
     assert box.health()["frontend"]["generation"] == 2
+
+
+def test_a_frontend_that_is_killed_again_and_again_comes_back_each_time(
+    make_box: MakeBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More often than any worker may fail."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        box = make_box(spec(EMBED)).wait_ready()
+        for _ in range(CIRCUIT_FAILURES + 1):
+            os.kill(frontend_pid(box), signal.SIGKILL)
+        heard = listen_for(systemd, "READY=1")
+        while not any("keeps failing (killed by SIGKILL)" in line for line in heard):
+            heard += systemd.recv(4096).decode().splitlines()
+        wait_until(lambda: box.ask("/readyz") == 200)
+        listen_for(systemd, "STATUS=1 of 1 models ready")
+    assert box.replica(EMBED)["generation"] == 1
+    assert any("the frontend keeps failing; models stay loaded" in line for line in box.lines())
+
+
+def frontend_pid(box: Box) -> int:
+    """Of the next one that can be found."""
+
+    def look() -> int | None:
+        with contextlib.suppress(psutil.Error):
+            for process in box.family():
+                if "--listen-fd" in process.cmdline():
+                    return process.pid
+        return None
+
+    found: int = wait_until(look)
+    return found
+
+
+def test_a_frontend_that_never_starts_ends_the_server(
+    make_box: MakeBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif 'frontend' in sys.orig_argv: os._exit(9)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    box = make_box(spec(EMBED))
+    assert box.process.wait(timeout=60) == 1
+    assert any("the frontend cannot start" in line for line in box.lines())
 
 
 def test_one_run_folder_has_one_supervisor(box: Box) -> None:

@@ -45,13 +45,13 @@ class Worker:
         self._context.term()
 
 
-def state(*routes: Route, crashed: Sequence[str] = ()) -> ModelState:
+def state(*routes: Route, faulty: Sequence[str] = ()) -> ModelState:
     return ModelState(
         name=SPEC.name,
         routes=list(routes),
         state="ready",
         was_ready=True,
-        crashed=list(crashed),
+        faulty=list(faulty),
     )
 
 
@@ -88,9 +88,9 @@ def test_a_worker_that_dies_without_a_word_has_crashed(tmp_path: Path) -> None:
     assert isinstance(asyncio.run(ended_by(tmp_path, say)), WorkerCrashed)
 
 
-@pytest.mark.parametrize(("crashed", "refused"), [(["embed-1.1"], True), ([], False)])
+@pytest.mark.parametrize(("faulty", "refused"), [(["embed-1.1"], True), ([], False)])
 def test_what_was_in_hand_at_two_crashes_is_refused_and_at_planned_ends_it_is_not(
-    tmp_path: Path, crashed: list[str], refused: bool
+    tmp_path: Path, faulty: list[str], refused: bool
 ) -> None:
     async def outcomes() -> list[str]:
         dispatcher, codes = Dispatcher([SPEC], "frontend"), []
@@ -105,7 +105,7 @@ def test_what_was_in_hand_at_two_crashes_is_refused_and_at_planned_ends_it_is_no
                 worker.receive()
                 closed = msgspec.structs.replace(worker.route, open=False)
                 dispatcher.set_states([state(closed)])  # it was draining, whatever ends it
-                dispatcher.set_states([state(crashed=crashed)])
+                dispatcher.set_states([state(faulty=faulty)])
                 await stream.next()
             except ServeError as error:
                 codes.append(error.code)

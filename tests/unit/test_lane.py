@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frontend.lane import MAX_ATTEMPTS, Lane, Ticket, route_id
+from frontend.lane import ALONE_S, MAX_ATTEMPTS, Lane, Ticket, route_id
 from ipc.errors import QueueFull
 from ipc.types import EmbedInput, Job, Route, Spec
 
@@ -19,6 +19,7 @@ SPEC = Spec(
 )
 ONE = Route(replica="embed-1", generation=1, endpoint="ipc://one", credit=1)
 TWO = Route(replica="embed-2", generation=1, endpoint="ipc://two", credit=2)
+THREE = Route(replica="embed-3", generation=1, endpoint="ipc://three", credit=3)
 ONE_AGAIN = Route(replica="embed-1", generation=2, endpoint="ipc://one.2", credit=1)
 
 
@@ -249,3 +250,39 @@ def test_a_worker_that_takes_nothing_new_need_not_be_connected() -> None:
     made = Lane(SPEC)
     made.set_routes([Route(replica="x", generation=1, endpoint="ipc://x", credit=1, open=False)])
     assert made.connected
+
+
+def suspicious(*names: str, routes: tuple[Route, ...], suspects: str) -> Lane:
+    made = Lane(SPEC, alone=lambda job: job.id in suspects)
+    serve(made, *routes)
+    for name in names:
+        made.admit(ticket(name))
+    return made
+
+
+def test_while_one_runs_alone_others_wait_a_moment_and_no_longer() -> None:
+    made = suspicious("s", "a", routes=(TWO,), suspects="s")
+    assert taken(made) == [("s", "embed-2")]
+    assert taken(made, now=0.9 * ALONE_S) == []
+    assert taken(made, now=ALONE_S) == [("a", "embed-2")]
+
+
+def test_a_worker_that_does_not_become_empty_keeps_others_waiting_for_a_moment_only() -> None:
+    made = suspicious("long", "s", "a", routes=(THREE,), suspects="s")
+    assert taken(made) == [("long", "embed-3")]
+    assert taken(made, now=0.9 * ALONE_S) == []
+    assert taken(made, now=ALONE_S) == [("s", "embed-3"), ("a", "embed-3")]
+
+
+def test_two_that_should_run_alone_never_share_a_worker_and_others_pass_by() -> None:
+    made = suspicious("s", "t", "a", routes=(THREE,), suspects="st")
+    assert taken(made) == [("s", "embed-3")]
+    assert taken(made, now=100 * ALONE_S) == [("a", "embed-3")]
+    made.end("s", now=101 * ALONE_S)
+    made.end("a", now=101 * ALONE_S)
+    assert taken(made, now=101 * ALONE_S) == [("t", "embed-3")]
+
+
+def test_one_that_should_run_alone_takes_the_empty_worker_and_leaves_the_other_to_others() -> None:
+    made = suspicious("a", "s", "b", routes=(ONE, TWO), suspects="s")
+    assert taken(made) == [("a", "embed-2"), ("s", "embed-1"), ("b", "embed-2")]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from itertools import pairwise
 
 from ipc.control import Counters
 from ipc.types import Loaded
+from supervisor.fleet import FRONTEND_PATIENCE
 from supervisor.recycle import Limits
 from supervisor.replica import (
     Action,
@@ -19,6 +21,7 @@ from supervisor.replica import (
     Happening,
     Progressed,
     Replica,
+    Resumed,
     Sampled,
     Signal,
     Spawn,
@@ -370,3 +373,129 @@ def test_the_hard_limit_is_known_once_the_model_is_ready_and_fits_under_the_soft
     assert replica.hard_limit_mb == 150.0
     too_tight, _ = play([(0, Begin()), (1, READY), (1, Sampled(101.0))], limited(memory_mb=100))
     assert too_tight.hard_limit_mb is None
+
+
+# --- the supervisor did not run ---
+
+LONG_AGO = 100.0
+
+
+def test_who_said_nothing_while_the_supervisor_did_not_run_was_not_silent() -> None:
+    replica, _ = play([(0, Begin()), (1, READY), (2, Beat(Counters()))])
+    away: History = [
+        (LONG_AGO, Resumed(LONG_AGO - 2)),
+        (LONG_AGO, Tick()),
+        (LONG_AGO + 4.9, Tick()),
+    ]
+    assert signals(play(away, replica)[1]) == []
+    assert signals(replica.on(Tick(), LONG_AGO + 5.1)) == [signal.SIGKILL]
+
+
+def test_a_pause_is_no_stall_of_a_load_or_of_work_in_hand() -> None:
+    for history in (
+        [(0, Begin()), (1, Progressed("loading"))],
+        [(0, Begin()), (0, READY), (1, busy(progress=7))],
+    ):
+        replica, _ = play(history)
+        play([(1000, Resumed(999.0)), (1000, Tick())], replica)
+        assert signals(play([(1001, busy(7)), (1001, Tick())], replica)[1]) == []
+
+
+def test_a_drain_is_longer_by_the_time_that_nobody_watched_it() -> None:
+    replica, _ = play([(0, Begin()), (1, READY), (2, Stop(30.0))])
+    play([(22, Resumed(20.0))], replica)
+    for at in range(23, 52):
+        assert signals(play([(at, Beat(Counters())), (at, Tick())], replica)[1]) == []
+    assert signals(play([(52, Beat(Counters())), (52, Tick())], replica)[1]) == [signal.SIGTERM]
+
+
+def test_one_that_a_pause_has_killed_counts_for_nothing_and_is_back_at_once() -> None:
+    replica, _ = play([(0, Begin()), (0, READY)])
+    for at in range(100, 2100, 100):
+        play([(at, Resumed(50.0)), (at + 5.1, Tick())], replica)
+        play([(at + 5.2, CRASH), (at + 5.2, Tick()), (at + 6, READY)], replica)
+    assert (replica.state, replica.generation, replica.restarts) == ("ready", 21, 20)
+    assert replica.faulty == 0
+
+
+def test_one_that_has_spoken_since_the_pause_is_judged_like_any_other() -> None:
+    replica, _ = play([(0, Begin()), (0, READY), (100, Resumed(50.0)), (101, busy(7))])
+    play([(at, busy(7)) for at in range(102, 162)], replica)
+    assert signals(replica.on(Tick(), 162)) == [signal.SIGABRT]
+    play([(163, Exited("killed by SIGABRT"))], replica)
+    assert replica.faulty == 1
+
+
+def test_what_was_seen_stopped_before_a_pause_has_the_whole_time_again() -> None:
+    replica, _ = play([(0, Begin()), (1, READY), (4, Suspended(1.0)), (100, Resumed(96.0))])
+    assert signals(play([(100, Suspended(0.0)), (100, Tick())], replica)[1]) == []
+
+
+# --- whose doing it was ---
+
+
+def test_a_crash_is_the_workers_own_doing_and_a_kill_from_outside_is_not() -> None:
+    for exited, faulty in (
+        (Exited("killed by SIGSEGV"), 1),
+        (Exited("exited with status 7"), 1),
+        (Exited("killed by SIGKILL", outside=True), 0),
+        (Exited("killed by SIGKILL: the kernel had no memory for it", oom=True, outside=True), 0),
+        (Exited("killed by SIGKILL: the kernel had no memory for it", oom=True), 1),
+    ):
+        replica, _ = play([(0, Begin()), (1, READY), (2, exited)])
+        assert (replica.crashed, replica.faulty) == (1, faulty)
+
+
+def test_one_that_a_signal_has_stopped_is_killed_for_what_others_did() -> None:
+    replica, _ = play([(0, Begin()), (1, READY), (2, busy(1)), (5, Suspended(2.0)), (7.1, Tick())])
+    replica.on(CRASH, 7.2)
+    assert (replica.crashed, replica.faulty) == (1, 0)
+
+
+def test_one_that_was_stopped_for_a_moment_and_hangs_later_does_so_by_itself() -> None:
+    replica, _ = play([(0, Begin()), (1, READY), (4, Suspended(1.0)), (5, busy(1))])
+    play([(at, busy(1)) for at in range(6, 67)], replica)
+    assert signals(replica.on(Tick(), 66)) == [signal.SIGABRT]
+    replica.on(Exited("killed by SIGABRT"), 67)
+    assert replica.faulty == 1
+
+
+def test_a_program_that_others_killed_is_no_fault_of_its_worker() -> None:
+    gone = CouldNotBoot("llama-server was killed by SIGKILL", permanent=False, outside=True)
+    replica, _ = play([(0, Begin()), (1, READY), (2, gone), (2, Exited("exited with status 3"))])
+    assert (replica.crashed, replica.faulty) == (1, 0)
+
+
+# --- the frontend ---
+
+
+def endless() -> Replica:
+    return Replica("frontend", 60.0, 60.0, patience=FRONTEND_PATIENCE, jitter=lambda _, high: high)
+
+
+def test_one_without_an_end_to_its_patience_is_tried_again_for_ever() -> None:
+    replica, _ = play([(0, Begin()), (0, READY)], endless())
+    at, waits = 1.0, []
+    for _ in range(2000):
+        play([(at, Exited("exited with status 1"))], replica)
+        assert (replica.state, replica.next_start_at is not None) == ("backoff", True)
+        at = replica.next_start_at or 0.0
+        waits.append(at)
+        assert play([(at, Tick())], replica)[1] == [Spawn(replica.generation)]
+        at += 0.1
+    assert max(later - earlier for earlier, later in pairwise(waits)) <= 30.2
+
+
+def test_a_minute_without_a_failure_lets_it_start_at_once_again() -> None:
+    replica, _ = play([(0, Begin()), (0, READY)], endless())
+    for at in (1, 2, 5, 10):
+        play([(at, CRASH), (at + 60, Tick()), (at + 60, READY)], replica)
+    replica.on(CRASH, 131)
+    assert replica.next_start_at == 131
+
+
+def test_one_that_was_never_ready_gives_up_all_the_same() -> None:
+    replica, _ = play([(0, Begin())], endless())
+    for at in (100, 200, 300, 400, 500):
+        play([(at, Exited("exited with status 1")), (at + 40, Tick())], replica)
+    assert replica.state == "failed"

@@ -78,10 +78,16 @@ def test_work_since_it_fell_silent_shows_that_it_is_not_stopped() -> None:
     member, accounts = serving()
     signs(member, SILENT_S / 2)
     accounts.work = 10.0  # before it was silent, and so no sign
-    assert signs(member, SILENT_S) == []
-    assert signs(member, SILENT_S + 1) == []
+    assert signs(member, SILENT_S) == [AWAKE]
+    assert signs(member, SILENT_S + 1) == [AWAKE]
     accounts.work += 2 * LIFE_STEP
-    assert signs(member, SILENT_S + 2) == [Worked()]
+    assert signs(member, SILENT_S + 2) == [AWAKE, Worked()]
+
+
+def test_of_who_is_silent_it_is_seen_that_a_signal_has_stopped_it() -> None:
+    member, accounts = serving()
+    accounts.suspended = 1.0
+    assert signs(member, SILENT_S) == [Suspended(1.0)]
 
 
 def test_there_is_nothing_to_see_of_a_process_that_has_ended() -> None:
