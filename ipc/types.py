@@ -209,14 +209,32 @@ class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
     sampling: Sampling
 
 
+class Truncation(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a text that is too long: ``cut`` (None: what the model's entry says), to
+    ``tokens`` (None: as many as the model takes), special ones included; ``side`` is what goes."""
+
+    cut: bool | None = None
+    tokens: int | None = None
+    side: Literal["left", "right"] = "right"
+
+
 class EmbedInput(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
+    """A text may be empty: its vector is that of no words."""
+
     texts: list[str]
     dimensions: int | None = None
+    truncation: Truncation = Truncation()
 
 
 class RerankInput(msgspec.Struct, frozen=True, kw_only=True, tag="rerank"):
+    """``document_tokens`` is how much of each document is read, None for all of it;
+    ``activation`` is what the logits go through, None for the model's own."""
+
     query: str
     documents: list[str]
+    document_tokens: int | None = None
+    truncation: Truncation = Truncation()
+    activation: Literal["Sigmoid", "Identity"] | None = None
 
 
 class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):

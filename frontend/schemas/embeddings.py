@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from frontend.schemas.texts import checked_texts
-from frontend.schemas.validate import WHOLE, Body, Name
+from frontend.schemas.truncation import Truncating
+from frontend.schemas.validate import WHOLE, Name
 from ipc.control import Serve
 from ipc.types import EmbedInput
 
 
-class EmbeddingRequest(Body):
+class EmbeddingRequest(Truncating):
     """``input`` is looked into by hand: its limits are the server's, not the API's."""
 
     model: Name
@@ -23,5 +24,7 @@ class EmbeddingRequest(Body):
     def to_input(self, limits: Serve) -> EmbedInput:
         """The job. Raises `InvalidRequest` where the texts exceed ``limits`` or are no texts."""
         return EmbedInput(
-            texts=checked_texts(self.input, "input", limits), dimensions=self.dimensions
+            texts=checked_texts(self.input, "input", limits),
+            dimensions=self.dimensions,
+            truncation=self.truncation(),
         )

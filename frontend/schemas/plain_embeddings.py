@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from frontend.schemas.texts import checked_texts
-from frontend.schemas.validate import Body, Name, check, refuse_unsupported
+from frontend.schemas.truncation import Truncating
+from frontend.schemas.validate import Name, check, refuse_unsupported
 from ipc.control import Serve
 from ipc.errors import InvalidRequest
 from ipc.types import EmbedInput
@@ -25,7 +26,7 @@ HARMLESS: dict[str, tuple[Any, ...]] = {
 }
 
 
-class PlainEmbeddingRequest(Body):
+class PlainEmbeddingRequest(Truncating):
     """``model`` may be left out where there is only one to take."""
 
     model: Name | None = None
@@ -38,7 +39,7 @@ class PlainEmbeddingRequest(Body):
         if given is None:
             raise InvalidRequest("`content` is required", param="content")
         bare = [_bare(each) for each in given] if isinstance(given, list) else _bare(given)
-        return EmbedInput(texts=checked_texts(bare, path, limits))
+        return EmbedInput(texts=checked_texts(bare, path, limits), truncation=self.truncation())
 
 
 def parse_plain_embedding(data: Mapping[str, Any]) -> PlainEmbeddingRequest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from typing import Any
 
 from ipc.errors import ServeError, from_info
 from ipc.types import (
@@ -21,6 +22,7 @@ from ipc.types import (
     Result,
     Sampling,
     SpeechInput,
+    Truncation,
 )
 from worker.engine import Engine
 
@@ -57,8 +59,10 @@ def chat(
     )
 
 
-def embed(*texts: str, dimensions: int | None = None) -> Job:
-    return job(EmbedInput(texts=list(texts), dimensions=dimensions))
+def embed(*texts: str, dimensions: int | None = None, **truncation: Any) -> Job:
+    return job(
+        EmbedInput(texts=list(texts), dimensions=dimensions, truncation=Truncation(**truncation))
+    )
 
 
 def speech(audio: bytes, **asked: object) -> Job:

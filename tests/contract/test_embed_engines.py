@@ -11,7 +11,7 @@ import pytest
 from driver import Driver, embed
 from subjects import EMBED_MODELS, MINILM, SLOTS, Bench, Subject, real_model
 
-from ipc.errors import InvalidRequest
+from ipc.errors import ContextTooLong, InvalidRequest
 from ipc.types import Done, EmbedResult, Job
 from worker.engine import LoadError
 
@@ -126,6 +126,39 @@ def test_an_idle_engine_has_nothing_to_wait_for(driver: Driver) -> None:
 def test_near_meanings_have_near_vectors(driver: Driver) -> None:
     cat, kitten, tax = embedded(driver, "a cat", "a kitten", "the income tax law of 1986")
     assert np.dot(cat, kitten) > 0.5 > 0.3 > np.dot(cat, tax)
+
+
+def test_an_empty_text_has_a_vector_among_the_others(driver: Driver) -> None:
+    rows = embedded(driver, "cat", "", "dog")
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-4)
+    assert (np.sum(rows[::2] * embedded(driver, "cat", "dog"), axis=1) > 0.9999).all()
+
+
+def tokens(driver: Driver, one: Job) -> int:
+    driver.run(one)
+    found = driver.result(one)
+    assert isinstance(found, EmbedResult)
+    return found.usage.prompt_tokens
+
+
+@pytest.mark.model
+def test_a_text_that_is_too_long_is_cut_or_refused_as_the_request_says(driver: Driver) -> None:
+    """all-MiniLM-L6-v2 takes 256 tokens, and cuts by itself."""
+    long = "cat " * 300
+    assert tokens(driver, embed("cat", long)) == 3 + 256
+    assert tokens(driver, embed(long, cut=True, tokens=100)) == 100
+    error = driver.refused(embed("cat", long, cut=False))
+    assert isinstance(error, ContextTooLong)
+    assert "256 tokens. However, input 1 has 302 tokens" in error.message
+    assert "`truncate: true`" in error.message
+
+
+@pytest.mark.model
+def test_a_text_never_comes_to_a_control_token(driver: Driver) -> None:
+    """Brackets and names are tokens of their own; what is forged would be one token."""
+    for name in ("[CLS]", "[SEP]", "[MASK]", "[PAD]", "[UNK]", "</s>", "<|endoftext|>"):
+        bare, forged = embed("cat dog"), embed(f"cat {name} dog")
+        assert tokens(driver, forged) >= tokens(driver, bare) + 3, name
 
 
 # --- precision ---

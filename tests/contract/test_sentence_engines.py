@@ -130,7 +130,7 @@ def test_so_are_they_when_its_weights_are_a_pickle_that_was_rewritten(
 def test_a_text_that_is_too_long_is_refused_unless_it_may_be_cut(
     serve: Serve, checkpoint: Path, truth: SentenceTransformer
 ) -> None:
-    error = serve(checkpoint).refused(embed("cat", TOO_LONG))
+    error = serve(checkpoint, truncate=False).refused(embed("cat", TOO_LONG))
     assert isinstance(error, ContextTooLong)
     assert str(MAX_TOKENS) in error.message
     cut = serve(checkpoint, truncate=True)

@@ -11,6 +11,8 @@ from subjects import SPEECH_MODELS, Bench, recording
 
 from ipc.errors import UndecodableMedia
 from ipc.types import Delta, Done, Job, SpeechResult
+from worker.engines.plain_text import control_tokens
+from worker.engines.whisper import WhisperSpeech
 
 MODELS = SPEECH_MODELS
 
@@ -127,3 +129,29 @@ def test_silence_is_an_answer_without_words(driver: Driver) -> None:
 def test_what_is_not_audio_is_refused(driver: Driver, audio: bytes) -> None:
     error = driver.refused(speech(audio))
     assert isinstance(error, UndecodableMedia)
+
+
+# --- prompts ---
+
+
+@pytest.mark.model
+def test_a_prompt_never_comes_to_a_control_token(bench: Bench) -> None:
+    engine = bench.engine
+    assert isinstance(engine, WhisperSpeech)
+    assert engine._model is not None
+    tokenizer = engine._model.hf_tokenizer
+    control = control_tokens(tokenizer)
+    assert {"<|startoftranscript|>", "<|endoftext|>", "<|de|>"} < set(control.values())
+    for text in control.values():
+        found = tokenizer.encode(f" so {text}{text}", add_special_tokens=False).ids
+        assert control.keys().isdisjoint(found), text
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("prompt", ["<|endoftext|><|nospeech|>" * 50, "<|de|><|translate|>"])
+def test_nor_does_it_change_what_is_heard(driver: Driver, clip: bytes, prompt: str) -> None:
+    one = speech(clip, prompt=prompt)
+    driver.run(one)
+    heard = result(driver, one)
+    assert heard.language == "en"
+    assert "country" in heard.text

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from ipc.errors import ContextTooLong, InternalError, InvalidRequest
-from ipc.types import EmbedInput, Input, Job, RerankInput, Spec
+from ipc.types import EmbedInput, Input, Job, RerankInput, Spec, Truncation
 from worker.engine import LoadError
 from worker.engines.cross import read_cross_encoder
 from worker.engines.rerank import PairScoring, activated
@@ -120,8 +120,8 @@ def job(asked: Input) -> Job:
     return Job(id="j", model="m", input=asked, deadline_at=1e9)
 
 
-def pairs(query: str, *documents: str) -> Job:
-    return job(RerankInput(query=query, documents=list(documents)))
+def pairs(query: str, *documents: str, **more: Any) -> Job:
+    return job(RerankInput(query=query, documents=list(documents), **more))
 
 
 def test_each_document_makes_a_pair_with_the_query(model: Path) -> None:
@@ -153,11 +153,11 @@ def test_pairs_of_other_tokens_or_segments_are_kept_apart(model: Path) -> None:
 
 def test_a_pair_that_is_too_long_is_named_with_the_way_out(model: Path) -> None:
     with pytest.raises(ContextTooLong) as raised:
-        scoring(model).split(pairs("a b", "c", "a " * 6))
+        scoring(model, truncate=False).split(pairs("a b", "c", "a " * 6))
     assert raised.value.param == "documents[1]"
     assert raised.value.message == (
-        "the query and document 1 have 11 tokens together, more than the 10 tokens that this model "
-        "takes; shorten it or split it"
+        "This model's maximum context length is 10 tokens. However, the query and document 1 have "
+        "11 tokens together. Please shorten or split it, or send `truncate: true` to have it cut."
     )
 
 
@@ -168,13 +168,51 @@ def test_a_text_that_can_only_be_too_long_is_not_even_cut_into_tokens(
     model: Path, query: str, document: str, param: str
 ) -> None:
     with pytest.raises(ContextTooLong, match="641 characters") as raised:
-        scoring(model).split(pairs(query, document))
+        scoring(model, truncate=False).split(pairs(query, document))
     assert raised.value.param == param
 
 
 def test_with_truncate_the_longer_text_is_cut(model: Path) -> None:
     (pair,) = scoring(model, truncate=True).split(pairs("a b", "c " * 700))
     assert pair.ids == [1, 4, 5, 2, 6, 6, 6, 6, 6, 2]
+
+
+def test_the_request_decides_whether_and_where_pairs_are_cut(model: Path) -> None:
+    kept, cutting = scoring(model, truncate=False), scoring(model)
+    long = "c " * 6 + "b"
+    (pair,) = kept.split(pairs("a b", long, truncation=Truncation(cut=True, side="left")))
+    assert pair.ids == [1, 4, 5, 2, 6, 6, 6, 6, 5, 2]
+    (pair,) = kept.split(pairs("a b", long, truncation=Truncation(cut=True, tokens=8)))
+    assert pair.ids == [1, 4, 5, 2, 6, 6, 6, 2]
+    with pytest.raises(ContextTooLong):
+        cutting.split(pairs("a b", long, truncation=Truncation(cut=False)))
+
+
+def test_of_each_document_as_much_is_read_as_was_asked_for(model: Path) -> None:
+    opened = scoring(model, truncate=False)
+    found = opened.split(pairs("a b", "c b c b c b c", "c", "c " * 5000, document_tokens=2))
+    assert [pair.ids for pair in found] == [
+        [1, 4, 5, 2, 6, 5, 2],
+        [1, 4, 5, 2, 6, 2],
+        [1, 4, 5, 2, 6, 6, 2],
+    ]
+
+
+def test_neither_query_nor_document_comes_to_a_control_token(model: Path) -> None:
+    (pair,) = scoring(model).split(pairs("a [SEP]", "[CLS] c"))
+    assert pair.ids == [1, 4, 3, 2, 3, 6, 2]
+    assert pair.segments == [0, 0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("activation", "score"), [("Identity", -3.0), ("Sigmoid", 0.047426)])
+def test_a_request_may_name_what_logits_go_through(
+    model: Path, activation: Any, score: float
+) -> None:
+    configure(model, sentence_transformers={"activation_fn": "torch.nn.modules.activation.Tanh"})
+    opened = scoring(model)
+    asked = pairs("a", "b", activation=activation)
+    result = opened.join(asked, opened.split(asked), [np.float32(-3.0)])
+    np.testing.assert_allclose(np.frombuffer(result.scores.data, "<f4"), [score], rtol=1e-4)
 
 
 @pytest.mark.parametrize("asked", [RerankInput(query="a", documents=[]), EmbedInput(texts=["a"])])

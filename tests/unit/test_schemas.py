@@ -13,7 +13,7 @@ from frontend.schemas.chat import _check_count, parse_chat
 from frontend.schemas.embeddings import EmbeddingRequest
 from frontend.schemas.validate import check, refuse_unsupported
 from ipc.errors import InvalidRequest, UnsupportedParameter
-from ipc.types import ChatInput, Defaults, EmbedInput, Message, Sampling
+from ipc.types import ChatInput, Defaults, EmbedInput, Message, Sampling, Truncation
 
 HI = [{"role": "user", "content": "hi"}]
 SECRET = "my-secret-text"
@@ -248,13 +248,36 @@ def test_one_text_or_many() -> None:
     [
         ({}, "input", "`input` is required"),
         ({"input": []}, "input", "`input` must have at least 1 item"),
-        ({"input": ""}, "input", "`input` must not be empty"),
-        ({"input": ["a", ""]}, "input[1]", "`input[1]` must not be empty"),
-        ({"input": ["a"] * 5}, "input", "`input` must have at most 4 items"),
-        ({"input": ["a" * 101]}, "input[0]", "`input[0]` must have at most 100 characters"),
+        (
+            {"input": ["a"] * 5},
+            "input",
+            "`input` must have at most 4 items, this server's MAX_BATCH_SIZE, and has 5",
+        ),
+        (
+            {"input": ["a", "a" * 101]},
+            "input[1]",
+            "`input[1]` must have at most 100 characters, this server's MAX_TEXT_CHARS, and has "
+            "101",
+        ),
         ({"input": ["a", None]}, "input[1]", "`input[1]` must be a string"),
         ({"input": {"a": 1}}, "input", "`input` must be a string or an array of strings"),
-        ({"input": "\0"}, "input", "`input` must not contain NUL characters"),
+        (
+            {"input": "a", "truncate_prompt_tokens": 0},
+            "truncate_prompt_tokens",
+            "`truncate_prompt_tokens` must be at least 1, or -1 for as many tokens as the model "
+            "takes",
+        ),
+        (
+            {"input": "a", "truncate_prompt_tokens": -2},
+            "truncate_prompt_tokens",
+            "`truncate_prompt_tokens` must be at least -1",
+        ),
+        (
+            {"input": "a", "truncate": False, "truncate_prompt_tokens": 9},
+            "truncate",
+            "`truncate` false and `truncate_prompt_tokens` ask for different things; send one of "
+            "them",
+        ),
         ({"input": "a", "dimensions": 0}, "dimensions", "`dimensions` must be at least 1"),
         (
             {"input": "a", "encoding_format": SECRET},
@@ -269,6 +292,38 @@ def test_an_embedding_refusal_names_the_place_and_the_rule(
     with pytest.raises(InvalidRequest) as refused:
         embed(**fields)
     assert (refused.value.param, refused.value.message) == (param, message)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a\0b", "\ufeff"])
+def test_one_odd_piece_does_not_fail_a_document(text: str) -> None:
+    assert embed(input=["a", text]).texts == ["a", text]
+    assert embed(input=text).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, Truncation()),
+        ({"truncate": None}, Truncation()),
+        ({"truncate": True}, Truncation(cut=True)),
+        ({"truncate": False}, Truncation(cut=False)),
+        ({"truncate": "END"}, Truncation(cut=True)),
+        ({"truncate": "START"}, Truncation(cut=True, side="left")),
+        ({"truncate": "NONE"}, Truncation(cut=False)),
+        ({"truncate_prompt_tokens": -1}, Truncation(cut=True)),
+        ({"truncate_prompt_tokens": 9}, Truncation(cut=True, tokens=9)),
+        ({"truncate_prompt_tokens": 9.0, "truncate": True}, Truncation(cut=True, tokens=9)),
+        (
+            {"truncate": True, "truncation_direction": "Left"},
+            Truncation(cut=True, side="left"),
+        ),
+        ({"truncate": True, "truncation_side": "left"}, Truncation(cut=True, side="left")),
+    ],
+)
+def test_what_becomes_of_long_texts_is_said_in_the_words_of_several_servers(
+    fields: dict[str, Any], expected: Truncation
+) -> None:
+    assert embed(input="a", **fields).truncation == expected
 
 
 @pytest.mark.parametrize("tokens", [[1, 2], [[1, 2], [3]]])

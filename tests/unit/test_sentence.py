@@ -13,9 +13,10 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from ipc.errors import ContextTooLong, InternalError, InvalidRequest, ServeError
-from ipc.types import Blob, EmbedInput, Job, Spec, SpeechInput
+from ipc.types import Blob, EmbedInput, Job, Spec, SpeechInput, Truncation
 from worker.engine import LoadError
 from worker.engines.embed import TextEmbedding
+from worker.engines.encoder import Place
 from worker.engines.sentence import Dense, Normalize, read_checkpoint
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "a", "b", "c", "query:"]
@@ -226,8 +227,10 @@ def opened(folder: Path, **options: str | bool) -> TextEmbedding:
     return found
 
 
-def embed(*texts: str, dimensions: int | None = None) -> Job:
-    request = EmbedInput(texts=list(texts), dimensions=dimensions)
+def embed(*texts: str, dimensions: int | None = None, **truncation: Any) -> Job:
+    request = EmbedInput(
+        texts=list(texts), dimensions=dimensions, truncation=Truncation(**truncation)
+    )
     return Job(id="j", model="m", input=request, deadline_at=1e9)
 
 
@@ -248,31 +251,91 @@ def test_an_empty_text_still_has_a_token(sentence: Path) -> None:
     assert opened(sentence).split(embed("")) == [[0]]
 
 
-def test_a_text_that_is_too_long_is_refused_with_its_place_and_the_limit(sentence: Path) -> None:
-    error = refused(opened(sentence), embed("a", "a b c a b"))
+TEXT, CUT = "a b c a b", [1, 4, 5, 6, 4, 2]
+
+
+def test_a_text_that_is_too_long_is_refused_with_its_place_and_the_way_out(sentence: Path) -> None:
+    error = refused(opened(sentence, truncate=False), embed("a", TEXT))
     assert isinstance(error, ContextTooLong)
     assert error.param == "input"
-    assert "input 1" in error.message
-    assert "7 tokens" in error.message
-    assert "6 tokens" in error.message
+    assert error.message == (
+        "This model's maximum context length is 6 tokens. However, input 1 has 7 tokens. Please "
+        "shorten or split it, or send `truncate: true` to have it cut."
+    )
 
 
 def test_a_text_beyond_all_measure_is_refused_unread(sentence: Path) -> None:
-    error = refused(opened(sentence), embed("a" * 1000))
+    error = refused(opened(sentence, truncate=False), embed("a" * 1000))
     assert isinstance(error, ContextTooLong)
-    assert "1000 characters" in error.message
+    assert "input 0 has 1000 characters" in error.message
 
 
-def test_a_text_that_is_too_long_is_cut_where_asked_for(sentence: Path) -> None:
-    model = opened(sentence, truncate=True)
-    assert model.split(embed("a b c a b", "a " * 5000)) == [[1, 4, 5, 6, 4, 2], [1, 4, 4, 4, 4, 2]]
+@pytest.mark.parametrize("options", [{}, {"truncate": True}])
+def test_a_model_of_few_tokens_cuts_unless_it_is_told_not_to(
+    sentence: Path, options: dict[str, bool]
+) -> None:
+    model = opened(sentence, **options)
+    assert model.split(embed(TEXT, "a " * 5000)) == [CUT, [1, 4, 4, 4, 4, 2]]
+    assert "longer texts cut" in model.loaded(Place("cpu", "f32")).detail
+
+
+def test_a_model_of_many_tokens_refuses_unless_it_is_told_not_to(sentence: Path) -> None:
+    write(sentence, "sentence_bert_config.json", {"max_seq_length": 512})
+    text = "a " * 600
+    assert isinstance(refused(opened(sentence), embed(text)), ContextTooLong)
+    assert "longer texts refused" in opened(sentence).loaded(Place("cpu", "f32")).detail
+    (cut,) = opened(sentence, truncate=True).split(embed(text))
+    assert len(cut) == 512
+
+
+def test_the_request_decides_whatever_the_entry_says(sentence: Path) -> None:
+    assert opened(sentence, truncate=False).split(embed(TEXT, cut=True)) == [CUT]
+    error = refused(opened(sentence, truncate=True), embed(TEXT, cut=False))
+    assert isinstance(error, ContextTooLong)
+
+
+def test_a_request_may_ask_for_so_many_tokens(sentence: Path) -> None:
+    model = opened(sentence)
+    assert model.split(embed(TEXT, cut=True, tokens=4)) == [[1, 4, 5, 2]]
+    assert model.split(embed(TEXT, cut=True, tokens=6)) == [CUT]
+    assert model.split(embed(TEXT)) == [CUT], "the next request has asked for nothing"
+    asked = embed(TEXT, cut=True, tokens=4)
+    vectors = [np.ones(4, np.float32)]
+    assert model.join(asked, model.split(asked), vectors).usage.prompt_tokens == 4
+
+
+def test_what_goes_may_be_the_beginning(sentence: Path) -> None:
+    model = opened(sentence)
+    assert model.split(embed(TEXT, cut=True, side="left")) == [[1, 5, 6, 4, 5, 2]]
+    assert model.split(embed("a " * 5000 + "b", cut=True, side="left")) == [[1, 4, 4, 4, 5, 2]]
+
+
+@pytest.mark.parametrize(("tokens", "said"), [(7, "at most 6 tokens"), (2, "at least 3")])
+def test_more_tokens_than_there_are_and_none_at_all_are_refused(
+    sentence: Path, tokens: int, said: str
+) -> None:
+    error = refused(opened(sentence), embed("a", cut=True, tokens=tokens))
+    assert (error.status, error.param) == (400, "truncate_prompt_tokens")
+    assert said in error.message
 
 
 def test_the_spec_may_lower_the_limit(sentence: Path) -> None:
     model = TextEmbedding(Mock())
     spec = Spec(name="m", task="embed", engine="torch", path="", max_prompt_tokens=3)
     model.open(spec, read_checkpoint(str(sentence)))
-    assert isinstance(refused(model, embed("a b")), ContextTooLong)
+    assert isinstance(refused(model, embed("a b", cut=False)), ContextTooLong)
+
+
+def test_a_prompt_with_a_control_token_is_not_served(sentence: Path) -> None:
+    """It is read together with a client's text, which never holds one."""
+    prompts = {"prompts": {"query": "[SEP] "}}
+    write(sentence, "config_sentence_transformers.json", prompts)
+    with pytest.raises(LoadError, match=r"the control token \[SEP\]"):
+        opened(sentence, prompt_name="query")
+
+
+def test_a_text_never_comes_to_a_control_token(sentence: Path) -> None:
+    assert opened(sentence).split(embed("a [SEP] [CLS]")) == [[1, 4, 3, 3, 2]]
 
 
 def test_the_prompt_goes_before_each_text(sentence: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,16 @@ from ipc.errors import ContextTooLong, InternalError, InvalidRequest
 from ipc.types import Blob, EmbedInput, EmbedResult, Job, Loaded, Spec, Usage
 from worker.engine import LoadError
 from worker.engines.encoder import Array, Place, TextModel
+from worker.engines.plain_text import control_tokens, open_tokenizer
 from worker.engines.sentence import Checkpoint, read_checkpoint
-from worker.engines.tokens import MAX_CHARACTERS_PER_TOKEN, mask, open_tokenizer, packed, padded
+from worker.engines.tokens import MAX_CHARACTERS_PER_TOKEN, mask, packed, padded
+from worker.engines.truncation import (
+    clipped,
+    cut_length,
+    cuts_by_default,
+    set_truncation,
+    too_long,
+)
 
 Tokens = list[int]
 Vector = NDArray[np.float32]
@@ -21,10 +29,10 @@ Vector = NDArray[np.float32]
 class TextEmbedding(TextModel[Checkpoint, Tokens]):
     """Cuts jobs into token lists and joins vectors into results.
 
-    Of ``spec.options`` it reads ``truncate`` (cut texts that are too long, as sentence-transformers
-    does, instead of refusing them), ``prompt_name`` (which of the checkpoint's prompts goes before
-    each text) and ``matryoshka`` (true, or the sizes allowed as "512,256": the model's vectors may
-    be cut short).
+    Of ``spec.options`` it reads ``truncate`` (whether to cut texts that are too long, as
+    sentence-transformers does, or to refuse them, where a request does not say), ``prompt_name``
+    (which of the checkpoint's prompts goes before each text) and ``matryoshka`` (true, or the sizes
+    allowed as "512,256": the model's vectors may be cut short).
     """
 
     options = ("truncate", "prompt_name", "matryoshka")
@@ -33,28 +41,34 @@ class TextEmbedding(TextModel[Checkpoint, Tokens]):
     def open(self, spec: Spec, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         self._max_tokens = min(checkpoint.max_tokens, spec.max_prompt_tokens)
-        self._truncate = bool(spec.options.get("truncate", False))
-        self._prompt = _prompt(spec, checkpoint)
+        self._cuts = cuts_by_default(spec, checkpoint.max_tokens)
         self._widths = _widths(spec, checkpoint)
         self._tokenizer = open_tokenizer(checkpoint.tokenizer)
-        if self._truncate:
-            self._tokenizer.enable_truncation(self._max_tokens)
+        self._prompt = _prompt(spec, checkpoint)
+        _check_prompt(self._prompt, control_tokens(self._tokenizer).values())
 
     def loaded(self, place: Place) -> Loaded:
         checkpoint = self._checkpoint
         pooling = "+".join(checkpoint.pooling)
+        longer = "cut" if self._cuts else "refused"
         return Loaded(
             device=place.device,
             context_tokens=self._max_tokens,
             dimensions=checkpoint.dimensions,
-            detail=f"{pooling} pooling, {checkpoint.similarity} similarity, {place.precision}",
+            detail=f"{pooling} pooling, {checkpoint.similarity} similarity, longer texts "
+            f"{longer}, {place.precision}",
         )
 
     def split(self, job: Job) -> list[Tokens]:
         if not isinstance(job.input, EmbedInput) or not job.input.texts:
             raise InvalidRequest("an embedding request needs at least one text", param="input")
         self._width(job.input)
-        texts = [self._fit(index, text) for index, text in enumerate(job.input.texts)]
+        asked = job.input.truncation
+        cut_to = cut_length(asked, self._cuts, self._max_tokens)
+        set_truncation(self._tokenizer, cut_to, asked.side, pairs=False)
+        texts = [
+            self._fit(index, text, cut_to, asked.side) for index, text in enumerate(job.input.texts)
+        ]
         encodings = self._tokenizer.encode_batch_fast(texts)
         # A text may come to no token at all; the model still needs one to look at.
         items = [encoding.ids or [self._checkpoint.pad_token] for encoding in encodings]
@@ -88,20 +102,16 @@ class TextEmbedding(TextModel[Checkpoint, Tokens]):
         """Token ids and attention mask."""
         return padded(items, self._checkpoint.pad_token), mask(items)
 
-    def _fit(self, index: int, text: str) -> str:
+    def _fit(self, index: int, text: str, cut_to: int | None, side: str) -> str:
         """The text as it goes to the tokenizer."""
         longest = self._max_tokens * MAX_CHARACTERS_PER_TOKEN
-        if len(text) > longest and not self._truncate:
-            raise self._too_long(index, f"{len(text)} characters")
-        text = self._prompt + text[:longest]
+        if len(text) > longest and cut_to is None:
+            raise self._too_long(index, f"{len(text)} characters, which are more")
+        text = self._prompt + clipped(text, longest, side)
         return text.lower() if self._checkpoint.lower_case else text
 
     def _too_long(self, index: int, length: str) -> ContextTooLong:
-        return ContextTooLong(
-            f"input {index} has {length}, more than the {self._max_tokens} tokens that this model "
-            "takes; shorten it or split it",
-            param="input",
-        )
+        return too_long(f"input {index} has {length}", self._max_tokens, "input")
 
     def _width(self, request: EmbedInput) -> int:
         """How many dimensions to answer with. Raises `InvalidRequest` for what is not allowed."""
@@ -125,6 +135,13 @@ def _prompt(spec: Spec, checkpoint: Checkpoint) -> str:
         known = ", ".join(checkpoint.prompts) or "none"
         raise LoadError(f"option prompt_name={name!r} is not among the checkpoint's: {known}")
     return checkpoint.prompts[str(name)]
+
+
+def _check_prompt(prompt: str, control: Iterable[str]) -> None:
+    """The prompt is read together with a client's text, and so as plain text."""
+    found = [token for token in control if token in prompt]
+    if found:
+        raise LoadError(f"the checkpoint's prompt has the control token {found[0]}, not served")
 
 
 def _widths(spec: Spec, checkpoint: Checkpoint) -> Sequence[int]:

@@ -8,11 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.errors import ContextTooLong, InternalError, InvalidRequest
+from ipc.errors import InternalError, InvalidRequest
 from ipc.types import Blob, Job, Loaded, RerankInput, RerankResult, Spec, Usage
 from worker.engines.cross import CrossEncoder, read_cross_encoder
 from worker.engines.encoder import Array, Place, TextModel
-from worker.engines.tokens import MAX_CHARACTERS_PER_TOKEN, mask, open_tokenizer, packed, padded
+from worker.engines.plain_text import open_tokenizer
+from worker.engines.tokens import MAX_CHARACTERS_PER_TOKEN, mask, packed, padded
+from worker.engines.truncation import (
+    clipped,
+    cut_length,
+    cuts_by_default,
+    set_truncation,
+    too_long,
+)
 
 
 class Pair(NamedTuple):
@@ -26,8 +34,8 @@ class Pair(NamedTuple):
 class PairScoring(TextModel[CrossEncoder, Pair]):
     """Cuts jobs into pairs and joins logits into scores.
 
-    Of ``spec.options`` it reads ``truncate``: cut pairs that are too long, the longer of both texts
-    first as sentence-transformers does, instead of refusing them.
+    Of ``spec.options`` it reads ``truncate``: whether pairs that are too long are cut, the longer
+    of both texts first as sentence-transformers does, or refused, where a request does not say.
     """
 
     options = ("truncate",)
@@ -36,29 +44,32 @@ class PairScoring(TextModel[CrossEncoder, Pair]):
     def open(self, spec: Spec, checkpoint: CrossEncoder) -> None:
         self._checkpoint = checkpoint
         self._max_tokens = min(checkpoint.max_tokens, spec.max_prompt_tokens)
-        self._truncate = bool(spec.options.get("truncate", False))
+        self._cuts = cuts_by_default(spec, checkpoint.max_tokens)
         self._tokenizer = open_tokenizer(checkpoint.tokenizer)
-        if self._truncate:
-            self._tokenizer.enable_truncation(self._max_tokens, strategy="longest_first")
 
     def loaded(self, place: Place) -> Loaded:
         activation = self._checkpoint.activation.lower()
-        detail = f"cross-encoder, {activation} of its logit, {place.precision}"
+        longer = "cut" if self._cuts else "refused"
+        detail = f"cross-encoder, {activation} of its logit, longer texts {longer}"
+        detail += f", {place.precision}"
         return Loaded(device=place.device, context_tokens=self._max_tokens, detail=detail)
 
     def split(self, job: Job) -> list[Pair]:
         if not isinstance(job.input, RerankInput) or not job.input.documents:
             raise InvalidRequest("a rerank request needs at least one document", param="documents")
-        query = self._fit(job.input.query, "query")
+        asked = job.input.truncation
+        cut_to = cut_length(asked, self._cuts, self._max_tokens)
+        query = self._fit(job.input.query, "query", cut_to, asked.side)
         texts = [
-            (query, self._fit(text, f"documents[{at}]"))
-            for at, text in enumerate(job.input.documents)
+            (query, self._fit(text, f"documents[{at}]", cut_to, asked.side))
+            for at, text in enumerate(self._documents(job.input))
         ]
+        set_truncation(self._tokenizer, cut_to, asked.side, pairs=True)
         pairs = [Pair(each.ids, each.type_ids) for each in self._tokenizer.encode_batch(texts)]
         for at, pair in enumerate(pairs):
             if len(pair.ids) > self._max_tokens:
                 what = f"the query and document {at} have {len(pair.ids)} tokens together"
-                raise self._too_long(what, f"documents[{at}]")
+                raise too_long(what, self._max_tokens, f"documents[{at}]")
         return pairs
 
     def size(self, item: Pair) -> int:
@@ -72,7 +83,7 @@ class PairScoring(TextModel[CrossEncoder, Pair]):
         logits = np.asarray(outputs, dtype=np.float64)
         if not np.isfinite(logits).all():
             raise InternalError("the model made a score that is not finite")
-        scores = activated(logits, self._checkpoint.activation)
+        scores = activated(logits, job.input.activation or self._checkpoint.activation)
         return RerankResult(
             scores=Blob(scores.astype("<f4").tobytes()),
             count=len(scores),
@@ -87,19 +98,27 @@ class PairScoring(TextModel[CrossEncoder, Pair]):
             arrays.append(padded([item.segments for item in items], 0))
         return arrays
 
-    def _fit(self, text: str, path: str) -> str:
+    def _documents(self, asked: RerankInput) -> list[str]:
+        """The documents, each as far as it shall be read."""
+        tokens = asked.document_tokens
+        if tokens is None:
+            return asked.documents
+        longest = tokens * MAX_CHARACTERS_PER_TOKEN
+        self._tokenizer.no_truncation()
+        texts = [text[:longest] for text in asked.documents]
+        found = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return [
+            text if len(each) <= tokens else text[: each.offsets[tokens - 1][1]]
+            for text, each in zip(texts, found, strict=True)
+        ]
+
+    def _fit(self, text: str, path: str, cut_to: int | None, side: str) -> str:
         """The text as it goes to the tokenizer."""
         longest = self._max_tokens * MAX_CHARACTERS_PER_TOKEN
-        if len(text) > longest and not self._truncate:
-            raise self._too_long(f"{path} has {len(text)} characters", path)
-        return text[:longest]
-
-    def _too_long(self, what: str, param: str) -> ContextTooLong:
-        return ContextTooLong(
-            f"{what}, more than the {self._max_tokens} tokens that this model takes; shorten it or "
-            "split it",
-            param=param,
-        )
+        if len(text) > longest and cut_to is None:
+            what = f"`{path}` has {len(text)} characters, which are more"
+            raise too_long(what, self._max_tokens, path)
+        return clipped(text, longest, side)
 
 
 def activated(logits: NDArray[np.float64], activation: str) -> NDArray[np.float64]:

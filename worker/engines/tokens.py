@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
-
-from worker.engine import LoadError
 
 # No text of a language comes near this many characters a token; longer ones are not even looked
 # at, since the time to cut a text into tokens grows with all of it.
 MAX_CHARACTERS_PER_TOKEN = 64
-
-
-def open_tokenizer(file: Path) -> Tokenizer:
-    """The tokenizer in ``file``, which neither pads nor truncates. Raises `LoadError`."""
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises nothing narrower
-        raise LoadError(f"{file} is damaged: {error}; fetch the model again") from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
 
 
 def packed(numbers: Sequence[int]) -> bytes:

@@ -19,7 +19,7 @@ from worker.engines.torch_pretrained import load_encoder
 from worker.engines.torch_whisper import TorchWhisper
 from worker.engines.weights import check_weights
 from worker.engines.whisper import WhisperSpeech
-from worker.engines.whisper_model import Model
+from worker.engines.whisper_model import Model, prompt_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -102,12 +102,10 @@ def _tokenizer(folder: Path) -> Tokenizer:
     try:
         found = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
-        ).backend_tokenizer
+        )
+        return prompt_tokenizer(found.backend_tokenizer)
     except Exception as error:  # tokenizers raises nothing more special
         raise LoadError(f"the tokenizer in {folder} cannot be read: {error}") from error
-    # A prompt is text: what looks like a control token in it stays text.
-    found.encode_special_tokens = True
-    return found
 
 
 def _dtype(spec: Spec, device: torch.device) -> torch.dtype:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.errors import InternalError
+from ipc.errors import InternalError, UnsupportedParameter
 from ipc.types import (
     Blob,
     ChatInput,
@@ -24,6 +24,7 @@ from ipc.types import (
     Message,
     RerankInput,
     RerankResult,
+    Truncation,
 )
 from worker.engines.upstream_json import decode_answer, not_understood, usage_of
 
@@ -87,8 +88,22 @@ class _Rows(msgspec.Struct):
 
 
 def embed_body(asked: EmbedInput, model: str) -> dict[str, Any]:
-    body = {"model": model, "input": asked.texts, "encoding_format": "base64"}
+    body: dict[str, Any] = {"model": model, "input": asked.texts, "encoding_format": "base64"}
+    body |= _truncation(asked.truncation)
     return body if asked.dimensions is None else {**body, "dimensions": asked.dimensions}
+
+
+def _truncation(asked: Truncation) -> dict[str, Any]:
+    """What the client asked for, in the words of each kind of server (TEI and Ollama, vLLM); to one
+    that asked for nothing the upstream does as it is set."""
+    if asked.cut is None:
+        return {}
+    found: dict[str, Any] = {"truncate": asked.cut}
+    if asked.cut:
+        found["truncate_prompt_tokens"] = -1 if asked.tokens is None else asked.tokens
+    if asked.side == "left":
+        found |= {"truncation_direction": "left", "truncation_side": "left"}
+    return found
 
 
 def embed_result(body: bytes, asked: EmbedInput) -> EmbedResult:
@@ -166,7 +181,17 @@ class _Ranking(msgspec.Struct):
 
 
 def rerank_body(asked: RerankInput, model: str) -> dict[str, Any]:
-    return {"model": model, "query": asked.query, "documents": asked.documents}
+    """The request. Raises `UnsupportedParameter` for scores that only the model itself can give."""
+    if asked.activation == "Identity":
+        raise UnsupportedParameter(
+            "this model's scores come from another server, as that one makes them; leave "
+            "`raw_scores` out",
+            param="raw_scores",
+        )
+    body: dict[str, Any] = {"model": model, "query": asked.query, "documents": asked.documents}
+    if asked.document_tokens is not None:
+        body["max_tokens_per_doc"] = asked.document_tokens
+    return body | _truncation(asked.truncation)
 
 
 def rerank_result(body: bytes, count: int) -> RerankResult:

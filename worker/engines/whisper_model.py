@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tokenizers as hf
 from ctranslate2 import StorageView
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
@@ -22,12 +24,14 @@ from ipc.types import Spec, SpeechInput
 from worker import media
 from worker.engine import LoadError, Stage
 from worker.engines.mel import PiecewiseMel
+from worker.engines.plain_text import as_plain_text, hold_back
 from worker.prepare import prepared, stamp
 
 logger = logging.getLogger(__name__)
 
 _WEIGHTS = "model.bin"
 _FILES = (_WEIGHTS, "config.json", "tokenizer.json")
+_MARKS = re.compile(r"<\|.*\|>")  # <|startoftranscript|>, <|en|>, <|0.00|> and the like
 _CONVERT = "worker.engines.whisper_convert:convert"
 # To be raised when the conversion changes, so that earlier results are made anew.
 _FORMAT = 1
@@ -73,8 +77,7 @@ class Model(WhisperModel):  # type: ignore[misc]
                 f"{folder} cannot be loaded: {error}", permanent="out of memory" not in str(error)
             ) from error
         self.feature_extractor = PiecewiseMel(**self.feat_kwargs)
-        # A prompt is text: what looks like a control token in it stays text.
-        self.hf_tokenizer.encode_special_tokens = True
+        self.hf_tokenizer: hf.Tokenizer = prompt_tokenizer(self.hf_tokenizer)
         self.beam_size = int(spec.options.get("beam_size", 5))
         self.languages = self._languages()
         on_cpu = device == "cpu"
@@ -152,6 +155,13 @@ class Model(WhisperModel):  # type: ignore[misc]
             return ["en"]
         known = self.hf_tokenizer.token_to_id
         return [code for code in NAMES if known(f"<|{code}|>") is not None]
+
+
+def prompt_tokenizer(tokenizer: hf.Tokenizer) -> hf.Tokenizer:
+    """A prompt is text: what looks like a control token in it stays text, times too, which newer
+    checkpoints list as words."""
+    hold_back(tokenizer, _MARKS)
+    return as_plain_text(tokenizer)
 
 
 def model_folder(spec: Spec, stage: Stage) -> Path:
