@@ -58,7 +58,7 @@ def main() -> None:
 async def _run(args: argparse.Namespace) -> None:
     control = Control(args.control, args.generation)
     serve = await control.serve
-    dispatcher = Dispatcher(serve.specs, control.identity)
+    dispatcher = Dispatcher(serve.specs, control.identity, aliases=serve.aliases)
     dispatcher.on_misbehaved = control.misbehaved
     control.on_states = lambda states: dispatcher.set_states(states.models)
     metrics = Metrics(dispatcher, control)

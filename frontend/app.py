@@ -25,6 +25,7 @@ from frontend.routes.embeddings import Embeddings
 from frontend.routes.health import Health
 from frontend.routes.models import Models
 from frontend.routes.rerank import Rerank
+from frontend.schemas.rerank import RERANK_PATHS
 from ipc.control import Gate, Serve
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -65,8 +66,7 @@ def build(dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metri
         _post("/v1/embeddings", embeddings.create),
         _post("/embedding", embeddings.create_plain),
         _post("/embeddings", embeddings.create_plain),
-        _post("/v1/rerank", rerank.rerank),
-        _post("/rerank", rerank.rerank),
+        *(_post(path, rerank.rerank) for path in RERANK_PATHS),
         _post("/v1/audio/transcriptions", audio.transcribe),
         _post("/v1/audio/translations", audio.translate),
         _get("/v1/models", models.index),

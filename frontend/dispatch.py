@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import msgspec
@@ -71,9 +71,14 @@ class Dispatcher:
     """Hands jobs to workers in the order they came, within each worker's credit."""
 
     def __init__(
-        self, specs: Iterable[Spec], identity: str, clock: Callable[[], float] = time.monotonic
+        self,
+        specs: Iterable[Spec],
+        identity: str,
+        clock: Callable[[], float] = time.monotonic,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
+        self.aliases = dict(aliases or {})
         self.draining = False
         self.on_misbehaved: OnMisbehaved = lambda _route, _why: None
         self._identity = identity
@@ -95,17 +100,23 @@ class Dispatcher:
     # --- for the routes ---
 
     def spec(self, name: str, task: Task) -> Spec:
-        """The model called ``name``. Raises `ModelNotFound`; `InvalidRequest` for another task."""
-        spec = self.specs.get(name)
-        if spec is None and name in self._states:
-            raise Unavailable(f"model {name!r} is not available: {self._states[name].reason}")
+        """The model called ``name``, by an alias or its own. Raises `ModelNotFound`;
+        `InvalidRequest` for another task."""
+        spec = self.called(name)
+        state = self._states.get(self.aliases.get(name, name))
+        if spec is None and state is not None:
+            raise Unavailable(f"model {name!r} is not available: {state.reason}")
         if spec is None:
-            known = ", ".join(self.specs)
+            known = ", ".join([*self.specs, *self.aliases])
             raise ModelNotFound(f"this server has no such model; it has: {known}", param="model")
         if spec.task != task:
             where = _ENDPOINTS[spec.task]
             raise InvalidRequest(f"model {name!r} is served at {where}", param="model")
         return spec
+
+    def called(self, name: str) -> Spec | None:
+        """The model that has this name or this alias, if it is served."""
+        return self.specs.get(self.aliases.get(name, name))
 
     def only(self, task: Task) -> Spec:
         """The model for ``task``, for requests that name none. Raises `InvalidRequest`."""
@@ -148,14 +159,14 @@ class Dispatcher:
     def is_full(self, name: str, task: Task) -> bool:
         """Whether `submit` would turn away every request for this model, whatever it asks: what a
         lane has no place for would otherwise be told why it has none in a few cases."""
-        spec = self.specs.get(name)
+        spec = self.called(name)
         if spec is None or spec.task != task or self.draining or self._quarantine:
             return False
-        return self._lanes[name].full
+        return self._lanes[spec.name].full
 
-    def turn_away(self, name: str) -> QueueFull:
+    def turn_away(self, spec: Spec) -> QueueFull:
         """The refusal of a request for a model that `is_full`."""
-        return self._lanes[name].turn_away(self._clock())
+        return self._lanes[spec.name].turn_away(self._clock())
 
     def submit(self, request_id: str, spec: Spec, asked: Input, size_bytes: int) -> Stream:
         """Queue a job and return its stream. Raises at once where the model cannot take it."""

@@ -23,8 +23,9 @@ from frontend.exchange import Exchange
 from frontend.guard import Guard
 from frontend.head import HOST
 from frontend.record import Record
+from frontend.schemas.rerank import RERANK_PATHS
 from ipc.errors import Cancelled, ServeError
-from ipc.types import Task
+from ipc.types import Spec, Task
 
 # Larger ones take longer to read than their refusal does.
 MAX_HEAD_BYTES = 8 << 10
@@ -34,8 +35,7 @@ MAX_FIELDS = 64
 _TASKS: dict[bytes, Task] = {
     b"/v1/chat/completions": "chat",
     b"/v1/embeddings": "embed",
-    b"/v1/rerank": "rerank",
-    b"/rerank": "rerank",
+    **{path.encode(): "rerank" for path in RERANK_PATHS},
 }
 # No obs-text, no folding, no white space but what is usual: the common part of all readers of HTTP.
 _HEAD = re.compile(
@@ -78,7 +78,8 @@ class Door:
         model = _model(data[found.end() :]) if len(data) == whole else None
         if model is None or not self._dispatcher.is_full(model, _TASKS[found[1]]):
             return None
-        return self._refuse(model, found[1].decode("ascii"), headers, fields)
+        spec = self._dispatcher.called(model)
+        return self._refuse(spec, found[1].decode("ascii"), headers, fields) if spec else None
 
     def left(self, data: bytes) -> None:
         """The client of a request that had come so far has gone."""
@@ -88,7 +89,7 @@ class Door:
             self._record("POST", found[1].decode("ascii"), exchange)
 
     def _refuse(
-        self, model: str, path: str, headers: dict[bytes, bytes], fields: Iterable[Field]
+        self, spec: Spec, path: str, headers: dict[bytes, bytes], fields: Iterable[Field]
     ) -> bytes | None:
         scope: Scope = {"headers": [*headers.items()]}
         exchange = Exchange.begin(scope)
@@ -97,8 +98,8 @@ class Door:
                 guard.check(scope)
         except ServeError:
             return None
-        error = self._dispatcher.turn_away(model)
-        exchange.names(self._dispatcher.specs[model])
+        error = self._dispatcher.turn_away(spec)
+        exchange.names(spec)
         exchange.status, exchange.error = error.status, error.code
         self._record("POST", path, exchange)
         return error_bytes(error, exchange, fields, close=False)

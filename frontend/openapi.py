@@ -21,8 +21,8 @@ from frontend.schemas.audio import AudioRequest
 from frontend.schemas.chat import ChatRequest
 from frontend.schemas.embeddings import EmbeddingRequest
 from frontend.schemas.plain_embeddings import PlainEmbeddingRequest
-from frontend.schemas.rerank import RerankRequest
-from frontend.schemas.shapes import Schema, one_of, shape
+from frontend.schemas.rerank import RERANK_PATHS, RerankRequest, TextsRerankRequest
+from frontend.schemas.shapes import Schema, names_of, one_of, shape
 from frontend.schemas.validate import Body
 from ipc.control import Serve
 from ipc.errors import BY_CODE
@@ -44,14 +44,15 @@ _WORK = (404, 429, 503, 504)
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one route. ``takes`` is what its body is checked by, ``gives`` maps the media
-    types of its 200 to what they hold; ``ignores`` are parameters that may be anything."""
+    """One method of one route. ``takes`` is what its body is checked by, one of several where there
+    are several forms; ``gives`` maps the media types of its 200 to what they hold; ``ignores`` are
+    parameters that may be anything."""
 
     path: str
     id: str
     summary: str
-    gives: Mapping[str, type[BaseModel] | tuple[type[BaseModel], ...] | list[Any] | None]
-    takes: type[Body] | None = None
+    gives: Mapping[str, type[BaseModel] | tuple[Any, ...] | list[Any] | None]
+    takes: type[Body] | tuple[type[Body], ...] | None = None
     task: Task | None = None
     ignores: tuple[str, ...] = ()
     errors: tuple[int, ...] = ()
@@ -101,21 +102,16 @@ OPERATIONS = (
         PlainEmbeddingRequest,
         "embed",
     ),
-    Operation(
-        "/v1/rerank",
-        "rerank",
-        "Documents by their relevance to a query",
-        {_JSON: answers.Ranking},
-        RerankRequest,
-        "rerank",
-    ),
-    Operation(
-        "/rerank",
-        "rerank_plain",
-        "The same, without the prefix",
-        {_JSON: answers.Ranking},
-        RerankRequest,
-        "rerank",
+    *(
+        Operation(
+            path,
+            path.strip("/").replace("/", "_"),
+            "Documents by their relevance to a query",
+            {_JSON: (answers.Ranking, [answers.RankedByTei])},
+            (RerankRequest, TextsRerankRequest),
+            "rerank",
+        )
+        for path in RERANK_PATHS
     ),
     Operation(
         "/v1/audio/transcriptions",
@@ -199,18 +195,27 @@ def _operation(operation: Operation, serve: Serve) -> Schema:
         "responses": dict(_responses(operation, serve)),
     }
     if operation.takes is not None and operation.task is not None:
-        schema = shape(operation.takes, operation.task, serve)
-        schema["properties"].update({name: {} for name in operation.ignores})
+        schema = _taken(operation.takes, operation.task, serve, operation.ignores)
         media = _FORM if operation.takes is AudioRequest else _JSON
         described["requestBody"] = {"required": True, "content": {media: {"schema": schema}}}
     if "{id}" in operation.path:
-        names = [spec.name for spec in serve.specs]
+        names = names_of(serve.specs, serve)
         described["parameters"] = [
             {"name": "id", "in": "path", "required": True, "schema": one_of(names)}
         ]
     if operation.path == "/livez":
         described["security"] = []
     return described
+
+
+def _taken(
+    takes: type[Body] | tuple[type[Body], ...], task: Task, serve: Serve, ignores: tuple[str, ...]
+) -> Schema:
+    if isinstance(takes, tuple):
+        return {"anyOf": [_taken(each, task, serve, ignores) for each in takes]}
+    schema = shape(takes, task, serve)
+    schema["properties"].update({name: {} for name in ignores})
+    return schema
 
 
 def _responses(operation: Operation, serve: Serve) -> Iterable[tuple[str, Schema]]:
@@ -240,7 +245,7 @@ def _given(kind: object) -> Schema:
     if kind is None:
         return {}
     if isinstance(kind, tuple):
-        return {"anyOf": [_ref(each) for each in kind]}
+        return {"anyOf": [_given(each) for each in kind]}
     if isinstance(kind, list):
         return {"type": "array", "items": _ref(kind[0])}
     return _ref(kind)
@@ -250,13 +255,21 @@ def _ref(kind: Any) -> Schema:
     return {"$ref": _REFS + kind.__name__}
 
 
+def _kinds(given: Any) -> Iterable[type[BaseModel]]:
+    """The models in what an operation gives."""
+    if isinstance(given, tuple | list):
+        for each in given:
+            yield from _kinds(each)
+    elif given is not None:
+        yield given
+
+
 def _schemas(operations: Iterable[Operation]) -> Schema:
     """Everything that is referred to, by name."""
     given: set[type[BaseModel]] = {answers.Error}
     for operation in operations:
         for kind in (*operation.gives.values(), *operation.also.values()):
-            if kind is not None:
-                given |= set(kind) if isinstance(kind, tuple | list) else {kind}
+            given |= set(_kinds(kind))
     ordered = sorted(given, key=lambda kind: kind.__name__)
     _, found = models_json_schema(
         [(kind, "serialization") for kind in ordered], ref_template=_REFS + "{model}"

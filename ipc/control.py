@@ -123,9 +123,13 @@ class RemoteImages(msgspec.Struct, frozen=True, kw_only=True):
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unknown_fields=True):
     """What the frontend needs to serve: the models and its limits. The listening socket comes as
-    an inherited descriptor, so a new frontend takes over the connections that wait in it."""
+    an inherited descriptor, so a new frontend takes over the connections that wait in it.
+
+    ``aliases`` maps other names that clients may send to those of models.
+    """
 
     specs: list[Spec]
+    aliases: dict[str, str] = {}
     keepalive_s: float = 15.0
     max_json_bytes: int = 20 << 20
     max_audio_bytes: int = 25 << 20

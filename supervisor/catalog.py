@@ -34,6 +34,7 @@ from supervisor.settings import (
     OptionalSeconds,
 )
 
+MAX_ALIAS_CHARS = 256  # as long as a request's `model` may be
 BUILT_IN = ROOT / "configs" / "model_config.yaml"
 _SOURCES = "pypi:<package>==<version>, sdist:<package>==<version>, hf:<repository> or file:<path>"
 
@@ -42,6 +43,13 @@ def _plain_name(name: str) -> str:
     """A name that is safe in a URL, a log line and, with its slash replaced, as a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name, re.ASCII):
         raise ValueError(f"{name!r} is not a model name; use letters, digits, . _ - and one slash")
+    return name
+
+
+def _alias(name: str) -> str:
+    """Another name for a model: it is sent by clients, and never becomes a folder."""
+    if len(name) > MAX_ALIAS_CHARS or not re.fullmatch(r"[A-Za-z0-9][\w.:@/-]*", name, re.ASCII):
+        raise ValueError(f"{name!r} is not a name; use letters, digits and . _ - : @ /")
     return name
 
 
@@ -134,6 +142,7 @@ class Entry(_Strict):
 
     name: Annotated[str, AfterValidator(_plain_name)]
     task: Task
+    aliases: Annotated[list[Annotated[str, AfterValidator(_alias)]], BeforeValidator(_listed)] = []
     description: str = ""
     memory_mb: OptionalCount = None  # what its worker takes when serving, measured
 
@@ -198,7 +207,24 @@ class Catalog:
             if name not in self.models:
                 hint = nearest(name, self.models) or "; see edge-serve models"
                 raise ConfigError(f"MODELS: no model {name!r} in the catalog{hint}")
-        return [self.models[name] for name in dict.fromkeys(names or self.serve)]
+        chosen = [self.models[name] for name in dict.fromkeys(names or self.serve)]
+        aliases(chosen)
+        return chosen
+
+
+def aliases(models: list[Model]) -> dict[str, str]:
+    """The other names of ``models``, each with the model's own. Raises `ConfigError` where one is
+    another's name already; models that are not served together may share theirs."""
+    taken = {model.entry.name: model.entry.name for model in models}
+    found: dict[str, str] = {}
+    for model in models:
+        name = model.entry.name
+        for alias in model.entry.aliases:
+            if alias in taken:
+                whose = "this model" if taken[alias] == name else taken[alias]
+                raise ConfigError(f"{name}: aliases: {alias!r} is a name of {whose} already")
+            taken[alias] = found[alias] = name
+    return found
 
 
 def load(own: Path | None) -> Catalog:

@@ -107,13 +107,19 @@ class Launch:
             found.append(_torch_missing(model))
         return [f"{model.entry.name}: {obstacle}" for obstacle in found]
 
-    def plan(self, specs: list[Spec], unavailable: dict[str, str], run_dir: Path) -> Plan:
+    def plan(
+        self,
+        specs: list[Spec],
+        unavailable: dict[str, str],
+        run_dir: Path,
+        aliases: dict[str, str] | None = None,
+    ) -> Plan:
         settings = self.settings
         return Plan(
             host=settings.host,
             port=settings.port,
             run_dir=str(run_dir),
-            serve=_serve(settings, specs),
+            serve=_serve(settings, specs, aliases or {}),
             unavailable={
                 name: f"{reason} (restart edge-serve to try again)"
                 for name, reason in unavailable.items()
@@ -158,9 +164,10 @@ def _torch_missing(model: Model) -> str:
     return f"it needs torch, which is not installed; run: edge-serve pull {model.entry.name}"
 
 
-def _serve(settings: Settings, specs: list[Spec]) -> Serve:
+def _serve(settings: Settings, specs: list[Spec], aliases: dict[str, str]) -> Serve:
     return Serve(
         specs=specs,
+        aliases=aliases,
         max_audio_bytes=settings.max_audio_bytes,
         max_batch_size=settings.max_batch_size,
         max_text_chars=settings.max_text_chars,

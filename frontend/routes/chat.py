@@ -41,7 +41,7 @@ class Chat:
         stream = exchange.stream = self._dispatcher.submit(
             exchange.request_id, spec, wanted, body.size_bytes + fetched_bytes
         )
-        completion = Completion(spec.name, self._fingerprints[spec.name])
+        completion = Completion(asked.model, self._fingerprints[spec.name])
         if asked.stream:
             return EventStream(
                 stream,

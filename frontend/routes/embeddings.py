@@ -37,7 +37,7 @@ class Embeddings:
         result = await self._embed(request, spec, asked.to_input(self._limits), body.size_bytes)
         usage = result.usage if self._limits.embedding_usage else Usage()
         as_base64 = asked.encoding_format == "base64"
-        content = render(result, spec.name, usage, as_base64=as_base64)
+        content = render(result, asked.model, usage, as_base64=as_base64)
         return Response(content, media_type="application/json")
 
     async def create_plain(self, request: Request) -> Response:

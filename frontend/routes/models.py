@@ -20,29 +20,36 @@ class Models:
         self._dispatcher = dispatcher
 
     async def index(self, _: Request) -> Response:
-        data = [self._entry(spec) for spec in self._dispatcher.specs.values()]
+        specs, aliases = self._dispatcher.specs, self._dispatcher.aliases
+        data = [self._entry(spec) for spec in specs.values()]
+        data += [
+            self._entry(specs[name], alias) for alias, name in aliases.items() if name in specs
+        ]
         return _json({"object": "list", "data": data})
 
     async def get(self, request: Request) -> Response:
-        spec = self._dispatcher.specs.get(request.path_params["id"])
+        name = request.path_params["id"]
+        spec = self._dispatcher.called(name)
         if spec is None:
             raise ModelNotFound(
                 "this server has no such model; GET /v1/models lists what it has", param="model"
             )
-        return _json(self._entry(spec))
+        return _json(self._entry(spec, name))
 
-    def _entry(self, spec: Spec) -> dict[str, Any]:
-        return entry(spec, self._dispatcher.state(spec.name))
+    def _entry(self, spec: Spec, name: str | None = None) -> dict[str, Any]:
+        return entry(spec, self._dispatcher.state(spec.name), name)
 
 
-def entry(spec: Spec, state: ModelState) -> dict[str, Any]:
-    """A model as clients see it: OpenAI's four keys, then what helps to choose one."""
+def entry(spec: Spec, state: ModelState, name: str | None = None) -> dict[str, Any]:
+    """A model as clients see it, under its own ``name`` or an alias: OpenAI's four keys, then what
+    helps to choose one."""
     loaded, chats = state.loaded, spec.task == "chat"
     return {
-        "id": spec.name,
+        "id": name or spec.name,
         "object": "model",
         "created": spec.created,
         "owned_by": spec.owned_by,
+        "alias_of": spec.name if name not in (None, spec.name) else None,
         "capabilities": capabilities(spec, loaded),
         "state": state.state,
         "dimensions": loaded.dimensions if loaded else None,

@@ -1,4 +1,4 @@
-"""POST /v1/rerank"""
+"""POST /v1/rerank, under its several names and in two forms"""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from frontend.body import read_json
 from frontend.collect import collect
 from frontend.dispatch import Dispatcher
 from frontend.exchange import Exchange
-from frontend.schemas.rerank import RerankRequest
-from frontend.schemas.validate import check
+from frontend.schemas.rerank import RerankRequest, TextsRerankRequest, parse_rerank
 from ipc.control import Serve
-from ipc.types import RerankResult
+from ipc.types import RerankInput, RerankResult, Usage
+
+Scores = NDArray[np.float32]
 
 
 class Rerank:
@@ -29,41 +30,59 @@ class Rerank:
 
     async def rerank(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
-        asked = check(RerankRequest, body.data)
-        spec = self._dispatcher.spec(asked.model, "rerank")
+        asked = parse_rerank(body.data)
+        dispatcher = self._dispatcher
+        spec = dispatcher.spec(asked.model, "rerank") if asked.model else dispatcher.only("rerank")
         exchange = Exchange.of(request.scope)
         exchange.names(spec)
         wanted = asked.to_input(self._limits)
-        stream = exchange.stream = self._dispatcher.submit(
+        stream = exchange.stream = dispatcher.submit(
             exchange.request_id, spec, wanted, body.size_bytes
         )
         _, done = await collect(stream, request.receive)
-        exchange.usage = done.result.usage
+        usage = exchange.usage = done.result.usage
         assert isinstance(done.result, RerankResult)
-        answer = {
-            "id": f"rerank-{exchange.request_id}",
-            "model": spec.name,
-            "results": results(
-                np.frombuffer(done.result.scores.data, dtype="<f4"),
-                asked.top_n,
-                wanted.documents if asked.return_documents else None,
-            ),
-            "usage": {
-                "prompt_tokens": done.result.usage.prompt_tokens,
-                "total_tokens": done.result.usage.prompt_tokens,
-            },
-        }
+        scores = np.frombuffer(done.result.scores.data, dtype="<f4")
+        answer = (
+            ranked_by_tei(asked, wanted, scores)
+            if isinstance(asked, TextsRerankRequest)
+            else ranking(asked, wanted, scores, usage, exchange.request_id)
+        )
         content = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
         return Response(content, media_type="application/json")
 
 
-def results(
-    scores: NDArray[np.float32], top_n: int | None, documents: list[str] | None
-) -> list[dict[str, Any]]:
-    """The ``top_n`` best documents, best first; equals stay in the order of the request."""
-    order = np.argsort(-scores, kind="stable")[:top_n].tolist()
-    found: list[dict[str, Any]] = [{"index": at, "relevance_score": scores[at]} for at in order]
-    if documents is not None:
+def ranking(
+    asked: RerankRequest, wanted: RerankInput, scores: Scores, usage: Usage, request_id: str
+) -> dict[str, Any]:
+    """The ``top_n`` best documents; what is counted stands where each kind of client looks."""
+    found: list[dict[str, Any]] = [
+        {"index": at, "relevance_score": scores[at]} for at in best(scores, asked.top_n)
+    ]
+    if asked.return_documents:
         for result in found:
-            result["document"] = {"text": documents[result["index"]]}
+            result["document"] = {"text": wanted.documents[result["index"]]}
+    return {
+        "id": f"rerank-{request_id}",
+        "model": asked.model,
+        "results": found,
+        "usage": {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens},
+        "meta": {"billed_units": {"search_units": 1}},
+    }
+
+
+def ranked_by_tei(
+    asked: TextsRerankRequest, wanted: RerankInput, scores: Scores
+) -> list[dict[str, Any]]:
+    """All texts in an array without an envelope."""
+    found: list[dict[str, Any]] = [{"index": at, "score": scores[at]} for at in best(scores)]
+    if asked.return_text:
+        for result in found:
+            result["text"] = wanted.documents[result["index"]]
+    return found
+
+
+def best(scores: Scores, count: int | None = None) -> list[int]:
+    """The places of the highest scores, best first; equals stay in the order of the request."""
+    found: list[int] = np.argsort(-scores, kind="stable")[:count].tolist()
     return found

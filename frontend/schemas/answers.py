@@ -99,11 +99,30 @@ class Ranked(BaseModel):
     document: RankedText | None = None
 
 
+class BilledUnits(Answer):
+    search_units: int
+
+
+class RankingMeta(Answer):
+    """Cohere's clients look here for what others find in ``usage``."""
+
+    billed_units: BilledUnits
+
+
 class Ranking(Answer):
     id: str
     model: str
     results: list[Ranked]
     usage: PromptUsage
+    meta: RankingMeta
+
+
+class RankedByTei(BaseModel):
+    """``text`` is there where ``return_text`` asked for it."""
+
+    index: int
+    score: float
+    text: str | None = None
 
 
 # --- audio ---
@@ -158,6 +177,7 @@ class ModelEntry(BaseModel):
     object: Literal["model"]
     created: int
     owned_by: str
+    alias_of: str | None
     capabilities: list[str]
     state: str
     dimensions: int | None

@@ -1,22 +1,35 @@
-"""POST /v1/rerank: what is asked, as a `RerankInput`.
+"""POST /v1/rerank and its other names: what is asked, as a `RerankInput`.
 
-The shape is what Cohere and Jina have in common, and Open WebUI, LiteLLM and vLLM with them.
+The shape is what Cohere and Jina have in common, and Open WebUI, LiteLLM and vLLM with them. A body
+with ``texts`` is one of Hugging Face's text-embeddings-inference (TEI), whose answer is another.
+https://docs.cohere.com/reference/rerank, https://huggingface.github.io/text-embeddings-inference
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from frontend.schemas.texts import checked_text
-from frontend.schemas.validate import WHOLE, Body, Name
+from frontend.schemas.truncation import Truncating
+from frontend.schemas.validate import WHOLE, Name, check, refuse_unsupported
 from ipc.control import Serve
 from ipc.errors import InvalidRequest
 from ipc.types import RerankInput
 
+# Cohere's two versions, and llama.cpp's names.
+RERANK_PATHS = ("/v1/rerank", "/rerank", "/v2/rerank", "/v1/reranking", "/reranking")
 
-class RerankRequest(Body):
+# Of Cohere's first version: documents are read whole or cut, never in pieces, and are one text.
+HARMLESS: dict[str, tuple[Any, ...]] = {
+    "max_chunks_per_doc": (1,),
+    "rank_fields": ([], ["text"]),
+}
+
+
+class RerankRequest(Truncating):
     """``documents`` is looked into by hand: its limits are the server's, not the API's."""
 
     model: Name
@@ -24,22 +37,61 @@ class RerankRequest(Body):
     documents: list[Any]
     top_n: Annotated[int, Field(ge=1), WHOLE] | None = None
     return_documents: bool | None = None
+    max_tokens_per_doc: Annotated[int, Field(ge=1), WHOLE] | None = None
 
     def to_input(self, limits: Serve) -> RerankInput:
         """The job. Raises `InvalidRequest` where the texts exceed ``limits`` or are no texts."""
-        if not self.documents:
-            raise InvalidRequest("`documents` must have at least 1 item", param="documents")
-        if len(self.documents) > limits.max_batch_size:
-            raise InvalidRequest(
-                f"`documents` must have at most {limits.max_batch_size} items", param="documents"
-            )
         return RerankInput(
-            query=checked_text(self.query, "query", limits),
-            documents=[
-                _document(given, f"documents[{at}]", limits)
-                for at, given in enumerate(self.documents)
-            ],
+            query=_query(self.query, limits),
+            documents=_documents(self.documents, "documents", limits),
+            document_tokens=self.max_tokens_per_doc,
+            truncation=self.truncation(),
         )
+
+
+class TextsRerankRequest(Truncating):
+    """TEI's. Its server has one model, so ``model`` may be left out where there is one reranker."""
+
+    model: Name | None = None
+    query: str
+    texts: list[Any]
+    raw_scores: bool = False
+    return_text: bool = False
+
+    def to_input(self, limits: Serve) -> RerankInput:
+        """The job. Raises `InvalidRequest` where the texts exceed ``limits`` or are no texts."""
+        return RerankInput(
+            query=_query(self.query, limits),
+            documents=_documents(self.texts, "texts", limits),
+            truncation=self.truncation(),
+            activation="Identity" if self.raw_scores else "Sigmoid",
+        )
+
+
+def parse_rerank(data: Mapping[str, Any]) -> RerankRequest | TextsRerankRequest:
+    """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
+    if data.get("texts") is not None:
+        return check(TextsRerankRequest, data)
+    refuse_unsupported(data, HARMLESS)
+    return check(RerankRequest, data)
+
+
+def _query(given: str, limits: Serve) -> str:
+    if not given:
+        raise InvalidRequest("`query` must not be empty", param="query")
+    return checked_text(given, "query", limits)
+
+
+def _documents(given: list[Any], path: str, limits: Serve) -> list[str]:
+    if not given:
+        raise InvalidRequest(f"`{path}` must have at least 1 item", param=path)
+    if len(given) > limits.max_batch_size:
+        raise InvalidRequest(
+            f"`{path}` must have at most {limits.max_batch_size} items, this server's "
+            f"MAX_BATCH_SIZE, and has {len(given)}",
+            param=path,
+        )
+    return [_document(each, f"{path}[{at}]", limits) for at, each in enumerate(given)]
 
 
 def _document(given: object, path: str, limits: Serve) -> str:
@@ -48,4 +100,4 @@ def _document(given: object, path: str, limits: Serve) -> str:
         given, path = given["text"], f"{path}.text"
     if not isinstance(given, str):
         raise InvalidRequest(f"`{path}` must be a string or an object with a `text`", param=path)
-    return checked_text(given, path, limits) if given else given
+    return checked_text(given, path, limits)

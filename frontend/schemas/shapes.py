@@ -21,11 +21,13 @@ from frontend.schemas.chat import (
 from frontend.schemas.embeddings import EmbeddingRequest
 from frontend.schemas.plain_embeddings import HARMLESS as PLAIN_HARMLESS
 from frontend.schemas.plain_embeddings import PlainEmbeddingRequest
-from frontend.schemas.rerank import RerankRequest
+from frontend.schemas.rerank import HARMLESS as RERANK_HARMLESS
+from frontend.schemas.rerank import RerankRequest, TextsRerankRequest
+from frontend.schemas.truncation import MODEL_LIMIT
 from frontend.schemas.validate import Body
 from ipc.control import Serve
 from ipc.languages import NAMES
-from ipc.types import Task
+from ipc.types import Spec, Task
 
 Schema = dict[str, Any]
 
@@ -38,7 +40,7 @@ def shape(kind: type[Body], task: Task, serve: Serve) -> Schema:
     """What a body that is checked by ``kind`` may be, for ``serve``'s models of ``task``."""
     schema = kind.model_json_schema(mode="validation")
     properties: Schema = _bounded(_inlined(schema)["properties"])
-    names = [spec.name for spec in serve.specs if spec.task == task]
+    names = names_of([spec for spec in serve.specs if spec.task == task], serve)
     required = set(schema.get("required", []))
     properties["model"] = one_of(names)
     if "model" not in required:
@@ -54,6 +56,12 @@ def shape(kind: type[Body], task: Task, serve: Serve) -> Schema:
         "required": sorted(required),
         **rules,
     }
+
+
+def names_of(specs: list[Spec], serve: Serve) -> list[str]:
+    """What these models may be called, aliases included."""
+    names = [spec.name for spec in specs]
+    return names + [alias for alias, name in serve.aliases.items() if name in names]
 
 
 def one_of(names: list[str]) -> Schema:
@@ -103,13 +111,8 @@ def _harmless(harmless: Mapping[str, tuple[Any, ...]]) -> Schema:
     return {name: {"enum": [*values, None]} for name, values in harmless.items()}
 
 
-def _text(limits: Serve, least: int = 1) -> Schema:
-    return {
-        "type": "string",
-        "minLength": least,
-        "maxLength": limits.max_text_chars,
-        "pattern": _NO_NUL,
-    }
+def _text(limits: Serve) -> Schema:
+    return {"type": "string", "maxLength": limits.max_text_chars}
 
 
 def _texts(limits: Serve, item: Schema) -> Schema:
@@ -167,8 +170,29 @@ def _chat(serve: Serve) -> Schema:
     }
 
 
+# What `Truncating` looks at by hand.
+_LONG_TEXTS: Schema = {
+    "truncate_prompt_tokens": {
+        "anyOf": [
+            {"const": MODEL_LIMIT},
+            {"type": "integer", "minimum": 1, "maximum": _INT["maximum"]},
+            {"type": "null"},
+        ]
+    }
+}
+_AT_ODDS: Schema = {
+    "not": {
+        "properties": {
+            "truncate": {"enum": [False, "NONE"]},
+            "truncate_prompt_tokens": {"type": "integer"},
+        },
+        "required": ["truncate", "truncate_prompt_tokens"],
+    }
+}
+
+
 def _embeddings(serve: Serve) -> Schema:
-    return {"input": _texts(serve, _text(serve))}
+    return {"input": _texts(serve, _text(serve)), **_LONG_TEXTS, "rules": _AT_ODDS}
 
 
 def _plain(serve: Serve) -> Schema:
@@ -181,31 +205,43 @@ def _plain(serve: Serve) -> Schema:
     texts = _texts(serve, {"anyOf": [text, wrapped]})
     return {
         **_harmless(PLAIN_HARMLESS),
+        **_LONG_TEXTS,
         "content": {},
         "input": {"anyOf": [texts, {"type": "null"}]},
         "rules": {
+            **_AT_ODDS,
             "anyOf": [
                 {"properties": {"input": texts}, "required": ["input"]},
                 {
                     "properties": {"content": texts, "input": {"type": "null"}},
                     "required": ["content"],
                 },
-            ]
+            ],
         },
     }
 
 
-def _rerank(serve: Serve) -> Schema:
-    document = _text(serve, least=0)
+def _documents(serve: Serve) -> Schema:
+    return {**_ranked(serve, "documents"), **_harmless(RERANK_HARMLESS), "texts": {"enum": [None]}}
+
+
+def _ranked_texts(serve: Serve) -> Schema:
+    return _ranked(serve, "texts")
+
+
+def _ranked(serve: Serve, path: str) -> Schema:
+    document = _text(serve)
     wrapped = {"type": "object", "properties": {"text": document}, "required": ["text"]}
     return {
-        "query": _text(serve),
-        "documents": {
+        "query": {**document, "minLength": 1},
+        path: {
             "type": "array",
             "items": {"anyOf": [document, wrapped]},
             "minItems": 1,
             "maxItems": serve.max_batch_size,
         },
+        **_LONG_TEXTS,
+        "rules": _AT_ODDS,
     }
 
 
@@ -247,6 +283,7 @@ _BY_HAND: dict[type[Body], Callable[[Serve], Schema]] = {
     ChatRequest: _chat,
     EmbeddingRequest: _embeddings,
     PlainEmbeddingRequest: _plain,
-    RerankRequest: _rerank,
+    RerankRequest: _documents,
+    TextsRerankRequest: _ranked_texts,
     AudioRequest: _audio,
 }

@@ -11,6 +11,9 @@ from supervisor.cli.arguments import Config, Device, Host, Models, Port, joined
 from supervisor.cli.loading import load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from supervisor.catalog import Model
     from supervisor.settings import Settings
 
 
@@ -66,6 +69,7 @@ def models(context: typer.Context, config: Config = None) -> None:
         for model in launch.settle([every]).models
     )
     table(say.console(), heads, rows)
+    _show_aliases(catalog.models.values())
 
 
 def check(
@@ -113,6 +117,7 @@ def check(
         ["model", "task", "engine", "device", "replicas", "slots", "queue", "files"],
         rows,
     )
+    _show_aliases(chosen)
     say.warn(catalog.warnings + warnings(settings, chosen))
     each = zip(chosen, faults, strict=True)
     found = [line for model, fault in each for line in launch.obstacles(model, fault)]
@@ -120,6 +125,12 @@ def check(
     if found:
         say.fail(*found)
     print("ok")
+
+
+def _show_aliases(models: Iterable[Model]) -> None:
+    for model in models:
+        if model.entry.aliases:
+            print(f"{model.entry.name} is also called {', '.join(model.entry.aliases)}")
 
 
 def _unlistenable(settings: Settings) -> list[str]:

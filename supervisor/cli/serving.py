@@ -58,6 +58,7 @@ def serve(
 
 def _serve(flags: Flags) -> None:
     from supervisor import plan as plans
+    from supervisor.catalog import aliases
     from supervisor.gate import gate
     from supervisor.launch import become_daemon, fetch_all, make_run_dir, warnings
 
@@ -76,7 +77,7 @@ def _serve(flags: Flags) -> None:
     say.failures(unavailable)
     if not specs or (unavailable and settings.warmup_fail_fast):
         raise typer.Exit(1)
-    become_daemon(plans.write(launch.plan(specs, unavailable, run_dir)))
+    become_daemon(plans.write(launch.plan(specs, unavailable, run_dir, aliases(chosen))))
 
 
 def install_service(

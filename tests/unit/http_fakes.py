@@ -117,6 +117,7 @@ class FakeDispatcher:
 
     def __init__(self, script: Script = silent) -> None:
         self.specs = {spec.name: spec for spec in (CHAT, EMBED, RERANK, SPEECH)}
+        self.aliases: dict[str, str] = {}
         self.draining = False
         self.script = script
         self.asked: list[Any] = []
@@ -125,12 +126,15 @@ class FakeDispatcher:
         self.lost: set[str] = set()
 
     def spec(self, name: str, task: Task) -> Spec:
-        spec = self.specs.get(name)
+        spec = self.called(name)
         if spec is None:
             raise ModelNotFound("no such model", param="model")
         if spec.task != task:
             raise InvalidRequest("served elsewhere", param="model")
         return spec
+
+    def called(self, name: str) -> Spec | None:
+        return self.specs.get(self.aliases.get(name, name))
 
     def only(self, task: Task) -> Spec:
         return next(spec for spec in self.specs.values() if spec.task == task)

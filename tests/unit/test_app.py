@@ -237,6 +237,39 @@ def test_models_are_listed(client: TestClient) -> None:
     ]
 
 
+def test_an_alias_is_listed_with_the_name_that_it_stands_for(fake: FakeDispatcher) -> None:
+    fake.aliases = {"gpt-4o": "org/chat", "gone": "org/unavailable"}
+    with TestClient(application(fake)) as client:
+        data = client.get("/v1/models").json()["data"]
+        one = client.get("/v1/models/gpt-4o").json()
+    assert [(entry["id"], entry["alias_of"]) for entry in data] == [
+        ("org/chat", None),
+        ("org/embed", None),
+        ("org/rerank", None),
+        ("org/speech", None),
+        ("gpt-4o", "org/chat"),
+    ]
+    assert one == data[-1] == {**data[0], "id": "gpt-4o", "alias_of": "org/chat"}
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "org/chat"])
+def test_an_answer_has_the_name_that_was_asked_for_and_is_counted_under_the_models_own(
+    fake: FakeDispatcher, name: str
+) -> None:
+    fake.aliases = {"gpt-4o": "org/chat"}
+    fake.script = says("hi")
+    body = {"model": name, "messages": [{"role": "user", "content": "x"}]}
+    with TestClient(application(fake)) as client:
+        whole = post(client, "/v1/chat/completions", body).json()
+        streamed = post(client, "/v1/chat/completions", {**body, "stream": True}).text
+        metrics = client.get("/metrics").text
+    assert whole["model"] == name
+    assert f'"model":"{name}"' in streamed
+    assert fake.sizes[0][0] == "org/chat"
+    assert 'model="org/chat"' in metrics
+    assert "gpt-4o" not in metrics
+
+
 def test_a_chat_models_limits_are_listed(client: TestClient) -> None:
     entry = client.get("/v1/models/org/chat").json()
     assert (entry["max_prompt_tokens"], entry["max_new_tokens"]) == (CHAT.max_prompt_tokens, 100)

@@ -468,6 +468,19 @@ def test_models_lists_the_catalog(run: Run) -> None:
     assert shown == set(catalog.load(None).models)
 
 
+def test_aliases_are_shown_and_a_name_twice_is_refused(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    entry = "{name: NAME, task: chat, engine: echo, aliases: [gpt-4o]}"
+    file.write_text(f"models: [{entry.replace('NAME', 'a')}, {entry.replace('NAME', 'b')}]")
+    for command in (["check", "--models", "a"], ["models"]):
+        code, out, _ = run(*command, "--config", str(file))
+        assert code == (0 if "check" in command else 78)
+        assert ("a is also called gpt-4o" in out) is ("check" in command)
+    code, _, err = run("check", "--config", str(file))
+    assert code == 78
+    assert "b: aliases: 'gpt-4o' is a name of a already" in err
+
+
 def test_options_may_stand_before_the_command(run: Run, echo: str) -> None:
     code, out, _ = run("--config", echo, "check")
     assert code == 0

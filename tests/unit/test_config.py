@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,7 @@ def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
     read_by_name = {"name", "task", "engine", "device", "defaults", "options", "queue_mb"}
     files_and_people = {"source", "hf_repo_id", "files", "include", "path"} | {
         "description",
+        "aliases",
         "memory_mb",
         "variants",
         "variant",
@@ -325,6 +327,52 @@ def test_the_cpu_quota_of_any_group_above_bounds_the_threads(
 
 
 # --- the catalog ---------------------------------------------------------------------------------
+
+TWO = """
+models:
+  - {name: a, task: chat, engine: echo, aliases: ALIASES}
+  - {name: b, task: chat, engine: echo, aliases: [fast]}
+"""
+
+
+def test_a_model_may_have_more_names_as_clients_have_them(tmp_path: Path) -> None:
+    found = own_catalog(tmp_path, TWO.replace("ALIASES", "[gpt-4o, 'llama3.2:3b', x/y/z@1]"))
+    names = {"gpt-4o": "a", "llama3.2:3b": "a", "x/y/z@1": "a", "fast": "b"}
+    assert catalog.aliases(found.select([])) == names
+
+
+def test_one_alias_needs_no_list(tmp_path: Path) -> None:
+    found = own_catalog(tmp_path, TWO.replace("ALIASES", "whisper-1"))
+    assert found.models["a"].entry.aliases == ["whisper-1"]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("[b]", "a: aliases: 'b' is a name of b already"),
+        ("[fast]", "b: aliases: 'fast' is a name of a already"),
+        ("[a]", "a: aliases: 'a' is a name of this model already"),
+        ("[x, x]", "a: aliases: 'x' is a name of this model already"),
+        ("['two words']", "a: aliases.0: 'two words' is not a name; use letters, digits and"),
+        ("['']", "a: aliases.0: '' is not a name"),
+        (f"[{'x' * 257}]", "is not a name"),
+    ],
+)
+def test_a_name_is_that_of_one_model(tmp_path: Path, written: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        own_catalog(tmp_path, TWO.replace("ALIASES", written)).select([])
+
+
+def test_models_that_are_not_served_together_may_share_an_alias(tmp_path: Path) -> None:
+    found = own_catalog(tmp_path, TWO.replace("ALIASES", "[fast]"))
+    assert catalog.aliases(found.select(["b"])) == {"fast": "b"}
+
+
+def test_a_shipped_model_takes_an_alias_from_an_entry_with_its_name(tmp_path: Path) -> None:
+    entry = "{name: openai/whisper-base, task: speech, aliases: [whisper-1]}"
+    (model,) = own_catalog(tmp_path, f"models: [{entry}]").select([])
+    assert model.entry.aliases == ["whisper-1"]
+    assert isinstance(model.source, catalog.Packages)
 
 
 def own_catalog(tmp_path: Path, text: str) -> catalog.Catalog:

@@ -12,7 +12,14 @@ import zmq
 
 from frontend import link
 from frontend.dispatch import Dispatcher
-from ipc.errors import InternalError, ServeError, WorkerCrashed
+from ipc.errors import (
+    InternalError,
+    InvalidRequest,
+    ModelNotFound,
+    ServeError,
+    Unavailable,
+    WorkerCrashed,
+)
 from ipc.sockets import bind_router, ipc_endpoint
 from ipc.types import EmbedInput, Event, Events, Failed, Job, ModelState, Route, Spec
 from ipc.wire import Decoder, encode
@@ -53,6 +60,26 @@ def state(*routes: Route, faulty: Sequence[str] = ()) -> ModelState:
         was_ready=True,
         faulty=list(faulty),
     )
+
+
+def test_a_model_answers_to_its_aliases_also_where_it_could_not_be_fetched() -> None:
+    async def ask() -> None:
+        aliases = {"small": SPEC.name, "big": "org/big"}
+        dispatcher = Dispatcher([SPEC], "frontend", aliases=aliases)
+        try:
+            assert dispatcher.spec("small", "embed") is dispatcher.spec(SPEC.name, "embed") is SPEC
+            failed = ModelState(name="org/big", routes=[], state="failed", reason="no network")
+            dispatcher.set_states([failed])
+            with pytest.raises(Unavailable, match=r"'big' is not available: no network"):
+                dispatcher.spec("big", "embed")
+            with pytest.raises(ModelNotFound, match="it has: org/embed, small, big"):
+                dispatcher.spec("other", "embed")
+            with pytest.raises(InvalidRequest, match="'small' is served at /v1/embeddings"):
+                dispatcher.spec("small", "chat")
+        finally:
+            dispatcher.close()
+
+    asyncio.run(ask())
 
 
 async def ended_by(folder: Path, say: Callable[[Worker, bytes, Job], None]) -> ServeError:

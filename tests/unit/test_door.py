@@ -24,11 +24,14 @@ from frontend.protocol import Bounds, protocol
 from frontend.record import Record
 from ipc.control import Gate
 from ipc.errors import QueueFull
-from ipc.types import Task
+from ipc.types import Spec, Task
 
 KEY = "sk-key-of-the-test"
 GATE = Gate(api_keys={"ann": hashlib.sha256(KEY.encode()).hexdigest()}, hosts=["box.lan"])
 BODY = orjson.dumps({"model": CHAT.name, "messages": [{"role": "user", "content": "hi"}]})
+
+
+ALIAS = "gpt-4o"
 
 
 class FullDispatcher:
@@ -42,11 +45,14 @@ class FullDispatcher:
         self.turned_away: list[str] = []
 
     def is_full(self, name: str, task: Task) -> bool:
-        return (name, task) == (CHAT.name, "chat")
+        return name in (CHAT.name, ALIAS) and task == "chat"
 
-    def turn_away(self, name: str) -> QueueFull:
-        self.turned_away.append(name)
-        return QueueFull(f"model {name!r} is busy", retry_after_s=2.5)
+    def called(self, name: str) -> Spec | None:
+        return self.specs.get(CHAT.name if name == ALIAS else name)
+
+    def turn_away(self, spec: Spec) -> QueueFull:
+        self.turned_away.append(spec.name)
+        return QueueFull(f"model {spec.name!r} is busy", retry_after_s=2.5)
 
 
 def door(fake: FullDispatcher | None = None, gate: Gate | None = None) -> Door:
@@ -139,12 +145,24 @@ def test_it_is_logged_and_counted_like_any_answer(caplog: pytest.LogCaptureFixtu
     assert line["error"] == "rate_limit_exceeded"
 
 
+def test_an_alias_is_turned_away_as_the_model_that_it_names(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fake = FullDispatcher()
+    with caplog.at_level(logging.INFO):
+        answer = door(fake).answer(request(BODY.replace(CHAT.name.encode(), ALIAS.encode())))
+    assert parsed(answer)[0] == b"HTTP/1.1 429 Too Many Requests"
+    assert fake.turned_away == [CHAT.name]
+    (line,) = (vars(record) for record in caplog.records if record.name == "edge_serve.access")
+    assert line["model"] == CHAT.name
+
+
 def test_the_answer_is_the_one_of_the_application() -> None:
     dispatcher = cast(Any, FullDispatcher())
     dispatcher.spec = lambda name, _: dispatcher.specs[name]
 
     def submit(_id: str, spec: Any, *_: Any) -> Any:
-        raise dispatcher.turn_away(spec.name)
+        raise dispatcher.turn_away(spec)
 
     dispatcher.submit = submit
     control = cast(Any, FakeControl(report(chat="ready")))

@@ -57,6 +57,13 @@ def test_it_names_this_servers_models_and_limits(described: dict[str, Any]) -> N
     assert (one["maxLength"], many["maxItems"]) == (100, 4)
 
 
+def test_aliases_are_names_too() -> None:
+    described = document(limits(specs=SPECS, aliases={"small": "org/embed", "gone": "org/x"}))
+    body = described["paths"]["/v1/embeddings"]["post"]["requestBody"]
+    properties = body["content"]["application/json"]["schema"]["properties"]
+    assert properties["model"] == {"enum": ["org/embed", "small"]}
+
+
 def test_every_operation_says_how_it_fails(described: dict[str, Any]) -> None:
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
@@ -100,6 +107,11 @@ def test_keys_are_described_where_they_are_needed(described: dict[str, Any]) -> 
         ("/v1/embeddings", {"input": ["a", "b"]}, True),
         ("/v1/embeddings", {"input": []}, False),
         ("/v1/embeddings", {"input": [1, 2]}, False),
+        ("/v1/embeddings", {"input": "", "truncate_prompt_tokens": -1}, True),
+        ("/v1/embeddings", {"input": "a", "truncate_prompt_tokens": 0}, False),
+        ("/v1/embeddings", {"input": "a", "truncate": "START"}, True),
+        ("/v1/embeddings", {"input": "a", "truncate": "MIDDLE"}, False),
+        ("/v1/embeddings", {"input": "a", "truncate": False, "truncate_prompt_tokens": 9}, False),
         ("/embedding", {"content": "a"}, True),
         ("/embedding", {}, False),
     ],
