@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,6 +18,7 @@ from frontend.guard import Guarded, host_guards, key_guards
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
 from frontend.openapi import OpenApi
+from frontend.paths import Unserved
 from frontend.record import Record
 from frontend.routes.audio import Audio
 from frontend.routes.chat import Chat
@@ -62,6 +63,7 @@ def build(dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metri
     models = Models(dispatcher)
     health = Health(dispatcher, control, metrics)
     routes = [
+        _get("/", front),
         _post("/v1/chat/completions", chat.complete),
         _post("/v1/embeddings", embeddings.create),
         _post("/embedding", embeddings.create_plain),
@@ -88,7 +90,15 @@ def build(dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metri
     )
     # A redirect would be built from the client's Host header, and repeat the whole body.
     app.router.redirect_slashes = False
+    app.router.default = Unserved(routes)
     return app
+
+
+async def front(_: Request) -> Response:
+    """For people and programs that look whether somebody is there, as Ollama's clients do."""
+    return PlainTextResponse(
+        "edge-serve: an inference server with OpenAI's API under /v1, described at /openapi.json\n"
+    )
 
 
 def _get(path: str, answer: Answer) -> Route:
@@ -109,6 +119,8 @@ def _gate(gate: Gate) -> list[Middleware]:
                 allow_origins=gate.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
+                # Chrome asks before a public page may reach a server on the user's own network.
+                allow_private_network=True,
                 expose_headers=["x-request-id", "retry-after", "x-should-retry"],
             )
         )

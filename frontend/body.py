@@ -1,4 +1,4 @@
-"""Request bodies, read within bounds: so many bytes, so much time, and the type that was named.
+"""Request bodies, read within bounds: so many bytes, so fast, and the type that was named.
 
 A declared length over the limit is refused before a byte is read; an undeclared or a false one as
 soon as the limit is passed. Nothing is written to disk: uploads may be private, and small boxes
@@ -8,16 +8,20 @@ run on memory cards.
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import orjson
 from starlette.datastructures import FormData
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.types import Message
 
+from frontend.encoding import check_charset, check_plain, check_utf8
+from frontend.errors import shown
+from frontend.form import Form
 from ipc.errors import (
     Cancelled,
     InvalidRequest,
@@ -26,8 +30,11 @@ from ipc.errors import (
     UnsupportedMediaType,
 )
 
-# For the whole body: as long as nginx waits between two reads of one.
-BODY_TIMEOUT_S = 60.0
+# As long as nginx waits between two reads of a body.
+READ_TIMEOUT_S = 60.0
+# On the whole, from then on: the least rate of Apache's mod_reqtimeout, a quarter of a recording in
+# Opus that is sent while it is made. With the limit on bytes it bounds how long a body may take.
+LEAST_BYTES_PER_S = 500
 MAX_FORM_FIELDS = 20
 MAX_FORM_FIELD_BYTES = 1 << 20
 # What a form may hold beside its file: names, boundaries, short fields.
@@ -50,24 +57,36 @@ async def read_json(request: Request, limit_bytes: int) -> Json:
     request without one, and may not send ``application/json`` without asking first.
     """
     _require(request, "application/json")
-    raw = b"".join([chunk async for chunk in _chunks(request, limit_bytes)])
-    try:
-        data = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        # Only the position: the decoder's own message may quote what was sent.
-        raise InvalidRequest(
-            f"the body is not valid JSON (line {error.lineno}, column {error.colno})"
-        ) from None
+    raw = bytearray()
+    async for chunk in _chunks(request, limit_bytes):
+        raw += chunk
+    data = _parse(raw)
     if not isinstance(data, dict):
         raise InvalidRequest("the body must be a JSON object")
     return Json(data, len(raw))
+
+
+def _parse(raw: bytearray) -> Any:
+    """The JSON in ``raw``. Only the place of an error is told: what stands there may be private."""
+    if raw.startswith(codecs.BOM_UTF8):
+        del raw[: len(codecs.BOM_UTF8)]
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        check_utf8(raw, "the body")
+        if not raw:
+            raise InvalidRequest("the body is empty; send a JSON object") from None
+        why = "half a surrogate pair, " if "surrogate" in error.msg else ""
+        raise InvalidRequest(
+            f"the body is not valid JSON ({why}line {error.lineno}, column {error.colno})"
+        ) from None
 
 
 @asynccontextmanager
 async def read_form(request: Request, limit_bytes: int) -> AsyncIterator[FormData]:
     """The request's multipart form with at most one file, of at most ``limit_bytes``."""
     _require(request, "multipart/form-data")
-    parser = MultiPartParser(
+    parser = Form(
         request.headers,
         _chunks(request, limit_bytes, FORM_OVERHEAD_BYTES),
         max_files=1,
@@ -86,34 +105,47 @@ async def read_form(request: Request, limit_bytes: int) -> AsyncIterator[FormDat
 
 
 def _require(request: Request, kind: str) -> None:
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != kind:
-        raise UnsupportedMediaType(f"send the body with `Content-Type: {kind}`")
+    given = request.headers.get("content-type", "")
+    if given.partition(";")[0].strip().lower() != kind:
+        but = f", not {shown(given)}" if given else ""
+        raise UnsupportedMediaType(f"send the body with `Content-Type: {kind}`{but}")
+    for coding in request.headers.getlist("content-encoding"):
+        check_plain("Content-Encoding", coding)
+    check_charset(given)
 
 
 async def _chunks(
     request: Request, limit_bytes: int, slack_bytes: int = 0
 ) -> AsyncGenerator[bytes, None]:
-    """The body as it comes, up to limit and slack, for as long as it may take.
+    """The body as it comes, up to limit and slack, as long as it keeps coming.
 
     Raises `PayloadTooLarge`, `RequestTimeout`, or `Cancelled` where the client leaves.
     """
     too_large = PayloadTooLarge(f"the body is over this server's limit of {limit_bytes} bytes")
     declared = request.headers.get("content-length", "")
-    left = limit_bytes + slack_bytes
-    if declared.isdecimal() and int(declared) > left:
+    most = limit_bytes + slack_bytes
+    if declared.isdecimal() and int(declared) > most:
         raise too_large
-    end_at = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
+    clock = asyncio.get_running_loop().time
+    began_at, got = clock(), 0
     message: Message = {"more_body": True}
     while message.get("more_body"):
         try:
-            async with asyncio.timeout_at(end_at):
+            async with asyncio.timeout_at(next_read_at(began_at, clock(), got)):
                 message = await request.receive()
         except TimeoutError:
-            raise RequestTimeout(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
+            raise RequestTimeout(
+                f"the body comes too slowly: {got} bytes in {clock() - began_at:.0f} s"
+            ) from None
         if message["type"] == "http.disconnect":
             raise Cancelled("the client left while sending")
-        left -= len(message.get("body", b""))
-        if left < 0:
+        got += len(message.get("body", b""))
+        if got > most:
             raise too_large
         yield message.get("body", b"")
+
+
+def next_read_at(began_at: float, now: float, got_bytes: int) -> float:
+    """By when more of a body must have come, of which ``got_bytes`` have since ``began_at``."""
+    steady_until = began_at + READ_TIMEOUT_S + got_bytes / LEAST_BYTES_PER_S
+    return min(now + READ_TIMEOUT_S, steady_until)

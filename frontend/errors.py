@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from frontend.exchange import Exchange
@@ -17,16 +18,21 @@ from ipc.errors import (
     MethodNotAllowed,
     PayloadTooLarge,
     RequestTimeout,
-    RouteNotFound,
     ServeError,
 )
 
 # The official SDK does not retry at all when asked to wait longer than this (older releases).
 _MAX_RETRY_AFTER_S = 60
+_MAX_SHOWN = 200
 # A header's name and value.
 Field = tuple[bytes, bytes]
 # The rest of such a body may never end, so the connection is not kept for another request.
 _CLOSING = (PayloadTooLarge, RequestTimeout)
+
+
+def shown(text: str) -> str:
+    """What a client sent, in the words of a message: quoted, printable and short."""
+    return ascii(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "...")
 
 
 def error_headers(error: ServeError) -> dict[str, str]:
@@ -66,7 +72,7 @@ def error_response(error: ServeError, **headers: str) -> Response:
     return Response(orjson.dumps(error.body()), error.status, headers, "application/json")
 
 
-def refusal(error: ServeError | HTTPException, method: str, exchange: Exchange) -> Response:
+def refusal(error: ServeError | HTTPException, scope: Scope, exchange: Exchange) -> Response:
     """The answer to what a route or the router raised; ``exchange`` learns what it was.
 
     That to a `Cancelled` goes nowhere but to the log.
@@ -75,16 +81,15 @@ def refusal(error: ServeError | HTTPException, method: str, exchange: Exchange) 
         exchange.error = error.code
         return error_response(error)
     allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
-    if error.status_code == 405 and method == "OPTIONS":
+    if error.status_code == 405 and scope["method"] == "OPTIONS":
         return Response(status_code=204, headers={"allow": allowed})
-    ours = _in_our_form(error.status_code, allowed)
+    ours = _in_our_form(error.status_code, scope, allowed)
     exchange.error = ours.code
     return error_response(ours, **({"allow": allowed} if allowed else {}))
 
 
-def _in_our_form(status: int, allowed: str) -> ServeError:
-    if status == 404:
-        return RouteNotFound("no such route; the API is under /v1, its models at GET /v1/models")
+def _in_our_form(status: int, scope: Scope, allowed: str) -> ServeError:
     if status == 405:
-        return MethodNotAllowed(f"this route takes {allowed}")
+        path = shown(scope["path"])[1:-1]
+        return MethodNotAllowed(f"{path} takes {allowed}, not {scope['method']}")
     return InvalidRequest("the request cannot be read")

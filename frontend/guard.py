@@ -14,7 +14,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from frontend.errors import error_response
+from frontend.errors import error_response, shown
 from frontend.exchange import Exchange
 from ipc.control import Gate
 from ipc.errors import HostNotAllowed, InvalidApiKey, ServeError
@@ -41,8 +41,10 @@ class Hosts:
         self._hosts = frozenset(host.lower() for host in hosts)
 
     def check(self, scope: Scope) -> None:
-        if host_name(scope) not in self._hosts:
-            raise HostNotAllowed("this server is not called so; add the name to TRUSTED_HOSTS")
+        host = host_name(scope)
+        if host not in self._hosts:
+            what = f"Host {shown(host)} is not allowed" if host else "a request must name its host"
+            raise HostNotAllowed(f"{what}; add it to TRUSTED_HOSTS.")
 
 
 class Keys:
@@ -52,16 +54,18 @@ class Keys:
         self._keys = [(name, bytes.fromhex(digest)) for name, digest in keys.items()]
 
     def check(self, scope: Scope) -> None:
-        name = self._name(scope)
+        presented = [key for key in _presented(scope) if key]
+        name = self._name(presented)
         if name is None:
-            raise InvalidApiKey("send an API key of this server as `Authorization: Bearer <key>`")
+            what = "this API key is unknown" if presented else "an API key is missing"
+            raise InvalidApiKey(f"{what}; send one of this server's as `Authorization: Bearer KEY`")
         Exchange.of(scope).key = name
 
-    def _name(self, scope: Scope) -> str | None:
-        """The name of the key that was presented, or None. Compares with each, whichever fits."""
+    def _name(self, keys: Iterable[bytes]) -> str | None:
+        """The name of the one that is known. Compares with each, whichever fits."""
         found = None
-        for presented in _presented(scope):
-            digest = hashlib.sha256(presented).digest()
+        for key in keys:
+            digest = hashlib.sha256(key).digest()
             for name, expected in self._keys:
                 if hmac.compare_digest(digest, expected):
                     found = name

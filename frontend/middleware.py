@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.errors import error_response, refusal
 from frontend.exchange import Exchange
+from frontend.paths import plain
 from frontend.record import Record
 from ipc.errors import InternalError, ServeError
 
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Access:
-    """A request id on every answer, and one log line for every request.
+    """A plain path for every request, a request id on every answer, and one log line for each.
 
     Records each `Exchange`, and answers 500 where nobody else had an answer.
     """
@@ -29,6 +30,7 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["path"] = plain(scope["path"])
         exchange = Exchange.begin(scope)
         request_id = (b"x-request-id", exchange.request_id.encode("ascii"))
 
@@ -69,4 +71,4 @@ class Refusals:
             exchange = Exchange.of(scope)
             if exchange.status:  # an answer has begun, and there is only one
                 raise
-            await refusal(error, scope["method"], exchange)(scope, receive, send)
+            await refusal(error, scope, exchange)(scope, receive, send)

@@ -134,6 +134,7 @@ OPERATIONS = (
     Operation(
         "/v1/models/{id}", "model", "One of them", {_JSON: answers.ModelEntry}, errors=(404,)
     ),
+    Operation("/", "front", "What this server is, in a line", {_TEXT: None}),
     Operation("/livez", "livez", "The server answers", {_JSON: answers.Life}),
     Operation(
         "/readyz",

@@ -28,7 +28,8 @@ KEEPALIVE = b": keep-alive\n\n"
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
+    # A proxy that compresses would collect the events into blocks, and caches have no use for them.
+    (b"cache-control", b"no-cache, no-transform"),
     # nginx would otherwise collect the events into pages.
     (b"x-accel-buffering", b"no"),
 ]

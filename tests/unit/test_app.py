@@ -27,6 +27,7 @@ from http_fakes import (
 from starlette.testclient import TestClient
 from starlette.types import Message
 
+from frontend.body import next_read_at
 from frontend.stream import Stream
 from ipc.errors import DeadlineExceeded, ModelLoading, QueueFull, ServeError
 from ipc.types import Delta, Loaded, Spec, SpeechInput, capabilities
@@ -95,6 +96,7 @@ def test_a_whole_completion(client: TestClient) -> None:
 def test_a_streamed_completion(client: TestClient) -> None:
     answer = post(client, "/v1/chat/completions", {**HI, "stream": True})
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-cache, no-transform"
     *events, done, rest = answer.text.split("\n\n")
     assert (done, rest) == ("data: [DONE]", "")
     chunks = [orjson.loads(event.removeprefix("data: ")) for event in events]
@@ -430,7 +432,7 @@ def test_a_declared_length_over_the_limit_is_refused_unread(fake: FakeDispatcher
 def test_a_body_that_never_ends_is_given_up(
     fake: FakeDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("frontend.body.BODY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("frontend.body.READ_TIMEOUT_S", 0.01)
 
     async def receive() -> Message:
         await asyncio.Event().wait()
@@ -438,6 +440,131 @@ def test_a_body_that_never_ends_is_given_up(
 
     answer = asyncio.run(call(fake, receive))
     assert (answer.status, answer.error["code"]) == (408, "request_timeout")
+    assert answer.error["message"].startswith("the body comes too slowly: 0 bytes in ")
+
+
+@pytest.mark.parametrize(
+    ("after_s", "got_bytes", "left_s"),
+    [
+        (0, 0, 60),
+        (0, 1 << 20, 60),
+        (75, 15_000_000, 60),  # 1.6 Mbit/s
+        (20 * 60, 20 * 60 * 16_000, 60),  # a microphone for twenty minutes
+        (3600, 3600 * 2_000, 60),  # speech in Opus for an hour
+        (50, 0, 10),
+        (59, 500, 2),
+        (600, 600 * 100, -420),  # a hundred bytes a second
+        (3600, 3600, -3532.8),  # one
+    ],
+)
+def test_a_body_may_take_long_if_it_keeps_coming(
+    after_s: float, got_bytes: int, left_s: float
+) -> None:
+    began_at = 1000.0
+    now = began_at + after_s
+    assert next_read_at(began_at, now, got_bytes) == pytest.approx(now + left_s)
+
+
+def test_a_byte_order_mark_is_skipped(client: TestClient) -> None:
+    answer = post(client, "/v1/chat/completions", b"\xef\xbb\xbf" + orjson.dumps(HI))
+    assert answer.status_code == 200
+
+
+TEXT = '{"model": "org/chat", "messages": [{"role": "user", "content": "M\u00fcller \U0001f600"}]}'
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (TEXT.encode("utf-16"), "the body is UTF-16; send UTF-8"),
+        (TEXT.encode("utf-16-be"), "the body is UTF-16; send UTF-8"),
+        (TEXT[:-6].encode("latin-1", "ignore"), "the body is not valid UTF-8 at byte 65"),
+        (TEXT.encode()[:-6], "the body is not valid UTF-8 at byte 72"),
+        (b'{"model": "\\ud83d"}', "(half a surrogate pair, line 1, column 12)"),
+        (b'{"model": "\\ude00"}', "(half a surrogate pair, line 1, column 12)"),
+        (b'{"model": "\\ud83d\\u0041"}', "(half a surrogate pair, line 1, column 12)"),
+        (b'{"model": "\xed\xa0\xbd"}', "the body is not valid UTF-8 at byte 11"),
+        (b"", "the body is empty"),
+        (b"\xef\xbb\xbf", "the body is empty"),
+    ],
+    ids=lambda value: repr(value[:40]),
+)
+def test_a_body_that_is_no_utf8_is_told_so(client: TestClient, body: bytes, told: str) -> None:
+    answer = post(client, "/v1/chat/completions", body)
+    assert answer.status_code == 400
+    assert told in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "x-gzip", "identity, deflate", "a'b"])
+def test_a_body_in_another_coding_is_refused_by_name(client: TestClient, coding: str) -> None:
+    headers = {b"content-type": b"application/json", b"content-encoding": coding.encode("latin-1")}
+    answer = client.post("/v1/chat/completions", content=orjson.dumps(HI), headers=headers)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (415, "unsupported_media_type")
+    assert f"`Content-Encoding` {coding.rpartition(' ')[2]!a} is not" in error["message"]
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+def test_a_body_that_is_as_it_is_may_say_so(client: TestClient, coding: str) -> None:
+    headers = {"content-encoding": coding}
+    assert post(client, "/v1/chat/completions", HI, **headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("charset", "status"),
+    [
+        *((name, 200) for name in ("utf-8", "UTF-8", '"utf8"', "us-ascii", "")),
+        *((name, 400) for name in ("utf-16", "iso-8859-1", "windows-1252", "utf-7", "x" * 999)),
+    ],
+)
+def test_another_charset_is_refused_by_name(client: TestClient, charset: str, status: int) -> None:
+    headers = {"content-type": f"application/json; charset={charset}"}
+    answer = client.post("/v1/chat/completions", content=orjson.dumps(HI), headers=headers)
+    assert answer.status_code == status
+    if status == 400:
+        told = answer.json()["error"]["message"]
+        assert f"the charset '{charset[:200]}" in told
+        assert len(told) < 300
+
+
+def part(name: bytes, value: bytes, *fields: bytes) -> bytes:
+    head = b'Content-Disposition: form-data; name="%b"' % name
+    return b"--x\r\n" + b"\r\n".join((head, *fields)) + b"\r\n\r\n" + value + b"\r\n"
+
+
+def form(client: TestClient, *parts: bytes, kind: str = "") -> Any:
+    file = part(b'file"; filename="a.wav', b"RIFF")
+    content = b"".join((part(b"model", b"org/speech"), *(parts or (file,)), b"--x--\r\n"))
+    headers = {"content-type": f"multipart/form-data; boundary=x{kind}"}
+    return client.post("/v1/audio/transcriptions", content=content, headers=headers)
+
+
+PROMPT = "M\u00fcller"
+FILE = b'file"; filename="a.wav'
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "status", "told"),
+    [
+        ([part(b"prompt", PROMPT.encode("latin-1"))], "", 400, "`prompt` is not valid UTF-8"),
+        ([part(b"prompt", PROMPT.encode()[:2])], "", 400, "`prompt` is not valid UTF-8"),
+        ([part(b"prompt", PROMPT.encode("utf-16"))], "", 400, "`prompt` is UTF-16"),
+        ([part(b"prompt", b"x", b"Content-Type: text/plain; charset=cp1252")], "", 400, "'cp1252'"),
+        ([part(FILE, b"UklG", b"Content-Transfer-Encoding: base64")], "", 415, "'base64'"),
+        ([part(b"prompt", b"=41", b"Content-Transfer-Encoding: quoted-printable")], "", 415, "'q"),
+        ([], "; charset=utf-16", 400, "the charset 'utf-16'"),
+        ([part(FILE, b"RIFF", b"Content-Transfer-Encoding: Binary")], "; charset=UTF-8", 200, ""),
+        ([part(FILE, b"RIFF", b"Content-Type: text/plain; charset=cp1252")], "", 200, ""),
+    ],
+)  # fmt: skip
+def test_a_form_is_taken_as_it_is_or_not_at_all(
+    fake: FakeDispatcher, parts: list[bytes], kind: str, status: int, told: str
+) -> None:
+    fake.script = hears
+    with TestClient(application(fake)) as client:
+        answer = form(client, *parts, kind=kind)
+    assert answer.status_code == status
+    assert told in (answer.json()["error"]["message"] if status != 200 else "")
 
 
 # --- errors and headers ---
@@ -472,9 +599,7 @@ def test_an_error_tells_the_sdk_whether_and_when_to_retry(
     ("method", "path", "status", "code"),
     [
         ("GET", "/nowhere", 404, "not_found"),
-        ("GET", "/v1/models/", 404, "model_not_found"),
         ("GET", "/v1/models/nope", 404, "model_not_found"),
-        ("POST", "/v1/chat/completions/", 404, "not_found"),
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
         ("DELETE", "/v1/models/org/chat", 405, "method_not_allowed"),
     ],

@@ -28,7 +28,7 @@ ROUTES = [
     for method in sorted(route.methods or ())
 ]
 ODD = ["/", "//v1/models", "/v1//models", "/v1/models/", "/V1/models", "/v1/../v1/models"]
-ODD += ["/%76%31/models", "/livez/", "/livez/../v1/models", "/x/livez", "/nothing", "/docs", "/%"]
+ODD += ["/%76%31/models", "/livez/x", "/livez/../v1/models", "/x/livez", "/nothing", "/docs", "/%"]
 
 
 def client(gate: Gate = GATE) -> TestClient:
@@ -102,6 +102,22 @@ def test_what_is_almost_a_key_does_not(headers: dict[str, str]) -> None:
     assert ask(GATE, path=f"/v1/models?key={KEY}&api_key={KEY}").status_code == 401
 
 
+def test_a_key_that_is_wrong_is_called_unknown_and_one_that_is_not_there_missing() -> None:
+    def told(**headers: str) -> str:
+        return str(ask(GATE, **headers).json()["error"]["message"])
+
+    ending = "; send one of this server's as `Authorization: Bearer KEY`"
+    unknown, missing = f"this API key is unknown{ending}", f"an API key is missing{ending}"
+    assert told(authorization="Bearer sk-wrong") == told(**{"x-api-key": "sk-wrong"}) == unknown
+    assert told() == told(authorization="Bearer") == told(**{"x-api-key": ""}) == missing
+    assert told(authorization=KEY) == told(authorization=f"Basic {KEY}") == missing
+
+
+@pytest.mark.parametrize("path", ["/livez/", "//livez", "//livez//"])
+def test_the_open_path_is_open_however_its_slashes_are_written(path: str) -> None:
+    assert client().get(f"http://testserver{path}").json() == {"status": "ok"}
+
+
 def test_the_log_has_the_keys_name_and_nothing_else_of_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -140,6 +156,21 @@ def test_a_page_that_borrows_this_address_is_refused(host: str) -> None:
     assert ask(LOCAL, host, "/livez").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("box.lan", "Host 'box.lan' is not allowed; add it to TRUSTED_HOSTS."),
+        ("Box.lan:8000", "Host 'box.lan' is not allowed; add it to TRUSTED_HOSTS."),
+        ("[fe80::1]:80", "Host '[fe80::1]' is not allowed; add it to TRUSTED_HOSTS."),
+        ("", "a request must name its host; add it to TRUSTED_HOSTS."),
+        ("y" * 999, f"Host '{'y' * 200}...' is not allowed; add it to TRUSTED_HOSTS."),
+        ("a'\"\x1b<b>", r"""Host 'a\'"\x1b<b>' is not allowed; add it to TRUSTED_HOSTS."""),
+    ],
+)
+def test_the_host_that_is_refused_is_named(host: str, told: str) -> None:
+    assert ask(LOCAL, host).json()["error"]["message"] == told
+
+
 # --- web pages on other sites ---
 
 ASKS = {"origin": "https://chat.example", "access-control-request-method": "POST"}
@@ -170,6 +201,18 @@ def test_a_page_can_read_why_its_request_was_refused() -> None:
         answer = client(OPEN).get(path, headers=with_key)
         assert answer.status_code == 404
         assert answer.headers["access-control-allow-origin"] == "https://chat.example"
+
+
+def test_a_named_site_may_reach_a_server_on_its_visitors_own_network() -> None:
+    private = {"access-control-request-private-network": "true"}
+    answer = client(OPEN).options("/v1/chat/completions", headers={**ASKS, **private})
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-private-network"] == "true"
+
+    other = {**ASKS, **private, "origin": "https://evil.example"}
+    answer = client(OPEN).options("/v1/chat/completions", headers=other)
+    assert answer.status_code == 400
+    assert "access-control-allow-origin" not in answer.headers
 
 
 def test_another_site_may_not() -> None:
