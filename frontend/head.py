@@ -19,7 +19,7 @@ _VERSIONS = frozenset({"1.0", "1.1"})
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # An authority without user information: a name, an IPv4 address, or an IPv6 one in brackets.
 HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_TARGET = re.compile(rb"(?:https?://[^/?#@]+)?/[!-~]*", re.IGNORECASE)
+_TARGET = re.compile(rb"(?:https?://([^/?#@]+))?/[!-~]*", re.IGNORECASE)
 # Of these the first and the last are read by different programs.
 _SINGLE = frozenset({b"host", b"content-type", b"authorization", b"transfer-encoding"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})
@@ -31,7 +31,8 @@ def check(method: str, version: str, target: bytes, headers: Headers) -> None:
     """Raise `InvalidRequest` where the head of a request is ambiguous or not of HTTP/1."""
     if version not in _VERSIONS:
         raise InvalidRequest("this server speaks HTTP/1.1 and HTTP/1.0")
-    if not _TARGET.fullmatch(target) and (method, target) != ("OPTIONS", b"*"):
+    found = _TARGET.fullmatch(target)
+    if found is None and (method, target) != ("OPTIONS", b"*"):
         raise InvalidRequest("the request's target must be a path")
     # One search for all: this runs for each request.
     if _CONTROLS.search(b"".join([value for _, value in headers])):
@@ -42,6 +43,9 @@ def check(method: str, version: str, target: bytes, headers: Headers) -> None:
             raise InvalidRequest(f"there must be only one `{name.decode()}` header")
         named[name] = value
     _check_framing(version, named)
+    # A server has to believe the target, and most believe the field (RFC 9112, 3.2.2).
+    if found and found[1] and found[1].lower() != named.get(b"host", found[1]).lower():
+        raise InvalidRequest("the request's target and its `Host` header name different hosts")
 
 
 def _check_framing(version: str, named: Mapping[bytes, bytes]) -> None:

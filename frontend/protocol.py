@@ -3,6 +3,9 @@
 Each thing that a client may do slowly has a clock: sending a head, sending the rest of a body that
 nobody wants, reading an answer. Each that it may do much has a limit: connections, pipelined
 requests, bytes of a head. A refusal is an error object too, and ends the connection.
+
+Past the cap on connections the one that has asked for nothing for the longest time makes room. If
+every one is asking, a newcomer may still be a probe: a few places are kept for those.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 access = Channel("edge_serve.access")
 
+# What is answered even where there is no room for more connections, each on one of its own.
+_PROBES = frozenset({b"/livez", b"/readyz", b"/health"})
 # What a chunk of one byte costs beside that byte. Chunks as small as that are allowed, as Go's
 # server does (net/http/internal/chunked.go), and nothing dearer.
 _CHUNK_BYTES = len(b"1\r\n\r\n")
@@ -49,30 +54,44 @@ class Bounds:
     of a request that is not body: its trailer and its chunks' sizes and extensions too.
     ``unread_s`` is the time in which a client must take ``unread_bytes`` of what waits for it;
     ``door_s`` is how long a request that may be turned away waits for the rest of its body.
+    ``spare`` connections beyond the cap have ``spare_s`` each to turn out to be a probe's.
     """
 
     connections: int = 1024
     lingering: int = 64
+    spare: int = 16
     pipelined: int = 16
     target_bytes: int = 8 << 10
     head_bytes: int = 32 << 10
     fields: int = 100
     head_s: float = 10.0
     door_s: float = 1.0
+    spare_s: float = 1.0
     linger_s: float = 5.0
     unread_s: float = 30.0
     unread_bytes: int = 16 << 10
 
 
-class Connection(HttpToolsProtocol):
-    """One connection. ``lingering`` is shared: those that have been answered, but still send."""
+class Others:
+    """The connections of one listener by what is awaited of them, each in the order of its time."""
 
-    def __init__(
-        self, bounds: Bounds, lingering: set[Connection], door: Door | None, **uvicorn: Any
-    ) -> None:
+    def __init__(self) -> None:
+        # Nothing is owed to them: no request of theirs is whole.
+        self.quiet: dict[Connection, None] = {}
+        # They have been answered, but still send.
+        self.lingering: set[Connection] = set()
+        # They came when there was no room; True: with a probe, which is being answered.
+        self.spare: dict[Connection, bool] = {}
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. ``others`` is shared by all of a listener."""
+
+    def __init__(self, bounds: Bounds, others: Others, door: Door | None, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._bounds = bounds
-        self._lingering = lingering
+        self._others = others
+        self._lingering = others.lingering
         self._door = door
         # A request that has come in part, and that the parser has not seen; the length of it all.
         self._at_door = bytearray()
@@ -96,14 +115,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self._bounds.connections and not self._make_room():
-            self.connections.discard(self)
-            self._refuse(
-                Unavailable(
-                    "this server has no connection left; close idle ones, or raise MAX_CONNECTIONS",
-                    retry_after_s=1,
-                )
-            )
+            self._take_spare_place()
         else:
+            self._others.quiet[self] = None
             self._set_alarm(self._bounds.head_s, self._on_slow_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -113,6 +127,8 @@ class Connection(HttpToolsProtocol):
         self._clear_unread_alarm()
         self._unset_keepalive_if_required()
         self._lingering.discard(self)
+        self._others.quiet.pop(self, None)
+        self._others.spare.pop(self, None)
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             # uvicorn tells only the request that came last.
@@ -133,7 +149,8 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _crowded(self) -> bool:
-        return self._door is not None and self._door.crowded
+        """Whether some are turned away at the door, and this one may be: not in a spare place."""
+        return self._door is not None and self._door.crowded and self not in self._others.spare
 
     def _stops_at_door(self, data: bytes) -> bool:
         """Whether ``data`` is answered there, or has to wait for more of itself.
@@ -154,6 +171,7 @@ class Connection(HttpToolsProtocol):
             return True
         self.transport.write(answer)
         self._active_at = self.loop.time()
+        self._keep_quiet()
         if self._alarm is not None or self.timeout_keep_alive_task is None:
             self._watch()
         return True
@@ -238,17 +256,24 @@ class Connection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        method = self.parser.get_method().decode("ascii")
-        head.check(method, self.parser.get_http_version(), self.url, self.headers)
+        method, version = self.parser.get_method().decode("ascii"), self.parser.get_http_version()
+        head.check(method, version, self.url, self.headers)
         if len(self.pipeline) >= self._bounds.pipelined:
             raise InvalidRequest("too many requests were sent ahead on one connection")
         self._upgrading = self.parser.should_upgrade()
         if self._upgrading and method == "CONNECT":
             raise InvalidRequest("this server is no proxy")
+        in_spare_place = self in self._others.spare
+        if in_spare_place:
+            self._answer_probes_only()
         self._part = "body"
-        if not self._upgrading:
-            super().on_headers_complete()
-            self.cycle.transport = cast(asyncio.Transport, _Polite(self))
+        if self._upgrading:
+            return
+        self._others.quiet.pop(self, None)
+        self.expect_100_continue &= version != "1.0"  # which knows no interim answers
+        super().on_headers_complete()
+        self.cycle.keep_alive &= not in_spare_place
+        self.cycle.transport = cast(asyncio.Transport, _Polite(self))
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -277,6 +302,8 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        if cycle.scope["http_version"] == "1.0":
+            app = _to_the_end(app, cycle)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -285,6 +312,8 @@ class Connection(HttpToolsProtocol):
             return
         was_last = not self.pipeline
         super().on_response_complete()
+        if was_last:
+            self._keep_quiet()
         if not self._deaf:
             self._watch()
         elif was_last:
@@ -320,6 +349,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing() or self in self._lingering:
             return
         self._deaf = True
+        self._others.quiet.pop(self, None)
         self._unset_keepalive_if_required()
         if len(self._lingering) >= self._bounds.lingering:
             self.transport.close()
@@ -392,14 +422,48 @@ class Connection(HttpToolsProtocol):
         fields = self.server_state.default_headers
         self.transport.write(error_bytes(error, exchange, fields, close=True))
 
+    def _keep_quiet(self) -> None:
+        """Nothing is owed to the client from now on."""
+        if self in self.connections:
+            self._others.quiet.pop(self, None)
+            self._others.quiet[self] = None
+
     def _make_room(self) -> bool:
-        """Close a connection that waits for its client's next idea, if there is one."""
-        for other in self.connections:
-            idle = cast(Connection, other).timeout_keep_alive_task is not None
-            if idle and not other.transport.is_closing():
-                other.transport.close()
+        """Close the connection that has been quiet for the longest time, if there is one whose
+        client has taken its answers."""
+        for other in self._others.quiet:
+            if not other.transport.get_write_buffer_size():
+                other.make_way()
                 return True
         return False
+
+    def make_way(self) -> None:
+        """Close, as somebody else needs the place."""
+        self.connections.discard(self)
+        del self._others.quiet[self]
+        if self._part == "head" and self._head_bytes:
+            self._refuse(_no_room())
+        else:
+            self.transport.close()
+
+    def _take_spare_place(self) -> None:
+        """Wait a moment for a probe; whoever has done so longest goes, if there are too many."""
+        self.connections.discard(self)
+        spare = self._others.spare
+        spare[self] = False
+        self._set_alarm(self._bounds.spare_s, self._leave_spare_place)
+        if len(spare) > self._bounds.spare:
+            next(each for each, answering in spare.items() if not answering)._leave_spare_place()
+
+    def _leave_spare_place(self) -> None:
+        self._others.spare.pop(self, None)
+        self._refuse(_no_room())
+
+    def _answer_probes_only(self) -> None:
+        if self.url not in _PROBES:
+            del self._others.spare[self]
+            raise _no_room()
+        self._others.spare[self] = True
 
     def _expect_reading(self) -> None:
         waiting = self.transport.get_write_buffer_size()
@@ -426,6 +490,36 @@ class Connection(HttpToolsProtocol):
         if self._unread_alarm is not None:
             self._unread_alarm.cancel()
             self._unread_alarm = None
+
+
+def _no_room() -> Unavailable:
+    return Unavailable(
+        "this server has no connection left; close idle ones, or raise MAX_CONNECTIONS",
+        retry_after_s=1,
+    )
+
+
+def _to_the_end(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Application:
+    """``app`` for a client of HTTP/1.0, who knows no chunks: an answer whose length is not known at
+    its start goes on to the end of the connection (RFC 9112, 6.1 and 6.3)."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        declared = False
+
+        async def send_bare(message: Any) -> None:
+            nonlocal declared
+            if message["type"] == "http.response.start":
+                declared = b"content-length" in {
+                    name.lower() for name, _ in message.get("headers", ())
+                }
+                cycle.chunked_encoding = None if declared else False
+            elif not declared:  # so each part is as long as what was promised
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_bare)
+
+    return answer
 
 
 class _Polite:
@@ -457,4 +551,4 @@ class _Polite:
 
 def protocol(bounds: Bounds, door: Door | None = None) -> type[asyncio.Protocol]:
     """The protocol of one listener, in the form that uvicorn calls to make each connection."""
-    return cast(type[asyncio.Protocol], partial(Connection, bounds, set(), door))
+    return cast(type[asyncio.Protocol], partial(Connection, bounds, Others(), door))

@@ -56,6 +56,7 @@ REFUSED = {
     "asterisk with GET": get(target=b"*"),
     "foreign scheme": get(target=b"s://]ufd/:"),
     "user in the target": get(target=b"http://a@localhost/livez"),
+    "another host in the target": get(target=b"http://evil.example/livez"),
     "NUL in the target": get(target=b"/liv\x00ez"),
     "raw bytes in the target": get(target=b"/caf\xe9"),
     "target too long": get(target=b"/" + b"q" * 9000),

@@ -25,13 +25,14 @@ MIB = 1 << 20
 
 
 class App:
-    """Tells which requests it was asked. ``/big`` is 8 MiB, ``/empty`` and ``/broken`` have a head
-    only, ``/wait`` waits for ``go``, ``/stay`` for its client to leave; ``/deaf`` and
-    ``/deaf-keep`` answer without reading, as where a key is missing."""
+    """Tells which requests it was asked. ``/big`` is 8 MiB, ``/parts`` of no declared length,
+    ``/empty`` and ``/broken`` have a head only, ``/wait`` waits for ``go``, ``/stay`` until its
+    client leaves; ``/deaf`` and ``/deaf-keep`` answer unread, as where a key is missing."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes]] = []
         self.left = 0
+        self.slow_probes = False
         self.go = threading.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,10 +52,13 @@ class App:
             await receive()
             self.left += 1
             return
-        if path == "/wait":
+        if path == "/wait" or (path == "/livez" and self.slow_probes):
             await asyncio.to_thread(self.go.wait)
+        await self._answer(path, send)
+
+    async def _answer(self, path: str, send: Send) -> None:
         answer = bytes(8 * MIB) if path == "/big" else b"hello"
-        headers = [(b"content-length", b"%d" % len(answer))]
+        headers = [] if path == "/parts" else [(b"content-length", b"%d" % len(answer))]
         if path == "/deaf":
             headers.append((b"connection", b"close"))
         if path == "/empty":
@@ -62,7 +66,11 @@ class App:
             await send({"type": "http.response.body"})
             return
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if path != "/broken":
+        if path == "/parts":
+            for part in (b"hel", b"", b"lo"):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body"})
+        elif path != "/broken":
             await send({"type": "http.response.body", "body": answer})
 
 
@@ -175,6 +183,41 @@ def test_a_client_that_waits_for_a_go_ahead_gets_it(listen: Listen) -> None:
         raw.send(HEAD, b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
         assert statuses(raw.read_until(b"\r\n\r\n")) == [100]
         assert raw.send(b"hi").read_until(b"hello").endswith(b"hello")
+
+
+@pytest.mark.parametrize(
+    ("version", "framing", "body"),
+    [
+        (b"HTTP/1.1", b"transfer-encoding: chunked", b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"),
+        (b"HTTP/1.0", b"connection: close", b"hello"),
+    ],
+)
+def test_only_who_knows_chunks_gets_them(
+    listen: Listen, version: bytes, framing: bytes, body: bytes
+) -> None:
+    with Raw(listen().port) as raw:
+        raw.send(b"GET /parts ", version, b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+        head, _, rest = raw.read_all().partition(b"\r\n\r\n")
+    assert statuses(head) == [200]
+    assert framing in head
+    assert (b"transfer-encoding" in head) == (version == b"HTTP/1.1")
+    assert rest == body
+
+
+@pytest.mark.parametrize("path", [b"/hello", b"/big", b"/empty"])
+def test_http_1_0_knows_lengths_and_ends(listen: Listen, path: bytes) -> None:
+    with Raw(listen().port) as raw:
+        head, _, rest = (
+            raw.send(b"GET ", path, b" HTTP/1.0\r\n\r\n").read_all().partition(b"\r\n\r\n")
+        )
+    assert (b"content-length: %d" % len(rest) in head) == (path != b"/empty")
+    assert b"connection: close" in head
+
+
+def test_http_1_0_gets_no_interim_answer(listen: Listen) -> None:
+    with Raw(listen().port) as raw:
+        raw.send(b"POST /hello HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi")
+        assert statuses(raw.read_all()) == [200]
 
 
 def test_a_large_body_does_not_count_for_the_head_behind_it(listen: Listen) -> None:
@@ -380,6 +423,83 @@ def test_an_idle_connection_makes_room_for_a_new_one(listen: Listen) -> None:
         with Raw(listener.port) as new:
             assert statuses(new.send(GET).read_until(b"hello")) == [200]
         assert idle.read_all() == b""
+
+
+def test_the_connection_that_has_asked_for_nothing_longest_makes_room(listen: Listen) -> None:
+    listener = listen(connections=3)
+    with Raw(listener.port) as silent, Raw(listener.port) as slow, Raw(listener.port) as asking:
+        wait_until(lambda: listener.open == 3)
+        slow.send(GET[:20])
+        asking.send(GET.replace(b"hello", b"wait"))
+        wait_until(lambda: listener.app.asked)
+        with Raw(listener.port) as one, Raw(listener.port) as two:
+            assert statuses(one.send(GET).read_until(b"hello")) == [200]
+            assert silent.read_all() == b""
+            assert statuses(two.send(GET).read_until(b"hello")) == [200]
+            assert statuses(slow.read_until(b"}}")) == [503]
+            listener.app.go.set()
+            assert statuses(asking.read_until(b"hello")) == [200]
+
+
+def test_a_connection_whose_client_takes_no_answer_is_not_forgotten(listen: Listen) -> None:
+    """Its answer would wait on without a place that counts."""
+    listener = listen(connections=1)
+    with Raw(listener.port, receive_bytes=4096) as lazy:
+        lazy.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: listener.app.asked)
+        with Raw(listener.port) as new:
+            assert statuses(new.send(GET).read_all()) == [503]
+        assert listener.open == 1
+
+
+@pytest.fixture
+def crowd(listen: Listen) -> Iterator[Listener]:
+    """A listener without room: both of its connections are being answered."""
+    listener = listen(connections=2, spare=4, spare_s=20)
+    with Raw(listener.port) as one, Raw(listener.port) as two:
+        for raw in (one, two):
+            raw.send(GET.replace(b"hello", b"wait"))
+        wait_until(lambda: len(listener.app.asked) == 2)
+        yield listener
+
+
+@pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/health"])
+def test_a_probe_is_answered_where_there_is_no_room(crowd: Listener, path: bytes) -> None:
+    silent = [Raw(crowd.port) for _ in range(20)]
+    with Raw(crowd.port) as raw:
+        assert statuses(raw.send(GET.replace(b"/hello", path)).read_all()) == [200]
+    gone = [statuses(raw.read_until(b"}}")) for raw in silent[:17]]
+    assert gone == [[503]] * 17  # the last four wait for somebody who comes after them
+    for raw in silent:
+        raw.socket.close()
+
+
+@pytest.mark.parametrize("path", [b"/hello", b"/livezz", b"/livez?x", b"/full", b"/wait"])
+def test_nobody_else_is(crowd: Listener, path: bytes) -> None:
+    with Raw(crowd.port) as raw:
+        answer = raw.send(FULL.replace(b"/full", path), b"b-end").read_all()
+    assert statuses(answer) == [503]
+    assert b"retry-after: 1" in answer
+    assert len(crowd.app.asked) == 2
+
+
+def test_probes_that_are_slow_themselves_are_no_more_than_the_places(crowd: Listener) -> None:
+    crowd.app.slow_probes = True
+    asked = [Raw(crowd.port).send(GET.replace(b"hello", b"livez")) for _ in range(4)]
+    wait_until(lambda: len(crowd.app.asked) == 6)
+    with Raw(crowd.port) as raw:
+        assert statuses(raw.send(GET.replace(b"hello", b"livez")).read_all()) == [503]
+    crowd.app.go.set()
+    for raw in asked:
+        assert statuses(raw.read_all()) == [200]
+        raw.socket.close()
+
+
+def test_who_keeps_a_spare_place_waiting_loses_it(listen: Listen) -> None:
+    listener = listen(connections=1, spare_s=0.1)
+    with Raw(listener.port) as one, Raw(listener.port) as silent:
+        one.send(GET.replace(b"hello", b"wait"))
+        assert statuses(silent.send(GET[:9]).read_all()) in ([503], [])
 
 
 def test_a_client_that_leaves_takes_back_all_that_it_asked(listen: Listen) -> None:

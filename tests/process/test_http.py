@@ -193,20 +193,29 @@ def test_a_client_that_half_closes_has_left(box: Box) -> None:
         wait_until(lambda: box.queue(CHAT)["in_flight"] == 0)
 
 
-def test_past_the_cap_there_is_503_while_streams_go_on(make_box: MakeBox) -> None:
+def test_past_the_cap_there_is_503_but_for_probes_while_streams_go_on(make_box: MakeBox) -> None:
     box = make_box(spec(CHAT, slots=4), gate=Gate(max_connections=3)).wait_ready()
-    with ThreadPoolExecutor(2) as pool:
-        text = "/slow 100 " + "word " * 20
-        streams = [pool.submit(_stream, box.port, text) for _ in range(2)]
-        wait_until(lambda: box.queue(CHAT)["in_flight"] == 2)
-        box.client.close()
-        held = [Raw(box.port) for _ in range(40)]
-        refused = sum(statuses(raw.read_until(b"}}")) == [503] for raw in held[1:])
-        for raw in held:
+    with ThreadPoolExecutor(3) as pool:
+        text = "/slow 100 " + "word " * 40
+        streams = [pool.submit(_stream, box.port, text) for _ in range(3)]
+        wait_until(lambda: box.queue(CHAT)["in_flight"] == 3)
+        silent = [Raw(box.port) for _ in range(40)]
+        assert _asks(box.port) == [503]
+        assert [box.ask(path) for path in ("/livez", "/readyz", "/health")] == [200] * 3
+        for raw in silent:
             raw.socket.close()
-        assert refused == len(held) - 1
         assert all(b"[DONE]" in stream.result() for stream in streams)
     wait_until(lambda: _asks(box.port) == [200])
+
+
+def test_silent_connections_keep_nobody_out(make_box: MakeBox) -> None:
+    box = make_box(spec(CHAT), gate=Gate(max_connections=64)).wait_ready()
+    silent = [Raw(box.port) for _ in range(200)]
+    assert _asks(box.port) == [200]
+    assert box.ask("/livez") == 200
+    assert box.chat("hello").status_code == 200
+    for raw in silent:
+        raw.socket.close()
 
 
 def _asks(port: int) -> list[int]:
