@@ -54,7 +54,8 @@ class Bounds:
     of a request that is not body: its trailer and its chunks' sizes and extensions too.
     ``unread_s`` is the time in which a client must take ``unread_bytes`` of what waits for it;
     ``door_s`` is how long a request that may be turned away waits for the rest of its body.
-    ``spare`` connections beyond the cap have ``spare_s`` each to turn out to be a probe's.
+    A connection makes room for others once it has been silent for ``silent_s``; ``spare`` ones
+    beyond the cap have ``spare_s`` each to turn out to be a probe's.
     """
 
     connections: int = 1024
@@ -66,6 +67,7 @@ class Bounds:
     fields: int = 100
     head_s: float = 10.0
     door_s: float = 1.0
+    silent_s: float = 1.0
     spare_s: float = 1.0
     linger_s: float = 5.0
     unread_s: float = 30.0
@@ -76,8 +78,8 @@ class Others:
     """The connections of one listener by what is awaited of them, each in the order of its time."""
 
     def __init__(self) -> None:
-        # Nothing is owed to them: no request of theirs is whole.
-        self.quiet: dict[Connection, None] = {}
+        # Nothing is owed to them, since when: no request of theirs is whole.
+        self.quiet: dict[Connection, float] = {}
         # They have been answered, but still send.
         self.lingering: set[Connection] = set()
         # They came when there was no room; True: with a probe, which is being answered.
@@ -117,7 +119,7 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self._bounds.connections and not self._make_room():
             self._take_spare_place()
         else:
-            self._others.quiet[self] = None
+            self._keep_quiet()
             self._set_alarm(self._bounds.head_s, self._on_slow_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -426,13 +428,15 @@ class Connection(HttpToolsProtocol):
         """Nothing is owed to the client from now on."""
         if self in self.connections:
             self._others.quiet.pop(self, None)
-            self._others.quiet[self] = None
+            self._others.quiet[self] = self.loop.time()
 
     def _make_room(self) -> bool:
         """Close the connection that has been quiet for the longest time, if there is one whose
-        client has taken its answers."""
-        for other in self._others.quiet:
-            if not other.transport.get_write_buffer_size():
+        client has taken its answers, or has had time to ask."""
+        before = self.loop.time() - self._bounds.silent_s
+        for other, since in self._others.quiet.items():
+            asked = other.cycle is not None
+            if (asked or since <= before) and not other.transport.get_write_buffer_size():
                 other.make_way()
                 return True
         return False

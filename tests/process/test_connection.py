@@ -426,7 +426,7 @@ def test_an_idle_connection_makes_room_for_a_new_one(listen: Listen) -> None:
 
 
 def test_the_connection_that_has_asked_for_nothing_longest_makes_room(listen: Listen) -> None:
-    listener = listen(connections=3)
+    listener = listen(connections=3, silent_s=0)
     with Raw(listener.port) as silent, Raw(listener.port) as slow, Raw(listener.port) as asking:
         wait_until(lambda: listener.open == 3)
         slow.send(GET[:20])
@@ -439,6 +439,13 @@ def test_the_connection_that_has_asked_for_nothing_longest_makes_room(listen: Li
             assert statuses(slow.read_until(b"}}")) == [503]
             listener.app.go.set()
             assert statuses(asking.read_until(b"hello")) == [200]
+
+
+def test_who_has_just_come_is_given_time_to_ask(listen: Listen) -> None:
+    listener = listen(connections=1, silent_s=20)
+    with Raw(listener.port) as one, Raw(listener.port) as two:
+        assert statuses(two.send(GET).read_all()) == [503]
+        assert statuses(one.send(GET).read_until(b"hello")) == [200]
 
 
 def test_a_connection_whose_client_takes_no_answer_is_not_forgotten(listen: Listen) -> None:
