@@ -432,7 +432,7 @@ class Connection(HttpToolsProtocol):
 
     def _make_room(self) -> bool:
         """Close the connection that has been quiet for the longest time, if there is one whose
-        client has taken its answers, or has had time to ask."""
+        client has had time to ask, and takes its answers."""
         before = self.loop.time() - self._bounds.silent_s
         for other, since in self._others.quiet.items():
             asked = other.cycle is not None
