@@ -77,7 +77,7 @@ class OpenvinoChat:
         self._answers[job.id] = _Answer(
             job_id=job.id,
             handle=self._pipeline.add_request(
-                next(self._numbers), prompt, _generation(sampling, max_tokens)
+                next(self._numbers), prompt, _generation(sampling, max_tokens, self._eos)
             ),
             blocks=blocks,
             prompt_tokens=prompt_tokens,
@@ -233,19 +233,36 @@ class _Answer:
         return Failed(job=self.job_id, error=error.info())
 
 
-def _generation(sampling: Sampling, max_tokens: int) -> Any:
+def _generation(sampling: Sampling, max_tokens: int, eos: frozenset[int]) -> Any:
     config = genai.GenerationConfig()
     config.apply_chat_template = False
     config.max_new_tokens = max_tokens
+    config.min_new_tokens = min(sampling.min_tokens, max_tokens)
+    config.ignore_eos = sampling.ignore_eos
+    # The library keeps all of these from an answer that is shorter than `min_new_tokens`.
+    config.stop_token_ids = {*eos, *sampling.stop_token_ids}
     config.presence_penalty = sampling.presence_penalty
     config.frequency_penalty = sampling.frequency_penalty
-    if sampling.temperature >= _MIN_TEMPERATURE and sampling.top_p >= _MIN_TOP_P:
+    config.repetition_penalty = sampling.repetition_penalty
+    if _is_drawn(sampling):
         seed = random.getrandbits(32) if sampling.seed is None else sampling.seed
         config.do_sample = True
         config.temperature = sampling.temperature
         config.top_p = sampling.top_p
+        config.min_p = sampling.min_p
+        if sampling.top_k:
+            config.top_k = sampling.top_k
         config.rng_seed = seed % 2**32  # the generator behind it takes 32 bits
     return config
+
+
+def _is_drawn(sampling: Sampling) -> bool:
+    """Whether any token but the likeliest may come. The library takes no ``min_p`` of 1."""
+    return (
+        sampling.temperature >= _MIN_TEMPERATURE
+        and sampling.top_p >= _MIN_TOP_P
+        and sampling.min_p < 1
+    )
 
 
 def _finish(reason: Any) -> Finish | None:

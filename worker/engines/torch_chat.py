@@ -139,7 +139,7 @@ class TorchChat:
             job.id,
             prompt,
             limit=min(sampling.max_tokens, self._parts.context_tokens - len(prompt.tokens)),
-            choice=Choice.of(sampling),
+            choice=Choice.of(sampling, self._eos),
             stream=TextStream(self._prompts.decode, sampling.stop),
         )
 
@@ -184,11 +184,11 @@ class TorchChat:
         need = Need.of([answer.choice for answer in answers])
         try:
             for row, answer in enumerate(answers, first):
-                rows.join(row, answer.start, answer.read, answer.shift, answer.choice)
+                rows.join(row, answer.start, answer.prompt, answer.shift, answer.choice)
             rows.take(use, pick(logits, rows.choices(use), rows.lengths(use), need))
         except torch.OutOfMemoryError:
             for row in range(use.start, use.stop):
-                rows.leave(row, row, penalised=False)
+                rows.leave(row, row, need)
             raise
         self._writing += answers
 
@@ -225,8 +225,8 @@ class TorchChat:
         if answer not in self._writing:
             return
         row, last = self._writing.index(answer), self._writing[-1]
-        penalised = Need.of([answer.choice, last.choice]).penalised
-        self._parts.rows.leave(row, len(self._writing) - 1, penalised=penalised)
+        need = Need.of([answer.choice, last.choice])
+        self._parts.rows.leave(row, len(self._writing) - 1, need)
         self._writing[row] = last
         self._writing.pop()
 

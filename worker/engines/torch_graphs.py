@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 
-from worker.engines.torch_sampling import ALL, GREEDY, Need
+from worker.engines.torch_sampling import ALL, GREEDY, USUAL, Need
 
 logger = logging.getLogger(__name__)
 
 Step = Callable[[int, Need], None]
+# The kinds of sampling that have graphs of their own, the cheapest first.
+_KINDS = (GREEDY, USUAL, ALL)
 
 # Beside weights, keys and values: what a forward needs while it runs, and the graphs.
 _WORKING_BYTES = 2 << 30
@@ -26,7 +28,8 @@ class Graphs:
     """A ``step`` for so many rows at most as there are ``sizes``, launched as one graph each.
 
     Rows beyond those in use are run too; that costs less than a graph for each count. What is
-    picked greedily has graphs of its own, since drawing from a large vocabulary takes a while.
+    picked greedily has graphs of its own, since drawing from a large vocabulary takes a while, and
+    so has what uses only the options of OpenAI's API.
     """
 
     def __init__(self, step: Step, sizes: list[int]) -> None:
@@ -41,10 +44,10 @@ class Graphs:
     def run(self, count: int, need: Need) -> None:
         """Begin a step of the first ``count`` rows."""
         size = self._sizes[bisect.bisect_left(self._sizes, count)]
-        need = GREEDY if need == GREEDY else ALL
-        graph = self._graphs.get((size, need))
+        kind = next(kind for kind in _KINDS if kind.covers(need))
+        graph = self._graphs.get((size, kind))
         if graph is None:
-            self._step(size, need)
+            self._step(size, kind)
         else:
             graph.replay()
 
@@ -55,10 +58,10 @@ class Graphs:
         try:
             # The largest first: the smaller ones then find room in its memory.
             for size in reversed(self._sizes):
-                for need in (ALL, GREEDY):
-                    graph = self._captured(size, need, pool)
+                for kind in reversed(_KINDS):
+                    graph = self._captured(size, kind, pool)
                     pool = pool or graph.pool()
-                    self._graphs[size, need] = graph
+                    self._graphs[size, kind] = graph
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:

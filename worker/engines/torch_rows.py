@@ -6,15 +6,18 @@ nothing from the host.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 
 from worker.engines.torch_kv import to_device
-from worker.engines.torch_sampling import Choice, Choices
+from worker.engines.torch_sampling import Choice, Choices, Need
 
 # The whole numbers of a row: the token to run next, its position, how many tokens are before it,
-# where the sequence lies, its seed, and 1 if the row is in use.
-_TOKEN, _POSITION, _LENGTH, _START, _SEED, _USED = range(6)
-_TEMPERATURE, _TOP_P, _PRESENCE, _FREQUENCY = range(4)
+# where the sequence lies, its seed, 1 if the row is in use, its `top_k`, and how many tokens, the
+# prompt's among them, it has at least.
+_TOKEN, _POSITION, _LENGTH, _START, _SEED, _USED, _TOP_K, _LEAST = range(8)
+_TEMPERATURE, _TOP_P, _PRESENCE, _FREQUENCY, _REPETITION, _MIN_P = range(6)
 
 
 class Rows:
@@ -22,29 +25,52 @@ class Rows:
 
     def __init__(self, slots: int, vocabulary: int, spare: int, device: torch.device) -> None:
         self._device = device
-        self._free = [0, 0, 0, spare, 0, 0]
+        self._free = [0, 0, 0, spare, 0, 0, 0, 0]
         self._whole = torch.tensor([self._free] * slots).T.contiguous().to(device)
-        self._real = torch.zeros(4, slots, device=device)
+        self._real = torch.zeros(6, slots, device=device)
         self._real[_TOP_P] = 1.0
+        self._real[_REPETITION] = 1.0
         self._counts = torch.zeros(slots, vocabulary, dtype=torch.int32, device=device)
+        self._seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
+        self._ends = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
 
-    def join(self, row: int, start: int, length: int, shift: int, choice: Choice) -> None:
-        """Put an answer whose ``length`` tokens at ``start`` are read into ``row``; its first token
-        is still to be picked."""
-        whole = [0, length + shift, length, start, choice.seed, 1]
+    def join(self, row: int, start: int, prompt: list[int], shift: int, choice: Choice) -> None:
+        """Put an answer whose ``prompt`` lies at ``start`` and is read into ``row``; its first
+        token is still to be picked."""
+        length = len(prompt)
+        least = length + choice.min_tokens
+        whole = [0, length + shift, length, start, choice.seed, 1, choice.top_k, least]
         real = [choice.temperature, choice.top_p, choice.presence, choice.frequency]
+        real += [choice.repetition, choice.min_p]
         self._whole[:, row] = to_device(whole, self._device)
         self._real[:, row] = to_device(real, self._device)
         if choice.presence or choice.frequency:
             self._counts[row] = 0
+        if choice.repetition != 1:
+            self._mark(self._seen[row], prompt)
+        if choice.min_tokens:
+            self._mark(self._ends[row], choice.ends)
 
-    def leave(self, row: int, last: int, *, penalised: bool) -> None:
-        """Free ``row`` by moving the ``last`` one there; counts only where one of them has any."""
+    def _mark(self, marks: torch.Tensor, tokens: Collection[int]) -> None:
+        """Mark ``tokens`` in a row of the vocabulary, and no others."""
+        marks.zero_()
+        known = [token for token in {*tokens} if 0 <= token < len(marks)]
+        if known:
+            marks[to_device(known, self._device)] = True
+
+    def leave(self, row: int, last: int, need: Need) -> None:
+        """Free ``row`` by moving the ``last`` one there, and of the vocabulary what their answers'
+        ``need`` uses."""
         if row != last:
             self._whole[:, row] = self._whole[:, last]
             self._real[:, row] = self._real[:, last]
-            if penalised:
-                self._counts[row] = self._counts[last]
+            for marks, used in (
+                (self._counts, need.penalised),
+                (self._seen, need.repeated),
+                (self._ends, need.held),
+            ):
+                if used:
+                    marks[row] = marks[last]
         self._whole[:, last] = to_device(self._free, self._device)
 
     def tokens(self, rows: slice) -> torch.Tensor:
@@ -69,6 +95,12 @@ class Rows:
             frequency=self._real[_FREQUENCY, rows],
             seed=self._whole[_SEED, rows],
             counts=self._counts[rows],
+            top_k=self._whole[_TOP_K, rows],
+            min_p=self._real[_MIN_P, rows],
+            repetition=self._real[_REPETITION, rows],
+            least=self._whole[_LEAST, rows],
+            seen=self._seen[rows],
+            ends=self._ends[rows],
         )
 
     def take(self, rows: slice, tokens: torch.Tensor) -> None:

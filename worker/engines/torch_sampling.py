@@ -7,6 +7,7 @@ seed repeats its answer in any company, and there is no generator whose state wo
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from typing import NamedTuple
 
 import torch
@@ -25,9 +26,15 @@ class Choice(NamedTuple):
     presence: float
     frequency: float
     seed: int
+    top_k: int = 0  # 0: all
+    min_p: float = 0.0
+    repetition: float = 1.0
+    min_tokens: int = 0
+    ends: tuple[int, ...] = ()  # the tokens that may not come before `min_tokens` others
 
     @classmethod
-    def of(cls, sampling: Sampling) -> Choice:
+    def of(cls, sampling: Sampling, eos: Collection[int] = ()) -> Choice:
+        """``eos`` are the model's own end tokens."""
         seed = random.getrandbits(63) if sampling.seed is None else sampling.seed & (2**63 - 1)
         greedy = sampling.temperature < _GREEDY_BELOW
         return cls(
@@ -36,6 +43,11 @@ class Choice(NamedTuple):
             presence=sampling.presence_penalty,
             frequency=sampling.frequency_penalty,
             seed=seed,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            repetition=sampling.repetition_penalty,
+            min_tokens=sampling.min_tokens,
+            ends=tuple({*eos, *sampling.stop_token_ids}) if sampling.min_tokens else (),
         )
 
 
@@ -45,6 +57,9 @@ class Need(NamedTuple):
     drawn: bool
     nucleus: bool
     penalised: bool
+    cut: bool = False  # `top_k` or `min_p`
+    repeated: bool = False  # a repetition penalty
+    held: bool = False  # `min_tokens`
 
     @classmethod
     def of(cls, choices: list[Choice]) -> Need:
@@ -52,15 +67,26 @@ class Need(NamedTuple):
             drawn=any(one.temperature > 0 for one in choices),
             nucleus=any(one.temperature > 0 and one.top_p < 1 for one in choices),
             penalised=any(one.presence or one.frequency for one in choices),
+            cut=any(one.temperature > 0 and (one.top_k or one.min_p) for one in choices),
+            repeated=any(one.repetition != 1 for one in choices),
+            held=any(one.min_tokens for one in choices),
         )
+
+    def covers(self, other: Need) -> bool:
+        """Whether a step for this need does what ``other`` needs."""
+        return all(have or not wanted for have, wanted in zip(self, other, strict=True))
 
 
 GREEDY = Need(drawn=False, nucleus=False, penalised=False)
-ALL = Need(drawn=True, nucleus=True, penalised=True)
+# What OpenAI's API has, and what all know.
+USUAL = Need(drawn=True, nucleus=True, penalised=True)
+ALL = Need(drawn=True, nucleus=True, penalised=True, cut=True, repeated=True, held=True)
 
 
 class Choices(NamedTuple):
-    """The `Choice` of each row, [rows] each; ``counts`` [rows, vocabulary] of what it has got."""
+    """The `Choice` of each row, [rows] each, and three of [rows, vocabulary]: ``counts`` of the
+    tokens that it has got, ``seen`` for those and the prompt's, ``ends`` for what may not come
+    after fewer than ``least`` tokens."""
 
     temperature: torch.Tensor
     top_p: torch.Tensor
@@ -68,20 +94,41 @@ class Choices(NamedTuple):
     frequency: torch.Tensor
     seed: torch.Tensor
     counts: torch.Tensor
+    top_k: torch.Tensor
+    min_p: torch.Tensor
+    repetition: torch.Tensor
+    least: torch.Tensor
+    seen: torch.Tensor
+    ends: torch.Tensor
 
 
 def pick(logits: torch.Tensor, choices: Choices, context: torch.Tensor, need: Need) -> torch.Tensor:
     """One token for each row of ``logits`` [rows, vocabulary], float32, after ``context`` [rows]
-    tokens. With penalties ``choices.counts`` counts what was picked."""
+    tokens. ``choices`` remembers what was picked, as far as ``need`` asks for it."""
+    if need.repeated:
+        logits = repetition_penalised(logits, choices)
     if need.penalised:
         logits = penalised(logits, choices)
+    if need.held:
+        held = choices.ends & (context < choices.least)[:, None]
+        logits = logits.masked_fill(held, -torch.inf)
     tokens = logits.argmax(-1)
     if need.drawn:
-        drawn = _draw(logits, choices, uniform(choices.seed, context), nucleus=need.nucleus)
+        drawn = _draw(logits, choices, uniform(choices.seed, context), need)
         tokens = torch.where(choices.temperature > 0, drawn, tokens)
     if need.penalised:
         choices.counts.scatter_add_(1, tokens[:, None], torch.ones_like(tokens[:, None]).int())
+    if need.repeated:
+        choices.seen.scatter_(1, tokens[:, None], True)
     return tokens
+
+
+def repetition_penalised(logits: torch.Tensor, choices: Choices) -> torch.Tensor:
+    """Logits of tokens that were seen, divided by the penalty where positive and multiplied where
+    not: less likely either way. CTRL's, arXiv 1909.05858, as transformers and vLLM have it."""
+    penalty = choices.repetition[:, None]
+    less = torch.where(logits > 0, logits / penalty, logits * penalty)
+    return torch.where(choices.seen, less, logits)
 
 
 def penalised(logits: torch.Tensor, choices: Choices) -> torch.Tensor:
@@ -93,18 +140,41 @@ def penalised(logits: torch.Tensor, choices: Choices) -> torch.Tensor:
 
 
 def _draw(
-    logits: torch.Tensor, choices: Choices, uniform: torch.Tensor, *, nucleus: bool
+    logits: torch.Tensor, choices: Choices, uniform: torch.Tensor, need: Need
 ) -> torch.Tensor:
     """Sample by inverting the cumulative distribution: one number a row."""
     temperature = choices.temperature.where(choices.temperature > 0, 1.0)
     chances = (logits / temperature[:, None]).softmax(-1)
-    if nucleus:
+    if need.cut:
+        chances = kept_by_min_p(kept_by_top_k(chances, choices.top_k), choices.min_p)
+        chances = chances / chances.sum(-1, keepdim=True)
+    if need.nucleus:
         chances = kept_by_top_p(chances, choices.top_p)
     reached = chances.cumsum(-1)
     # In (0, total], never 0: the first token to reach it has a chance of its own.
     found = torch.searchsorted(reached, (1 - uniform[:, None]) * reached[:, -1:])[:, 0]
     # Past the end only where a logit is no number, which must not become an index out of bounds.
     return found.clamp(max=chances.shape[1] - 1)
+
+
+def kept_by_min_p(chances: torch.Tensor, min_p: torch.Tensor) -> torch.Tensor:
+    """Zero what is less than ``min_p`` times as likely as each row's likeliest token
+    (arXiv 2407.01082)."""
+    least = min_p[:, None] * chances.amax(-1, keepdim=True)
+    return chances.where(chances >= least, 0.0)
+
+
+def kept_by_top_k(chances: torch.Tensor, top_k: torch.Tensor) -> torch.Tensor:
+    """Zero all but each row's ``top_k`` likeliest tokens, 0 meaning all. Of equals at the end all
+    stay, as in transformers."""
+    bits = chances.view(torch.int32)
+    low = torch.zeros_like(bits[:, :1])  # so many are at least as likely as this
+    high = bits.amax(-1, keepdim=True) + 1  # and not as this
+    for _ in range(30):  # as in `kept_by_top_p`
+        middle = low + (high - low) // 2
+        enough = (bits >= middle).sum(-1, keepdim=True) >= top_k[:, None]
+        low, high = middle.where(enough, low), high.where(enough, middle)
+    return chances.where((bits >= low) | (top_k[:, None] <= 0), 0.0)
 
 
 def kept_by_top_p(chances: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
