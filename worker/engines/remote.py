@@ -21,9 +21,10 @@ import httpx2
 from anyio import CancelScope
 
 from ipc.errors import QueueFull, ServeError, Unavailable
-from ipc.types import Delta, Done, EmbedInput, Event, Failed, Job, Loaded, Spec
+from ipc.types import ChatInput, Delta, Done, EmbedInput, Event, Failed, Job, Loaded, Spec
 from worker.engine import LoadError, Stage
 from worker.engines.upstream import OnText, Upstream, as_ours
+from worker.engines.upstream_chat import check_asked
 from worker.engines.upstream_text import Listed
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class Remote:
     def admit(self, job: Job) -> bool:
         if len(self._running) >= self._spec.slots:
             return False
+        if isinstance(job.input, ChatInput):
+            check_asked(job.input.sampling, self._upstream.owned_by)
         request = self._running[job.id] = _Request()
         self._begin(self._work(request, job))
         return True
@@ -150,6 +153,7 @@ class Remote:
         found = await upstream.models()
         upstream.model = str(spec.options.get("model") or _only(found, spec.name))
         entry = next((each for each in found if each.id == upstream.model), None)
+        upstream.owned_by = str(entry.owned_by) if entry else ""
         dimensions = None
         if spec.task == "embed":
             async with asyncio.timeout(FIRST_EMBEDDING_S):

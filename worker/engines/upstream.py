@@ -36,6 +36,7 @@ from worker.engine import LoadError
 from worker.engines import upstream_speech as speech
 from worker.engines import upstream_text as text
 from worker.engines.upstream_answer import ChatAnswer
+from worker.engines.upstream_chat import chat_body
 from worker.engines.upstream_errors import refusal
 from worker.engines.upstream_events import EventReader, StreamEvent
 
@@ -68,6 +69,7 @@ class Upstream:
         except (OSError, ValueError, httpx2.InvalidURL) as error:
             raise LoadError(f"options of {spec.name}: {error}") from error
         self.model = spec.name
+        self.owned_by = ""  # of the model, as the server lists it
         address = self._client.base_url
         self.where = f"{address.host}:{address.port}" if address.port else address.host
         self._brief = False  # it gives transcripts in brief only
@@ -105,7 +107,7 @@ class Upstream:
     async def _chat(self, asked: ChatInput, on_text: OnText) -> ChatResult:
         sampling = asked.sampling
         answer = ChatAnswer(may_be_empty=bool(sampling.stop or sampling.stop_token_ids))
-        body = text.chat_body(asked, self.model)
+        body = chat_body(asked, self.model)
         async with self._asked("chat/completions", json=body) as response:
             try:
                 async with asyncio.timeout(None) as limit:

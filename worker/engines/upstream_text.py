@@ -17,11 +17,8 @@ import msgspec
 from ipc.errors import InternalError, UnsupportedParameter
 from ipc.types import (
     Blob,
-    ChatInput,
     EmbedInput,
     EmbedResult,
-    Image,
-    Message,
     RerankInput,
     RerankResult,
     Truncation,
@@ -29,49 +26,6 @@ from ipc.types import (
 from worker.engines.upstream_json import decode_answer, not_understood, usage_of
 
 _FLOAT_BYTES = 4
-
-
-# --- chat ----------------------------------------------------------------------------------------
-
-
-def chat_body(asked: ChatInput, model: str) -> dict[str, Any]:
-    """The request; what has its neutral value is left out, for servers that do not know it."""
-    sampling = asked.sampling
-    optional = {
-        "stop": sampling.stop,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-    }
-    body = {
-        "model": model,
-        "messages": [{"role": turn.role, "content": _content(turn)} for turn in asked.messages],
-        "max_tokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **{name: value for name, value in optional.items() if value},
-    }
-    return body if sampling.seed is None else {**body, "seed": sampling.seed}
-
-
-def _content(turn: Message) -> str | list[dict[str, Any]]:
-    if isinstance(turn.content, str):
-        return turn.content
-    return [
-        {"type": "image_url", "image_url": {"url": _data_url(part.file.data)}}
-        if isinstance(part, Image)
-        else {"type": "text", "text": part.text}
-        for part in turn.content
-    ]
-
-
-_IMAGES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
-
-
-def _data_url(image: bytes) -> str:
-    kind = _IMAGES.get(image[:4], "jpeg")
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
 
 # --- embeddings ----------------------------------------------------------------------------------
@@ -215,6 +169,7 @@ class Listed(msgspec.Struct):
     """A model as the upstream lists it; the context's length goes by two names."""
 
     id: str
+    owned_by: Any = None  # often says which server it is
     max_model_len: int | None = None  # vLLM
     context_length: int | None = None
 
