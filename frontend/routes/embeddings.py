@@ -14,9 +14,8 @@ from frontend.body import read_json
 from frontend.collect import collect
 from frontend.dispatch import Dispatcher
 from frontend.exchange import Exchange
-from frontend.schemas.embeddings import EmbeddingRequest
+from frontend.schemas.embeddings import parse_embedding
 from frontend.schemas.plain_embeddings import parse_plain_embedding
-from frontend.schemas.validate import check
 from ipc.control import Serve
 from ipc.types import EmbedInput, EmbedResult, Spec, Usage
 
@@ -32,7 +31,7 @@ class Embeddings:
 
     async def create(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
-        asked = check(EmbeddingRequest, body.data)
+        asked = parse_embedding(body.data)
         spec = self._dispatcher.spec(asked.model, "embed")
         result = await self._embed(request, spec, asked.to_input(self._limits), body.size_bytes)
         usage = result.usage if self._limits.embedding_usage else Usage()

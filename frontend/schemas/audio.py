@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 from starlette.datastructures import FormData, UploadFile
 
+from frontend.schemas import known
 from frontend.schemas.validate import Body, Name, NoNul, Text, check, refuse_unsupported
 from ipc.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
 from ipc.languages import code_of
@@ -19,14 +20,7 @@ Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
 Granularity = Literal["word", "segment"]
 
 _LISTS = ("timestamp_granularities", "include", "languages", "keywords", "known_speaker_names")
-HARMLESS: dict[str, tuple[Any, ...]] = {
-    "chunking_strategy": ("auto",),
-    "include": ([],),
-    "languages": ([],),
-    "keywords": ([],),
-    "known_speaker_names": ([],),
-    "known_speaker_references": ([],),
-}
+REFUSED = known.refused_keys(known.AUDIO)
 
 
 class AudioRequest(Body):
@@ -67,7 +61,7 @@ class AudioRequest(Body):
 def parse_audio(form: FormData) -> AudioRequest:
     """The checked fields. Raises `InvalidRequest`, or `UnsupportedParameter`."""
     data = _fields(form)
-    refuse_unsupported(data, HARMLESS)
+    refuse_unsupported(data, REFUSED)
     if data.get("response_format") == "diarized_json":
         raise UnsupportedParameter(
             "`response_format` 'diarized_json' is not supported: nothing here tells speakers apart",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from frontend.schemas import known
 from frontend.schemas.texts import checked_texts
 from frontend.schemas.truncation import Truncating
-from frontend.schemas.validate import WHOLE, Name
+from frontend.schemas.validate import WHOLE, Name, check, refuse_unsupported
 from ipc.control import Serve
 from ipc.types import EmbedInput
+
+REFUSED = known.refused_keys(known.EMBEDDINGS)
 
 
 class EmbeddingRequest(Truncating):
@@ -28,3 +32,9 @@ class EmbeddingRequest(Truncating):
             dimensions=self.dimensions,
             truncation=self.truncation(),
         )
+
+
+def parse_embedding(data: Mapping[str, Any]) -> EmbeddingRequest:
+    """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
+    refuse_unsupported(data, REFUSED)
+    return check(EmbeddingRequest, data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from frontend.schemas import known
 from frontend.schemas.texts import checked_texts
 from frontend.schemas.truncation import Truncating
 from frontend.schemas.validate import Name, check, refuse_unsupported
@@ -17,13 +18,7 @@ from ipc.control import Serve
 from ipc.errors import InvalidRequest
 from ipc.types import EmbedInput
 
-# What is not built, with the values that ask for nothing: 2 is the Euclidean norm, the default.
-HARMLESS: dict[str, tuple[Any, ...]] = {
-    "embd_normalize": (2,),
-    "encoding_format": ("float",),
-    "multimodal_data": ([],),
-    "image_data": ([],),
-}
+REFUSED = known.refused_keys(known.PLAIN_EMBEDDINGS)
 
 
 class PlainEmbeddingRequest(Truncating):
@@ -44,7 +39,7 @@ class PlainEmbeddingRequest(Truncating):
 
 def parse_plain_embedding(data: Mapping[str, Any]) -> PlainEmbeddingRequest:
     """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
-    refuse_unsupported(data, HARMLESS)
+    refuse_unsupported(data, REFUSED)
     return check(PlainEmbeddingRequest, data)
 
 
@@ -52,5 +47,5 @@ def _bare(given: object) -> object:
     """The text of an object that has one, else what was given."""
     if not isinstance(given, dict):
         return given
-    refuse_unsupported(given, HARMLESS)
+    refuse_unsupported(given, REFUSED)
     return given.get("prompt_string", given.get("content"))

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from frontend.schemas import known
 from frontend.schemas.texts import checked_text
 from frontend.schemas.truncation import Truncating
 from frontend.schemas.validate import WHOLE, Name, check, refuse_unsupported
@@ -22,11 +23,7 @@ from ipc.types import RerankInput
 # Cohere's two versions, and llama.cpp's names.
 RERANK_PATHS = ("/v1/rerank", "/rerank", "/v2/rerank", "/v1/reranking", "/reranking")
 
-# Of Cohere's first version: documents are read whole or cut, never in pieces, and are one text.
-HARMLESS: dict[str, tuple[Any, ...]] = {
-    "max_chunks_per_doc": (1,),
-    "rank_fields": ([], ["text"]),
-}
+REFUSED = known.refused_keys(known.RERANK)
 
 
 class RerankRequest(Truncating):
@@ -70,9 +67,9 @@ class TextsRerankRequest(Truncating):
 
 def parse_rerank(data: Mapping[str, Any]) -> RerankRequest | TextsRerankRequest:
     """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
+    refuse_unsupported(data, REFUSED)
     if data.get("texts") is not None:
         return check(TextsRerankRequest, data)
-    refuse_unsupported(data, HARMLESS)
     return check(RerankRequest, data)
 
 

@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from frontend.schemas import chat, embeddings, plain_embeddings, rerank, tools, turns
 from frontend.schemas.audio import AudioRequest
-from frontend.schemas.chat import HARMLESS as CHAT_HARMLESS
-from frontend.schemas.chat import (
-    MAX_MESSAGES,
-    MAX_PARTS,
-    MAX_STOP_CHARS,
-    MAX_STOPS,
-    ChatRequest,
-)
+from frontend.schemas.chat import ChatRequest
 from frontend.schemas.embeddings import EmbeddingRequest
-from frontend.schemas.plain_embeddings import HARMLESS as PLAIN_HARMLESS
+from frontend.schemas.known import Row
 from frontend.schemas.plain_embeddings import PlainEmbeddingRequest
-from frontend.schemas.rerank import HARMLESS as RERANK_HARMLESS
 from frontend.schemas.rerank import RerankRequest, TextsRerankRequest
 from frontend.schemas.truncation import MODEL_LIMIT
 from frontend.schemas.validate import Body
@@ -106,9 +99,9 @@ def _without_null(schema: Schema) -> Schema:
     return kinds[0] if kinds else schema
 
 
-def _harmless(harmless: Mapping[str, tuple[Any, ...]]) -> Schema:
+def _refused(refused: Mapping[str, Row]) -> Schema:
     """What is not built, with the values that ask for nothing."""
-    return {name: {"enum": [*values, None]} for name, values in harmless.items()}
+    return {name: {"enum": [*row.neutral, None]} for name, row in refused.items()}
 
 
 def _text(limits: Serve) -> Schema:
@@ -121,53 +114,179 @@ def _texts(limits: Serve, item: Schema) -> Schema:
 
 
 def _chat(serve: Serve) -> Schema:
-    text = {"type": "string", "pattern": _NO_NUL}
-    part = {
-        "type": "object",
-        "properties": {"type": {"enum": ["text", "input_text"]}, "text": text},
-        "required": ["type", "text"],
-    }
-    parts: list[Schema] = [part]
-    if any(spec.vision for spec in serve.specs):
-        url = {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}
-        parts.append(
-            {
-                "type": "object",
-                "properties": {"type": {"const": "image_url"}, "image_url": url},
-                "required": ["type", "image_url"],
-            }
-        )
-    several = {"type": "array", "items": {"anyOf": parts}, "maxItems": MAX_PARTS}
-    stop = {"type": "string", "maxLength": MAX_STOP_CHARS, "pattern": _NO_NUL}
-    message = {
-        "type": "object",
-        "properties": {
-            "role": {"enum": ["developer", "system", "user", "assistant"]},
-            "content": {"anyOf": [text, several]},
-            "tool_calls": {"enum": [None, []]},
-            "function_call": {"type": "null"},
-        },
-        "required": ["role", "content"],
-    }
+    stop = {"type": "string", "maxLength": chat.MAX_STOP_CHARS, "pattern": _NO_NUL}
+    stops = {"type": "array", "items": stop, "maxItems": chat.MAX_STOPS}
     return {
-        **_harmless(CHAT_HARMLESS),
-        "messages": {"type": "array", "items": message, "minItems": 1, "maxItems": MAX_MESSAGES},
-        "stop": {
+        **_refused(chat.REFUSED),
+        "messages": {
+            "type": "array",
+            "items": {"anyOf": _messages(serve)},
+            "minItems": 1,
+            "maxItems": turns.MAX_MESSAGES,
+        },
+        "max_completion_tokens": {
+            "anyOf": [{"type": "integer", "minimum": 1}, {"enum": [-1, None]}]
+        },
+        "stop": {"anyOf": [stop, stops, {"type": "null"}]},
+        "tools": {
             "anyOf": [
-                stop,
-                {"type": "array", "items": stop, "maxItems": MAX_STOPS},
+                {"type": "array", "items": _TOOL, "maxItems": tools.MAX_TOOLS},
                 {"type": "null"},
             ]
         },
-        "tools": {},
-        "tool_choice": {"enum": [None, "none", "auto"]},
-        "rules": {
-            "anyOf": [
-                {"properties": {"tools": {"enum": [None, []]}}},
-                {"properties": {"tool_choice": {"const": "none"}}, "required": ["tool_choice"]},
-            ]
-        },
+        "tool_choice": {"anyOf": [{"enum": [None, "none", "auto"]}, _ALLOWED_TOOLS]},
+        "rules": {"allOf": [_ONE_REPETITION, _PENALTIES_SEE_ALL]},
     }
+
+
+_FUNCTION = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "pattern": tools.NAME_PATTERN},
+        "description": {"type": ["string", "null"]},
+        "parameters": {"type": ["object", "null"]},
+        "strict": {"type": ["boolean", "null"]},
+    },
+    "required": ["name"],
+}
+_TOOL = {
+    "type": "object",
+    "properties": {"type": {"const": "function"}, "function": _FUNCTION},
+    "required": ["type", "function"],
+}
+_NAMED = {
+    "type": "object",
+    "properties": {
+        "function": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}},
+            "required": ["name"],
+        }
+    },
+    "required": ["function"],
+}
+_ALLOWED_TOOLS = {
+    "type": "object",
+    "properties": {
+        "type": {"const": "allowed_tools"},
+        "allowed_tools": {
+            "type": "object",
+            "properties": {"mode": {"const": "auto"}, "tools": {"type": "array", "items": _NAMED}},
+            "required": ["mode", "tools"],
+        },
+    },
+    "required": ["type", "allowed_tools"],
+}
+_CALLED = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "pattern": tools.NAME_PATTERN},
+        "arguments": {"type": ["object", "string", "null"]},
+    },
+    "required": ["name"],
+}
+_ID = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": tools.MAX_ID_CHARS,
+    "pattern": _NO_NUL,
+}
+_CALL = {
+    "type": "object",
+    "properties": {
+        "id": {"anyOf": [_ID, {"type": "null"}]},
+        "type": {"enum": ["function", None]},
+        "function": _CALLED,
+    },
+    "required": ["function"],
+}
+_CALLS = {"type": "array", "items": _CALL, "maxItems": tools.MAX_CALLS}
+_ONE_REPETITION = {
+    "anyOf": [
+        {"properties": {"repetition_penalty": {"type": "null"}}},
+        {"properties": {"repeat_penalty": {"type": "null"}}},
+    ]
+}
+_PENALTIES_SEE_ALL = {
+    "anyOf": [
+        {"properties": {"repeat_last_n": {"enum": [-1, None]}}},
+        {
+            "properties": {
+                "repetition_penalty": {"enum": [1, None]},
+                "repeat_penalty": {"enum": [1, None]},
+                "presence_penalty": {"enum": [0, None]},
+                "frequency_penalty": {"enum": [0, None]},
+            }
+        },
+    ]
+}
+
+
+def _messages(serve: Serve) -> list[Schema]:
+    """What a message may be, by its role."""
+    text = {"type": "string", "pattern": _NO_NUL}
+    written = _part("text", text)
+    seen = [written]
+    if any(spec.vision for spec in serve.specs):
+        url = {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}
+        seen.append(_part("image_url", url))
+    name = {"anyOf": [{**text, "maxLength": turns.MAX_NAME_CHARS}, {"type": "null"}]}
+    null = {"type": "null"}
+    return [
+        _message(["developer", "system"], {"content": _parts(written), "name": name}, "content"),
+        _message(["user"], {"content": _parts(*seen), "name": name}, "content"),
+        _message(
+            ["assistant"],
+            {
+                "content": {"anyOf": [_parts(written), null]},
+                "name": name,
+                "audio": null,
+                "tool_calls": {"anyOf": [_CALLS, null]},
+                "function_call": {"anyOf": [_CALLED, null]},
+            },
+        ),
+        _message(
+            ["tool"],
+            {"content": {"anyOf": [_parts(written), null]}, "tool_call_id": _ID, "name": name},
+            "tool_call_id",
+        ),
+        _message(
+            ["function"],
+            {"content": {"anyOf": [_parts(written), null]}, "name": {**_ID, "pattern": _NO_NUL}},
+            "name",
+        ),
+    ]
+
+
+def _message(roles: list[str], properties: Schema, *required: str) -> Schema:
+    no_calls = {"tool_calls": {"enum": [None, []]}, "function_call": {"type": "null"}}
+    return {
+        "type": "object",
+        "properties": {
+            "role": {"enum": roles},
+            **no_calls,
+            "audio": {"type": "null"},
+            **properties,
+        },
+        "required": ["role", *required],
+    }
+
+
+def _part(kind: str, value: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "type": {"enum": ["text", "input_text"]} if kind == "text" else {"const": kind},
+            kind: value,
+        },
+        "required": ["type", kind],
+    }
+
+
+def _parts(*parts: Schema) -> Schema:
+    text = {"type": "string", "pattern": _NO_NUL}
+    several = {"type": "array", "items": {"anyOf": list(parts)}, "maxItems": turns.MAX_PARTS}
+    return {"anyOf": [text, several]}
 
 
 # What `Truncating` looks at by hand.
@@ -192,19 +311,24 @@ _AT_ODDS: Schema = {
 
 
 def _embeddings(serve: Serve) -> Schema:
-    return {"input": _texts(serve, _text(serve)), **_LONG_TEXTS, "rules": _AT_ODDS}
+    return {
+        **_refused(embeddings.REFUSED),
+        "input": _texts(serve, _text(serve)),
+        **_LONG_TEXTS,
+        "rules": _AT_ODDS,
+    }
 
 
 def _plain(serve: Serve) -> Schema:
     text = _text(serve)
     wrapped = {
         "type": "object",
-        "properties": {"prompt_string": text, **_harmless(PLAIN_HARMLESS)},
+        "properties": {"prompt_string": text, **_refused(plain_embeddings.REFUSED)},
         "required": ["prompt_string"],
     }
     texts = _texts(serve, {"anyOf": [text, wrapped]})
     return {
-        **_harmless(PLAIN_HARMLESS),
+        **_refused(plain_embeddings.REFUSED),
         **_LONG_TEXTS,
         "content": {},
         "input": {"anyOf": [texts, {"type": "null"}]},
@@ -222,7 +346,7 @@ def _plain(serve: Serve) -> Schema:
 
 
 def _documents(serve: Serve) -> Schema:
-    return {**_ranked(serve, "documents"), **_harmless(RERANK_HARMLESS), "texts": {"enum": [None]}}
+    return {**_ranked(serve, "documents"), "texts": {"enum": [None]}}
 
 
 def _ranked_texts(serve: Serve) -> Schema:
@@ -233,6 +357,7 @@ def _ranked(serve: Serve, path: str) -> Schema:
     document = _text(serve)
     wrapped = {"type": "object", "properties": {"text": document}, "required": ["text"]}
     return {
+        **_refused(rerank.REFUSED),
         "query": {**document, "minLength": 1},
         path: {
             "type": "array",

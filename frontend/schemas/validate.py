@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from frontend.schemas.known import Row
 from ipc.errors import InvalidRequest, UnsupportedParameter
 
 MAX_NAME_CHARS = 256
@@ -86,29 +87,40 @@ def check(kind: type[B], data: Mapping[str, Any]) -> B:
         raise _refusal(error.errors(include_url=False, include_input=False)[0]) from None
 
 
-def refuse_unsupported(data: Mapping[str, Any], harmless: Mapping[str, tuple[Any, ...]]) -> None:
+def refuse_unsupported(data: Mapping[str, Any], refused: Mapping[str, Row]) -> None:
     """Raise `UnsupportedParameter` where ``data`` asks for something that nobody here does.
 
-    ``harmless`` lists each such parameter with the values that ask for nothing. Doing without
-    what a client asked for, and not saying so, would be a lie.
+    ``refused`` has the row of each such key. Doing without what a client asked for, and not saying
+    so, would be a lie.
     """
     for name, given in data.items():
-        if given is None or name not in harmless:
-            continue
-        values = harmless[name]
-        # To Python true is 1.
-        same = (
-            given == value and isinstance(given, bool) == isinstance(value, bool)
-            for value in values
-        )
-        if not any(same):
-            raise UnsupportedParameter(f"`{name}` is not supported{_but(values)}", param=name)
+        row = refused.get(name)
+        if row is not None and given is not None and not _asks_nothing(given, row.neutral):
+            why = f": {row.note}" if row.note else ""
+            raise UnsupportedParameter(
+                f"`{name}` is not supported{why}{_but(row.neutral)}", param=name
+            )
+
+
+def _asks_nothing(given: object, values: tuple[Any, ...]) -> bool:
+    # To Python true is 1.
+    return any(
+        given == value and isinstance(given, bool) == isinstance(value, bool) for value in values
+    )
 
 
 def _but(values: tuple[Any, ...]) -> str:
     return (
         f"; leave it out or send {orjson.dumps(values[0]).decode()}" if values else "; leave it out"
     )
+
+
+def clean(text: str, path: str) -> str:
+    """``text`` itself. Raises `InvalidRequest` naming ``path``."""
+    try:
+        return no_nul(text)
+    except ValueError as error:
+        raise InvalidRequest(f"`{path}` {error}", param=path) from None
 
 
 def path_of(location: tuple[int | str, ...]) -> str:

@@ -11,8 +11,64 @@ ECHO_DIMENSIONS = 8
 
 @schemathesis.hook
 def before_call(_: Any, case: Any, __: Any) -> None:
-    """How many dimensions a model can make is known to its engine only."""
+    """Bring in order what a schema cannot say, and leave alone what is wrong by the schema."""
     if isinstance(case.body, dict):
-        wanted = case.body.get("dimensions")
-        if isinstance(wanted, int | float) and not isinstance(wanted, bool) and wanted >= 1:
-            case.body["dimensions"] = ECHO_DIMENSIONS
+        _dimensions(case.body)
+        _least(case.body)
+        _tools(case.body)
+        _allowed(case.body)
+        _arguments(case.body)
+
+
+def _dimensions(body: dict[str, Any]) -> None:
+    """How many dimensions a model can make is known to its engine only."""
+    if _count(body.get("dimensions"), 1):
+        body["dimensions"] = ECHO_DIMENSIONS
+
+
+def _least(body: dict[str, Any]) -> None:
+    """An answer's least length is at most its greatest."""
+    if _count(body.get("min_tokens"), 0) and body["min_tokens"] < 2**31:
+        body["min_tokens"] = 0
+
+
+def _tools(body: dict[str, Any]) -> None:
+    """Tools differ in their names."""
+    tools, seen = body.get("tools"), set()
+    if not isinstance(tools, list) or not all(isinstance(_name(tool), str) for tool in tools):
+        return
+    body["tools"] = [tool for tool in tools if not (_name(tool) in seen or seen.add(_name(tool)))]
+
+
+def _allowed(body: dict[str, Any]) -> None:
+    """Tools that are allowed are tools that there are."""
+    choice = body.get("tool_choice")
+    allowed = choice.get("allowed_tools") if isinstance(choice, dict) else None
+    tools = allowed.get("tools") if isinstance(allowed, dict) else None
+    if isinstance(tools, list) and all(isinstance(_name(tool), str) for tool in tools):
+        allowed["tools"] = []
+
+
+def _arguments(body: dict[str, Any]) -> None:
+    """The arguments of a call, where they are text, are the text of an object."""
+    messages = body.get("messages")
+    turns = [turn for turn in messages if isinstance(turn, dict)] if _is_list(messages) else []
+    for turn in turns:
+        calls = turn["tool_calls"] if _is_list(turn.get("tool_calls")) else []
+        functions = [call.get("function") for call in calls if isinstance(call, dict)]
+        for function in (*functions, turn.get("function_call")):
+            if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+                function["arguments"] = "{}"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _name(tool: Any) -> Any:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return function.get("name") if isinstance(function, dict) else None
+
+
+def _count(value: Any, least: int) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= least

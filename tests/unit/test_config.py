@@ -197,8 +197,11 @@ def test_an_entry_wins_over_the_environment_and_a_flag_over_both(
 
 def test_sampling_defaults_come_from_the_entry_and_stay_below_the_cap() -> None:
     os.environ.update(MAX_NEW_TOKENS="100", CHAT_MAX_NEW_TOKENS="60")
-    spec = spec_for(entry(defaults={"temperature": 0.2}), settings.load(Flags()), Box(), Files())
+    given = {"temperature": 0.2, "top_k": 20, "min_p": 0.05, "repetition_penalty": 1.1}
+    spec = spec_for(entry(defaults=given), settings.load(Flags()), Box(), Files())
     assert (spec.defaults.temperature, spec.defaults.top_p) == (0.2, 1.0)
+    assert (spec.defaults.top_k, spec.defaults.min_p) == (20, 0.05)
+    assert spec.defaults.repetition_penalty == 1.1
     assert (spec.defaults.max_tokens, spec.max_new_tokens) == (60, 60)
 
 
@@ -478,7 +481,8 @@ BAD_CATALOGS = [
     ("models: [{name: a/../b, task: chat, engine: echo}]", "is not a model name"),
     ('models: [{name: "a\\nb", task: chat, engine: echo}]', "is not a model name"),
     ("models: [{name: a, task: chat, engine: echo, path: ../b}]", "path: '../b' is not a path ins"),
-    ("models: [{name: a, task: chat, engine: echo, defaults: {top_k: 1}}]", "defaults.top_k: unkn"),
+    ("models: [{name: a, task: chat, engine: echo, defaults: {top_a: 1}}]", "defaults.top_a: unkn"),
+    ("models: [{name: a, task: chat, engine: echo, defaults: {min_p: 1}}]", "defaults.min_p: 1 "),
     ("models: [{name: a, task: chat, engine: echo, device: gpu}]", "device: 'gpu' is not a device"),
     ("models: [{name: a, task: [chat], engine: echo}]", "a: task: a list is not one of 'chat'"),
     ("models: [{name: a, task: null, engine: echo}]", "a: task: has no value; write one, or leave"),

@@ -15,6 +15,8 @@ from frontend.openapi import document
 from ipc.control import Gate
 
 SPECS = [CHAT, EMBED, SPEECH]
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 KEYS = Gate(api_keys={"ann": "00" * 32})
 
 
@@ -101,9 +103,40 @@ def test_keys_are_described_where_they_are_needed(described: dict[str, Any]) -> 
         ),
         (
             "/v1/chat/completions",
-            {"messages": [{"role": "user", "content": "x"}], "max_tokens": 0},
+            {"messages": [{"role": "user", "content": "x"}], "max_tokens": -2},
             False,
         ),
+        *[
+            ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}, turn]}, valid)
+            for turn, valid in [
+                ({"role": "assistant"}, True),
+                ({"role": "assistant", "content": None, "tool_calls": [CALL]}, True),
+                ({"role": "assistant", "tool_calls": [{"function": {"name": "a b"}}]}, False),
+                ({"role": "tool", "content": None, "tool_call_id": "c"}, True),
+                ({"role": "tool", "content": "x", "tool_call_id": 1}, False),
+                ({"role": "function", "content": "x", "name": "f"}, True),
+                ({"role": "function", "content": "x"}, False),
+                ({"role": "user", "content": None}, False),
+                ({"role": "user", "content": "x", "tool_calls": [CALL]}, False),
+            ]
+        ],
+        *[
+            ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], **given}, ok)
+            for given, ok in [
+                ({"max_tokens": 0, "top_k": -1, "min_p": 0.1, "stop_token_ids": [2]}, True),
+                ({"max_completion_tokens": -1}, True),
+                ({"max_completion_tokens": 0}, False),
+                ({"repeat_last_n": 64}, True),
+                ({"repeat_last_n": 64, "repeat_penalty": 1.1}, False),
+                ({"stop": ["x"] * 16}, True),
+                ({"stop": ["x"] * 17}, False),
+                ({"tools": [TOOL], "tool_choice": "auto"}, True),
+                ({"tools": [TOOL], "tool_choice": "required"}, False),
+                ({"tools": [{"type": "function"}]}, False),
+                ({"guided_json": {}}, False),
+                ({"priority": 3, "something_else": 1}, True),
+            ]
+        ],
         ("/v1/embeddings", {"input": ["a", "b"]}, True),
         ("/v1/embeddings", {"input": []}, False),
         ("/v1/embeddings", {"input": [1, 2]}, False),

@@ -9,24 +9,34 @@ from http_fakes import CHAT, limits
 from starlette.datastructures import FormData
 
 from frontend.schemas.audio import parse_audio
-from frontend.schemas.chat import _check_count, parse_chat
+from frontend.schemas.chat import parse_chat
 from frontend.schemas.embeddings import EmbeddingRequest
+from frontend.schemas.known import refused, refused_keys
+from frontend.schemas.turns import check_count
 from frontend.schemas.validate import check, refuse_unsupported
 from ipc.errors import InvalidRequest, UnsupportedParameter
-from ipc.types import ChatInput, Defaults, EmbedInput, Message, Sampling, Truncation
+from ipc.types import (
+    ChatInput,
+    Defaults,
+    EmbedInput,
+    Message,
+    Sampling,
+    ToolCall,
+    Truncation,
+)
 
 HI = [{"role": "user", "content": "hi"}]
 SECRET = "my-secret-text"
 
 
-def chat(**fields: Any) -> ChatInput:
+DEFAULTS = Defaults(temperature=0.7, top_p=0.9, max_tokens=50)
+FUNCTION = {"name": "get_weather", "parameters": {"type": "object"}}
+TOOL = {"type": "function", "function": FUNCTION}
+
+
+def chat(*, defaults: Defaults = DEFAULTS, **fields: Any) -> ChatInput:
     spec = CHAT.__class__(
-        name="org/chat",
-        task="chat",
-        engine="echo",
-        path="",
-        max_new_tokens=100,
-        defaults=Defaults(temperature=0.7, top_p=0.9, max_tokens=50),
+        name="org/chat", task="chat", engine="echo", path="", max_new_tokens=100, defaults=defaults
     )
     return parse_chat({"model": "org/chat", "messages": HI, **fields}).to_input(spec, [])
 
@@ -42,24 +52,44 @@ def test_a_models_defaults_hold_where_the_request_names_nothing() -> None:
     assert chat().sampling == Sampling(max_tokens=50, temperature=0.7, top_p=0.9)
 
 
+def test_a_requests_own_values_win_over_the_models_defaults() -> None:
+    defaults = Defaults(top_k=20, min_p=0.1, repetition_penalty=1.2, max_tokens=50)
+    kept = chat(defaults=defaults).sampling
+    assert (kept.top_k, kept.min_p, kept.repetition_penalty) == (20, 0.1, 1.2)
+    own = chat(defaults=defaults, top_k=-1, min_p=0, repeat_penalty=1).sampling
+    assert (own.top_k, own.min_p, own.repetition_penalty) == (0, 0.0, 1.0)
+
+
 def test_every_honoured_parameter_reaches_the_engine() -> None:
     asked = chat(
         temperature=0,
         top_p=0.5,
+        top_k=40,
+        min_p=0.05,
         max_tokens=9,
+        min_tokens=3,
         stop=["a", "b"],
+        stop_token_ids=[7, 3, 7],
+        ignore_eos=True,
         seed=42,
         presence_penalty=1,
         frequency_penalty=-1.5,
+        repetition_penalty=1.1,
     )
     assert asked.sampling == Sampling(
         max_tokens=9,
+        min_tokens=3,
         temperature=0.0,
         top_p=0.5,
+        top_k=40,
+        min_p=0.05,
         stop=["a", "b"],
+        stop_token_ids=[3, 7],
+        ignore_eos=True,
         seed=42,
         presence_penalty=1.0,
         frequency_penalty=-1.5,
+        repetition_penalty=1.1,
     )
 
 
@@ -71,6 +101,13 @@ def test_every_honoured_parameter_reaches_the_engine() -> None:
         ({"max_tokens": 10, "max_completion_tokens": 20}, 20),
         ({"max_tokens": 10**9}, 100),  # the model's limit; finish_reason says so when it is met
         ({"max_tokens": None}, 50),
+        ({"max_tokens": -1}, 50),  # no limit of the client's, as if there were none
+        ({"max_tokens": 0}, 50),
+        ({"max_completion_tokens": -1}, 50),
+        ({"max_tokens": 10, "max_completion_tokens": -1}, 50),
+        ({"n_predict": 10}, 10),
+        ({"n_predict": 10, "max_tokens": 20}, 20),
+        ({"n_predict": -1}, 50),
     ],
 )
 def test_max_tokens_is_the_newer_parameter_and_at_most_the_models_limit(
@@ -79,16 +116,39 @@ def test_max_tokens_is_the_newer_parameter_and_at_most_the_models_limit(
     assert chat(**fields).sampling.max_tokens == max_tokens
 
 
+def test_no_answer_is_asked_to_be_longer_than_it_may() -> None:
+    assert chat(max_tokens=9, min_tokens=9).sampling.min_tokens == 9
+    with pytest.raises(InvalidRequest, match="at most the answer's limit, 100 tokens here"):
+        chat(max_tokens=500, min_tokens=101)
+
+
+def test_a_penalty_has_two_names() -> None:
+    assert chat(repeat_penalty=1.3).sampling.repetition_penalty == 1.3
+    assert chat(repeat_penalty=1.3, repetition_penalty=1.3).sampling.repetition_penalty == 1.3
+    with pytest.raises(InvalidRequest, match="send either"):
+        chat(repeat_penalty=1.3, repetition_penalty=1.0)
+
+
+@pytest.mark.parametrize("penalty", ["repeat_penalty", "presence_penalty", "frequency_penalty"])
+def test_a_penalty_over_the_last_tokens_only_is_refused(penalty: str) -> None:
+    assert chat(repeat_last_n=64) == chat()
+    assert chat(repeat_last_n=-1, **{penalty: 1.5})
+    with pytest.raises(UnsupportedParameter) as refused:
+        chat(repeat_last_n=64, **{penalty: 1.5})
+    assert refused.value.param == "repeat_last_n"
+
+
+@pytest.mark.parametrize("fields", [{"top_p": 0}, {"min_p": 1}])
+def test_what_leaves_only_the_likeliest_token_is_greedy(fields: dict[str, Any]) -> None:
+    sampling = chat(temperature=1.5, **fields).sampling
+    assert (sampling.temperature, sampling.top_p, sampling.min_p) == (0.0, 1.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("stop", "texts"), [("END", ["END"]), (["a", "b"], ["a", "b"]), (None, []), ("", []), ([], [])]
 )
 def test_stop_is_a_text_or_a_list(stop: Any, texts: list[str]) -> None:
     assert chat(stop=stop).sampling.stop == texts
-
-
-def test_top_p_zero_means_greedy() -> None:
-    sampling = chat(top_p=0, temperature=1.5).sampling
-    assert (sampling.temperature, sampling.top_p) == (0.0, 1.0)
 
 
 def test_a_negative_seed_becomes_one_that_engines_take() -> None:
@@ -110,7 +170,15 @@ def test_a_negative_seed_becomes_one_that_engines_take() -> None:
             {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
             Message("assistant", "no"),
         ),
-        ({"role": "user", "content": "hi", "name": "ann"}, Message("user", "hi")),
+        ({"role": "user", "content": "hi", "name": "ann"}, Message("user", "hi", name="ann")),
+        ({"role": "user", "content": "hi", "name": ""}, Message("user", "hi")),
+        ({"role": "assistant", "content": None}, Message("assistant", "")),
+        ({"role": "assistant"}, Message("assistant", "")),
+        ({"role": "assistant", "content": None, "refusal": "no"}, Message("assistant", "no")),
+        (
+            {"role": "assistant", "content": "4", "reasoning_content": "2 + 2", "tool_calls": []},
+            Message("assistant", "4"),
+        ),
     ],
 )
 def test_messages(given: dict[str, Any], message: Message) -> None:
@@ -124,7 +192,17 @@ def test_messages(given: dict[str, Any], message: Message) -> None:
         {"logprobs": False},
         {"response_format": {"type": "text"}},
         {"tools": [], "tool_choice": "auto"},
-        {"tools": [{"type": "function"}], "tool_choice": "none"},
+        {"tools": [TOOL]},
+        {"tools": [TOOL], "tool_choice": "auto"},
+        {"tools": [TOOL], "tool_choice": "none", "parallel_tool_calls": False},
+        {
+            "tools": [TOOL],
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": [TOOL]},
+            },
+        },
+        {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "min_tokens": 0, "ignore_eos": False},
         {"logit_bias": {}},
         {"modalities": ["text"]},
         {"user": "u", "metadata": {"a": 1}, "store": True, "service_tier": "auto"},
@@ -145,17 +223,29 @@ def test_what_asks_for_nothing_is_let_through(fields: dict[str, Any]) -> None:
         ({"top_logprobs": 5}, "top_logprobs"),
         ({"logit_bias": {"50256": -100}}, "logit_bias"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": TOOL}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom"}}, "tool_choice"),
+        (
+            {
+                "tools": [TOOL],
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "allowed_tools": {"mode": "required", "tools": [TOOL]},
+                },
+            },
+            "tool_choice",
+        ),
+        ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
+        ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "messages[0].audio"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"type": "custom"}]}]},
+            "messages[0].tool_calls[0].type",
+        ),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"audio": {"voice": "alloy"}}, "audio"),
         ({"web_search_options": {}}, "web_search_options"),
-        ({"messages": [{"role": "tool", "content": "4", "tool_call_id": "c"}]}, "messages[0]"),
-        (
-            {"messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}]},
-            "messages[0]",
-        ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
             "messages[0].content[0]",
@@ -179,12 +269,30 @@ def test_what_is_not_built_is_refused_and_never_ignored(fields: dict[str, Any], 
         ({"temperature": -1}, "temperature", "`temperature` must be at least 0.0"),
         ({"temperature": SECRET}, "temperature", "`temperature` must be a number"),
         ({"top_p": 1.1}, "top_p", "`top_p` must be at most 1.0"),
-        ({"max_tokens": 0}, "max_tokens", "`max_tokens` must be at least 1"),
+        ({"max_tokens": -2}, "max_tokens", "`max_tokens` must be at least -1"),
+        (
+            {"max_completion_tokens": 0},
+            "max_completion_tokens",
+            "`max_completion_tokens` must be at least 1, or -1 for no limit",
+        ),
+        ({"top_k": -2}, "top_k", "`top_k` must be at least -1"),
+        ({"top_k": 2.5}, "top_k", "`top_k` must be an integer"),
+        ({"min_p": 1.1}, "min_p", "`min_p` must be at most 1.0"),
+        (
+            {"repetition_penalty": 0},
+            "repetition_penalty",
+            "`repetition_penalty` must be at least 0.01",
+        ),
+        ({"repeat_penalty": 11}, "repeat_penalty", "`repeat_penalty` must be at most 10.0"),
+        ({"min_tokens": -1}, "min_tokens", "`min_tokens` must be at least 0"),
+        ({"ignore_eos": "yes"}, "ignore_eos", "`ignore_eos` must be true or false"),
+        ({"stop_token_ids": 2}, "stop_token_ids", "`stop_token_ids` must be an array"),
+        ({"stop_token_ids": [-1]}, "stop_token_ids[0]", "`stop_token_ids[0]` must be at least 0"),
         ({"max_tokens": 1.5}, "max_tokens", "`max_tokens` must be an integer"),
         ({"max_tokens": True}, "max_tokens", "`max_tokens` must be an integer"),
         ({"seed": "1"}, "seed", "`seed` must be an integer"),
         ({"stream": "yes"}, "stream", "`stream` must be true or false"),
-        ({"stop": [SECRET] * 5}, "stop", "`stop` must have at most 4 items"),
+        ({"stop": [SECRET] * 17}, "stop", "`stop` must have at most 16 items"),
         ({"stop": [SECRET * 99]}, "stop[0]", "`stop[0]` must have at most 256 characters"),
         ({"stop": [1]}, "stop[0]", "`stop[0]` must be a string"),
         ({"presence_penalty": 9}, "presence_penalty", "`presence_penalty` must be at most 2.0"),
@@ -197,10 +305,10 @@ def test_what_is_not_built_is_refused_and_never_ignored(fields: dict[str, Any], 
         (
             {"messages": [{"role": SECRET, "content": SECRET}]},
             "messages[0].role",
-            "`messages[0].role` must be one of developer, system, user, assistant",
+            "`messages[0].role` must be one of developer, system, user, assistant, tool, function",
         ),
         (
-            {"messages": [{"role": "assistant", "content": None}]},
+            {"messages": [{"role": "user", "content": None}]},
             "messages[0].content",
             "`messages[0].content` must be a string or an array of parts",
         ),
@@ -228,6 +336,141 @@ def test_a_chat_refusal_names_the_place_and_the_rule(
     with pytest.raises(InvalidRequest) as refused:
         chat(**fields)
     assert (refused.value.param, refused.value.message) == (param, message)
+
+
+# --- tools and their history ---
+
+
+def call(arguments: object = "{}", name: object = "f", **fields: object) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    return {"id": "c1", "type": "function", "function": function, **fields}
+
+
+def history(*calls: dict[str, Any], **turn: object) -> list[Message]:
+    assistant = {"role": "assistant", "tool_calls": [*calls]}
+    return chat(messages=[*HI, assistant, *([{"role": "tool", **turn}] if turn else [])]).messages
+
+
+def test_a_call_and_its_result_are_read() -> None:
+    asked = history(call('{"city": "Paris"}'), tool_call_id="c1", content="18 degrees")
+    assert asked[1:] == [
+        Message(
+            "assistant", "", tool_calls=[ToolCall(id="c1", name="f", arguments='{"city": "Paris"}')]
+        ),
+        Message("tool", "18 degrees", tool_call_id="c1", name="f"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments"),
+    [
+        ('{"a": 1}', '{"a": 1}'),
+        ({"a": "ü"}, '{"a":"ü"}'),
+        ("", "{}"),
+        (" ", "{}"),
+        ("null", "{}"),
+        (None, "{}"),
+    ],
+)
+def test_arguments_are_the_text_of_an_object(given: object, arguments: str) -> None:
+    assert history(call(given))[1].tool_calls[0].arguments == arguments
+
+
+def test_text_may_come_before_calls_and_results_in_parts() -> None:
+    asked = chat(
+        messages=[
+            {"role": "assistant", "content": "One moment.", "tool_calls": [call(), call(id="c2")]},
+            {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "b"}]},
+            {"role": "tool", "tool_call_id": "c1", "content": None},
+        ]
+    ).messages
+    assert asked[0].content == "One moment."
+    assert [(turn.tool_call_id, turn.content) for turn in asked[1:]] == [("c2", "b"), ("c1", "")]
+
+
+def test_a_result_without_an_id_answers_the_only_open_call() -> None:
+    assert history(call(), content="4")[2].tool_call_id == "c1"
+    with pytest.raises(InvalidRequest, match="unless just one call is unanswered"):
+        history(call(), call(id="c2"), content="4")
+
+
+def test_a_result_whose_call_was_cut_off_is_read() -> None:
+    asked = chat(messages=[{"role": "tool", "tool_call_id": "gone", "content": "4"}]).messages
+    assert asked == [Message("tool", "4", tool_call_id="gone")]
+
+
+def test_calls_in_the_form_before_tools_are_read() -> None:
+    asked = chat(
+        messages=[
+            {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": ""}},
+            {"role": "function", "name": "f", "content": "4"},
+        ]
+    ).messages
+    assert asked[0].tool_calls == [ToolCall(id="call_0", name="f", arguments="{}")]
+    assert asked[1] == Message("tool", "4", tool_call_id="call_0", name="f")
+
+
+def test_calls_without_ids_get_some_that_differ() -> None:
+    nameless = {**call(), "id": None}
+    asked = chat(messages=[{"role": "assistant", "tool_calls": [nameless, nameless]}] * 2).messages
+    ids = [one.id for turn in asked for one in turn.tool_calls]
+    assert ids == ["call_0_0", "call_0_1", "call_1_0", "call_1_1"]
+
+
+def turns(*given: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [*given]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        (turns({"role": "assistant", "tool_calls": {}}), "messages[0].tool_calls"),
+        (turns({"role": "assistant", "tool_calls": [1]}), "messages[0].tool_calls[0]"),
+        (turns({"role": "assistant", "tool_calls": [{}]}), "messages[0].tool_calls[0].function"),
+        (
+            turns({"role": "assistant", "tool_calls": [call("{'a': 1}")]}),
+            "messages[0].tool_calls[0].function.arguments",
+        ),
+        (
+            turns({"role": "assistant", "tool_calls": [call("[1]")]}),
+            "messages[0].tool_calls[0].function.arguments",
+        ),
+        (
+            turns({"role": "assistant", "tool_calls": [call(), call(name="a b")]}),
+            "messages[0].tool_calls[1].function.name",
+        ),
+        (turns({"role": "assistant", "tool_calls": [call(id=7)]}), "messages[0].tool_calls[0].id"),
+        (turns({"role": "user", "content": "hi", "tool_calls": [call()]}), "messages[0]"),
+        (turns({"role": "tool", "content": "4"}), "messages[0].tool_call_id"),
+        (turns({"role": "tool", "content": 4, "tool_call_id": "c"}), "messages[0].content"),
+        (turns({"role": "function", "content": "4"}), "messages[0].name"),
+        (turns({"role": "user", "content": "hi", "name": 4}), "messages[0].name"),
+        ({"tools": TOOL}, "tools"),
+        ({"tools": ["f"]}, "tools[0]"),
+        ({"tools": [{"type": "function"}], "tool_choice": "none"}, "tools[0].function"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "get weather"}}]},
+            "tools[0].function.name",
+        ),
+        (
+            {"tools": [{"type": "function", "function": {**FUNCTION, "parameters": "none"}}]},
+            "tools[0].function.parameters",
+        ),
+        ({"tools": [TOOL, TOOL]}, "tools[1].function.name"),
+        ({"tools": [TOOL], "tool_choice": "any"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function"}}, "tool_choice"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "other"}}},
+            "tool_choice",
+        ),
+    ],
+)
+def test_what_is_malformed_is_told_with_its_place(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        chat(**fields)
+    assert refused.value.param == param
+    assert not isinstance(refused.value, UnsupportedParameter)
 
 
 def test_a_missing_parameter_is_named() -> None:
@@ -405,6 +648,10 @@ def test_an_audio_refusal_names_the_place_and_the_rule(
         (("known_speaker_names[]", "Ada"), "known_speaker_names"),
         (("languages[]", "en"), "languages"),
         (("keywords[]", "zebra"), "keywords"),
+        (("hotwords", "zebra"), "hotwords"),
+        (("diarize", "true"), "diarize"),
+        (("translate", "true"), "translate"),
+        (("url", "https://example.com/a.wav"), "url"),
     ],
 )
 def test_audio_that_is_not_built_is_refused(field: tuple[str, str], param: str) -> None:
@@ -414,10 +661,12 @@ def test_audio_that_is_not_built_is_refused(field: tuple[str, str], param: str) 
 
 
 def test_what_may_be_sent_instead_is_written_as_json() -> None:
+    text = refused("format", "", {"type": "text"})
     with pytest.raises(UnsupportedParameter, match=r"leave it out or send \{\"type\":\"text\"\}$"):
-        refuse_unsupported({"format": 1}, {"format": ({"type": "text"},)})
-    with pytest.raises(UnsupportedParameter, match=r"leave it out or send false$"):
-        refuse_unsupported({"logprobs": True}, {"logprobs": (False,)})
+        refuse_unsupported({"format": 1}, refused_keys((text,)))
+    off = refused("logprobs", "not built yet", False)
+    with pytest.raises(UnsupportedParameter, match=r"not built yet; leave it out or send false$"):
+        refuse_unsupported({"logprobs": True}, refused_keys((off,)))
 
 
 def test_the_servers_own_chunking_is_what_auto_asks_for() -> None:
@@ -436,4 +685,4 @@ def test_a_text_is_never_looked_through_letter_by_letter() -> None:
         def __iter__(self) -> NoReturn:
             raise AssertionError("letter by letter")
 
-    _check_count([Message("user", Sealed("long"))])
+    check_count([Message("user", Sealed("long"))])
