@@ -121,7 +121,7 @@ def test_the_context_bounds_prompt_and_answer_together(driver: Driver) -> None:
 def test_a_prompt_that_fits_the_context_but_not_the_limit_is_refused(driver: Driver) -> None:
     error = driver.refused(chat("one two " * 70))
     assert isinstance(error, ContextTooLong)
-    assert "takes at most 150; shorten them" in error.message
+    assert "maximum context length is 150 tokens" in error.message
 
 
 def test_what_is_no_chat_is_the_clients_mistake(driver: Driver) -> None:

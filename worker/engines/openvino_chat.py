@@ -8,7 +8,7 @@ from typing import Any
 
 import openvino_genai as genai
 
-from ipc.errors import ContextTooLong, InvalidRequest, OutOfMemory
+from ipc.errors import InvalidRequest, OutOfMemory
 from ipc.types import (
     ChatInput,
     ChatResult,
@@ -25,6 +25,7 @@ from ipc.types import (
     Usage,
 )
 from worker.engine import Stage
+from worker.engines.lengths import no_room, too_long
 from worker.engines.openvino_load import BLOCK_TOKENS, chat_folder, chat_model
 from worker.text import TextStream, Words
 
@@ -141,18 +142,10 @@ class OpenvinoChat:
         # The tokenizer reads no further than the context goes.
         number = f"{'' if prompt_tokens < self._context_tokens else 'at least '}{prompt_tokens}"
         if prompt_tokens > self._spec.max_prompt_tokens:
-            raise ContextTooLong(
-                f"the messages have {number} tokens and this model takes at most "
-                f"{self._spec.max_prompt_tokens}; shorten them",
-                param="messages",
-            )
+            raise too_long(number, self._spec.max_prompt_tokens)
         room = self._context_tokens - prompt_tokens
         if room < 1:
-            raise ContextTooLong(
-                f"the messages have {number} tokens, which leaves no room for an answer in "
-                f"the model's context of {self._context_tokens}; shorten them",
-                param="messages",
-            )
+            raise no_room(number, self._context_tokens)
         return room
 
     def _decode(self, tokens: list[int]) -> str:

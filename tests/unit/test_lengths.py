@@ -1,0 +1,51 @@
+"""Messages that are too long are told in the words by which clients know them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ipc.errors import ContextTooLong
+from worker.engines.lengths import no_room, too_long
+
+# litellm 1.110.2, litellm_core_utils/exception_mapping_utils.py,
+# ExceptionCheckers.is_error_str_context_window_exceeded: any of these in the lower case of the
+# message. Read and run against this server on 26 Nov 2026.
+LITELLM = [
+    "exceed context limit",
+    "this model's maximum context length is",
+    "requested token count exceeds the model's maximum context length",
+    "string too long. expected a string with maximum length",
+    "model's maximum context limit",
+    "is longer than the model's context length",
+    "input tokens exceed the configured limit",
+    "`inputs` tokens + `max_new_tokens` must be",
+    "exceeds the available context size",
+    "exceeds the maximum number of tokens allowed",
+    '"code": "context_length_exceeded"',
+    "prompt is too long",
+]
+# langchain-openai 1.7.4, chat_models/base.py, _handle_openai_bad_request: the first in str() of the
+# SDK's error, which prints the body, the others in its message. Run on the same day.
+LANGCHAIN_IN_BODY = "context_length_exceeded"
+
+REFUSALS = [too_long(5031, 4096), too_long("at least 8192", 4096), no_room(4096, 4096)]
+
+
+def test_the_numbers_are_those_of_the_limit_that_was_exceeded() -> None:
+    assert too_long(5031, 4096).message == (
+        "This model's maximum context length is 4096 tokens. However, your messages have 5031 "
+        "tokens. Please reduce the length of the messages."
+    )
+    assert no_room(2048, 2048).message == (
+        "This model's maximum context length is 2048 tokens. However, your messages have 2048 "
+        "tokens, which leaves no room for an answer. Please reduce the length of the messages."
+    )
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+def test_clients_know_them(error: ContextTooLong) -> None:
+    assert any(words in error.message.lower() for words in LITELLM)
+    assert LANGCHAIN_IN_BODY in json.dumps(error.body())
+    assert (error.status, error.param) == (400, "messages")
