@@ -67,6 +67,7 @@ class Subject:
     exact: bool = True
     gradual: bool = True
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
+    refuses: frozenset[str] = frozenset()  # sampling options, each by its name
 
     def __str__(self) -> str:
         return f"{self.engine}-{self.task}"
@@ -94,6 +95,7 @@ CHAT_MODELS = [
         lambda _: real_model(SMOLLM2, "SmolLM2-135M-Instruct.Q4_1.gguf"),
         exact=False,
         options={"command": shlex.join([sys.executable, LLAMA_SERVER, "{path}", "{port}", "4"])},
+        refuses=frozenset({"min_tokens", "stop_token_ids"}),
     ),
 ]
 EMBED_MODELS = [
@@ -111,6 +113,7 @@ class Bench:
 
     def __init__(self, subject: Subject, scratch: Path, **options: str) -> None:
         self.stages: list[str] = []
+        self.subject = subject
         self.spec = Spec(
             name="under-test",
             task=subject.task,

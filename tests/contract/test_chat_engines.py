@@ -6,7 +6,7 @@ import pytest
 from driver import Driver, chat
 from subjects import CHAT_MODELS, SLOTS, Bench
 
-from ipc.errors import ContextTooLong
+from ipc.errors import ContextTooLong, UnsupportedParameter
 from ipc.types import ChatResult, Delta, Done, Job
 
 MODELS = CHAT_MODELS
@@ -207,6 +207,62 @@ def test_without_a_seed_answers_differ(driver: Driver) -> None:
 def test_a_vanishing_nucleus_is_greedy(driver: Driver) -> None:
     greedy = answer(driver, chat(QUESTION, max_tokens=12))
     assert answer(driver, chat(QUESTION, max_tokens=12, temperature=1.0, top_p=1e-6)) == greedy
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("only", [{"top_k": 1}, {"min_p": 0.999}], ids=str)
+def test_samplers_that_leave_one_token_are_greedy(driver: Driver, only: dict[str, float]) -> None:
+    greedy = answer(driver, chat(QUESTION, max_tokens=12))
+    assert answer(driver, chat(QUESTION, max_tokens=12, temperature=1.0, seed=1, **only)) == greedy
+
+
+@pytest.mark.model
+def test_a_repetition_penalty_makes_what_was_said_less_likely(driver: Driver) -> None:
+    text = "one two three one two three one two three"
+    plain = answer(driver, chat(f"Repeat: {text}", max_tokens=32))
+    less = answer(driver, chat(f"Repeat: {text}", max_tokens=32, repetition_penalty=3.0))
+    assert distinct(less) > distinct(plain)
+
+
+def distinct(text: str) -> float:
+    """The share of pairs of characters that come once only."""
+    pairs = [text[at : at + 2] for at in range(len(text) - 1)]
+    return len({*pairs}) / max(1, len(pairs))
+
+
+@pytest.mark.model
+def test_no_answer_is_shorter_than_asked_for(bench: Bench, driver: Driver) -> None:
+    one = chat(QUESTION, max_tokens=60, min_tokens=60)
+    if "min_tokens" in bench.subject.refuses:
+        assert refused_by_name(driver, one, "min_tokens")
+        return
+    driver.run(one)
+    assert result(driver, one).finish == "length"
+    assert result(driver, one).usage.completion_tokens == 60
+
+
+@pytest.mark.model
+def test_an_answer_can_go_on_past_the_models_end(driver: Driver) -> None:
+    one = chat(QUESTION, max_tokens=60, ignore_eos=True)
+    driver.run(one)
+    assert result(driver, one).finish == "length"
+    assert result(driver, one).usage.completion_tokens == 60
+
+
+@pytest.mark.model
+def test_tokens_that_end_an_answer_are_not_in_it(bench: Bench, driver: Driver) -> None:
+    every = list(range(3, 49_000))  # whatever comes first, but for control tokens
+    one = chat(QUESTION, max_tokens=12, stop_token_ids=every)
+    if "stop_token_ids" in bench.subject.refuses:
+        assert refused_by_name(driver, one, "stop_token_ids")
+        return
+    driver.run(one)
+    assert (driver.text(one), result(driver, one).finish) == ("", "stop")
+
+
+def refused_by_name(driver: Driver, one: Job, param: str) -> bool:
+    error = driver.refused(one)
+    return isinstance(error, UnsupportedParameter) and error.param == param
 
 
 @pytest.mark.model

@@ -69,6 +69,15 @@ def test_answers_stay_those_of_generate_while_others_come_and_go(
         assert tiny_driver.text(one) == reference.text(one)
 
 
+@pytest.mark.parametrize("options", [{"repetition_penalty": 1.5}, {"min_tokens": 60}])
+def test_penalties_and_least_lengths_are_those_of_generate(
+    tiny_driver: Driver, reference: Reference, options: dict[str, float]
+) -> None:
+    one = chat("count from one to twenty", max_tokens=60, **options)
+    tiny_driver.run(one)
+    assert tiny_driver.text(one) == reference.text(one)
+
+
 def test_a_long_prompt_does_not_hold_up_the_others(llama: Path) -> None:
     driver = Driver(loaded(llama))
     running, long, short = chat("sea", max_tokens=60), chat("fox " * 300), chat("moon")

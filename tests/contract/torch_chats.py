@@ -61,8 +61,14 @@ class Reference:
         prompt = self.tokenizer.apply_chat_template(
             turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
-        limit = one.input.sampling.max_tokens
-        whole = self.model.generate(**prompt, max_new_tokens=limit, do_sample=False)
+        sampling = one.input.sampling
+        whole = self.model.generate(
+            **prompt,
+            do_sample=False,
+            max_new_tokens=sampling.max_tokens,
+            min_new_tokens=sampling.min_tokens,
+            repetition_penalty=sampling.repetition_penalty,
+        )
         found: list[int] = whole[0, prompt.input_ids.shape[1] :].tolist()
         return found
 
@@ -72,8 +78,14 @@ class Reference:
 
 
 def random_chat(draw: random.Random) -> Job:
-    words = draw.choices(WORDS, k=draw.randint(1, 40))
-    return chat(" ".join(words), max_tokens=draw.randint(1, 40))
+    """A greedy chat, as often as not with options beyond those of OpenAI's API."""
+    words, most = draw.choices(WORDS, k=draw.randint(1, 40)), draw.randint(1, 40)
+    return chat(
+        " ".join(words),
+        max_tokens=most,
+        min_tokens=draw.choice([0, 0, most]),
+        repetition_penalty=draw.choice([1.0, 1.0, 1.3]),
+    )
 
 
 def first_logits(driver: Driver, one: Job, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
