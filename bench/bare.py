@@ -45,18 +45,20 @@ Work = Callable[[list[str]], tuple[float, float]]
 def chat(spec: Spec) -> Work:
     """`ContinuousBatchingPipeline.generate` over all prompts, from messages to text, greedy, with
     edge-serve's model files and scheduler configuration."""
+    import numpy as np
+    import openvino
     import openvino_genai as genai
 
+    from ipc.types import Message
     from worker.engines.openvino_load import chat_model
 
-    pipeline, tokenizer, *_ = chat_model(spec, _say)
+    pipeline, _, layout, *_ = chat_model(spec, _say)
+    tokenizer = pipeline.get_tokenizer()
     config = genai.GenerationConfig()
     config.max_new_tokens = ANSWER_TOKENS
 
     def encode(prompt: str) -> Any:
-        messages = [{"role": "user", "content": prompt}]
-        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True)
-        return tokenizer.encode(text, add_special_tokens=False).input_ids
+        return openvino.Tensor(np.array([layout.tokens([Message("user", prompt)])]))
 
     def work(prompts: list[str]) -> tuple[float, float]:
         answers = pipeline.generate([encode(prompt) for prompt in prompts], [config] * len(prompts))

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 _FIRST_VERSION = 2  # the one before it counts in 32 bits
 _TEXT, _ARRAY = 8, 9
@@ -39,9 +42,21 @@ class Header(NamedTuple):
 def read_header(path: Path) -> Header:
     """Raises `ValueError` where ``path`` is no GGUF file or ends within its header, `OSError` where
     it cannot be read."""
+    return _read(path, lambda cursor: cursor.header())
+
+
+def read_facts(path: Path, arrays: Collection[str]) -> dict[str, Any]:
+    """The metadata of ``path`` by its keys. Arrays are long, so only those named come with it.
+
+    Raises as `read_header`.
+    """
+    return _read(path, lambda cursor: cursor.facts(arrays))
+
+
+def _read(path: Path, what: Callable[[_Cursor], T]) -> T:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            return _Cursor(data).header()
+            return what(_Cursor(data))
         except (struct.error, OverflowError, UnicodeDecodeError, KeyError, RecursionError) as error:
             raise ValueError("not a whole GGUF file") from error
 
@@ -52,23 +67,33 @@ class _Cursor:
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
         self._at = 0
+        self._tensors = 0
 
-    def header(self) -> Header:
+    def facts(self, arrays: Collection[str] = ()) -> dict[str, Any]:
         if self._data[:4] != b"GGUF":
             raise ValueError("not a GGUF file")
         self._at = 4
-        version, tensors, pairs = self._take("IQQ")
+        version, self._tensors, pairs = self._take("IQQ")
         if version < _FIRST_VERSION:
             raise ValueError(f"GGUF version {version} is too old")
-        facts = {self._text(): self._value(*self._take("I")) for _ in range(pairs)}
+        return dict(self._fact(arrays) for _ in range(pairs))
+
+    def header(self) -> Header:
+        facts = self.facts()
         architecture = facts["general.architecture"]
         context = facts.get(f"{architecture}.context_length")
         return Header(
             architecture=str(architecture),
             context_tokens=context if isinstance(context, int) else None,
             has_chat_template="tokenizer.chat_template" in facts,
-            tensor_types=frozenset(self._tensor_type() for _ in range(tensors)),
+            tensor_types=frozenset(self._tensor_type() for _ in range(self._tensors)),
         )
+
+    def _fact(self, arrays: Collection[str]) -> tuple[str, Any]:
+        key = self._text()
+        (kind,) = self._take("I")
+        wanted = kind == _ARRAY and key in arrays
+        return key, self._array(*self._take("IQ")) if wanted else self._value(kind)
 
     def _take(self, layout: str) -> tuple[Any, ...]:
         found = struct.unpack_from(f"<{layout}", self._data, self._at)
@@ -88,6 +113,11 @@ class _Cursor:
         if kind == _ARRAY:
             return self._skip_array(*self._take("IQ"))
         return self._take(_SCALARS[kind])[0]
+
+    def _array(self, kind: int, count: int) -> list[Any]:
+        if kind in _SCALARS:
+            return list(self._take(f"{count}{_SCALARS[kind]}"))
+        return [self._value(kind) for _ in range(count)]
 
     def _skip_array(self, kind: int, count: int) -> None:
         if kind in _SCALARS:

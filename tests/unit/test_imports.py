@@ -20,9 +20,9 @@ MAY_IMPORT = {
 # Libraries with one home: elsewhere they would cost memory or blur the line between processes.
 HOMES = {
     "worker/engines/": {"torch", "transformers", "openvino", "openvino_genai", "ctranslate2"}
-    | {"faster_whisper", "accelerate", "gguf", "safetensors", "tokenizers", "onnxruntime"}
-    | {"xllamacpp"},
-    "worker/": {"av", "PIL"},
+    | {"openvino_tokenizers", "faster_whisper", "accelerate", "gguf", "safetensors"}
+    | {"onnxruntime", "xllamacpp"},
+    "worker/": {"av", "PIL", "tokenizers", "jinja2"},
     "frontend/": {"starlette", "uvicorn", "uvloop", "prometheus_client", "python_multipart"},
     "supervisor/": {"psutil", "typer", "rich", "yaml", "pydantic_settings", "huggingface_hub"}
     | {"pynvml"},

@@ -6,63 +6,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.text import StopFilter, TextStream, Words
+from worker.chat.text import StopFilter, TextStream
+from worker.chat.vocabulary import Control, Vocabulary
+
+PIECES = [bytes([byte]) for byte in range(256)]
+BYTES = Vocabulary(PIECES, {}, list)
 
 
-def decode(tokens: list[int]) -> str:
-    """A byte-level tokenizer's decoding: each token is one byte."""
-    return bytes(tokens).decode("utf-8", "replace")
+def streamed(vocabulary: Vocabulary, tokens: list[int]) -> list[str]:
+    stream = TextStream(vocabulary)
+    return [*map(stream.push, tokens), stream.finish()]
 
 
-@given(st.text(), st.integers(min_value=1, max_value=5))
-def test_all_text_comes_out_whole_however_it_is_cut(text: str, width: int) -> None:
-    tokens = list(text.encode("utf-8", "replace"))
-    stream = TextStream(decode)
-    pieces = [stream.push(tokens[at : at + width]) for at in range(0, len(tokens), width)]
-    assert "".join([*pieces, stream.finish()]) == decode(tokens)
+@given(st.text())
+def test_all_text_comes_out_whole_however_it_is_cut(text: str) -> None:
+    data = text.encode("utf-8", "replace")
+    assert "".join(streamed(BYTES, list(data))) == data.decode()
 
 
-def test_a_character_waits_for_its_last_byte() -> None:
-    stream = TextStream(decode)
-    assert [stream.push([byte]) for byte in "é!".encode()] == ["", "é", "!"]
+@given(st.binary())
+def test_bytes_that_are_no_text_are_replaced_as_python_replaces_them(data: bytes) -> None:
+    assert "".join(streamed(BYTES, list(data))) == data.decode("utf-8", "replace")
+
+
+@given(st.lists(st.binary(max_size=6)))
+def test_where_tokens_are_cut_changes_nothing(pieces: list[bytes]) -> None:
+    vocabulary = Vocabulary(pieces, {}, list)
+    whole = b"".join(pieces).decode("utf-8", "replace")
+    assert "".join(streamed(vocabulary, list(range(len(pieces))))) == whole
+
+
+def test_only_what_is_not_yet_whole_is_held_back() -> None:
+    assert streamed(BYTES, list("é!🎉?".encode())) == ["", "é", "!", "", "", "", "🎉", "?", ""]
+    assert streamed(BYTES, [0xF0, 0x9F, 0x41]) == ["", "", "\ufffdA", ""]
 
 
 def test_an_answer_that_ends_inside_a_character_still_ends() -> None:
-    stream = TextStream(decode)
-    assert stream.push([0xC3]) == ""
-    assert stream.finish() == "\N{REPLACEMENT CHARACTER}"
+    assert streamed(BYTES, [0x61, 0xC3]) == ["a", "", "\ufffd"]
 
 
-@given(st.text(), st.sampled_from([b"a b", "é".encode(), b""]))
-def test_known_words_change_nothing(text: str, sample: bytes) -> None:
-    tokens = list(text.encode("utf-8", "replace"))
-    stream = TextStream(decode, words=Words(decode, list(sample)))
-    pieces = [stream.push([token]) for token in tokens]
-    assert "".join([*pieces, stream.finish()]) == decode(tokens)
+def test_control_tokens_and_those_beyond_the_vocabulary_are_no_text() -> None:
+    vocabulary = Vocabulary([b"a", b"<end>", b"b"], {"<end>": Control(1)}, list)
+    assert streamed(vocabulary, [0, 1, 2, 3, 70000]) == ["a", "", "b", "", "", ""]
 
 
-def test_a_tokenizer_that_trims_its_first_token_is_decoded_in_context() -> None:
-    texts = {1: " one", 2: " two"}
-
-    def trimmed(tokens: list[int]) -> str:
-        return "".join(texts[token] for token in tokens).removeprefix(" ")
-
-    stream = TextStream(trimmed, words=Words(trimmed, [1, 2]))
-    assert [stream.push([token]) for token in (1, 2, 2)] == ["one", " two", " two"]
-
-
-def test_each_word_is_decoded_once() -> None:
-    asked: list[list[int]] = []
-
-    def counted(tokens: list[int]) -> str:
-        asked.append(tokens)
-        return decode(tokens)
-
-    words = Words(counted, b"ab")
-    asked.clear()
-    for _ in range(2):
-        assert TextStream(counted, words=words).push(b"xyx") == "xyx"
-    assert asked == [[ord("x")], [ord("y")]]
+def test_the_first_space_is_the_tokenizers_where_it_puts_one_there() -> None:
+    vocabulary = Vocabulary([b" one", b" two", b""], {}, list, drops_first_space=True)
+    assert streamed(vocabulary, [2, 0, 1, 0]) == ["", "one", " two", " one", ""]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +63,7 @@ def test_each_word_is_decoded_once() -> None:
         (["END"], ["one EN"], "one EN", False),
         (["b", "ab"], ["xab"], "x", True),
         (["\n\n"], ["a\n", "b\n", "\nc"], "a\nb", True),
+        (["🎉🎉"], ["a🎉", "b🎉", "🎉c"], "a🎉b", True),
         ([""], ["abc"], "abc", False),
         ([], ["abc"], "abc", False),
     ],

@@ -6,35 +6,19 @@ from typing import Any
 
 import msgspec
 
-from ipc.errors import InternalError, ServeError
-from ipc.types import (
-    ChatInput,
-    ChatResult,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Finish,
-    Message,
-    Spec,
-    Usage,
-)
+from ipc.errors import InternalError, ServeError, UnsupportedParameter
+from ipc.types import Event, Failed, Finish, Sampling, Spec
+from worker.chat.generation import Generation
+from worker.chat.prompt import Part
 from worker.engines.lengths import no_room, too_long
 from worker.engines.upstream_errors import refusal_in_stream
 from worker.engines.upstream_json import decode
 
-# A template's own words around the messages and around each.
-_TEMPLATE_TOKENS = 128
-_TURN_TOKENS = 16
 _SEEDS = 2**32 - 1  # the last one of 32 bits stands for none
 
 
-class _Piece(msgspec.Struct):
-    content: str | None = None
-
-
 class _Choice(msgspec.Struct):
-    delta: _Piece = msgspec.field(default_factory=_Piece)
+    text: str = ""
     finish_reason: str | None = None
 
 
@@ -54,6 +38,7 @@ class _Timings(msgspec.Struct):
 
 class _Progress(msgspec.Struct):
     total: int
+    cache: int = 0
 
 
 class _Chunk(msgspec.Struct):
@@ -64,22 +49,29 @@ class _Chunk(msgspec.Struct):
     error: Any = None
 
 
-def request_body(asked: ChatInput, context_tokens: int, *, prefix_caching: bool) -> bytes:
+def request_body(
+    sampling: Sampling, prompt: list[Part], context_tokens: int, *, prefix_caching: bool
+) -> bytes:
     """The request as llama.cpp's server takes it, with nothing left to its own defaults.
 
-    Its penalties look at the prompt's tokens too, not only at those of the answer.
+    Its penalties look at the prompt's tokens too, not only at those of the answer. Raises
+    `UnsupportedParameter`.
     """
-    sampling = asked.sampling
+    _check(sampling)
     body = {
-        "messages": [{"role": turn.role, "content": turn.text} for turn in asked.messages],
+        # A text alone is one prompt, and would be one of several in a list.
+        "prompt": prompt[0] if len(prompt) == 1 and isinstance(prompt[0], str) else prompt,
         "max_tokens": sampling.max_tokens,
-        "samplers": ["penalties", "temperature", "top_p"],
+        "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
         "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
         "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
+        "repeat_penalty": sampling.repetition_penalty,
         "repeat_last_n": context_tokens,
-        "stop": [text for text in sampling.stop if text],
+        "ignore_eos": sampling.ignore_eos,
         "cache_prompt": prefix_caching,
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -91,6 +83,18 @@ def request_body(asked: ChatInput, context_tokens: int, *, prefix_caching: bool)
     return msgspec.json.encode(body)
 
 
+def _check(sampling: Sampling) -> None:
+    """It tells texts, not tokens, and so cannot be told which of these end an answer."""
+    for name in ("min_tokens", "stop_token_ids"):
+        if getattr(sampling, name):
+            raise UnsupportedParameter(f"engine llama.cpp has no {name}; leave it out", param=name)
+
+
+def most_tokens(prompt: list[Part]) -> int:
+    """No tokenizer makes more tokens of a text than it has bytes, and a space before it."""
+    return sum(1 if isinstance(part, int) else len(part.encode()) + 1 for part in prompt)
+
+
 class Answer:
     """A request from its submission to its end.
 
@@ -99,15 +103,19 @@ class Answer:
     be it that it has ended or that nobody waits for it any more.
     """
 
-    def __init__(self, job_id: str, asked: ChatInput, spec: Spec, context_tokens: int) -> None:
+    def __init__(
+        self, job_id: str, sampling: Sampling, prompt: list[Part], spec: Spec, context_tokens: int
+    ) -> None:
         self.job_id = job_id
         self.is_over = False
         self._max_prompt_tokens = spec.max_prompt_tokens
-        self._max_tokens = asked.sampling.max_tokens
+        self._max_tokens = sampling.max_tokens
         self._context_tokens = context_tokens
         self._finish: Finish = "stop"
-        self._counted = 0
-        self.tokens = self._hold(min(_most_tokens(asked.messages), spec.max_prompt_tokens))
+        self._generation = Generation(
+            job_id, sampling, prompt_tokens=0, limit=min(sampling.max_tokens, context_tokens)
+        )
+        self.tokens = self._hold(min(most_tokens(prompt), spec.max_prompt_tokens))
 
     def feed(self, data: bytes) -> list[Event]:
         """What one piece of the stream means."""
@@ -129,35 +137,38 @@ class Answer:
         if chunk.error is not None:
             raise _refusal(chunk.error)
         if chunk.prompt_progress is not None:
-            self._on_counted(chunk.prompt_progress.total)
-        if chunk.usage is not None:
-            self.is_over = True
-            return [Done(self.job_id, ChatResult(finish=self._finish, usage=_usage(chunk.usage)))]
-        return self._on_choice(chunk)
-
-    def _on_counted(self, prompt_tokens: int) -> None:
-        if prompt_tokens > self._max_prompt_tokens:
-            raise too_long(prompt_tokens, self._max_prompt_tokens)
-        self.tokens = self._hold(prompt_tokens)
-
-    def _on_choice(self, chunk: _Chunk) -> list[Event]:
+            self._on_counted(chunk.prompt_progress)
         choice = chunk.choices[0] if chunk.choices else _Choice()
         if choice.finish_reason is not None:
             self._finish = "length" if choice.finish_reason == "length" else "stop"
-        if not choice.delta.content:
+        events = self._on_text(choice.text, chunk.timings)
+        if chunk.usage is not None and not self._generation.ended:
+            events += self._on_end(chunk.usage)
+        self.is_over = self._generation.ended
+        return events
+
+    def _on_counted(self, progress: _Progress) -> None:
+        if progress.total > self._max_prompt_tokens:
+            raise too_long(progress.total, self._max_prompt_tokens)
+        self.tokens = self._hold(progress.total)
+        self._generation.prompt_tokens = progress.total
+        self._generation.cached_tokens = progress.cache
+
+    def _on_text(self, text: str, timings: _Timings | None) -> list[Event]:
+        if not text:
             return []
-        written = chunk.timings.predicted_n if chunk.timings else self._counted + 1
-        tokens, self._counted = max(1, written - self._counted), written
-        return [Delta(self.job_id, choice.delta.content, tokens)]
+        written = self._generation.written
+        tokens = timings.predicted_n - written if timings else 1
+        return self._generation.push_text(text, max(1, tokens))
+
+    def _on_end(self, usage: _Usage) -> list[Event]:
+        self._generation.prompt_tokens = usage.prompt_tokens
+        self._generation.cached_tokens = usage.prompt_tokens_details.cached_tokens
+        self._generation.written = usage.completion_tokens
+        return self._generation.finish(self._finish)
 
     def _hold(self, prompt_tokens: int) -> int:
         return min(prompt_tokens + self._max_tokens, self._context_tokens)
-
-
-def _most_tokens(messages: list[Message]) -> int:
-    """No tokenizer makes more tokens of a text than it has bytes."""
-    texts = sum(len(turn.text.encode()) + _TURN_TOKENS for turn in messages)
-    return texts + _TEMPLATE_TOKENS
 
 
 def _refusal(said: Any) -> ServeError:
@@ -167,11 +178,3 @@ def _refusal(said: Any) -> ServeError:
     if isinstance(said, dict) and said.get("code") == InternalError.status:
         return InternalError(f"llama.cpp failed: {said.get('message')}")
     return refusal_in_stream(said)
-
-
-def _usage(found: _Usage) -> Usage:
-    return Usage(
-        prompt_tokens=found.prompt_tokens,
-        completion_tokens=found.completion_tokens,
-        cached_tokens=found.prompt_tokens_details.cached_tokens,
-    )

@@ -11,7 +11,8 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ipc.errors import InternalError, InvalidRequest
-from ipc.types import ChatInput, Done, Event, Job, Loaded, Spec
+from ipc.types import ChatInput, Done, Event, Job, Loaded, Message, Spec
+from worker.chat.prompt import Part, no_prompt
 from worker.engine import Stage
 from worker.engines.llama_answer import Answer, request_body
 from worker.engines.llama_load import llama_model
@@ -36,6 +37,7 @@ class LlamaChat:
         model = llama_model(spec, stage)
         self._server, self._context_tokens = model.server, model.context_tokens
         self._kv_tokens = model.kv_tokens
+        self._layout, self._bos = model.layout, model.bos
         self._prefix_caching = bool(spec.options.get("prefix_caching", True))
         # Twice as many threads as slots, for those that are leaving.
         self._threads = ThreadPoolExecutor(2 * spec.slots, thread_name_prefix="request")
@@ -54,12 +56,15 @@ class LlamaChat:
             return False
         if not isinstance(job.input, ChatInput):
             raise InvalidRequest(f"model {self._spec.name} answers chat requests only")
-        answer = Answer(job.id, job.input, self._spec, self._context_tokens)
+        sampling, prompt = job.input.sampling, self._prompt(job.input.messages)
+        body = request_body(
+            sampling, prompt, self._context_tokens, prefix_caching=self._prefix_caching
+        )
+        answer = Answer(job.id, sampling, prompt, self._spec, self._context_tokens)
         # A cache that runs out would end all running answers.
         held = sum(other.tokens for other in self._inside)
         if held + answer.tokens > self._kv_tokens:
             return False
-        body = request_body(job.input, self._context_tokens, prefix_caching=self._prefix_caching)
         if not self._inside:
             self._heard_at = time.monotonic()
         self._answers[job.id] = answer
@@ -98,6 +103,14 @@ class LlamaChat:
         self._threads.shutdown()
         del self._server
 
+    def _prompt(self, messages: list[Message]) -> list[Part]:
+        prompt = self._layout.unforgeable_parts(messages)
+        if not prompt:
+            raise no_prompt()
+        if self._bos is not None and prompt[0] != self._bos:
+            prompt = [self._bos, *prompt]
+        return prompt
+
     def _read(self, answer: Answer, news: _News) -> list[Event]:
         if isinstance(news, bytes):
             events = answer.feed(news)
@@ -124,16 +137,14 @@ class LlamaChat:
             return answer.is_over
 
         try:
-            self._server.handle_chat_completions(body, on_piece)
+            self._server.handle_completions(body, on_piece)
             self._news.put((answer, None))
         except Exception as error:
             self._news.put((answer, error))
 
 
-def _ending(error: Exception | None) -> InvalidRequest | InternalError:
-    """What a stream's end means for an answer that was not over: what is raised is raised before
-    anything is computed, by the chat template mostly."""
+def _ending(error: Exception | None) -> InternalError:
+    """What a stream's end means for an answer that was not over."""
     if error is None:
         return InternalError("llama.cpp stopped in the middle of its answer")
-    said = " ".join(str(error).split())
-    return InvalidRequest(f"the model cannot take these messages: {said}", param="messages")
+    return InternalError(f"llama.cpp failed: {' '.join(str(error).split())}")

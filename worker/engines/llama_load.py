@@ -15,6 +15,8 @@ import msgspec
 
 from ipc.gguf import Header, read_header
 from ipc.types import Spec
+from worker.chat.gguf import read_tokenizer
+from worker.chat.prompt import Layout
 from worker.engine import LoadError, Stage, check_options
 
 _OPTIONS = {"kv_cache_tokens", "prefix_caching"}
@@ -28,11 +30,13 @@ _REASON = "error loading model: "
 
 class LlamaModel(NamedTuple):
     """``context_tokens`` is what one prompt and its answer may have together, ``kv_tokens`` what
-    all running ones may."""
+    all running ones may. Every prompt begins with ``bos``, where that is a token."""
 
     server: Any
     context_tokens: int
     kv_tokens: int
+    layout: Layout
+    bos: int | None
 
 
 def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
@@ -42,12 +46,18 @@ def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
     check_options(spec, _OPTIONS)
     header = _header(Path(spec.path))
     context_tokens, kv_tokens = _sizes(spec, header)
+    found = read_tokenizer(Path(spec.path))
+    layout = Layout(found.chat_template(), found.vocabulary(_no_encoder))
     stage("reading weights")
     try:
         server = _serve(spec, context_tokens, kv_tokens, _SILENT)
     except RuntimeError as error:
         raise _reason(spec) from error
-    return LlamaModel(server, context_tokens, kv_tokens)
+    return LlamaModel(server, context_tokens, kv_tokens, layout, found.begins_with)
+
+
+def _no_encoder(text: str) -> list[int]:
+    raise NotImplementedError("llama.cpp cuts texts into tokens itself")
 
 
 def _header(path: Path) -> Header:
@@ -57,8 +67,6 @@ def _header(path: Path) -> Header:
         raise LoadError(f"{path} does not exist; pull the model first") from error
     except (OSError, ValueError) as error:
         raise LoadError(f"{path} cannot be loaded by llama.cpp: {error}") from error
-    if not header.has_chat_template:
-        raise LoadError(f"{path} has no chat template; it cannot serve chats")
     return header
 
 
@@ -93,10 +101,6 @@ def _serve(spec: Spec, context_tokens: int, kv_tokens: int, verbosity: int) -> A
     # By default 8 GiB of prompts that no slot holds any more, and 32 states of each slot.
     parameters.cache_ram_mib = 0
     parameters.n_ctx_checkpoints = 2
-    # The text as the model writes it; a last turn of the assistant's is history like any other.
-    parameters.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
-    parameters.force_pure_content_parser = True
-    parameters.prefill_assistant = False
     parameters.sse_ping_interval = -1
     parameters.verbosity = verbosity
     for threads in (parameters.cpuparams, parameters.cpuparams_batch):

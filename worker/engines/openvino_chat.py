@@ -6,34 +6,20 @@ import itertools
 import random
 from typing import Any
 
+import numpy as np
+import openvino
 import openvino_genai as genai
 
 from ipc.errors import InvalidRequest, OutOfMemory
-from ipc.types import (
-    ChatInput,
-    ChatResult,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Finish,
-    Job,
-    Loaded,
-    Message,
-    Sampling,
-    Spec,
-    Usage,
-)
+from ipc.types import ChatInput, Event, Failed, Finish, Job, Loaded, Sampling, Spec
+from worker.chat.generation import Generation
 from worker.engine import Stage
 from worker.engines.lengths import no_room, too_long
 from worker.engines.openvino_load import BLOCK_TOKENS, chat_folder, chat_model
-from worker.text import TextStream, Words
 
 # Below these the library's arithmetic overflows, and the likeliest token has all the weight.
 _MIN_TEMPERATURE = 1e-4
 _MIN_TOP_P = 1e-6
-# A text in which tokenizers that join or trim their tokens do so.
-_SAMPLE = " It isn't the one , is it ? No !\n\n  a ."
 
 
 class OpenvinoChat:
@@ -52,12 +38,11 @@ class OpenvinoChat:
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         self._spec = spec
         loaded = chat_model(spec, stage)
-        self._pipeline, self._tokenizer, self._eos = loaded[:3]
+        self._pipeline, self._vocabulary, self._layout, self._eos = loaded[:4]
         self._context_tokens, self._free_blocks = loaded.context_tokens, loaded.kv_blocks
         self._leaving_blocks = 0
         self._answers: dict[str, _Answer] = {}
         self._numbers = itertools.count()
-        self._words = Words(self._decode, self._ids(_SAMPLE))
         return Loaded(device="cpu", context_tokens=self._context_tokens, detail=loaded.detail)
 
     def admit(self, job: Job) -> bool:
@@ -65,8 +50,8 @@ class OpenvinoChat:
             return False
         if not isinstance(job.input, ChatInput):
             raise InvalidRequest(f"model {self._spec.name} answers chat requests only")
-        prompt = self._prompt(job.input.messages)
-        prompt_tokens = prompt.shape[1]
+        prompt = self._layout.tokens(job.input.messages)
+        prompt_tokens = len(prompt)
         sampling = job.input.sampling
         max_tokens = min(sampling.max_tokens, self._room(prompt_tokens))
         # Reserved to the end: a pipeline whose cache runs out sets requests back, and some
@@ -76,14 +61,20 @@ class OpenvinoChat:
             return False
         self._free_blocks -= blocks
         self._answers[job.id] = _Answer(
-            job_id=job.id,
             handle=self._pipeline.add_request(
-                next(self._numbers), prompt, _generation(sampling, max_tokens, self._eos)
+                next(self._numbers),
+                openvino.Tensor(np.array([prompt], dtype=np.int64)),
+                _generation(sampling, max_tokens, self._eos),
             ),
             blocks=blocks,
-            prompt_tokens=prompt_tokens,
-            stream=TextStream(self._decode, sampling.stop, self._words),
-            eos=self._eos,
+            generation=Generation(
+                job.id,
+                sampling,
+                prompt_tokens=prompt_tokens,
+                limit=max_tokens,
+                vocabulary=self._vocabulary,
+                ends=self._eos,
+            ),
         )
         return True
 
@@ -113,7 +104,7 @@ class OpenvinoChat:
     def close(self) -> None:
         for job_id in tuple(self._answers):
             self.drop(job_id)
-        del self._pipeline, self._tokenizer
+        del self._pipeline, self._layout, self._vocabulary
 
     def _advance(self) -> None:
         """One step of the pipeline, which at its end frees what has been cancelled."""
@@ -122,65 +113,25 @@ class OpenvinoChat:
         self._free_blocks += self._leaving_blocks
         self._leaving_blocks = 0
 
-    def _prompt(self, messages: list[Message]) -> Any:
-        """The token ids of a chat, as a tensor [1, tokens]."""
-        turns = [{"role": message.role, "content": message.text} for message in messages]
-        try:
-            text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
-        except RuntimeError as error:
-            raise InvalidRequest(
-                f"the model's chat template refuses these messages: {error}", param="messages"
-            ) from error
-        # The template writes the special tokens itself, the one that begins a text included.
-        ids = self._tokenizer.encode(text, add_special_tokens=False).input_ids
-        if not ids.shape[1]:
-            raise InvalidRequest("the messages are empty; write something", param="messages")
-        return ids
-
     def _room(self, prompt_tokens: int) -> int:
         """How many tokens an answer to such a prompt may have, at least one."""
-        # The tokenizer reads no further than the context goes.
-        number = f"{'' if prompt_tokens < self._context_tokens else 'at least '}{prompt_tokens}"
         if prompt_tokens > self._spec.max_prompt_tokens:
-            raise too_long(number, self._spec.max_prompt_tokens)
+            raise too_long(prompt_tokens, self._spec.max_prompt_tokens)
         room = self._context_tokens - prompt_tokens
         if room < 1:
-            raise no_room(number, self._context_tokens)
+            raise no_room(prompt_tokens, self._context_tokens)
         return room
-
-    def _decode(self, tokens: list[int]) -> str:
-        if not tokens:
-            return ""
-        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
-        return text
-
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0]
-        return [int(token) for token in ids]
 
 
 class _Answer:
-    """One request in the pipeline, and its text as far as it is written."""
+    """One request in the pipeline, and its answer as far as it is written."""
 
-    def __init__(
-        self,
-        *,
-        job_id: str,
-        handle: Any,
-        blocks: int,
-        prompt_tokens: int,
-        stream: TextStream,
-        eos: frozenset[int],
-    ) -> None:
-        self.job_id = job_id
+    def __init__(self, *, handle: Any, blocks: int, generation: Generation) -> None:
+        self.job_id = generation.job_id
         self.handle = handle
         self.blocks = blocks
         self.ended = False
-        self._prompt_tokens = prompt_tokens
-        self._stream = stream
-        self._eos = eos
-        self._written = 0
-        self._unsent = 0  # tokens whose text is still held back
+        self._generation = generation
 
     def read(self) -> list[Event]:
         """What the last step has brought."""
@@ -192,33 +143,9 @@ class _Answer:
                 finish = _finish(output.finish_reason)
         if self.handle.get_status() == genai.GenerationStatus.IGNORED:
             return [self._out_of_memory()]
-        if not tokens and finish is None:
-            return []
-        text = self._stream.push(self._take(tokens))
-        if self._stream.stopped:
-            finish = "stop"
-        return self._delta(text) if finish is None else self._end(finish, text)
-
-    def _take(self, tokens: list[int]) -> list[int]:
-        """Count ``tokens``; returns those that are text."""
-        self._written += len(tokens)
-        spoken = [token for token in tokens if token not in self._eos]
-        self._unsent += len(spoken)
-        return spoken
-
-    def _delta(self, text: str) -> list[Event]:
-        if not text:
-            return []
-        tokens, self._unsent = self._unsent, 0
-        return [Delta(self.job_id, text, tokens)]
-
-    def _end(self, finish: Finish, text: str) -> list[Event]:
-        self.ended = True
-        text += self._stream.finish()
-        if self._stream.stopped:
-            finish = "stop"
-        usage = Usage(prompt_tokens=self._prompt_tokens, completion_tokens=self._written)
-        return [*self._delta(text), Done(self.job_id, ChatResult(finish=finish, usage=usage))]
+        events = self._generation.push(tokens, finish)
+        self.ended = self._generation.ended
+        return events
 
     def _out_of_memory(self) -> Event:
         self.ended = True

@@ -18,8 +18,14 @@ import openvino
 import openvino_genai as genai
 
 from ipc.types import Spec
+from worker.chat.gguf import read_tokenizer
+from worker.chat.hf import read_template, read_vocabulary
+from worker.chat.prompt import Layout
+from worker.chat.template import Template
+from worker.chat.vocabulary import Vocabulary
 from worker.engine import LoadError, Stage, check_options
 from worker.engines.openvino_merge import merge_products
+from worker.engines.openvino_tokenizer import make_plain
 from worker.prepare import prepared, stamp
 
 _MODEL = "openvino_model.xml"
@@ -37,7 +43,8 @@ class ChatModel(NamedTuple):
     a prompt and its answer may have together, ``kv_blocks`` what all running ones may hold."""
 
     pipeline: Any
-    tokenizer: Any
+    vocabulary: Vocabulary
+    layout: Layout
     eos: frozenset[int]
     context_tokens: int
     kv_blocks: int
@@ -53,7 +60,8 @@ def chat_folder(spec: Spec, stage: Stage) -> Path:
     if not path.exists():
         raise LoadError(f"{path} does not exist; pull the model first")
     if path.is_file() and path.suffix == ".gguf":
-        key = f"openvino-genai {version('openvino-genai')}, products merged, {stamp(path)}"
+        made = f"openvino-genai {version('openvino-genai')}, products merged, plain tokenizer"
+        key = f"{made}, {stamp(path)}"
         return prepared(spec, stage, _CONVERT, key)
     absent = [name for name in _FILES if not (path / name).is_file()]
     if absent:
@@ -80,14 +88,35 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
         )
     except (RuntimeError, ValueError) as error:
         raise LoadError(f"cannot load {folder}: {_reason(error)}") from error
-    if not tokenizer.chat_template:
-        raise LoadError(f"{spec.path} has no chat template; it cannot serve chats")
+    vocabulary, template = _text_parts(Path(spec.path), tokenizer)
     config = pipeline.get_config()
     eos = frozenset(config.stop_token_ids) | {config.eos_token_id}
-    context_tokens = min(context_tokens, kv_tokens, _uncut_tokens(tokenizer, context_tokens))
+    context_tokens = min(context_tokens, kv_tokens)
     kv_blocks = kv_tokens // BLOCK_TOKENS
     detail = f"{properties['INFERENCE_PRECISION_HINT']}, KV cache of {kv_tokens} tokens"
-    return ChatModel(pipeline, tokenizer, eos, context_tokens, kv_blocks, detail)
+    layout = Layout(template, vocabulary)
+    return ChatModel(pipeline, vocabulary, layout, eos, context_tokens, kv_blocks, detail)
+
+
+def _text_parts(path: Path, tokenizer: Any) -> tuple[Vocabulary, Template]:
+    """The vocabulary and the chat template of the model at ``path``.
+
+    A GGUF file's texts are cut by OpenVINO's own ``tokenizer``, which was made a plain one when
+    the file was converted; a folder has the checkpoint's. Raises `LoadError`.
+    """
+    if path.is_dir():
+        vocabulary = read_vocabulary(path)
+        source = read_template(path) or tokenizer.chat_template
+        if not source:
+            raise LoadError(f"{path} has no chat template; it cannot serve chats")
+        return vocabulary, Template(source, vocabulary.named)
+    found = read_tokenizer(path)
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
+        return ids
+
+    return found.vocabulary(encode), found.chat_template()
 
 
 def convert_gguf(source: Path, target: Path) -> None:
@@ -96,6 +125,7 @@ def convert_gguf(source: Path, target: Path) -> None:
     The library writes them beside the file that it reads. Raises `LoadError`.
     """
     context_tokens = _check_gguf(source)
+    control = read_tokenizer(source).control
     file = target / "model.gguf"
     _bring(source, file)
     scheduling = genai.SchedulerConfig()
@@ -109,6 +139,7 @@ def convert_gguf(source: Path, target: Path) -> None:
         raise LoadError(_reason(error)) from error
     file.unlink()
     _merge_products(target)
+    make_plain(target, control)
     config = {"max_position_embeddings": context_tokens}
     (target / "config.json").write_text(json.dumps(config))
 
@@ -155,16 +186,6 @@ def _context_tokens(folder: Path) -> int | None:
         found = config.get("text_config", config).get("max_position_embeddings")
         return None if found is None else int(found)
     return None
-
-
-def _uncut_tokens(tokenizer: Any, context_tokens: int) -> int:
-    """The length at which the tokenizer cuts a text off without a word, or ``context_tokens``.
-
-    The file sets it and the library's own parameters do not lift it, so it is found by trying.
-    """
-    texts = [" a" * (times * context_tokens) for times in (2, 3)]
-    longer, longest = (tokenizer.encode(text).input_ids.shape[1] for text in texts)
-    return int(longer) if longer == longest else context_tokens
 
 
 def _kv_tokens(spec: Spec, context_tokens: int) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ipc.types import ChatResult, Delta, Done, Event, Finish, Usage
+from ipc.types import Event, Sampling
+from worker.chat.generation import Generation
+from worker.chat.vocabulary import Vocabulary
 from worker.engines.arena import Segment
 from worker.engines.torch_attention import Span
 from worker.engines.torch_prompts import Prompt
 from worker.engines.torch_sampling import Choice
-from worker.text import TextStream
 
 
 class Answer:
@@ -18,22 +19,35 @@ class Answer:
     """
 
     def __init__(
-        self, job_id: str, prompt: Prompt, limit: int, choice: Choice, stream: TextStream
+        self,
+        job_id: str,
+        prompt: Prompt,
+        sampling: Sampling,
+        *,
+        limit: int,
+        vocabulary: Vocabulary,
+        ends: frozenset[int],
     ) -> None:
         self.job_id = job_id
         self.prompt = prompt.tokens
         self.images = prompt.images  # what the model takes beside the prompt, until it is read
         self.pictured = bool(prompt.images)
         self.limit = limit
-        self.choice = choice
+        self.choice = Choice.of(sampling, ends)
         self.segment: Segment | None = None
         self.read = 0
         self.shift = 0  # of the positions that follow the prompt
         self.begun = 0
         self.written: list[int] = []
         self.ended = False
-        self._stream = stream
-        self._unsent = 0  # tokens whose text is still held back
+        self._generation = Generation(
+            job_id,
+            sampling,
+            prompt_tokens=len(prompt.tokens),
+            limit=limit,
+            vocabulary=vocabulary,
+            ends=ends,
+        )
 
     @property
     def start(self) -> int:
@@ -63,29 +77,9 @@ class Answer:
         """Its next step, as the ``row``-th of a batch of such."""
         return Span(row, 1, self.start, self.kept + 1)
 
-    def push(self, token: int, eos: frozenset[int]) -> list[Event]:
+    def push(self, token: int) -> list[Event]:
         """Take the next token; returns what can be sent now."""
         self.written.append(token)
-        if token in eos:
-            return self._end("stop")
-        self._unsent += 1
-        text = self._stream.push([token])
-        if self._stream.stopped:
-            return self._end("stop", text)
-        if len(self.written) >= self.limit:
-            return self._end("length", text)
-        return self._delta(text)
-
-    def _delta(self, text: str) -> list[Event]:
-        if not text:
-            return []
-        tokens, self._unsent = self._unsent, 0
-        return [Delta(self.job_id, text, tokens)]
-
-    def _end(self, finish: Finish, text: str = "") -> list[Event]:
-        self.ended = True
-        text += self._stream.finish()
-        if self._stream.stopped:
-            finish = "stop"
-        usage = Usage(prompt_tokens=len(self.prompt), completion_tokens=len(self.written))
-        return [*self._delta(text), Done(self.job_id, ChatResult(finish=finish, usage=usage))]
+        events = self._generation.push((token,))
+        self.ended = self._generation.ended
+        return events

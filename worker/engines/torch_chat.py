@@ -15,6 +15,7 @@ import torch
 
 from ipc.errors import InternalError, OutOfMemory, ServeError
 from ipc.types import ChatInput, Event, Failed, Job, Loaded, Spec
+from worker.chat.prompt import Layout
 from worker.engine import LoadError, Stage
 from worker.engines.torch_answer import Answer
 from worker.engines.torch_graphs import Arriving
@@ -22,9 +23,8 @@ from worker.engines.torch_language import Language
 from worker.engines.torch_load import chat_model
 from worker.engines.torch_parts import build
 from worker.engines.torch_prompts import Prompt, Prompts
-from worker.engines.torch_sampling import Choice, Need, pick
+from worker.engines.torch_sampling import Need, pick
 from worker.engines.torch_vision import vision_prompts
-from worker.text import TextStream
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,10 @@ class TorchChat:
             self._parts = build(spec, loaded, stage)
         except torch.OutOfMemoryError as error:
             raise LoadError(f"{loaded.device} is full: {error}", permanent=False) from None
-        vision = vision_prompts(spec, loaded.processor, loaded.model.dtype)
-        self._prompts = Prompts(spec, loaded.tokenizer, vision, self._parts.context_tokens)
+        vision = vision_prompts(spec, loaded.processor, loaded.vocabulary, loaded.model.dtype)
+        self._vocabulary = loaded.vocabulary
+        layout = vision or Layout(loaded.template, loaded.vocabulary)
+        self._prompts = Prompts(spec, layout, self._parts.context_tokens)
         self._preparing: dict[str, _Preparing] = {}
         self._answers: dict[str, Answer] = {}
         self._writing: list[Answer] = []  # in the order of the device's rows
@@ -138,9 +140,10 @@ class TorchChat:
         return Answer(
             job.id,
             prompt,
+            sampling,
             limit=min(sampling.max_tokens, self._parts.context_tokens - len(prompt.tokens)),
-            choice=Choice.of(sampling, self._eos),
-            stream=TextStream(self._prompts.decode, sampling.stop),
+            vocabulary=self._vocabulary,
+            ends=self._eos,
         )
 
     def _write(self) -> bool:
@@ -207,7 +210,7 @@ class TorchChat:
         for answer, token in zip(launched.answers, launched.tokens.read(), strict=True):
             if answer.ended:
                 continue
-            events += answer.push(token, self._eos)
+            events += answer.push(token)
             if answer.ended:
                 self._end(answer)
         return events

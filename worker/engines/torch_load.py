@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 from transformers.utils import logging as transformers_logging
 
 from ipc.types import Spec
+from worker.chat import hf
+from worker.chat.template import Template
+from worker.chat.vocabulary import Vocabulary
 from worker.engine import LoadError, Stage
 from worker.engines.torch_fp8 import adopt, obstacle
 from worker.engines.torch_pretrained import load_error
@@ -34,7 +38,8 @@ class ChatModel(NamedTuple):
     prompts with images, where the model takes any; ``note`` is what its operator should know."""
 
     model: Any
-    tokenizer: Any
+    vocabulary: Vocabulary
+    template: Template
     device: torch.device
     eos: frozenset[int]
     context_tokens: int | None
@@ -77,13 +82,15 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     except Exception as error:
         raise load_error(spec.path, error) from error
     _check(spec.path, model, processor or tokenizer, report)
+    vocabulary = _vocabulary(spec.path, tokenizer)
     if layers := adopt(model):
         note = f"{layers} layers in FP8"
     elif note:
         _cast(model, dtype)
     return ChatModel(
         model=model.eval(),
-        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        template=Template(_template(processor or tokenizer), vocabulary.named),
         device=device,
         eos=_eos(model, tokenizer),
         context_tokens=getattr(model.config.get_text_config(), "max_position_embeddings", None),
@@ -181,6 +188,25 @@ def _check(path: str, model: Any, templated: Any, report: dict[str, Any]) -> Non
             f"{path} is a {model.config.model_type} model, which keeps more than keys and values "
             "between tokens; this engine cannot batch it"
         )
+
+
+def _vocabulary(path: str, tokenizer: Any) -> Vocabulary:
+    core = getattr(tokenizer, "backend_tokenizer", None)
+    if core is None:
+        raise LoadError(f"{path} has no tokenizer.json; save the model with its fast tokenizer")
+    named = {
+        name: text for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)
+    }
+    try:
+        return hf.vocabulary(json.loads(core.to_str()), named)
+    except LoadError as error:
+        raise LoadError(f"{path}: {error.reason}") from error
+
+
+def _template(templated: Any) -> str:
+    """The default one, where a checkpoint has several."""
+    found = templated.chat_template
+    return str(found.get("default", "") if isinstance(found, dict) else found)
 
 
 def _eos(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -17,6 +17,8 @@ from transformers.utils.import_utils import is_torchvision_available
 
 from ipc.errors import InvalidRequest
 from ipc.types import Image, Message, Spec
+from worker.chat.prompt import turn
+from worker.chat.vocabulary import ControlFinder, Vocabulary
 from worker.images import TOKEN_PIXELS, decode
 
 Tensors = dict[str, torch.Tensor]
@@ -45,18 +47,24 @@ def _without_videos(kind: Any) -> Any:
     return ImageProcessor
 
 
-def vision_prompts(spec: Spec, processor: Any, dtype: torch.dtype) -> VisionPrompts | None:
+def vision_prompts(
+    spec: Spec, processor: Any, vocabulary: Vocabulary, dtype: torch.dtype
+) -> VisionPrompts | None:
     """How a model with this ``processor`` takes images; None where it has none."""
     if processor is None:
         return None
-    return VisionPrompts(processor, dtype, int(spec.options.get("image_pixels", TOKEN_PIXELS)))
+    max_pixels = int(spec.options.get("image_pixels", TOKEN_PIXELS))
+    return VisionPrompts(processor, vocabulary, dtype, max_pixels)
 
 
 class VisionPrompts:
     """Turns messages into prompts. Images are scaled down to at most ``max_pixels`` each."""
 
-    def __init__(self, processor: Any, dtype: torch.dtype, max_pixels: int) -> None:
+    def __init__(
+        self, processor: Any, vocabulary: Vocabulary, dtype: torch.dtype, max_pixels: int
+    ) -> None:
         self._processor = processor
+        self._finder = ControlFinder(vocabulary.control)
         self._dtype = dtype
         self._max_pixels = max_pixels
 
@@ -80,12 +88,18 @@ class VisionPrompts:
                 # The template writes the special tokens itself.
                 processor_kwargs={"add_special_tokens": False},
             )
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
+        except (
+            jinja2.TemplateError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise InvalidRequest(
                 f"the model cannot take these messages: {error}", param="messages"
             ) from error
         ids: list[int] = found.pop("input_ids")[0].tolist()
-        if not any(isinstance(part, Image) for turn in messages for part in turn.content):
+        if not any(isinstance(part, Image) for message in messages for part in message.content):
             return ids, {}
         found.pop("attention_mask", None)
         return ids, {name: self._cast(value) for name, value in found.items()}
@@ -105,8 +119,17 @@ class VisionPrompts:
                 else:
                     text = part if isinstance(part, str) else part.text
                     content.append({"type": "text", "text": text})
-            turns.append({"role": message.role, "content": content})
+            turns.append(turn(message, str, self._checked_key) | {"content": content})
         return turns
+
+    def _checked_key(self, key: str) -> str:
+        """transformers makes control tokens text in all that it is given but the keys."""
+        if self._finder.first(key, 0) is not None:
+            raise InvalidRequest(
+                f"the argument {key!r} of a tool call is named like a control token of the model",
+                param="messages",
+            )
+        return key
 
     def _cast(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self._dtype) if value.is_floating_point() else value

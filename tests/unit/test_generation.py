@@ -1,0 +1,100 @@
+"""One answer from its tokens: counts, text, and exactly one end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ipc.types import ChatResult, Delta, Done, Event, Finish, Sampling
+from worker.chat.generation import Generation
+from worker.chat.vocabulary import Control, Vocabulary
+
+END, OTHER_END, EMOJI = 2, 3, "🎉".encode()
+PIECES = [b"a", b" b", b"<end>", b"</s>", EMOJI[:2], EMOJI[2:], b"c"]
+VOCABULARY = Vocabulary(
+    PIECES, {"<end>": Control(END), "</s>": Control(OTHER_END)}, lambda _text: []
+)
+
+
+def generation(limit: int = 100, **sampling: Any) -> Generation:
+    asked = Sampling(max_tokens=limit, **sampling)
+    return Generation(
+        "job", asked, prompt_tokens=7, limit=limit, vocabulary=VOCABULARY, ends={END, OTHER_END}
+    )
+
+
+def written(one: Generation, tokens: list[int], finish: Finish | None = None) -> list[Event]:
+    """One token a step, as engines have them; ``finish`` comes with the last."""
+    events: list[Event] = []
+    for at, token in enumerate(tokens):
+        events += one.push([token], finish if at == len(tokens) - 1 else None)
+        if one.ended:
+            break
+    return events
+
+
+def told(events: list[Event]) -> tuple[str, str | None, int]:
+    """The text, how it finished, and how many tokens were counted in the end."""
+    text = "".join(event.text for event in events if isinstance(event, Delta))
+    done = [event.result for event in events if isinstance(event, Done)]
+    if not done:
+        return text, None, 0
+    (result,) = done
+    assert isinstance(result, ChatResult)
+    assert result.usage.prompt_tokens == 7
+    return text, result.finish, result.usage.completion_tokens
+
+
+@pytest.mark.parametrize(
+    ("sampling", "tokens", "expected"),
+    [
+        ({}, [0, 1, END, 0], ("a b", "stop", 3)),
+        ({}, [0, 1, OTHER_END], ("a b", "stop", 3)),
+        ({}, [0, 1], ("a b", None, 0)),
+        ({"limit": 2}, [0, 1, 6], ("a b", "length", 2)),
+        ({"limit": 2}, [0, END], ("a", "stop", 2)),
+        ({"limit": 3}, [0, 4, 5], ("a🎉", "length", 3)),
+        ({"limit": 2}, [0, 4, 5], ("a\ufffd", "length", 2)),
+        ({"stop": ["b"]}, [0, 1, 6], ("a ", "stop", 2)),
+        ({"stop": ["🎉"]}, [0, 4, 5, 6], ("a", "stop", 3)),
+        ({"stop": ["a bc"]}, [0, 1, END], ("a b", "stop", 3)),
+        ({"stop_token_ids": [1]}, [0, 1, 6], ("a", "stop", 2)),
+        ({"stop_token_ids": [4]}, [0, 4, 5], ("a", "stop", 2)),
+        ({"ignore_eos": True, "limit": 4}, [0, END, 1, OTHER_END], ("a b", "length", 4)),
+        ({"ignore_eos": True, "stop_token_ids": [END]}, [0, END, 1], ("a", "stop", 2)),
+        ({"min_tokens": 2}, [0, END, 1, END], ("a b", "stop", 4)),
+        ({"min_tokens": 2, "stop": ["a"]}, [0, 1, 0, 6], ("a b", "stop", 3)),
+    ],
+)
+def test_an_answer(
+    sampling: dict[str, Any], tokens: list[int], expected: tuple[str, str | None, int]
+) -> None:
+    assert told(written(generation(**sampling), tokens)) == expected
+
+
+def test_many_tokens_at_once_are_as_one_after_the_other() -> None:
+    tokens = [0, 4, 5, 1, 6, END, 0]
+    assert told(generation().push(tokens)) == told(written(generation(), tokens))
+
+
+def test_the_library_may_end_it() -> None:
+    assert told(written(generation(), [0, 1], "length")) == ("a b", "length", 2)
+    assert told(written(generation(stop=["b"]), [0, 1], "length")) == ("a ", "stop", 2)
+
+
+def test_a_delta_counts_the_tokens_whose_text_waited() -> None:
+    events = written(generation(), [0, 4, 5, 1])
+    assert [(one.text, one.tokens) for one in events if isinstance(one, Delta)] == [
+        ("a", 1),
+        ("🎉", 2),
+        (" b", 1),
+    ]
+
+
+def test_a_library_that_makes_the_text_itself() -> None:
+    one = Generation("job", Sampling(max_tokens=9, stop=["🎉"]), prompt_tokens=7, limit=9)
+    events = [*one.push_text("a", 1), *one.push_text("b🎉", 4)]
+    assert told(events) == ("ab", "stop", 5)
+    other = Generation("job", Sampling(max_tokens=9, stop=["bc"]), prompt_tokens=7, limit=9)
+    assert told([*other.push_text("ab", 1), *other.finish("length")]) == ("ab", "length", 1)

@@ -1,0 +1,95 @@
+"""An answer as it is written: tokens or text in, events out, and exactly one end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from ipc.types import ChatResult, Delta, Done, Event, Finish, Sampling, Usage
+from worker.chat.text import StopFilter, TextStream
+from worker.chat.vocabulary import Vocabulary
+
+
+class Generation:
+    """The answer to the job ``job_id``: counts, text, stop texts and its end.
+
+    Where the library does not end it, it ends with one of the tokens ``ends``, or one that the
+    request names, after ``min_tokens``; with a stop text; or with its ``limit``-th token.
+    """
+
+    def __init__(
+        self,
+        job_id: str,
+        sampling: Sampling,
+        *,
+        prompt_tokens: int,
+        limit: int,
+        vocabulary: Vocabulary | None = None,
+        ends: Collection[int] = (),
+    ) -> None:
+        self.job_id = job_id
+        self.prompt_tokens = prompt_tokens
+        self.cached_tokens = 0
+        self.written = 0
+        self.ended = False
+        self._limit = limit
+        self._min_tokens = sampling.min_tokens
+        self._ends = frozenset(sampling.stop_token_ids) | (
+            frozenset() if sampling.ignore_eos else frozenset(ends)
+        )
+        self._text = None if vocabulary is None else TextStream(vocabulary)
+        self._stop = StopFilter(sampling.stop)
+        self._unsent = 0  # tokens whose text is still held back
+
+    def push(self, tokens: Sequence[int], finish: Finish | None = None) -> list[Event]:
+        """Take the next ``tokens``, and how the answer has ended where the library says so.
+        Returns what can be sent now."""
+        assert self._text is not None
+        text = ""
+        for token in tokens:
+            self.written += 1
+            if token in self._ends and self.written > self._min_tokens:
+                return self._end("stop", text)
+            self._unsent += 1
+            text += self._passed(self._text.push(token))
+            if self._stop.found:
+                return self._end("stop", text)
+            if self.written >= self._limit:
+                finish = finish or "length"
+                break
+        return self._delta(text) if finish is None else self._end(finish, text)
+
+    def push_text(self, text: str, tokens: int) -> list[Event]:
+        """The same where the library makes the text: ``tokens`` are those that it took."""
+        self.written += tokens
+        self._unsent += tokens
+        passed = self._passed(text)
+        return self._end("stop", passed) if self._stop.found else self._delta(passed)
+
+    def finish(self, finish: Finish) -> list[Event]:
+        """The library has ended it."""
+        return self._end(finish, "")
+
+    def _passed(self, text: str) -> str:
+        """``text`` less what may be a stop text. As tokens that end it, none counts before
+        ``min_tokens``."""
+        return text if self.written <= self._min_tokens else self._stop.push(text)
+
+    def _delta(self, text: str) -> list[Event]:
+        if not text:
+            return []
+        tokens, self._unsent = self._unsent, 0
+        return [Delta(self.job_id, text, tokens)]
+
+    def _end(self, finish: Finish, text: str) -> list[Event]:
+        self.ended = True
+        if self._text is not None:
+            text += self._stop.push(self._text.finish())
+        text += self._stop.finish()
+        if self._stop.found:
+            finish = "stop"
+        usage = Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.written,
+            cached_tokens=self.cached_tokens,
+        )
+        return [*self._delta(text), Done(self.job_id, ChatResult(finish=finish, usage=usage))]

@@ -1,0 +1,178 @@
+"""From messages to the tokens of a prompt, in which only the template writes control tokens.
+
+What a request brings is searched for the texts of control tokens before the template sees it. Each
+is replaced by a word that nobody can guess, and comes back once the rendered text is cut at the
+control tokens that are left, which are all the template's. So a text without any is tokenised in
+one piece with what the template writes around it, as it always was.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ipc.errors import InvalidRequest
+from ipc.types import Message, ToolCall
+from worker.chat.template import Template, Turn
+from worker.chat.vocabulary import ControlFinder, Vocabulary
+
+# A control token, or a text that has none.
+Part = int | str
+
+
+class Layout:
+    """How the prompts of a model with this ``template`` are laid out."""
+
+    def __init__(self, template: Template, vocabulary: Vocabulary) -> None:
+        self._template = template
+        self._vocabulary = vocabulary
+        self._finder = ControlFinder(vocabulary.control)
+        self._edges = _Edges(vocabulary.control)
+
+    def tokens(self, messages: Sequence[Message]) -> list[int]:
+        """The prompt of a chat. Raises `InvalidRequest`."""
+        tokens: list[int] = []
+        parts = self.parts(messages)
+        if parts and isinstance(parts[0], str) and not parts[0].startswith(" "):
+            parts[0] = self._vocabulary.opening + parts[0]
+        for part in parts:
+            if isinstance(part, int):
+                tokens.append(part)
+            else:
+                tokens += self._vocabulary.encode(part)
+        if not tokens:
+            raise no_prompt()
+        return tokens
+
+    def parts(self, messages: Sequence[Message]) -> list[Part]:
+        """The prompt as control tokens and the texts between them, which are still to be encoded.
+        Raises `InvalidRequest`."""
+        disguise = _Disguise(self._finder, self._edges)
+        rendered = self._template.render([turn(one, disguise.hide) for one in messages])
+        parts = self._cut(rendered)
+        return [part if isinstance(part, int) else disguise.reveal(part) for part in parts]
+
+    def unforgeable_parts(self, messages: Sequence[Message]) -> list[Part]:
+        """`parts` for a library that looks for control tokens in every text: none has one. The
+        first character of each that was forged stands apart, as tokens of its bytes."""
+        parts: list[Part] = []
+        for part in self.parts(messages):
+            parts += [part] if isinstance(part, int) else self._broken(part)
+        return parts
+
+    def _broken(self, text: str) -> list[Part]:
+        parts: list[Part] = []
+        at = 0
+        while (start := self._finder.first(text, at)) is not None:
+            parts += [text[at:start], *self._vocabulary.spelled(text[start])]
+            at = start + 1
+        return [part for part in [*parts, text[at:]] if part != ""]
+
+    def _cut(self, rendered: str) -> list[Part]:
+        parts: list[Part] = []
+        at = 0
+        for start, end in self._finder.spans(rendered):
+            if start < at:
+                continue  # within the whitespace that the last one took
+            control = self._vocabulary.control[rendered[start:end]]
+            before = rendered[at:start]
+            parts += [before.rstrip() if control.lstrip else before, control.id]
+            at = end
+            if control.rstrip:
+                at = len(rendered) - len(rendered[end:].lstrip())
+        return [part for part in [*parts, rendered[at:]] if part != ""]
+
+
+def no_prompt() -> InvalidRequest:
+    return InvalidRequest("the messages are empty; write something", param="messages")
+
+
+class _Edges:
+    """With what a text can begin or end that makes a control token with its neighbour."""
+
+    def __init__(self, texts: Sequence[str] | dict[str, Any]) -> None:
+        self._starts = {text[at:] for text in texts for at in range(1, len(text))}
+        self._ends = {text[:at] for text in texts for at in range(1, len(text))}
+        self._longest = max(map(len, texts), default=0)
+
+    def at_start(self, text: str) -> int:
+        """The length of the longest beginning of ``text`` that ends a control token."""
+        return self._longest_of(text, lambda n: text[:n] in self._starts)
+
+    def at_end(self, text: str) -> int:
+        """The length of the longest end of ``text`` that begins a control token."""
+        return self._longest_of(text, lambda n: text[-n:] in self._ends)
+
+    def _longest_of(self, text: str, fits: Callable[[int], bool]) -> int:
+        return next((n for n in range(min(len(text), self._longest), 0, -1) if fits(n)), 0)
+
+
+class _Disguise:
+    """The texts of control tokens in one request, each behind a word of its own."""
+
+    def __init__(self, finder: ControlFinder, edges: _Edges) -> None:
+        self._finder = finder
+        self._edges = edges
+        self._words: dict[str, str] = {}
+
+    def hide(self, text: str) -> str:
+        """``text`` without control tokens, and without what could become one beside another."""
+        start = self._edges.at_start(text)
+        end = max(start, len(text) - self._edges.at_end(text))
+        spans = [*self._finder.spans(text)]
+        if start and not any(begin < start for begin, _ in spans):
+            spans = [(0, start), *spans]
+        if end < len(text) and not any(stop > end for _, stop in spans):
+            spans.append((end, len(text)))
+        pieces, at = [], 0
+        for begin, stop in spans:
+            pieces += [text[at:begin], self._word(text[begin:stop])]
+            at = stop
+        return "".join([*pieces, text[at:]]) if spans else text
+
+    def reveal(self, text: str) -> str:
+        for hidden, word in self._words.items():
+            text = text.replace(word, hidden)
+        return text
+
+    def _word(self, hidden: str) -> str:
+        return self._words.setdefault(hidden, f"z{secrets.token_hex(12)}z")
+
+
+def turn(
+    message: Message, hide: Callable[[str], str], hide_key: Callable[[str], str] | None = None
+) -> Turn:
+    """A message as templates take it, with each text in it as ``hide`` has it, and the names of
+    arguments as ``hide_key`` has them."""
+    laid_out: Turn = {"role": message.role, "content": hide(message.text)}
+    if message.tool_calls:
+        laid_out["tool_calls"] = [_call(one, hide, hide_key or hide) for one in message.tool_calls]
+    if message.tool_call_id is not None:
+        laid_out["tool_call_id"] = hide(message.tool_call_id)
+    if message.name is not None:
+        laid_out["name"] = hide(message.name)
+    return laid_out
+
+
+def _call(
+    call: ToolCall, hide: Callable[[str], str], hide_key: Callable[[str], str]
+) -> dict[str, Any]:
+    """A call as templates take it; arguments that are no JSON stay the text that they are."""
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        arguments = call.arguments
+    function = {"name": hide(call.name), "arguments": _hidden(arguments, hide, hide_key)}
+    return {"id": hide(call.id), "type": "function", "function": function}
+
+
+def _hidden(value: Any, hide: Callable[[str], str], hide_key: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, list):
+        return [_hidden(item, hide, hide_key) for item in value]
+    if isinstance(value, dict):
+        return {hide_key(key): _hidden(item, hide, hide_key) for key, item in value.items()}
+    return value

@@ -1,0 +1,173 @@
+"""A checkpoint's own chat template: somebody else's program, so it renders in a sandbox.
+
+Values, filters and functions are those that transformers gives its templates
+(`transformers.utils.chat_template_utils`), for which they are written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+
+from ipc.errors import InvalidRequest
+from worker.engine import LoadError
+
+Turn = dict[str, Any]
+
+# No model reads as much. A template that writes without end must not fill the memory.
+_MAX_CHARACTERS = 64 << 20
+# What is asked of a template once, to see what it takes.
+_SYSTEM, _TEXT = "zqsystemqz", "zqtextqz"
+
+
+class Template:
+    """``named`` are the texts of tokens that templates ask for, such as ``bos_token``.
+    Raises `LoadError` where ``source`` is no template."""
+
+    def __init__(self, source: str, named: Mapping[str, str]) -> None:
+        try:
+            self._template = _environment().from_string(source)
+        except jinja2.TemplateError as error:
+            raise LoadError(f"the model's chat template cannot be read: {error}") from error
+        self._named = dict(named)
+        user = {"role": "user", "content": _TEXT}
+        # Written for contents in parts: some templates for images know no other.
+        self._in_parts = not self._shows([user], _TEXT) and self._shows(_in_parts([user]), _TEXT)
+        system = {"role": "system", "content": _SYSTEM}
+        self._has_system = self._shows(self._laid_out([system, user]), _SYSTEM)
+
+    def render(self, turns: Sequence[Turn]) -> str:
+        """The prompt of a chat, up to where the assistant's answer begins.
+
+        Templates without a system turn get its text before that of the user's first, as
+        llama.cpp's server has it. Raises `InvalidRequest` in the words of the template.
+        """
+        turns = list(turns) if self._has_system else _merged(turns)
+        try:
+            return self._rendered(self._laid_out(turns))
+        except Exception as error:  # whatever a template may do wrong, it does to these messages
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise InvalidRequest(
+                f"the model's chat template refuses these messages: {said}", param="messages"
+            ) from error
+
+    def _laid_out(self, turns: list[Turn]) -> list[Turn]:
+        return _in_parts(turns) if self._in_parts else turns
+
+    def _shows(self, turns: list[Turn], text: str) -> bool:
+        try:
+            return text in self._rendered(turns)
+        except Exception:
+            return False
+
+    def _rendered(self, turns: list[Turn]) -> str:
+        pieces: list[str] = []
+        room = _MAX_CHARACTERS
+        for piece in self._template.generate(
+            **self._named, messages=turns, tools=None, documents=None, add_generation_prompt=True
+        ):
+            pieces.append(piece)
+            room -= len(piece)
+            if room < 0:
+                raise ValueError(f"it writes more than {_MAX_CHARACTERS} characters")
+        return "".join(pieces)
+
+
+def _in_parts(turns: Sequence[Turn]) -> list[Turn]:
+    return [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+
+
+def _merged(turns: Sequence[Turn]) -> list[Turn]:
+    """The system's text put before the first turn of the user that follows it."""
+    if [turn["role"] for turn in turns[:2]] != ["system", "user"]:
+        return list(turns)
+    system, user, *others = turns
+    return [user | {"content": f"{system['content']}\n{user['content']}"}, *others]
+
+
+class _GenerationTag(Extension):
+    """``{% generation %}`` marks what the assistant wrote, for training: here it does nothing."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class _NewDict:
+    """``dict`` without its type, from which there is a way to all of Python."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict.fromkeys(*args, **kwargs)
+
+
+class _SafeNamespace(Namespace):
+    """``namespace`` whose attributes cannot be Python's own."""
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        self, args = args[0], args[1:]
+        attributes = dict(*args, **kwargs)
+        for name in attributes:
+            _check_name(name)
+        Namespace.__init__(self, attributes)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_name(name)
+        Namespace.__setitem__(self, name, value)
+
+
+def _check_name(name: Any) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise jinja2.exceptions.SecurityError(f"a namespace has no attribute {name!r}")
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals |= {
+        "raise_exception": _raise,
+        "strftime_now": _now,
+        "dict": _NewDict(),
+        "namespace": _SafeNamespace,
+    }
+    return environment
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON as it is: Jinja's own filter writes it for HTML."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _raise(message: str) -> None:
+    raise jinja2.TemplateError(message)
+
+
+def _now(form: str) -> str:
+    return datetime.now().strftime(form)

@@ -1,0 +1,71 @@
+"""From tokens to text that is safe to send: whole characters, and never part of a stop text."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+
+from worker.chat.vocabulary import Vocabulary
+
+_utf8 = codecs.getincrementaldecoder("utf-8")
+
+
+class TextStream:
+    """The text of one answer as its tokens arrive: the bytes of all, decoded as they come.
+
+    Only a character that is not yet whole is held back, at most 3 bytes. Bytes that are no text
+    become U+FFFD as they do where Python decodes the whole with ``replace``.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._bytes = vocabulary.text_bytes
+        self._decode = _utf8("replace").decode
+        self._drops_space = vocabulary.drops_first_space
+
+    def push(self, token: int) -> str:
+        """Add ``token``; returns the text that can be sent now, often empty."""
+        data = self._bytes(token)
+        if self._drops_space and data:
+            self._drops_space = False
+            data = data.removeprefix(b" ")
+        return self._decode(data)
+
+    def finish(self) -> str:
+        """What is left of a character once no more tokens will come."""
+        return self._decode(b"", True)
+
+
+class StopFilter:
+    """Passes text through up to the first stop text, holding back what may be the start of one."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self._stop = [text for text in stop if text]
+        self._held = ""
+        self.found = False
+
+    def push(self, text: str) -> str:
+        if self.found:
+            return ""
+        if not self._stop:
+            return text
+        self._held += text
+        hits = [at for at in map(self._held.find, self._stop) if at >= 0]
+        if hits:
+            self.found = True
+            out, self._held = self._held[: min(hits)], ""
+            return out
+        keep = max(_overlap(self._held, stop) for stop in self._stop)
+        cut = len(self._held) - keep
+        out, self._held = self._held[:cut], self._held[cut:]
+        return out
+
+    def finish(self) -> str:
+        """What was held back turned out to be ordinary text."""
+        out, self._held = self._held, ""
+        return out
+
+
+def _overlap(text: str, stop: str) -> int:
+    """The length of the longest end of ``text`` that begins ``stop``."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)
