@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from frontend.app import build
+from frontend.budget import Budget
 from frontend.control import Control
 from frontend.dispatch import Dispatcher
 from frontend.door import Door
@@ -21,7 +22,7 @@ from frontend.guard import host_guards, key_guards
 from frontend.metrics import Metrics
 from frontend.protocol import Bounds, protocol
 from frontend.record import Record
-from ipc import child
+from ipc import child, heap
 from ipc.control import Gate
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Server(uvicorn.Server):
 
 def main() -> None:
     args = child.begin("frontend", __doc__, _add_arguments)
+    heap.give_back_large_blocks()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(args))
     child.end(0)
@@ -61,10 +63,11 @@ async def _run(args: argparse.Namespace) -> None:
     dispatcher = Dispatcher(serve.specs, control.identity, aliases=serve.aliases)
     dispatcher.on_misbehaved = control.misbehaved
     control.on_states = lambda states: dispatcher.set_states(states.models)
-    metrics = Metrics(dispatcher, control)
+    budget = Budget(serve.memory_mb << 20)
+    metrics = Metrics(dispatcher, control, budget)
     guards = [*host_guards(serve.gate), *key_guards(serve.gate)]
     door = Door(dispatcher, guards, Record(metrics))
-    app = build(dispatcher, control, serve, metrics)
+    app = build(dispatcher, control, serve, metrics, budget)
     server = Server(_config(app, door, serve.gate))
     tasks = [asyncio.create_task(control.beat()), asyncio.create_task(dispatcher.watch())]
     control.on_drain = lambda seconds: tasks.append(

@@ -10,8 +10,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontend.budget import Budget
 from frontend.control import Control
 from frontend.dispatch import Dispatcher
 from frontend.guard import Guarded, host_guards, key_guards
@@ -28,6 +29,8 @@ from frontend.routes.models import Models
 from frontend.routes.rerank import Rerank
 from frontend.schemas.rerank import RERANK_PATHS
 from ipc.control import Gate, Serve
+
+SLICE_BYTES = 64 << 10
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -51,11 +54,32 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._answer(Request(scope, receive, send))
-        await response(scope, receive, send)
+        await response(scope, receive, sliced(send))
 
 
-def build(dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metrics) -> Starlette:
-    """The ASGI application that answers for ``dispatcher``'s models within ``serve``'s limits."""
+def sliced(send: Send) -> Send:
+    """Sends no more at once than a transport's buffer holds anyway. So a large answer waits here
+    while its client reads, and is counted: its request has not ended."""
+
+    async def send_slices(message: Message) -> None:
+        body = message.get("body", b"")
+        if len(body) <= SLICE_BYTES:
+            await send(message)
+            return
+        view, more = memoryview(body), message.get("more_body", False)
+        for at in range(0, len(body), SLICE_BYTES):
+            last = at + SLICE_BYTES >= len(body)
+            part = {"body": view[at : at + SLICE_BYTES], "more_body": more or not last}
+            await send({"type": message["type"], **part})
+
+    return send_slices
+
+
+def build(
+    dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metrics, budget: Budget
+) -> Starlette:
+    """The ASGI application that answers for ``dispatcher``'s models within ``serve``'s limits, and
+    with no more memory for all requests than ``budget`` has."""
     chat = Chat(dispatcher, serve, metrics)
     embeddings = Embeddings(dispatcher, serve)
     rerank = Rerank(dispatcher, serve)
@@ -83,7 +107,7 @@ def build(dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metri
     app = Application(
         routes=routes,
         middleware=[
-            Middleware(Access, record=Record(metrics)),
+            Middleware(Access, record=Record(metrics), budget=budget),
             *_gate(serve.gate),
             Middleware(Refusals),
         ],

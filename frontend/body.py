@@ -19,9 +19,12 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.types import Message
 
+from frontend.budget import Claim
 from frontend.encoding import check_charset, check_plain, check_utf8
 from frontend.errors import shown
+from frontend.exchange import Exchange
 from frontend.form import Form
+from frontend.values import ValueCounter, loose_count
 from ipc.errors import (
     Cancelled,
     InvalidRequest,
@@ -37,6 +40,18 @@ READ_TIMEOUT_S = 60.0
 LEAST_BYTES_PER_S = 500
 MAX_FORM_FIELDS = 20
 MAX_FORM_FIELD_BYTES = 1 << 20
+# Of a body of JSON. 2,048 messages with tool calls have a third of that; so many lists, the dearest
+# of values, take 20 ms and 8 MB to make.
+MAX_VALUES = 1 << 17
+# What each of them takes, beside its text.
+VALUE_BYTES = 64
+# Counted in one turn of the loop.
+PIECE_BYTES = 256 << 10
+# How often a body is held at the same time: as it came, as text or file, and as ZeroMQ's message.
+COPIES = 3
+# Text beyond ASCII: one wide character makes Python take four bytes for each, and who encodes it
+# leaves a copy beside.
+WIDE_COPIES = 5
 # What a form may hold beside its file: names, boundaries, short fields.
 FORM_OVERHEAD_BYTES = 64 << 10
 
@@ -55,15 +70,42 @@ async def read_json(request: Request, limit_bytes: int) -> Json:
     `InvalidRequest` for what is no JSON: NaN, lone surrogates and nesting past orjson's 1024
     levels included. A missing content type is refused too: a web page on another site can send a
     request without one, and may not send ``application/json`` without asking first.
+
+    Returns in a turn of the loop in which a large body may be checked, too.
     """
     _require(request, "application/json")
-    raw = bytearray()
+    claim = Exchange.of(request.scope).claim
+    raw, values = bytearray(), 0
     async for chunk in _chunks(request, limit_bytes):
         raw += chunk
+        values += loose_count(chunk)
+    if values > MAX_VALUES:
+        await _check_values(raw, claim)
+    await claim.turn()
+    claim.add(_more_bytes(raw, min(values, MAX_VALUES)))
+    await claim.turn()
     data = _parse(raw)
+    await claim.turn()
     if not isinstance(data, dict):
         raise InvalidRequest("the body must be a JSON object")
     return Json(data, len(raw))
+
+
+async def _check_values(raw: bytearray, claim: Claim) -> None:
+    counter = ValueCounter()
+    for at in range(0, len(raw), PIECE_BYTES):
+        await claim.turn()
+        counter.feed(bytes(raw[at : at + PIECE_BYTES]))
+        if counter.count > MAX_VALUES:
+            raise PayloadTooLarge(
+                f"the body has more than {MAX_VALUES} values; if they are token ids, send texts"
+            )
+
+
+def _more_bytes(raw: bytearray, values: int) -> int:
+    """What a body that has been read will take beside itself until its job has ended."""
+    plain = raw.isascii() and b"\\u" not in raw
+    return len(raw) * (COPIES - 1 if plain else WIDE_COPIES) + values * VALUE_BYTES
 
 
 def _parse(raw: bytearray) -> Any:
@@ -98,7 +140,9 @@ async def read_form(request: Request, limit_bytes: int) -> AsyncIterator[FormDat
         form = await parser.parse()
     except MultiPartException as error:
         raise InvalidRequest(f"the form cannot be read: {error.message}") from None
+    claim = Exchange.of(request.scope).claim
     try:
+        claim.add((COPIES - 1) * claim.size_bytes)
         yield form
     finally:
         await form.close()
@@ -119,13 +163,17 @@ async def _chunks(
 ) -> AsyncGenerator[bytes, None]:
     """The body as it comes, up to limit and slack, as long as it keeps coming.
 
-    Raises `PayloadTooLarge`, `RequestTimeout`, or `Cancelled` where the client leaves.
+    Each part is claimed as it comes. Raises `PayloadTooLarge`, `RequestTimeout`, `OutOfMemory`, or
+    `Cancelled` where the client leaves.
     """
+    claim = Exchange.of(request.scope).claim
     too_large = PayloadTooLarge(f"the body is over this server's limit of {limit_bytes} bytes")
     declared = request.headers.get("content-length", "")
     most = limit_bytes + slack_bytes
     if declared.isdecimal() and int(declared) > most:
         raise too_large
+    if declared.isdecimal():
+        claim.expect(COPIES * int(declared))
     clock = asyncio.get_running_loop().time
     began_at, got = clock(), 0
     message: Message = {"more_body": True}
@@ -142,6 +190,7 @@ async def _chunks(
         got += len(message.get("body", b""))
         if got > most:
             raise too_large
+        claim.add(len(message.get("body", b"")))
         yield message.get("body", b"")
 
 

@@ -12,7 +12,8 @@ from ipc.types import Done
 async def collect(stream: Stream, receive: Receive) -> tuple[str, Done]:
     """The text of all deltas, and the end. Raises the job's `ServeError`, or `Cancelled`.
 
-    The job is closed when this returns or raises, so it never outlives its request.
+    The text is added to what the request claims. The job is closed when this returns or raises, so
+    it never outlives its request.
     """
     texts: list[str] = []
     try:
@@ -21,6 +22,7 @@ async def collect(stream: Stream, receive: Receive) -> tuple[str, Done]:
                 for event in await stream.next():
                     if isinstance(event, Done):
                         return "".join(texts), event
+                    stream.claim.add(len(event.text))
                     texts.append(event.text)
     finally:
         stream.close()

@@ -17,6 +17,7 @@ from functools import partial
 import msgspec
 import zmq
 
+from frontend.budget import Claim
 from frontend.lane import Lane, Ticket, route_id
 from frontend.link import Link
 from frontend.quarantine import Fingerprint, Quarantine, fingerprint
@@ -92,6 +93,7 @@ class Dispatcher:
         }
         self._streams: dict[str, Stream] = {}
         self._jobs: dict[str, Job] = {}  # every job without its terminal event yet
+        self._claims: dict[str, Claim] = {}  # of the same
         self._links: dict[str, Link] = {}
         self._idle = asyncio.Event()
         self._informed = asyncio.Event()
@@ -168,8 +170,13 @@ class Dispatcher:
         """The refusal of a request for a model that `is_full`."""
         return self._lanes[spec.name].turn_away(self._clock())
 
-    def submit(self, request_id: str, spec: Spec, asked: Input, size_bytes: int) -> Stream:
-        """Queue a job and return its stream. Raises at once where the model cannot take it."""
+    def submit(
+        self, request_id: str, spec: Spec, asked: Input, size_bytes: int, claim: Claim
+    ) -> Stream:
+        """Queue a job and return its stream. Raises at once where the model cannot take it.
+
+        ``claim`` is held for as long as the job is, which may outlive its request.
+        """
         self._check_open(spec)
         now = self._clock()
         job_id = self._unused(request_id)
@@ -179,7 +186,9 @@ class Dispatcher:
         lane = self._lanes[spec.name]
         lane.admit(Ticket(job, size_bytes, now))
         self._jobs[job_id] = job
-        stream = self._streams[job_id] = Stream(job_id, now, lambda _: self._cancel(job))
+        self._claims[job_id] = claim.hold()
+        stream = Stream(job_id, now, lambda _: self._cancel(job), claim)
+        self._streams[job_id] = stream
         self._pump(lane)
         return stream
 
@@ -381,6 +390,8 @@ class Dispatcher:
     def _forget(self, job_id: str) -> None:
         self._streams.pop(job_id, None)
         self._jobs.pop(job_id, None)
+        if (claim := self._claims.pop(job_id, None)) is not None:
+            claim.release()
         self._prints.pop(job_id, None)
         self._note_idle()
 

@@ -9,10 +9,13 @@ from typing import cast
 
 from starlette.types import Scope
 
+from frontend.budget import Budget, Claim
 from frontend.stream import Stream
 from ipc.types import Spec, Task, Usage
 
 # Safe in a header and in a log line, and short enough to repeat on each of them.
+# For those who hold nothing: refusals in place of an application.
+_NOTHING = Budget(0)
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 
@@ -21,10 +24,12 @@ class Exchange:
 
     ``status`` is the outcome: a stream that failed after its headers went out counts as that
     failure, a client that left as 499. ``model`` is only ever a configured name, so it is safe as
-    a metrics label. ``key`` is the name of the API key, for the log.
+    a metrics label. ``key`` is the name of the API key, for the log; ``claim`` is the memory that
+    the request holds.
     """
 
     __slots__ = (
+        "claim",
         "error",
         "key",
         "model",
@@ -36,8 +41,9 @@ class Exchange:
         "usage",
     )
 
-    def __init__(self, request_id: str | None = None) -> None:
+    def __init__(self, request_id: str | None = None, budget: Budget = _NOTHING) -> None:
         self.request_id = request_id or f"req_{random.getrandbits(128):032x}"
+        self.claim: Claim = budget.open()
         self.started_at = time.monotonic()
         self.status = 0
         self.error: str | None = None
@@ -48,9 +54,12 @@ class Exchange:
         self.usage: Usage | None = None
 
     @classmethod
-    def begin(cls, scope: Scope) -> Exchange:
-        """A new record for ``scope``, under the request id that the client gave if it is sane."""
-        exchange = cls(_given_id(scope))
+    def begin(cls, scope: Scope, budget: Budget = _NOTHING) -> Exchange:
+        """A new record for ``scope``, under the request id that the client gave if it is sane.
+
+        Whoever begins one releases its ``claim``.
+        """
+        exchange = cls(_given_id(scope), budget)
         scope["exchange"] = exchange
         return exchange
 

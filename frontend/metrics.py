@@ -19,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from frontend.budget import Budget
 from frontend.control import Control
 from frontend.dispatch import Dispatcher
 from frontend.exchange import Exchange
@@ -49,7 +50,7 @@ _CACHED: tuple[Task, ...] = ("embed", "rerank")
 class Metrics:
     """One registry of our own: nothing that a library registers globally gets in."""
 
-    def __init__(self, dispatcher: Dispatcher, control: Control) -> None:
+    def __init__(self, dispatcher: Dispatcher, control: Control, budget: Budget) -> None:
         self._dispatcher = dispatcher
         self._control = control
         # Finding a series by its labels takes longer than adding to it, and there are few of them.
@@ -111,6 +112,13 @@ class Metrics:
                 ("limit", "queue_limit", "How many requests may wait"),
             )
         }
+        self._budget = budget
+        self._held = Gauge(
+            "edge_serve_held_bytes", "Memory that requests hold in the frontend", registry=registry
+        )
+        Gauge("edge_serve_held_bytes_limit", "How much they may hold", registry=registry).set(
+            budget.limit_bytes
+        )
         self._supervisor_up = Gauge(
             "edge_serve_supervisor_up", "Whether the supervisor answered", registry=registry
         )
@@ -161,6 +169,7 @@ class Metrics:
         for model, facts in self._dispatcher.queues().items():
             for key, gauge in self._queue.items():
                 gauge.labels(model).set(facts[key])
+        self._held.set(self._budget.held_bytes)
         self._supervisor_up.set(report is not None)
         self._set_workers(report["models"] if report else [])
         return generate_latest(self._registry)

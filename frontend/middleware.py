@@ -7,6 +7,7 @@ import logging
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontend.budget import Budget
 from frontend.errors import error_response, refusal
 from frontend.exchange import Exchange
 from frontend.paths import plain
@@ -19,19 +20,21 @@ logger = logging.getLogger(__name__)
 class Access:
     """A plain path for every request, a request id on every answer, and one log line for each.
 
-    Records each `Exchange`, and answers 500 where nobody else had an answer.
+    Records each `Exchange`, gives back the memory that it claimed, and answers 500 where nobody
+    else had an answer.
     """
 
-    def __init__(self, app: ASGIApp, record: Record) -> None:
+    def __init__(self, app: ASGIApp, record: Record, budget: Budget) -> None:
         self._app = app
         self._record = record
+        self._budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         scope["path"] = plain(scope["path"])
-        exchange = Exchange.begin(scope)
+        exchange = Exchange.begin(scope, self._budget)
         request_id = (b"x-request-id", exchange.request_id.encode("ascii"))
 
         async def send_marked(message: Message) -> None:
@@ -54,7 +57,10 @@ class Access:
                 await error_response(error)(scope, receive, send_marked)
             exchange.status = error.status
         finally:
+            exchange.claim.release()
             self._record(scope["method"], scope["path"], exchange)
+            # An idle connection keeps its last scope, and with a stream would keep job and answer.
+            exchange.stream = None
 
 
 class Refusals:
@@ -71,4 +77,7 @@ class Refusals:
             exchange = Exchange.of(scope)
             if exchange.status:  # an answer has begun, and there is only one
                 raise
+            # Its frames hold the request's body, and some are held by their stream, which holds
+            # the error: a circle that would wait for the garbage collector.
+            error.__traceback__ = None
             await refusal(error, scope, exchange)(scope, receive, send)

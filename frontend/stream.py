@@ -5,25 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ipc.errors import Cancelled, ServeError
+from frontend.budget import Claim
+from ipc.errors import Cancelled, OutOfMemory, ServeError
 from ipc.types import Delta, Done
 
-# Text waiting for one reader. A client that reads nothing for this long a text has left.
-MAX_HELD_CHARS = 1 << 20
+# Text that waits for one reader, who may only not have had a turn yet: an upstream can send in one
+# piece what it took minutes to write. One who reads too slowly is the connection's business.
+MAX_HELD_CHARS = 16 << 20
+# What is written in a second or so is not counted one by one.
+FREE_CHARS = 64 << 10
 
 
 class Stream:
-    """The events of one job, for one reader. The times are on the monotonic clock."""
+    """The events of one job, for one reader. The times are on the monotonic clock.
 
-    def __init__(self, job_id: str, submitted_at: float, on_close: Callable[[str], None]) -> None:
+    Text that waits is added to ``claim``.
+    """
+
+    def __init__(
+        self, job_id: str, submitted_at: float, on_close: Callable[[str], None], claim: Claim
+    ) -> None:
         self.job_id = job_id
+        self.claim = claim
         self.submitted_at = submitted_at
         self.dispatched_at: float | None = None
         self.first_at: float | None = None
         self.done: Done | None = None
         self._on_close = on_close
         self._events: list[Delta | Done] = []
-        self._held_chars = 0
+        self._held_chars = self._claimed_chars = 0
         self._error: ServeError | None = None
         self._ended = False
         self._loop = asyncio.get_running_loop()
@@ -40,6 +50,7 @@ class Stream:
             await self._wait(timeout_s)
         if self._events:
             events, self._events, self._held_chars = self._events, [], 0
+            self._claim_held()
             return events
         if self._error is not None:
             raise self._error
@@ -84,8 +95,8 @@ class Stream:
             self._ended = True
         else:
             self._held_chars += len(event.text)
-            if self._held_chars > MAX_HELD_CHARS:
-                self.close()
+            if self._held_chars > FREE_CHARS:
+                self._hold()
         self._wake()
 
     def fail(self, error: ServeError) -> None:
@@ -93,6 +104,27 @@ class Stream:
         if not self._ended:
             self._end(error)
             self._wake()
+
+    def _hold(self) -> None:
+        """Much text waits. Where there is no room for it the job ends, and says so after it."""
+        try:
+            self._claim_held()
+            if self._held_chars > MAX_HELD_CHARS:
+                raise OutOfMemory(
+                    f"more than {MAX_HELD_CHARS} characters of the answer wait to be read; read "
+                    "faster, or ask for a shorter one"
+                )
+        except OutOfMemory as error:
+            self._end(error)
+            self._on_close(self.job_id)
+
+    def _claim_held(self) -> None:
+        held = self._held_chars if self._held_chars > FREE_CHARS else 0
+        if held > self._claimed_chars:
+            self.claim.add(held - self._claimed_chars)
+        elif held < self._claimed_chars:
+            self.claim.subtract(self._claimed_chars - held)
+        self._claimed_chars = held
 
     def _end(self, error: ServeError) -> None:
         self._ended = True

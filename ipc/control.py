@@ -135,6 +135,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
     max_audio_bytes: int = 25 << 20
     max_batch_size: int = 2048
     max_text_chars: int = 200_000
+    memory_mb: int = 512  # for all requests that the frontend has in hand together
     metrics: bool = True
     embedding_usage: bool = True
     gate: Gate = Gate()

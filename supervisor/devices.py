@@ -175,8 +175,16 @@ def free_mb(kind: str, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs
     available in the system, and no more than the cgroups allow."""
     if kind == "cuda" and (free := _free_cuda_bytes()) is not None:
         return free >> 20
-    limits = [int(text) for text in _read_groups("memory.max", proc, cgroups) if text != "max"]
-    return int(min([psutil.virtual_memory().available, *limits])) >> 20
+    return int(min([psutil.virtual_memory().available, *_memory_limits(proc, cgroups)])) >> 20
+
+
+def total_mb(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """The memory of this machine, or what the cgroups allow of it."""
+    return int(min([psutil.virtual_memory().total, *_memory_limits(proc, cgroups)])) >> 20
+
+
+def _memory_limits(proc: Path, cgroups: Path) -> list[int]:
+    return [int(text) for text in _read_groups("memory.max", proc, cgroups) if text != "max"]
 
 
 def _free_cuda_bytes() -> int | None:

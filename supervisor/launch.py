@@ -22,7 +22,7 @@ from supervisor import gate as gates
 from supervisor.archive import FetchError, Report
 from supervisor.catalog import LocalPath, Model
 from supervisor.config import Files, spec_for
-from supervisor.devices import Box, detect, free_mb, openvino_reads
+from supervisor.devices import Box, detect, free_mb, openvino_reads, total_mb
 from supervisor.obstacles import obstacles
 from supervisor.plan import Plan
 from supervisor.prepare import is_prepared, prepare
@@ -33,6 +33,8 @@ from supervisor.variants import Settled, settle
 
 # Room for the names of sockets in the run folder, "speech-100.1000000".
 _SOCKET_NAME_BYTES = 24
+# Enough for a hundred of the largest bodies, however large the machine.
+MOST_FRONTEND_MB = 2048
 
 
 class Launch:
@@ -171,6 +173,7 @@ def _serve(settings: Settings, specs: list[Spec], aliases: dict[str, str]) -> Se
         max_audio_bytes=settings.max_audio_bytes,
         max_batch_size=settings.max_batch_size,
         max_text_chars=settings.max_text_chars,
+        memory_mb=settings.frontend_memory_mb or min(total_mb() // 8, MOST_FRONTEND_MB),
         metrics=settings.enable_metrics,
         embedding_usage=not settings.embedding_usage_disable_token_count,
         gate=gates.gate(settings),

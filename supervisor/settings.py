@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     max_connections: Count = 1024
     edge_serve_api_key: str | None = Field(default=None, repr=False)  # sent by `status`
 
+    # Memory for what all clients send and have not read yet; 0: an eighth of what there is.
+    frontend_memory_mb: Megabytes = 0
+
     # What one request may bring.
     max_batch_size: Count = 2048
     max_text_chars: Count = 200_000

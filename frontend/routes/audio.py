@@ -37,8 +37,10 @@ class Audio:
             audio = await read_file(form, self._limits.max_audio_bytes)
         exchange = Exchange.of(request.scope)
         exchange.names(spec)
+        job = asked.to_input(audio, translate=translate)
+        await exchange.claim.turn()
         stream = exchange.stream = self._dispatcher.submit(
-            exchange.request_id, spec, asked.to_input(audio, translate=translate), len(audio)
+            exchange.request_id, spec, job, len(audio), exchange.claim
         )
         if asked.stream:
             return EventStream(stream, transcripts.events, self._limits.keepalive_s)

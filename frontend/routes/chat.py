@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from frontend.body import read_json
+from frontend.body import COPIES, read_json
 from frontend.collect import collect
 from frontend.completion import Completion, fingerprint
 from frontend.dispatch import Dispatcher
@@ -38,8 +38,11 @@ class Chat:
         remote: list[Remote] = []
         wanted = asked.to_input(spec, remote)
         fetched_bytes = await self._fetcher.fill(remote) if remote else 0
+        exchange.claim.add(COPIES * fetched_bytes)
+        await exchange.claim.turn()
+        size_bytes = body.size_bytes + fetched_bytes
         stream = exchange.stream = self._dispatcher.submit(
-            exchange.request_id, spec, wanted, body.size_bytes + fetched_bytes
+            exchange.request_id, spec, wanted, size_bytes, exchange.claim
         )
         completion = Completion(asked.model, self._fingerprints[spec.name])
         if asked.stream:

@@ -36,8 +36,10 @@ class Rerank:
         exchange = Exchange.of(request.scope)
         exchange.names(spec)
         wanted = asked.to_input(self._limits)
+        exchange.claim.add(body.size_bytes)  # the answer may repeat the documents
+        await exchange.claim.turn()
         stream = exchange.stream = dispatcher.submit(
-            exchange.request_id, spec, wanted, body.size_bytes
+            exchange.request_id, spec, wanted, body.size_bytes, exchange.claim
         )
         _, done = await collect(stream, request.receive)
         usage = exchange.usage = done.result.usage

@@ -9,6 +9,7 @@ from typing import Any, cast
 from starlette.applications import Starlette
 
 from frontend.app import build
+from frontend.budget import Budget, Claim
 from frontend.control import Control
 from frontend.dispatch import Dispatcher
 from frontend.metrics import Metrics
@@ -139,10 +140,12 @@ class FakeDispatcher:
     def only(self, task: Task) -> Spec:
         return next(spec for spec in self.specs.values() if spec.task == task)
 
-    def submit(self, request_id: str, spec: Spec, asked: Input, size_bytes: int) -> Stream:
+    def submit(
+        self, request_id: str, spec: Spec, asked: Input, size_bytes: int, claim: Claim
+    ) -> Stream:
         self.asked.append(asked)
         self.sizes.append((spec.name, size_bytes))
-        stream = Stream(request_id, time.monotonic(), self.cancelled.append)
+        stream = Stream(request_id, time.monotonic(), self.cancelled.append, claim)
         self.script(stream)
         return stream
 
@@ -207,9 +210,14 @@ def limits(**changes: Any) -> Serve:
 
 
 def application(
-    fake: FakeDispatcher, control: FakeControl | None = None, **changes: Any
+    fake: FakeDispatcher,
+    control: FakeControl | None = None,
+    budget: Budget | None = None,
+    **changes: Any,
 ) -> Starlette:
     """The real application around the fakes."""
     dispatcher = cast(Dispatcher, fake)
     answering = cast(Control, control or FakeControl(report(chat="ready")))
-    return build(dispatcher, answering, limits(**changes), Metrics(dispatcher, answering))
+    budget = budget or Budget(1 << 30)
+    metrics = Metrics(dispatcher, answering, budget)
+    return build(dispatcher, answering, limits(**changes), metrics, budget)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import array
 import asyncio
 import base64
+import gc
 import logging
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -17,6 +19,7 @@ from http_fakes import (
     SPEECH,
     FakeControl,
     FakeDispatcher,
+    Script,
     application,
     embeds,
     hears,
@@ -27,7 +30,9 @@ from http_fakes import (
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from frontend.body import next_read_at
+from frontend import body
+from frontend.body import MAX_VALUES, next_read_at
+from frontend.budget import Budget
 from frontend.stream import Stream
 from ipc.errors import DeadlineExceeded, ModelLoading, QueueFull, ServeError
 from ipc.types import Delta, Loaded, Spec, SpeechInput, capabilities
@@ -793,3 +798,130 @@ def test_text_before_a_crash_is_not_lost(fake: FakeDispatcher) -> None:
     assert '"partial"' in answer.text
     assert '"model_loading"' in answer.text
     assert "[DONE]" not in answer.text
+
+
+# --- large ones ---
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_comes_in_one_burst_reaches_its_client(
+    fake: FakeDispatcher, stream: bool, caplog: Log
+) -> None:
+    fake.script = says("x" * 3 * MIB, "y")
+    with caplog.at_level(logging.INFO), TestClient(application(fake)) as client:
+        answer = post(client, "/v1/chat/completions", {**HI, "stream": stream})
+    assert answer.status_code == 200
+    assert answer.text.count("x" * 3 * MIB) == 1
+    assert [vars(line)["status"] for line in lines(caplog)] == [200]
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b'{"a":1},', b"1,", b'"",', b"[", b":", b"\\,"])
+def test_a_body_of_too_many_values_is_not_parsed(
+    fake: FakeDispatcher, unit: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "_parse", lambda _: pytest.fail("it is parsed"))
+    raw = b'{"model":"org/embed","input":[' + unit * (MAX_VALUES + 1) + b"1]}"
+    with TestClient(application(fake, max_json_bytes=20 * MIB)) as client:
+        answer = post(client, "/v1/embeddings", raw)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+    assert "values; if they are token ids, send texts" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/embeddings", {"model": "org/embed", "input": ['[1, "a": {}], ' * 300] * 2048}),
+        (
+            "/v1/chat/completions",
+            {
+                "model": "org/chat",
+                "messages": [
+                    {"role": "user", "name": "ann", "content": [{"type": "text", "text": "a, b"}]}
+                ]
+                * 2048,
+            },
+        ),
+    ],
+)
+def test_the_largest_ordinary_requests_are_served(
+    fake: FakeDispatcher, path: str, asked: Any
+) -> None:
+    """However many commas their texts have."""
+    fake.script = says("ok") if "chat" in path else embeds(array.array("f", [1.0]).tobytes(), 1)
+    limits = {"max_json_bytes": 20 * MIB, "max_batch_size": 2048, "max_text_chars": 10_000}
+    with TestClient(application(fake, **limits)) as client:
+        assert post(client, path, asked).status_code == 200
+
+
+def test_small_requests_are_served_when_large_ones_have_filled_the_memory(
+    fake: FakeDispatcher,
+) -> None:
+    budget = Budget(4 * MIB)
+    full = budget.open()
+    full.add(4 * MIB)
+    large = {**HI, "messages": [{"role": "user", "content": "x" * MIB}]}
+    with TestClient(application(fake, budget=budget, max_json_bytes=20 * MIB)) as client:
+        refused = post(client, "/v1/chat/completions", large)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        assert refused.json()["error"]["code"] == "out_of_memory"
+        assert fake.asked == []
+        assert post(client, "/v1/chat/completions", HI).status_code == 200
+        assert client.get("/livez").status_code == 200
+        full.release()
+        assert post(client, "/v1/chat/completions", large).status_code == 200
+        assert "edge_serve_held_bytes_limit 4.194304e+06" in client.get("/metrics").text
+
+
+def fails(stream: Stream) -> None:
+    stream.fail(ModelLoading("gone", retry_after_s=1))
+
+
+def breaks(_: Stream) -> None:
+    raise RuntimeError("a defect")
+
+
+@pytest.mark.parametrize("script", [says("x" * MIB), says(), fails, breaks])
+@pytest.mark.parametrize("stream", [False, True])
+def test_whatever_becomes_of_a_large_request_its_memory_comes_back(
+    fake: FakeDispatcher, script: Script, stream: bool
+) -> None:
+    """All of it, at once, and without the garbage collector's help."""
+    budget, streams, held = Budget(8 * MIB), list[weakref.ref[Stream]](), []
+
+    def keep(of: Stream) -> None:
+        streams.append(weakref.ref(of))
+        held.append(budget.held_bytes)
+        script(of)
+
+    fake.script = keep
+    asked = {**HI, "stream": stream, "messages": [{"role": "user", "content": "x" * MIB}]}
+    gc.disable()
+    try:
+        with TestClient(
+            application(fake, budget=budget, max_json_bytes=2 * MIB), raise_server_exceptions=False
+        ) as client:
+            post(client, "/v1/chat/completions", asked)
+        assert held[0] > 3 * MIB
+        assert budget.held_bytes == 0
+        assert script is breaks or streams[0]() is None  # pytest keeps what was logged
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_an_answer_rendered_in_pieces_is_one_answer(fake: FakeDispatcher, encoding: str) -> None:
+    count, dimensions = 600, 512
+    numbers = array.array("f", range(count * dimensions))
+    fake.script = embeds(numbers.tobytes(), count)
+    asked = {"model": "org/embed", "input": "a", "encoding_format": encoding}
+    with TestClient(application(fake)) as client:
+        answer = post(client, "/v1/embeddings", asked)
+    rows = [row["embedding"] for row in answer.json()["data"]]
+    assert [row["index"] for row in answer.json()["data"]] == list(range(count))
+    if encoding == "base64":
+        assert b"".join(map(base64.b64decode, rows)) == numbers.tobytes()
+    else:
+        assert [value for row in rows for value in row] == list(numbers)
+    assert answer.json()["model"] == "org/embed"

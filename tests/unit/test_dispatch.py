@@ -11,6 +11,7 @@ import pytest
 import zmq
 
 from frontend import link
+from frontend.budget import Budget
 from frontend.dispatch import Dispatcher
 from ipc.errors import (
     InternalError,
@@ -88,7 +89,7 @@ async def ended_by(folder: Path, say: Callable[[Worker, bytes, Job], None]) -> S
     try:
         dispatcher.set_states([state(worker.route)])
         assert await dispatcher.connected(DEADLINE_S)
-        stream = dispatcher.submit("a", SPEC, EmbedInput(texts=["x"]), 1)
+        stream = dispatcher.submit("a", SPEC, EmbedInput(texts=["x"]), 1, Budget(0).open())
         peer, job = worker.receive()
         dispatcher.set_states([state()])
         say(worker, peer, job)
@@ -128,7 +129,9 @@ def test_what_was_in_hand_at_two_crashes_is_refused_and_at_planned_ends_it_is_no
             dispatcher.set_states([state(worker.route)])
             assert await dispatcher.connected(DEADLINE_S)
             try:
-                stream = dispatcher.submit(str(attempt), SPEC, EmbedInput(texts=["x"]), 1)
+                stream = dispatcher.submit(
+                    str(attempt), SPEC, EmbedInput(texts=["x"]), 1, Budget(0).open()
+                )
                 worker.receive()
                 closed = msgspec.structs.replace(worker.route, open=False)
                 dispatcher.set_states([state(closed)])  # it was draining, whatever ends it
@@ -182,7 +185,7 @@ def test_a_worker_that_cannot_be_reached_is_reported_and_no_job_is_lost_in_its_s
         )
         lost = Route(replica="embed-1", generation=1, endpoint=f"ipc://{tmp_path}/x", credit=1)
         dispatcher.set_states([state(lost)])
-        dispatcher.submit("a", SPEC, EmbedInput(texts=["x"]), 1)
+        dispatcher.submit("a", SPEC, EmbedInput(texts=["x"]), 1, Budget(0).open())
         why = await asyncio.wait_for(reported, DEADLINE_S)
         assert dispatcher.queues()[SPEC.name]["depth"] == 1
         worker = Worker(tmp_path)

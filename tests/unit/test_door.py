@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from frontend.app import build
+from frontend.budget import Budget
 from frontend.dispatch import Dispatcher
 from frontend.door import MAX_BODY_BYTES, MAX_FIELDS, Door
 from frontend.guard import host_guards, key_guards
@@ -57,7 +58,7 @@ class FullDispatcher:
 
 def door(fake: FullDispatcher | None = None, gate: Gate | None = None) -> Door:
     dispatcher = cast(Dispatcher, fake or FullDispatcher())
-    metrics = Metrics(dispatcher, cast(Any, FakeControl(report(chat="ready"))))
+    metrics = Metrics(dispatcher, cast(Any, FakeControl(report(chat="ready"))), Budget(0))
     guards = [*host_guards(gate), *key_guards(gate)] if gate else []
     return Door(dispatcher, guards, Record(metrics))
 
@@ -166,7 +167,8 @@ def test_the_answer_is_the_one_of_the_application() -> None:
 
     dispatcher.submit = submit
     control = cast(Any, FakeControl(report(chat="ready")))
-    app = build(dispatcher, control, limits(), Metrics(dispatcher, control))
+    budget = Budget(0)
+    app = build(dispatcher, control, limits(), Metrics(dispatcher, control, budget), budget)
     with TestClient(app) as client:
         theirs = client.post("/v1/chat/completions", json=orjson.loads(BODY))
     first, fields, body = parsed(door().answer(request()))

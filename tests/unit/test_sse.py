@@ -13,11 +13,12 @@ import pytest
 from http_fakes import chat_done
 from starlette.types import Message
 
+from frontend.budget import Budget
 from frontend.completion import Completion
 from frontend.exchange import Exchange
 from frontend.sse import KEEPALIVE, EventStream
-from frontend.stream import Stream
-from ipc.errors import WorkerCrashed
+from frontend.stream import MAX_HELD_CHARS, Stream
+from ipc.errors import OutOfMemory, WorkerCrashed
 from ipc.types import Delta
 
 PATIENCE_S = 20.0
@@ -28,7 +29,7 @@ class Client:
 
     def __init__(self, keepalive_s: float = 15.0) -> None:
         self.cancelled: list[str] = []
-        self.stream = Stream("job", time.monotonic(), self.cancelled.append)
+        self.stream = Stream("job", time.monotonic(), self.cancelled.append, Budget(0).open())
         self.exchange = Exchange()
         self.sent: list[Message] = []
         self.gaps: list[float] = []
@@ -214,3 +215,57 @@ def test_usage_comes_last_and_without_choices() -> None:
         "total_tokens": 9,
         "prompt_tokens_details": {"cached_tokens": 3},
     }
+
+
+def test_a_burst_is_no_sign_that_the_reader_has_left() -> None:
+    """An upstream may send in one piece what it took minutes to write."""
+
+    async def scene() -> None:
+        client = Client()
+        say(client.stream, *["x" * (1 << 20)] * 5)
+        client.stream.push(chat_done(), time.monotonic())
+        await client.run()
+        text = "".join(
+            chunk["choices"][0]["delta"].get("content", "") for chunk in chunks(client.body)
+        )
+        assert text == "x" * (5 << 20)
+        assert client.exchange.error is None
+        assert client.cancelled == []
+
+    play(scene)
+
+
+def test_a_reader_who_is_much_too_slow_reads_why_and_what_came_before() -> None:
+    async def scene() -> None:
+        client = Client()
+        pieces = MAX_HELD_CHARS // (1 << 20)
+        say(client.stream, "begun", *["x" * (1 << 20)] * pieces)
+        assert client.cancelled == ["job"]
+        say(client.stream, "too late")
+        await client.run()
+        assert client.body.count(b"x" * (1 << 20)) == pieces
+        assert chunks(client.body)[-1]["error"]["code"] == "out_of_memory"
+        assert b"too late" not in client.body
+        assert client.exchange.status == 503
+
+    play(scene)
+
+
+def test_text_that_waits_is_claimed_for_as_long_as_it_waits() -> None:
+    async def scene() -> None:
+        budget = Budget(8 << 20)
+        other = budget.open()
+        other.add(4 << 20)
+        cancelled: list[str] = []
+        stream = Stream("job", 0.0, cancelled.append, budget.open())
+        say(stream, "x" * (3 << 20))
+        assert budget.held_bytes == 7 << 20
+        await stream.next()
+        assert budget.held_bytes == 4 << 20
+        say(stream, "x" * (5 << 20))
+        assert cancelled == ["job"]
+        assert len(await stream.next()) == 1
+        with pytest.raises(OutOfMemory):
+            await stream.next()
+
+    play(scene)

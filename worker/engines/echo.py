@@ -10,6 +10,7 @@ score is the share of the query's words that it has):
     /spin                never return from the step, holding the GIL most of the time
     /slow MS TEXT...     wait so long before each word
     /allocate MB TEXT... keep that much memory
+    /burst CHARS TEXT... write so many characters in one piece first
     /raise TEXT...       an exception out of the step
     /deny TEXT...        refuse the job when it is admitted
     /garbage             send an event that cannot be read
@@ -19,7 +20,8 @@ score is the share of the query's words that it has):
     /child TEXT...       start a process that does not end
     /daemon TEXT...      start one that makes a session of its own, with a child in a third one
 
-``word_ms`` of ``options`` is the wait before each word without a directive. The other options
+``word_ms`` of ``options`` is the wait before each word without a directive, ``dimensions`` is the
+length of vectors. The other options
 script the load: ``load_s`` (seconds it takes), ``load_stages`` (in how many steps it says that it
 comes further), ``load_fails`` (``once`` needs ``load_marker``, a file that remembers),
 ``load_exits`` (a status), ``load_device`` (what it claims to run on). ``orders`` is a FIFO by which
@@ -67,7 +69,7 @@ from worker.engines import misdeeds
 DIMENSIONS = 8
 _WORD = re.compile(r"\s*\S+")
 _DIRECTIVE = re.compile(
-    r"/(exit|signal|slow|allocate) (\S+) ?"
+    r"/(exit|signal|slow|allocate|burst) (\S+) ?"
     r"|/(hang|spin|raise|deny|garbage|unsendable|oversized|deaf|child|daemon) ?"
 )
 _DEEDS = {
@@ -88,12 +90,14 @@ class Echo:
     def __init__(self) -> None:
         self._slots = 0
         self._word_s = 0.0
+        self._dimensions = DIMENSIONS
         self._running: dict[str, _Script] = {}
         self._kept: list[bytearray] = []
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         self._slots = spec.slots
         self._word_s = float(spec.options.get("word_ms", 0)) / 1000
+        self._dimensions = int(spec.options.get("dimensions", DIMENSIONS))
         stage("reading the script")
         if "orders" in spec.options:
             misdeeds.obey_orders(Path(str(spec.options["orders"])))
@@ -109,18 +113,19 @@ class Echo:
         return Loaded(
             device=str(spec.options.get("load_device", spec.device)),
             context_tokens=4096,
-            dimensions=DIMENSIONS if spec.task == "embed" else None,
+            dimensions=self._dimensions if spec.task == "embed" else None,
             languages=["en", "de"] if spec.task == "speech" else None,
         )
 
     def admit(self, job: Job) -> bool:
         if len(self._running) >= self._slots:
             return False
-        script = _Script(job, self._word_s)
+        script = _Script(job, self._word_s, self._dimensions)
         if script.directive == "deny":
             raise InvalidRequest(f"told to refuse: {script.text}")
-        if isinstance(job.input, EmbedInput) and job.input.dimensions not in (None, DIMENSIONS):
-            raise InvalidRequest(f"this model has {DIMENSIONS} dimensions", param="dimensions")
+        has = self._dimensions
+        if isinstance(job.input, EmbedInput) and job.input.dimensions not in (None, has):
+            raise InvalidRequest(f"this model has {has} dimensions", param="dimensions")
         self._running[job.id] = script
         return True
 
@@ -173,8 +178,9 @@ class Echo:
 class _Script:
     """One job being echoed, word by word."""
 
-    def __init__(self, job: Job, word_s: float) -> None:
+    def __init__(self, job: Job, word_s: float, dimensions: int) -> None:
         self.job = job
+        self.dimensions = dimensions
         self.directive, self.argument, self.text = _parse(_source(job))
         self.delay_s = float(self.argument) / 1000 if self.directive == "slow" else word_s
         self.due_at = time.monotonic() + self.delay_s
@@ -185,6 +191,8 @@ class _Script:
         cap = job.input.sampling.max_tokens if isinstance(job.input, ChatInput) else len(words)
         self.finish: Finish = "length" if len(words) > cap else "stop"
         self.words = deque(words[:cap])
+        if self.directive == "burst":
+            self.words.appendleft("x" * int(self.argument))
 
     def advance(self) -> list[Event]:
         if self.words:
@@ -200,7 +208,7 @@ class _Script:
         if isinstance(asked, ChatInput):
             return ChatResult(finish=self.finish, usage=usage)
         if isinstance(asked, EmbedInput):
-            return _embed(asked)
+            return _embed(asked, self.dimensions)
         if isinstance(asked, RerankInput):
             return _rerank(asked, self.text)
         return _transcribe(asked, self.text, usage)
@@ -223,11 +231,11 @@ def _parse(text: str) -> tuple[str, str, str]:
     return match[1] or match[3], match[2] or "", text[match.end() :]
 
 
-def _embed(asked: EmbedInput) -> EmbedResult:
-    rows = [_vector(text) for text in asked.texts]
+def _embed(asked: EmbedInput, dimensions: int) -> EmbedResult:
+    rows = [_vector(text, dimensions) for text in asked.texts]
     usage = Usage(prompt_tokens=sum(len(text.split()) for text in asked.texts))
     return EmbedResult(
-        vectors=Blob(b"".join(rows)), count=len(rows), dimensions=DIMENSIONS, usage=usage
+        vectors=Blob(b"".join(rows)), count=len(rows), dimensions=dimensions, usage=usage
     )
 
 
@@ -242,12 +250,12 @@ def _rerank(asked: RerankInput, query: str) -> RerankResult:
     )
 
 
-def _vector(text: str) -> bytes:
+def _vector(text: str, dimensions: int) -> bytes:
     """A unit vector that only this text has."""
-    digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()[: 2 * DIMENSIONS]
-    values = [value / 32768 - 1 for value in struct.unpack(f"<{DIMENSIONS}H", digest)]
+    digest = hashlib.shake_256(text.encode("utf-8", "replace")).digest(2 * dimensions)
+    values = [value / 32768 - 1 for value in struct.unpack(f"<{dimensions}H", digest)]
     norm = math.sqrt(sum(value * value for value in values))
-    return struct.pack(f"<{DIMENSIONS}f", *(value / norm for value in values))
+    return struct.pack(f"<{dimensions}f", *(value / norm for value in values))
 
 
 def _transcribe(asked: SpeechInput, text: str, usage: Usage) -> SpeechResult:
