@@ -122,6 +122,8 @@ class Sampling(_Strict):
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
     top_k: Annotated[int | None, Field(ge=0, lt=1 << 31)] = None
     min_p: Annotated[float | None, Field(ge=0, lt=1)] = None
+    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     repetition_penalty: Annotated[float | None, Field(ge=0.01, le=10)] = None
     max_tokens: OptionalCount = None
 

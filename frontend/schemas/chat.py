@@ -106,8 +106,8 @@ class ChatRequest(Body):
             stop_token_ids=sorted({*(self.stop_token_ids or [])}),
             ignore_eos=bool(self.ignore_eos),
             seed=None if self.seed is None else self.seed % SEEDS,
-            presence_penalty=self.presence_penalty or 0.0,
-            frequency_penalty=self.frequency_penalty or 0.0,
+            presence_penalty=_given(self.presence_penalty, defaults.presence_penalty),
+            frequency_penalty=_given(self.frequency_penalty, defaults.frequency_penalty),
             repetition_penalty=_given(self.repetition, defaults.repetition_penalty),
         )
 

@@ -8,6 +8,7 @@ import pytest
 
 from ipc.errors import ContextTooLong
 from worker.engines.lengths import no_room, too_long
+from worker.engines.upstream_errors import refusal
 
 # litellm 1.110.2, litellm_core_utils/exception_mapping_utils.py,
 # ExceptionCheckers.is_error_str_context_window_exceeded: any of these in the lower case of the
@@ -49,3 +50,27 @@ def test_clients_know_them(error: ContextTooLong) -> None:
     assert any(words in error.message.lower() for words in LITELLM)
     assert LANGCHAIN_IN_BODY in json.dumps(error.body())
     assert (error.status, error.param) == (400, "messages")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"code": "context_length_exceeded", "message": "too much"},
+        {"type": "exceed_context_size_error", "message": "the request exceeds the context"},
+        {"message": "The input (9 tokens) is longer than the model's context length (8 tokens)."},
+        {"message": "`inputs` tokens + `max_new_tokens` must be <= 8. Given: 9"},
+        {"message": "This model's maximum context length is 8 tokens. However, you sent 9."},
+        {"message": "prompt is too long: 9 tokens > 8 maximum"},
+    ],
+)
+def test_an_upstreams_own_words_become_those(said: dict[str, str]) -> None:
+    error = refusal(400, json.dumps({"error": said}).encode())
+    assert isinstance(error, ContextTooLong)
+    assert "this model's maximum context length is" in error.message.lower()
+    assert said["message"] in error.message
+
+
+def test_the_numbers_of_an_upstream_are_told() -> None:
+    said = {"type": "exceed_context_size_error", "n_prompt_tokens": 5031, "n_ctx": 4096}
+    error = refusal(400, json.dumps({"error": said | {"message": "try increasing it"}}).encode())
+    assert error.message == too_long(5031, 4096).message

@@ -53,11 +53,13 @@ def test_a_models_defaults_hold_where_the_request_names_nothing() -> None:
 
 
 def test_a_requests_own_values_win_over_the_models_defaults() -> None:
-    defaults = Defaults(top_k=20, min_p=0.1, repetition_penalty=1.2, max_tokens=50)
+    names = ("top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
+    defaults = Defaults(**dict(zip(names, (20, 0.1, 1.2, 0.5, 0.25), strict=True)))  # type: ignore[arg-type]
     kept = chat(defaults=defaults).sampling
-    assert (kept.top_k, kept.min_p, kept.repetition_penalty) == (20, 0.1, 1.2)
-    own = chat(defaults=defaults, top_k=-1, min_p=0, repeat_penalty=1).sampling
-    assert (own.top_k, own.min_p, own.repetition_penalty) == (0, 0.0, 1.0)
+    assert [getattr(kept, name) for name in names] == [20, 0.1, 1.2, 0.5, 0.25]
+    off = {"top_k": -1, "min_p": 0, "repeat_penalty": 1, "presence_penalty": 0}
+    own = chat(defaults=defaults, **off, frequency_penalty=0).sampling
+    assert [getattr(own, name) for name in names] == [0, 0.0, 1.0, 0.0, 0.0]
 
 
 def test_every_honoured_parameter_reaches_the_engine() -> None:

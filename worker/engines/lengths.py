@@ -7,6 +7,8 @@ has it, langchain-openai by the code. tests/unit/test_lengths.py has what they l
 
 from __future__ import annotations
 
+from typing import Any
+
 from ipc.errors import ContextTooLong
 
 
@@ -28,3 +30,33 @@ def _refusal(limit: int, what: str) -> ContextTooLong:
         "Please reduce the length of the messages.",
         param="messages",
     )
+
+
+# What servers say of it: vLLM and OpenAI, SGLang, TGI, llama-server, Gemini, Anthropic.
+_SAID = (
+    "maximum context length",
+    "longer than the model's context length",
+    "`inputs` tokens + `max_new_tokens` must be",
+    "exceeds the available context size",
+    "exceeds the maximum number of tokens allowed",
+    "prompt is too long",
+)
+_FIRST_WORDS = "This model's maximum context length is"
+
+
+def says_too_long(message: str) -> bool:
+    """Whether another server's refusal is of this kind."""
+    return any(words in message.lower() for words in _SAID)
+
+
+def upstream_too_long(said: Any, message: str, param: str | None) -> ContextTooLong:
+    """Another server's refusal, ``said`` in an error object with this ``message``, in words that
+    clients know."""
+    tokens, limit = (
+        said.get(key) if isinstance(said, dict) else None for key in ("n_prompt_tokens", "n_ctx")
+    )
+    if isinstance(tokens, int) and isinstance(limit, int):  # llama-server's
+        return too_long(tokens, limit)
+    if _FIRST_WORDS.lower() not in message.lower():
+        message = f"{_FIRST_WORDS} exceeded: {message}"
+    return ContextTooLong(message, param=param)

@@ -21,6 +21,7 @@ from ipc.errors import (
     ServeError,
     Unavailable,
 )
+from worker.engines.lengths import says_too_long, upstream_too_long
 
 MAX_MESSAGE_CHARS = 500
 MAX_RETRY_AFTER_S = 3600.0
@@ -98,9 +99,10 @@ def _refusal(
     if not issubclass(kind, Unavailable | QueueFull):
         retry_after_s = None
     param = _field(said, "param")
-    return kind(
-        message, param=param if isinstance(param, str) else None, retry_after_s=retry_after_s
-    )
+    param = param if isinstance(param, str) else None
+    if kind is ContextTooLong:
+        return upstream_too_long(said, message, param)
+    return kind(message, param=param, retry_after_s=retry_after_s)
 
 
 def _for_operator(status: int, said: Any) -> str | None:
@@ -132,8 +134,8 @@ def _class(status: int, said: Any, message: str, should_retry: bool | None) -> t
     if status >= 500 or status in _PASSING:
         return InternalError
     kind = _field(said, "type")
-    # llama-server names the type, vLLM says it in words.
-    if kind == "exceed_context_size_error" or "maximum context length" in message:
+    # llama-server names the type, others say it in words.
+    if kind == "exceed_context_size_error" or says_too_long(message):
         return ContextTooLong
     return InvalidRequest
 
