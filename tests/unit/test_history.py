@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from worker.chat.history import PROBE, calls_as_text, has_calls, shows_calls
+from worker.chat.history import PROBE, calls_as_text, shows_calls
+from worker.chat.template import Template
 
 CALL = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": {"in": "Köln"}}}
 
@@ -17,13 +18,11 @@ def result(content: str, name: str | None = "weather") -> dict[str, object]:
 
 def test_a_history_without_calls_is_left_as_it_is() -> None:
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
-    assert not has_calls(turns)
     assert calls_as_text(turns) == turns
 
 
 def test_a_call_and_its_result_become_text() -> None:
     turns = [{"role": "user", "content": "hi"}, call(), result("18 degrees")]
-    assert has_calls(turns)
     assert calls_as_text(turns) == [
         {"role": "user", "content": "hi"},
         {
@@ -58,3 +57,42 @@ def test_a_template_shows_calls_if_none_of_them_is_lost() -> None:
     assert shows_calls(str(PROBE))
     assert not shows_calls(str([turn for turn in PROBE if turn["role"] == "tool"]))
     assert not shows_calls(str([turn | {"content": ""} for turn in PROBE]))
+
+
+SMOLLM2 = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + "
+    "message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
+)
+QWEN = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}"
+    "{% for call in message.tool_calls or [] %}<tool_call>{{ call.function | tojson }}"
+    "</tool_call>{% endfor %}<|im_end|>\n{% endfor %}"
+)
+STRICT = (
+    "{% for message in messages %}{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate user/assistant') }}{% endif %}"
+    "[{{ message.role }}] {{ message.content }}\n{% endfor %}"
+)
+HISTORY = [
+    {"role": "user", "content": "hi"},
+    call(),
+    result("18 degrees"),
+    {"role": "user", "content": "thanks"},
+]
+
+
+def test_a_template_that_writes_calls_gets_them() -> None:
+    rendered = Template(QWEN, {}).render(HISTORY)
+    assert '<tool_call>{"name": "weather", "arguments": {"in": "Köln"}}</tool_call>' in rendered
+    assert "<|im_start|>tool\n18 degrees<|im_end|>" in rendered
+
+
+def test_a_template_that_would_leave_calls_out_gets_them_as_text() -> None:
+    rendered = Template(SMOLLM2, {}).render(HISTORY)
+    assert '<|im_start|>assistant\n{"tool_calls": [{"name": "weather"' in rendered
+    assert '<|im_start|>user\n{"tool_response": {"name": "weather"' in rendered
+
+
+def test_a_template_whose_roles_must_alternate_takes_a_history_of_calls() -> None:
+    rendered = Template(STRICT, {}).render(HISTORY)
+    assert [line[:6] for line in rendered.splitlines()] == ["[user]", "[assis", "[user]", "thanks"]

@@ -37,10 +37,6 @@ def shows_calls(rendered: str) -> bool:
     return all(text in rendered for text in (_NAME, _VALUE, _RESULT))
 
 
-def has_calls(turns: Sequence[Turn]) -> bool:
-    return any(turn["role"] == "tool" or turn.get("tool_calls") for turn in turns)
-
-
 def calls_as_text(turns: Sequence[Turn]) -> list[Turn]:
     """``turns`` with calls in the text of the assistant and results in that of the user. What the
     user says after a result is in the same turn, since some templates want roles to alternate."""

@@ -19,6 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 from ipc.errors import InvalidRequest
+from worker.chat.history import PROBE, calls_as_text, shows_calls
 from worker.engine import LoadError
 
 Turn = dict[str, Any]
@@ -44,13 +45,16 @@ class Template:
         self._in_parts = not self._shows([user], _TEXT) and self._shows(_in_parts([user]), _TEXT)
         system = {"role": "system", "content": _SYSTEM}
         self._has_system = self._shows(self._laid_out([system, user]), _SYSTEM)
+        self._has_calls = shows_calls(self._rendered_if_taken(self._laid_out(PROBE)))
 
     def render(self, turns: Sequence[Turn]) -> str:
         """The prompt of a chat, up to where the assistant's answer begins.
 
         Templates without a system turn get its text before that of the user's first, as
-        llama.cpp's server has it. Raises `InvalidRequest` in the words of the template.
+        llama.cpp's server has it; templates without calls get those of a history, and their
+        results, as text. Raises `InvalidRequest` in the words of the template.
         """
+        turns = turns if self._has_calls else calls_as_text(turns)
         turns = list(turns) if self._has_system else _merged(turns)
         try:
             return self._rendered(self._laid_out(turns))
@@ -64,10 +68,14 @@ class Template:
         return _in_parts(turns) if self._in_parts else turns
 
     def _shows(self, turns: list[Turn], text: str) -> bool:
+        return text in self._rendered_if_taken(turns)
+
+    def _rendered_if_taken(self, turns: list[Turn]) -> str:
+        """Nothing where the template refuses ``turns``."""
         try:
-            return text in self._rendered(turns)
+            return self._rendered(turns)
         except Exception:
-            return False
+            return ""
 
     def _rendered(self, turns: list[Turn]) -> str:
         pieces: list[str] = []

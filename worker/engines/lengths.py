@@ -1,8 +1,9 @@
 """What chat engines say of messages that are too long.
 
-Clients that cut a history and ask again know the case by words alone: litellm's
-`ExceptionCheckers.is_error_str_context_window_exceeded` by the first sentence, as OpenAI's server
-has it, langchain-openai by the code. tests/unit/test_lengths.py has what they look for.
+Clients that cut a history and ask again know the case by words alone, since OpenAI's SDK keeps
+nothing else in the text of its errors: litellm by the first sentence, which is OpenAI's own,
+langchain-openai by the last, one half of it in streams. tests/unit/test_lengths.py has what they
+look for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from ipc.errors import ContextTooLong
+
+_FIRST_WORDS = "This model's maximum context length is"
+_LAST_WORDS = "The prompt is too long: it exceeds the context window."
 
 
 def too_long(tokens: int | str, limit: int) -> ContextTooLong:
@@ -26,8 +30,8 @@ def no_room(tokens: int | str, context_tokens: int) -> ContextTooLong:
 
 def _refusal(limit: int, what: str) -> ContextTooLong:
     return ContextTooLong(
-        f"This model's maximum context length is {limit} tokens. However, {what}. "
-        "Please reduce the length of the messages.",
+        f"{_FIRST_WORDS} {limit} tokens. However, {what}. "
+        f"Please reduce the length of the messages. {_LAST_WORDS}",
         param="messages",
     )
 
@@ -41,7 +45,6 @@ _SAID = (
     "exceeds the maximum number of tokens allowed",
     "prompt is too long",
 )
-_FIRST_WORDS = "This model's maximum context length is"
 
 
 def says_too_long(message: str) -> bool:
@@ -59,4 +62,6 @@ def upstream_too_long(said: Any, message: str, param: str | None) -> ContextTooL
         return too_long(tokens, limit)
     if _FIRST_WORDS.lower() not in message.lower():
         message = f"{_FIRST_WORDS} exceeded: {message}"
+    if _LAST_WORDS not in message:
+        message = f"{message} {_LAST_WORDS}"
     return ContextTooLong(message, param=param)
