@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from driver import Driver, chat
+from driver import Driver, chat, job
 from subjects import CHAT_MODELS, SLOTS, Bench
 
 from ipc.errors import ContextTooLong, UnsupportedParameter
-from ipc.types import ChatResult, Delta, Done, Job
+from ipc.types import (
+    ChatInput,
+    ChatResult,
+    Delta,
+    Done,
+    Job,
+    Message,
+    Sampling,
+    ToolCall,
+)
 
 MODELS = CHAT_MODELS
 
@@ -140,6 +149,25 @@ def test_any_text_can_be_sent(driver: Driver) -> None:
     one = chat(("system", "Антон"), UNICODE, ("assistant", "👍"), UNICODE, max_tokens=6)
     driver.run(one)
     assert result(driver, one).usage.prompt_tokens > 0
+
+
+def test_a_history_of_calls_is_read(driver: Driver) -> None:
+    call = ToolCall(id="c1", name="weather", arguments='{"city": "Rome"}')
+    turns = [
+        Message("user", QUESTION),
+        Message("assistant", "", tool_calls=[call]),
+        Message("tool", "18 degrees and sunny", tool_call_id="c1", name="weather"),
+        Message("user", QUESTION),
+    ]
+
+    def asked(messages: list[Message]) -> Job:
+        sampling = Sampling(max_tokens=4, temperature=0.0)
+        return job(ChatInput(messages=messages, sampling=sampling))
+
+    whole, plain = asked(turns), asked([turns[0], turns[3]])
+    driver.run(whole, plain)
+    counts = [result(driver, one).usage.prompt_tokens for one in (whole, plain)]
+    assert counts[0] >= counts[1] > 0
 
 
 @pytest.mark.model

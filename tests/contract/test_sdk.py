@@ -98,6 +98,62 @@ def test_chat_parameters(client: OpenAI) -> None:
     ).choices
 
 
+def test_options_of_other_servers_go_into_extra_body(client: OpenAI) -> None:
+    def ask(**options: Any) -> Any:
+        return client.chat.completions.create(
+            model=SMOLLM2, messages=QUESTION, max_tokens=20, extra_body=options
+        )
+
+    plain = ask(temperature=0).choices[0].message.content
+    assert ask(temperature=1.5, top_k=1).choices[0].message.content == plain
+    assert ask(temperature=1.5, min_p=0.999).choices[0].message.content == plain
+    assert ask(temperature=0, repetition_penalty=2.0).choices[0].message.content != plain
+    on = ask(temperature=0, ignore_eos=True)
+    assert (on.choices[0].finish_reason, on.usage.completion_tokens) == ("length", 20)
+    assert ask(min_tokens=20).usage.completion_tokens == 20
+    assert ask(max_tokens=-1, priority=1, cache_prompt=True).choices
+
+
+@pytest.mark.parametrize("name", ["guided_json", "guided_choice", "grammar", "logit_bias", "n"])
+def test_what_is_not_built_is_refused_by_name(client: OpenAI, name: str) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(
+            model=SMOLLM2, messages=QUESTION, extra_body={name: ["something"]}
+        )
+    assert (refused.value.param, refused.value.code) == (name, "unsupported_parameter")
+
+
+TOOL: Any = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+
+
+def test_a_model_that_is_offered_tools_answers_in_text(client: OpenAI) -> None:
+    tools = [{**TOOL, "function": {**TOOL["function"], "name": f"tool_{at}"}} for at in range(37)]
+    answer = client.chat.completions.create(model=SMOLLM2, messages=QUESTION, tools=tools)
+    assert answer.choices[0].message.content
+    assert answer.choices[0].message.tool_calls is None
+    with pytest.raises(openai.BadRequestError, match="cannot be forced yet"):
+        client.chat.completions.create(
+            model=SMOLLM2, messages=QUESTION, tools=[TOOL], tool_choice="required"
+        )
+
+
+def test_calls_and_results_of_a_history_are_in_the_prompt(client: OpenAI) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    turns: list[Any] = [
+        *QUESTION,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "18 degrees and sunny"},
+    ]
+
+    def prompt_tokens(messages: list[Any]) -> int:
+        answer = client.chat.completions.create(model=SMOLLM2, messages=messages, max_tokens=1)
+        assert answer.usage is not None
+        return answer.usage.prompt_tokens
+
+    silent = {"role": "assistant", "content": None}
+    assert prompt_tokens(turns) > prompt_tokens([*QUESTION, silent]) + 20
+
+
 def test_a_stop_text_ends_the_answer(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model=SMOLLM2, messages=QUESTION, temperature=0, stop=["Paris", "never written"]
