@@ -67,9 +67,10 @@ def member(one: Member, now: float) -> Report:
         "recycles": replica.recycles,
         "reason": replica.explained,
         "last_exit": replica.last_exit,
-        "next_start_s": round(replica.next_start_at - now, 1) if replica.next_start_at else None,
+        "next_start_s": _until(replica.next_start_at, now),
         **process(one.process.pid if one.process else 0, vitals),
         "device": replica.loaded.device if replica.loaded else None,
+        "detail": replica.loaded.detail if replica.loaded else None,
         "in_flight": counters.in_flight,
         "progress": counters.progress,
         "progress_age_s": round(now - replica.progress_at, 1),
@@ -82,6 +83,11 @@ def member(one: Member, now: float) -> Report:
         "cache_misses": counters.cache_misses,
         "warm": replica.warm,
     }
+
+
+def _until(at: float | None, now: float) -> float | None:
+    """The seconds left, 0 for what is due and waits for something else."""
+    return None if at is None else round(max(0.0, at - now), 1)
 
 
 def models(everyone: Iterable[Member], unavailable: dict[str, str], now: float) -> list[Report]:

@@ -112,6 +112,13 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """Its next start has to wait for ``what``, whenever it was due."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sampled:
     """Its resident memory was measured."""
 
@@ -148,6 +155,7 @@ Happening = (
     | Resumed
     | CouldNotBoot
     | Exited
+    | Blocked
     | Sampled
     | Garbled
     | Stop
@@ -207,6 +215,7 @@ class Replica:
         self.stage: str | None = None
         self.reason: str | None = None  # why it is not ready, for people
         self.last_exit: str | None = None
+        self._blocked_by: str | None = None  # what its start waits for
         self.loaded: Loaded | None = None
         self.warm: dict[str, str] = {}
         self.counters = Counters()
@@ -238,6 +247,8 @@ class Replica:
     @property
     def explained(self) -> str | None:
         """Why it is not ready, and where its circuit is open, what becomes of it."""
+        if self._blocked_by is not None:
+            return f"waits for {self._blocked_by}; before: {self.reason}"
         if self.state != "failed" or self.reason is None:
             return self.reason
         minutes = f"{CIRCUIT_TRIAL_S / 60:.0f} minutes"
@@ -287,8 +298,6 @@ class Replica:
                 if seconds > SILENCE_S:
                     self._kill(now, f"stopped by a signal for {seconds:.0f} s", stacks=False)
                 return self._due(now)
-            case Resumed(away_s) if self.alive:
-                self._resume(away_s, now)
             case Exited(reason, oom, outside) if self.alive:
                 self._outside = self._outside or outside
                 self._exit(reason, oom, now)
@@ -301,8 +310,12 @@ class Replica:
         return []
 
     def _learn(self, happening: Happening, now: float) -> None:
-        """What the process says of itself."""
+        """What is taken in, and asks for nothing to be done."""
         match happening:
+            case Blocked(what) if self.next_start_at is not None and now >= self.next_start_at:
+                self._blocked_by = what
+            case Resumed(away_s) if self.alive:
+                self._resume(away_s, now)
             case Progressed(stage) if self.state == "starting":
                 self.stage = stage or self.stage
                 self.progress_at = now
@@ -318,7 +331,7 @@ class Replica:
     def _start(self, now: float) -> list[Action]:
         self.generation += 1
         self.state = "starting"
-        self.stage = self.reason = None
+        self.stage = self.reason = self._blocked_by = None
         self.counters = Counters()
         self.progress_at = self._beat_at = self._life_at = now
         self._ready_at = self._base_mb = None
@@ -423,6 +436,7 @@ class Replica:
         self._recycling = False
         if not self.alive:
             self.state = "stopped"
+            self._blocked_by = None
             self.next_start_at = None
             return []
         return self._drain(drain_s, end_at)

@@ -48,6 +48,7 @@ from supervisor.replica import (
     Beat,
     BecameReady,
     Begin,
+    Blocked,
     CouldNotBoot,
     Garbled,
     Happening,
@@ -149,10 +150,10 @@ class Supervisor:
             self._happen(member, Resumed(away_s))
 
     def _tick(self, member: Member) -> None:
-        """Time has passed, but not for one whose GPU still holds its predecessor's memory."""
-        now = time.monotonic()
-        if member.process is not None or member.vram is None or member.vram.is_back(now):
-            self._happen(member, Tick())
+        """Time has passed; a start that is due waits while the GPU holds the dead one's memory."""
+        vram, gone = member.vram, member.process is None
+        blocked = gone and vram is not None and not vram.is_back(time.monotonic())
+        self._happen(member, Blocked("GPU memory of its last process") if blocked else Tick())
 
     async def _measure(self) -> None:
         while True:

@@ -1,31 +1,21 @@
 """Memory of a GPU that a dead worker still holds: its successor waits for it, but not for ever.
 
 A driver gives memory back some time after a process has gone. A worker started before that finds
-the GPU full and dies in turn, so a crash would become a series of them.
+the GPU full and dies in turn, so a crash would become a series of them. What other processes hold
+is no reason to wait: it may never come back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from supervisor import nvidia
 
-SHARE = 0.9  # of what the dead worker held
 WAIT_S = 30.0
 
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """A GPU's memory in use, and the part of it that one process holds."""
-
-    used_mb: float
-    held_mb: float
-
-
-# Asked for a device, say "cuda:0", and a pid. None: nobody knows.
-Probe = Callable[[str, int], Usage | None]
+# Whether a device, say "cuda:0", lists the process of that pid among those that hold memory.
+Probe = Callable[[str, int], bool]
 
 
 class Vram:
@@ -34,36 +24,33 @@ class Vram:
     def __init__(self, device: str, probe: Probe) -> None:
         self._device = device
         self._probe = probe
-        self._last: Usage | None = None
+        self._pid: int | None = None  # of the last worker that was seen to hold memory
         self._until = 0.0
 
     def note(self, pid: int) -> None:
-        """The worker lives: remember what it holds."""
-        self._last = self._probe(self._device, pid) or self._last
+        """The worker lives: remember it once it is listed. In a container it may never be, since
+        the driver knows it by another pid; then its successor does not wait."""
+        if self._probe(self._device, pid):
+            self._pid = pid
 
     def on_exit(self, now: float) -> None:
         """The worker has gone."""
         self._until = now + WAIT_S
 
     def is_back(self, now: float) -> bool:
-        """Whether the next worker may start."""
-        if self._last is not None and now < self._until:
-            usage = self._probe(self._device, 0)
-            wanted_mb = self._last.used_mb - SHARE * self._last.held_mb
-            if usage is not None and usage.used_mb > wanted_mb:
-                return False
-        self._last = None
+        """Whether the next worker may start: the dead one is listed no more, or has been waited
+        for long enough."""
+        if self._pid is not None and now < self._until and self._probe(self._device, self._pid):
+            return False
+        self._pid = None
         return True
 
 
-def nvml(device: str, pid: int) -> Usage | None:
-    """The probe for NVIDIA GPUs; None without a driver, or where it keeps no account by process."""
+def nvml(device: str, pid: int) -> bool:
+    """The probe for NVIDIA GPUs; False without a driver."""
 
-    def look(nvml: Any) -> Usage | None:
+    def look(nvml: Any) -> bool:
         handle = nvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
-        used = nvml.nvmlDeviceGetMemoryInfo(handle).used
-        processes = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        held = sum(one.usedGpuMemory or 0 for one in processes if one.pid == pid)
-        return Usage(used / 2**20, held / 2**20)
+        return any(one.pid == pid for one in nvml.nvmlDeviceGetComputeRunningProcesses(handle))
 
-    return nvidia.ask(look, None)
+    return nvidia.ask(look, False)

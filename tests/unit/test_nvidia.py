@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from supervisor import devices, health, nvidia
-from supervisor.vram import Usage, nvml
+from supervisor.vram import nvml
 
 
 class NVMLError(Exception):
@@ -46,7 +46,10 @@ def library(**functions: Any) -> SimpleNamespace:
     [
         pytest.param(None, id="no library, as on a Mac"),
         pytest.param(library(nvmlInit=fail), id="no driver"),
-        pytest.param(library(nvmlDeviceGetMemoryInfo=fail), id="a driver that does not know"),
+        pytest.param(
+            library(nvmlDeviceGetMemoryInfo=fail, nvmlDeviceGetComputeRunningProcesses=fail),
+            id="a driver that does not know",
+        ),
     ],
 )
 def test_without_an_answer_everything_goes_on(
@@ -54,7 +57,7 @@ def test_without_an_answer_everything_goes_on(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", found)
     assert health.gpus() == []
-    assert nvml("cuda:0", 77) is None
+    assert not nvml("cuda:0", 77)
     assert devices.free_mb("cuda") == pytest.approx(devices.free_mb("cpu"), rel=0.2)
 
 
@@ -69,8 +72,7 @@ def test_what_the_driver_knows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             "utilization_percent": 40,
         }
     ]
-    assert nvml("cuda:0", 77) == Usage(used_mb=3072, held_mb=2048)
-    assert nvml("cuda:0", 78) == Usage(used_mb=3072, held_mb=0)
+    assert [nvml("cuda:0", pid) for pid in (77, 78, 79)] == [True, True, False]
     assert devices.free_mb("cuda") == 5120
 
 

@@ -15,6 +15,7 @@ from supervisor.replica import (
     Beat,
     BecameReady,
     Begin,
+    Blocked,
     CouldNotBoot,
     Exited,
     Garbled,
@@ -499,3 +500,21 @@ def test_one_that_was_never_ready_gives_up_all_the_same() -> None:
     for at in (100, 200, 300, 400, 500):
         play([(at, Exited("exited with status 1")), (at + 40, Tick())], replica)
     assert replica.state == "failed"
+
+
+def test_a_start_that_waits_for_something_says_so_until_it_is_made() -> None:
+    replica, _ = play([(0, Begin()), (2, READY), (400, CRASH), (400.25, Blocked("GPU memory"))])
+    assert (replica.state, replica.explained) == (
+        "backoff",
+        "waits for GPU memory; before: killed by SIGKILL",
+    )
+    replica, actions = play([(401, Tick())], replica)
+    assert actions == [Spawn(2)]
+    assert replica.explained is None
+
+
+def test_only_a_start_that_is_due_waits_for_something_else() -> None:
+    replica, _ = play([(0, Begin()), (2, READY), (400, CRASH), (400, Tick()), (401, CRASH)])
+    assert replica.next_start_at is not None
+    replica.on(Blocked("GPU memory"), replica.next_start_at - 0.5)
+    assert replica.explained == "killed by SIGKILL"
