@@ -45,6 +45,7 @@ class Files:
     cache: str = ""
     converted: bool = False  # OpenVINO IR, or GGUF that openvino reads
     gguf: bool = False
+    checkpoint: bool = False  # of transformers, in safetensors
     vision: bool = False  # weights for images too
     created: int = 0
 
@@ -62,6 +63,7 @@ def spec_for(
             entry.task,
             converted=files.converted,
             gguf=files.gguf,
+            checkpoint=files.checkpoint,
             box=box,
         )
         options.check(engine, entry.task, entry.options, has_source=entry.origin() is not None)

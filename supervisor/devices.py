@@ -35,6 +35,8 @@ ENGINES: dict[str, tuple[set[str], set[str]]] = {
     "command": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
     "echo": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
 }
+# Those that convert what was pulled, once, before it is served.
+CONVERTING = {"openvino", "ctranslate2"}
 _X86 = {"x86_64", "AMD64"}
 
 # What OpenVINO GenAI makes of a GGUF file (its src/cpp/src/gguf_utils, release 2026.4): three
@@ -51,6 +53,7 @@ class Box:
     machine: str = "x86_64"
     gpus: int = 0  # what the NVIDIA driver has
     cuda: bool = False  # and torch can use
+    cublas12: bool = True  # where there is a GPU: CTranslate2 can use it
     mps: bool = False
 
 
@@ -75,16 +78,20 @@ def choose(
     converted: bool,
     box: Box,
     gguf: bool = False,
+    checkpoint: bool = False,
 ) -> tuple[str, str]:
     """The engine and the device of a model, ``auto`` resolved. Raises `ConfigError`.
 
     ``converted``: the files are OpenVINO IR, or GGUF that openvino reads as it is; it would have to
     be handed a conversion of any other chat model. ``gguf``: the model is one file of that kind.
+    ``checkpoint``: the files are known to be those of transformers, which torch reads.
     """
     if engine == "remote":
         device = "cpu"  # its worker's; a device that is set for all models is not meant for it
+    if engine == "auto" and task == "speech":
+        engine = _speech_engine(device, checkpoint, box)
     if device == "auto":
-        device = _best_device(engine, task, box)
+        device = _best_device(engine, box)
     if engine == "auto":
         engine = _best_engine(device, task, converted, gguf, box)
     if engine in ENGINES or "." not in engine:
@@ -92,18 +99,22 @@ def choose(
     return engine, device
 
 
-def _best_device(engine: str, task: Task, box: Box) -> str:
+def _speech_engine(device: str, checkpoint: bool, box: Box) -> str:
+    """CTranslate2, unless that cannot use the GPU that is wanted or there, and torch can."""
+    on_gpu = device.startswith("cuda") or (device == "auto" and box.cuda)
+    return "torch" if on_gpu and checkpoint and not box.cublas12 else "ctranslate2"
+
+
+def _best_device(engine: str, box: Box) -> str:
     if engine == "auto":
-        engine = "ctranslate2" if task == "speech" else "torch"
+        engine = "torch"
     able = ENGINES[engine][1] if engine in ENGINES else {"cpu", "cuda", "mps"}
-    if box.cuda and "cuda" in able:
+    if box.cuda and "cuda" in able and (engine != "ctranslate2" or box.cublas12):
         return "cuda"
     return "mps" if box.mps and "mps" in able else "cpu"
 
 
 def _best_engine(device: str, task: Task, converted: bool, gguf: bool, box: Box) -> str:
-    if task == "speech":
-        return "ctranslate2"
     if device == "cpu" and box.machine in _X86 and (task in ("embed", "rerank") or converted):
         return "openvino"
     if device == "cpu" and task == "chat" and gguf:
@@ -132,6 +143,7 @@ def detect() -> Box:
         machine=platform.machine(),
         gpus=gpus,
         cuda=gpus > 0 and not _torch_is_for_cpus(),
+        cublas12=gpus == 0 or _opens("libcublas.so.12"),
         mps=sys.platform == "darwin" and platform.machine() == "arm64",
     )
 
@@ -142,6 +154,16 @@ def _torch_is_for_cpus() -> bool:
         return "+cpu" in version("torch")
     except PackageNotFoundError:
         return False
+
+
+def _opens(library: str) -> bool:
+    """Whether the system's loader finds it, as CTranslate2's wheel asks of it for cuBLAS 12. What
+    a torch for CUDA 13 brings has another name."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _cuda_devices() -> int:

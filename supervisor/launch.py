@@ -141,6 +141,7 @@ class Launch:
             cache=str(self._cache_root() / slug(model.entry.name)),
             converted=any(path.glob("openvino_*model.xml")) or _openvino_reads(path),
             gguf=path.suffix == ".gguf",
+            checkpoint=any(path.glob("*.safetensors")),
             vision=has_vision(path / "config.json"),
             created=changed_at or self.store.pulled_at(model),
         )

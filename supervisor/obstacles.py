@@ -37,6 +37,11 @@ def _absent_device(spec: Spec, box: Box) -> str | None:
         return f"device: {spec.device} is not there: the NVIDIA driver has {has}; set another"
     if not box.cuda and spec.engine != "command":  # a program has libraries of its own
         return f"device: the torch that is installed cannot use {spec.device}; install a CUDA build"
+    if spec.engine == "ctranslate2" and not box.cublas12:
+        return (
+            f"device: CTranslate2 needs libcublas.so.12 to use {spec.device}, and the system's "
+            "loader does not find it; install cuBLAS 12, or set device: cpu"
+        )
     return None
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from ipc.types import Spec
 from supervisor.archive import FetchError
+from supervisor.devices import CONVERTING, ENGINES
 from supervisor.notify import Notifier
 from supervisor.settings import child_env
 
@@ -31,12 +32,14 @@ class _TorchMissing(FetchError):
 
 
 def prepare(spec: Spec, on_stage: Callable[[str], None], add_torch: Callable[[], None]) -> None:
-    """Convert the model of ``spec`` into its cache folder if its engine wants that.
+    """Convert the model of ``spec`` into its cache folder if its engine wants that. One of the
+    user's own is asked; of ours it is known, since importing torch to ask takes seconds.
 
     ``add_torch`` is called if the conversion turns out to need torch where there is none.
     Raises `FetchError`. Under systemd each stage also extends the time allowed for starting.
     """
-    if not spec.cache or is_prepared(spec):
+    converts = spec.engine in CONVERTING or spec.engine not in ENGINES
+    if not spec.cache or not converts or is_prepared(spec):
         return
     cache = Path(spec.cache)
     try:

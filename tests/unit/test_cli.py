@@ -356,18 +356,25 @@ def test_a_plan_of_another_version_is_refused(tmp_path: Path) -> None:
 # --- conversions ---------------------------------------------------------------------------------
 
 
+OWN = "worker.engines.echo.Echo"  # by its dotted path, so nothing is known of it
+
+
 def test_a_model_is_prepared_once_for_each_version_of_it(tmp_path: Path) -> None:
-    spec = Spec(name="a", task="chat", engine="echo", path="/p", cache=str(tmp_path / "c"))
+    spec = Spec(name="a", task="chat", engine=OWN, path="/p", cache=str(tmp_path / "c"))
     stages: list[str] = []
     prepare.prepare(spec, stages.append, pytest.fail)
     assert stages == ["preparing"]
     prepare.prepare(spec, stages.append, pytest.fail)
     assert stages == ["preparing"]
-    newer = Spec(
-        name="a", task="chat", engine="echo", path="/p", cache=str(tmp_path / "c"), created=9
-    )
+    newer = Spec(name="a", task="chat", engine=OWN, path="/p", cache=str(tmp_path / "c"), created=9)
     prepare.prepare(newer, stages.append, pytest.fail)
     assert stages == ["preparing", "preparing"]
+
+
+def test_engines_that_convert_nothing_are_not_asked(tmp_path: Path) -> None:
+    spec = Spec(name="a", task="chat", engine="torch", path="/p", cache=str(tmp_path / "c"))
+    prepare.prepare(spec, pytest.fail, pytest.fail)  # importing torch to ask takes seconds
+    assert not Path(spec.cache).exists()
 
 
 def test_a_conversion_that_fails_gives_its_last_words_and_is_tried_again(tmp_path: Path) -> None:
@@ -381,7 +388,7 @@ def test_the_service_uses_what_has_been_converted_among_the_models(tmp_path: Pat
     weights = tmp_path / "weights.gguf"
     weights.touch()
     own = tmp_path / "own.yaml"
-    own.write_text(f"models: [{{name: a/b, task: chat, engine: echo, source: 'file:{weights}'}}]")
+    own.write_text(f"models: [{{name: a/b, task: chat, engine: {OWN}, source: 'file:{weights}'}}]")
 
     def cache() -> str:
         box = launch.Launch(settings.load(settings.Flags()), Box())

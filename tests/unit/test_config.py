@@ -247,6 +247,26 @@ CHOICES = [
 ]
 
 
+CUDA13 = Box(cuda=True, cublas12=False)
+SPEECH = [
+    # The device that is wanted, whether torch reads the files, the box, and what follows.
+    ("auto", True, GPU, ("ctranslate2", "cuda")),
+    ("auto", True, CUDA13, ("torch", "cuda")),
+    ("auto", False, CUDA13, ("ctranslate2", "cpu")),
+    ("cpu", True, CUDA13, ("ctranslate2", "cpu")),
+    ("cuda:1", True, CUDA13, ("torch", "cuda:1")),
+    ("cuda:1", False, CUDA13, ("ctranslate2", "cuda:1")),  # named, so never replaced: `check` tells
+]
+
+
+@pytest.mark.parametrize(("device", "checkpoint", "box", "expected"), SPEECH)
+def test_ctranslate2_gets_a_gpu_only_where_its_cublas_opens(
+    device: str, checkpoint: bool, box: Box, expected: tuple[str, str]
+) -> None:
+    found = choose("auto", device, "speech", converted=False, checkpoint=checkpoint, box=box)
+    assert found == expected
+
+
 @pytest.mark.parametrize(("engine", "device", "task", "converted", "box", "expected"), CHOICES)
 def test_auto_takes_the_fastest_that_can_load_the_files(
     engine: str, device: str, task: Any, converted: bool, box: Box, expected: tuple[str, str]

@@ -31,6 +31,7 @@ def spec(engine: str, device: str = "cpu", **options: Any) -> Spec:
         ("torch", "cuda:1", ONE_GPU, "device: cuda:1 is not there: the NVIDIA driver has 1 GPU"),
         ("torch", "cuda:0", Box(gpus=1), "the torch that is installed cannot use cuda:0; install"),
         ("torch", "mps", NO_GPU, "device: mps is there on Macs with Apple silicon only; set auto"),
+        ("ctranslate2", "cuda:0", Box(gpus=1, cuda=True, cublas12=False), "libcublas.so.12 to use"),
         ("my.Engine", "cuda:2", ONE_GPU, "device: cuda:2 is not there"),
     ],
 )

@@ -103,6 +103,19 @@ def test_a_model_with_vision_is_warm_when_it_has_seen_an_image() -> None:
     assert any(isinstance(part, Image) for part in seen.messages[0].content)
 
 
+@pytest.mark.parametrize(("context_tokens", "words"), [(None, 1000), (4096, 1000), (400, 100)])
+def test_a_chat_model_on_a_gpu_is_warm_when_it_has_read_a_long_prompt_too(
+    context_tokens: int | None, words: int
+) -> None:
+    engine = Engine()
+    warm(engine, spec(device="cuda:0"), context_tokens)
+    (short,), (long,) = engine.batches
+    assert isinstance(short, ChatInput)
+    assert isinstance(long, ChatInput)
+    assert len(short.messages[0].text.split()) == 1
+    assert len(long.messages[0].text.split()) == words
+
+
 def test_without_warm_up_nothing_is_asked_and_that_is_told() -> None:
     engine = Engine()
     assert warm(engine, spec(vision=True, steps=0)) == {
