@@ -157,7 +157,7 @@ class Host:
         loaded = engine.load(start.spec, self._stage)
         check_device(start.spec, loaded)
         self._stage("warming up")
-        results = warm(engine, start.spec)
+        results = warm(engine, start.spec, loaded.context_tokens)
         endpoint = ipc_endpoint(self._path)
         return engine, Ready(loaded=loaded, warm=results, endpoint=endpoint)
 

@@ -28,13 +28,16 @@ from ipc.types import (
 from worker.engine import Engine, LoadError
 
 _IMAGE_SIDE = 64
+_LONG_WORDS = 1000
+_MOST_TOKENS_OF_A_WORD = 4
 _POLL_S = 0.02
 # A first run may compile kernels; a model that needs longer than this would not serve anyone.
 TIMEOUT_S = 300.0
 
 
-def warm(engine: Engine, spec: Spec) -> dict[str, str]:
-    """Run the warm-up jobs of the model's own task through the engine.
+def warm(engine: Engine, spec: Spec, context_tokens: int | None = None) -> dict[str, str]:
+    """Run the warm-up jobs of the model's own task through the engine. ``context_tokens`` is what
+    a prompt and its answer may have together, where the engine knows.
 
     Returns how it went for each capability, ``ok`` or ``skipped``; raises `LoadError` when it did
     not go well.
@@ -46,6 +49,9 @@ def warm(engine: Engine, spec: Spec) -> dict[str, str]:
     for capability in inputs:
         for step in range(spec.warmup.steps):
             _round(engine, spec, capability, [_inputs(spec, step)[capability]] * count)
+    if spec.task == "chat" and spec.device.startswith("cuda"):
+        room = min(spec.max_prompt_tokens, context_tokens or spec.max_prompt_tokens)
+        _round(engine, spec, CAPABILITIES["chat"], [_chat(_long_text(room))])
     return dict.fromkeys(inputs, "ok")
 
 
@@ -119,6 +125,12 @@ def _inputs(spec: Spec, step: int = 0) -> dict[str, Input]:
         image = Image(Blob(grey_png(_IMAGE_SIDE)))
         inputs[VISION] = _chat([image, Text("What is this?")])
     return inputs
+
+
+def _long_text(room_tokens: int) -> str:
+    """A text that fills a large part of a step's tokens: a GPU compiles and chooses kernels by
+    size, so after a short prompt alone the first long one took 2 to 3 s more on an H200."""
+    return "the " * min(_LONG_WORDS, room_tokens // _MOST_TOKENS_OF_A_WORD)
 
 
 def _chat(content: str | list[Text | Image]) -> ChatInput:
