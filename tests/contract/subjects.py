@@ -25,6 +25,12 @@ CHECKOUT = Path(__file__).parents[2]
 SLOTS = 4
 MAX_PROMPT_TOKENS = 400
 THREADS = 1  # more would wait for each other wherever a processor is busy
+# Where engines that know several devices are tested: cpu, or cuda:0 on a box with a GPU.
+DEVICE = os.environ.get("EDGE_SERVE_TEST_DEVICE", "cpu")
+ON_DEVICE = {"torch", "ctranslate2"}
+# What is compared with a reference in float32 is computed in it, on every device.
+EXACT: dict[str, str | int | float | bool] = {"dtype": "float32"}
+EXACTLY = {("torch", "chat"), ("torch", "speech")}
 
 LLAMA_SERVER = str(Path(__file__).with_name("llama_server.py"))
 
@@ -120,11 +126,16 @@ class Bench:
             task=subject.task,
             engine=subject.engine,
             path=str(subject.model(scratch)),
+            device=DEVICE if subject.engine in ON_DEVICE else "cpu",
             cache=str(scratch / "cache"),
             slots=SLOTS,
             threads=THREADS,
             max_prompt_tokens=MAX_PROMPT_TOKENS,
-            options={**subject.options, **options},
+            options={
+                **(EXACT if (subject.engine, subject.task) in EXACTLY else {}),
+                **subject.options,
+                **options,
+            },
         )
         self.engine: Engine = make(self.spec)
         self.loaded: Loaded = self.engine.load(self.spec, self.stages.append)

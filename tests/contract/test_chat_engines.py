@@ -42,7 +42,7 @@ def answer(driver: Driver, one: Job) -> str:
 
 def test_loading_tells_the_stages_and_the_device(bench: Bench) -> None:
     assert bench.stages
-    assert bench.loaded.device.lower().startswith(("cpu", "remote"))
+    assert bench.loaded.device.lower().startswith((bench.spec.device, "remote"))
     assert bench.loaded.context_tokens or bench.spec.engine == "command"
 
 

@@ -43,7 +43,7 @@ def embedded(driver: Driver, *texts: str) -> npt.NDArray[np.float32]:
 
 def test_loading_tells_the_dimensions(bench: Bench) -> None:
     assert bench.loaded.dimensions
-    assert bench.loaded.device.lower().startswith(("cpu", "remote"))
+    assert bench.loaded.device.lower().startswith((bench.spec.device, "remote"))
 
 
 def test_a_job_gets_exactly_one_terminal_and_nothing_else(driver: Driver) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from driver import Driver, chat
-from subjects import SLOTS, THREADS
+from subjects import DEVICE, EXACT, SLOTS, THREADS
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ipc.types import ChatInput, Job, Spec
@@ -28,9 +28,10 @@ def spec(path: Path, **changed: Any) -> Spec:
         "task": "chat",
         "engine": "torch",
         "path": str(path),
+        "device": DEVICE,
         "slots": SLOTS,
         "threads": THREADS,
-        "options": {"prefill_tokens": PREFILL_TOKENS},
+        "options": {"prefill_tokens": PREFILL_TOKENS} | (EXACT if DEVICE != "cpu" else {}),
     }
     return Spec(**values | changed)
 
@@ -89,11 +90,11 @@ def random_chat(draw: random.Random) -> Job:
 
 
 def first_logits(driver: Driver, one: Job, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
-    """What the engine chose the first token of ``one`` from, [vocabulary]."""
+    """What the engine chose the first token of ``one`` from, [vocabulary], on the CPU."""
     seen: list[torch.Tensor] = []
 
     def watched(logits: torch.Tensor, *others: Any) -> torch.Tensor:
-        seen.append(logits.clone())
+        seen.append(logits.cpu().clone())
         return pick(logits, *others)
 
     monkeypatch.setattr("worker.engines.torch_chat.pick", watched)

@@ -7,10 +7,15 @@ import logging
 from typing import Any
 
 import torch
-from torch.nn.attention.varlen import varlen_attn
 
 from worker.engines.torch_attention import Asked, Span, Spans
 from worker.engines.torch_kv import KeyValues, Shape, to_device
+
+varlen_attn: Any
+try:
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:  # an older torch, as some boxes have to have
+    varlen_attn = None
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +75,11 @@ def agrees(
     device: torch.device,
 ) -> bool:
     """Whether there is such a kernel for ``device`` and ``dtype``, and it finds what `Spans` does:
-    for sequences in any order, one new token each and several."""
+    for sequences in any order, one new token each and several. Its arguments differ between
+    releases of torch, so one that does not take ours is as good as none."""
+    if varlen_attn is None:
+        logger.info("no_flash_attention", extra={"reason": "this torch has no varlen_attn"})
+        return False
     lengths, starts = [37, 5, 64], [70, 140, 0]
     for count in (1, 4):
         for window in windows:
@@ -92,7 +101,7 @@ def agrees(
             plain = Spans(kv, spans, 1, device).attend(0, asked)
             try:
                 found = of_spans(kv, spans, device).attend(0, asked)
-            except (RuntimeError, NotImplementedError, ValueError) as error:
+            except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
                 logger.info("no_flash_attention", extra={"reason": str(error).partition("\n")[0]})
                 return False
             if not torch.allclose(found.float(), plain.float(), atol=2e-2, rtol=2e-2):

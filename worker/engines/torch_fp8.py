@@ -15,8 +15,16 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import nn
-from torch.nn.functional import ScalingType, SwizzleType, linear, pad, scaled_mm
+from torch.nn.functional import linear, pad
 from transformers.integrations.finegrained_fp8 import FP8Linear
+
+ScalingType: Any
+SwizzleType: Any
+scaled_mm: Any
+try:
+    from torch.nn.functional import ScalingType, SwizzleType, scaled_mm
+except ImportError:  # an older torch, as some boxes have to have
+    ScalingType = SwizzleType = scaled_mm = None
 
 _BLOCK = 128
 _FLOAT8 = torch.float8_e4m3fn
@@ -92,7 +100,7 @@ def block_product(
     if spare:
         packed = pad(packed.view(torch.uint8), (0, 0, 0, spare)).view(_FLOAT8)
         scales = pad(scales, (0, spare))
-    out = scaled_mm(
+    out: torch.Tensor = scaled_mm(
         packed,
         weight.t(),
         scales.t(),
@@ -151,6 +159,8 @@ def obstacle(
 
     One layer of each shape is run both ways on ``device``, for inputs in ``dtype``.
     """
+    if scaled_mm is None:
+        return f"torch {torch.__version__} has no product of scaled blocks"
     blocks, scheme = quantised.get("weight_block_size"), quantised.get("activation_scheme")
     if blocks != [_BLOCK, _BLOCK]:
         return f"its blocks are {blocks}, not {_BLOCK} x {_BLOCK}"

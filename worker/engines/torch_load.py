@@ -66,6 +66,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
         tokenizer = AutoTokenizer.from_pretrained(folder, **found)
         config = AutoConfig.from_pretrained(folder, **found)
         processor = load_processor(folder, config) if spec.vision else None
+        check_cache(spec, config, dtype, device)
         note = _prepare_fp8(folder, config, dtype, device)
         stage("weights")
         model, report = kind.from_pretrained(
@@ -109,6 +110,9 @@ def find_device(name: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise LoadError(f"device {name} is not there: CUDA sees {count}", permanent=False)
+        # cuDNN's attention makes a plan for each new shape, and a prompt or a token of an answer is
+        # one: Whisper took 54 ms a token on an H200.
+        torch.backends.cuda.enable_cudnn_sdp(False)
         return torch.device("cuda", device.index or 0)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise LoadError("device mps is not there", permanent=False)
@@ -156,6 +160,29 @@ def _cast(model: torch.nn.Module, dtype: torch.dtype) -> None:
     What is computed once, such as the angles of positions, stays in float32."""
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
+
+
+def check_cache(spec: Spec, config: Any, dtype: torch.dtype, device: torch.device) -> None:
+    """Raises `LoadError`, before gigabytes of weights are read, where a GPU could not hold the keys
+    and values that option ``kv_cache_tokens`` asks for even if it were empty."""
+    wanted = spec.options.get("kv_cache_tokens", 0)
+    if device.type != "cuda" or not isinstance(wanted, int):
+        return
+    total = torch.cuda.get_device_properties(device).total_memory
+    each = config_token_bytes(config, dtype)
+    if wanted * each > total:
+        raise LoadError(
+            f"option kv_cache_tokens={wanted} asks for {wanted * each / 2**30:.1f} GiB, and "
+            f"{device} has {total / 2**30:.1f} GiB in all; lower it to less than {total // each}"
+        )
+
+
+def config_token_bytes(config: Any, dtype: torch.dtype) -> int:
+    """What the keys and values of one token take, as far as ``config`` tells."""
+    text = config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return 2 * int(text.num_hidden_layers * heads * dim) * dtype.itemsize
 
 
 def _source(path: Path) -> tuple[Path, str | None]:
