@@ -180,7 +180,8 @@ class Dispatcher:
         self._check_open(spec)
         now = self._clock()
         job_id = self._unused(request_id)
-        job = Job(id=job_id, model=spec.name, input=asked, deadline_at=now + spec.request_timeout_s)
+        longest_s = spec.queue_timeout_s + spec.request_timeout_s
+        job = Job(id=job_id, model=spec.name, input=asked, deadline_at=now + longest_s)
         if (error := self._held(job)) is not None:
             raise error
         lane = self._lanes[spec.name]
@@ -339,6 +340,11 @@ class Dispatcher:
             self._send(lane, job, route)
 
     def _send(self, lane: Lane, job: Job, route: Route) -> None:
+        # The wait had a limit of its own; from here on the job has its time to be worked on.
+        limit_s = self.specs[job.model].request_timeout_s
+        job = msgspec.structs.replace(job, deadline_at=self._clock() + limit_s)
+        if job.id in self._jobs:
+            self._jobs[job.id] = job
         try:
             frames = encode(job)
         except WireError as error:

@@ -107,7 +107,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: dict[str, str] = {}
     hosts: list[str] = []
     cors_origins: list[str] = []
-    max_connections: int = 1024
+    max_connections: int = 4096
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
 

@@ -83,7 +83,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     A worker holds at most ``slots`` running jobs plus ``prefetch`` that wait for the next step;
     everything else waits in the frontend's lane, bounded by ``queue_limit`` requests,
-    ``queue_bytes`` and ``queue_timeout_s``.
+    ``queue_bytes`` and ``queue_timeout_s``. ``request_timeout_s`` bounds the work, from when a
+    worker is given the request.
     """
 
     name: str

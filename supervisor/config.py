@@ -37,6 +37,10 @@ _SAME = (
 SPEECH_STALL_S = 120.0
 
 
+# Clients send a document's pieces all at once, and wait five minutes for each and longer.
+TEXTS_QUEUE_TIMEOUT_S = 300.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Files:
     """Where a model's files are, and what the store knows about them."""
@@ -121,10 +125,10 @@ def _by_task(task: Task, settings: Settings) -> dict[str, Any]:
         }
     if task in ("embed", "rerank"):
         embed, batching = task == "embed", settings.enable_embedding_batching
-        limit = _queue_limit("embedding_batch_queue_size", settings)
         return {
             "slots": settings.embedding_batch_window_max_size if batching else 1,
-            "queue_limit": limit if embed else settings.max_queue_size,
+            "queue_limit": _queue_limit("embedding_batch_queue_size", settings),
+            "queue_timeout_s": TEXTS_QUEUE_TIMEOUT_S,
             "batch_window_ms": settings.embedding_batch_window_ms if batching else 0.0,
             "cache_items": settings.embedding_cache_size if embed else 0,
             "request_timeout_s": settings.embedding_generate_timeout_sec,

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     cors_allow_origins: Names = []
     ssl_certfile: Folder | None = None
     ssl_keyfile: Folder | None = None
-    max_connections: Count = 1024
+    max_connections: Count = 4096
     edge_serve_api_key: str | None = Field(default=None, repr=False)  # sent by `status`
 
     # Memory for what all clients send and have not read yet; 0: an eighth of what there is.
@@ -132,12 +132,13 @@ class Settings(BaseSettings):
     warmup_skiplist: Names = []
     warmup_fail_fast: bool = False
 
-    # Waiting requests for each model; how these four go together says `config`.
-    max_queue_size: Count = 32
-    chat_batch_queue_size: Count = 64
-    embedding_batch_queue_size: Count = 64
+    # Waiting requests for each model; how these four go together says `config`. That a client's
+    # ordinary burst passes is what they are measured by: docs/limits.md.
+    max_queue_size: Count = 128
+    chat_batch_queue_size: Count = 256
+    embedding_batch_queue_size: Count = 1024  # of rerankers, too
     audio_max_queue_size: OptionalCount = None
-    audio_queue_timeout_sec: Seconds = 60.0
+    audio_queue_timeout_sec: Seconds = 300.0
 
     # Work in one worker.
     max_concurrent: OptionalCount = None
@@ -153,7 +154,7 @@ class Settings(BaseSettings):
     embedding_cache_size: Annotated[int, Field(ge=0)] = 256  # texts; 0: compute each anew
     embedding_usage_disable_token_count: bool = False  # answers then say 0 tokens
     audio_max_concurrent: Count = 1
-    audio_process_timeout_sec: Seconds = 180.0
+    audio_process_timeout_sec: Seconds = 600.0
 
     @property
     def url(self) -> str:

@@ -409,7 +409,7 @@ def test_check_shows_what_would_be_served(run: Run, echo: str) -> None:
     assert code == 0
     lines = out.splitlines()
     assert " ".join(lines[0].split()) == "model task engine device replicas slots queue files"
-    assert lines[1].split()[:7] == ["echo/chat", "chat", "echo", "cpu", "1", "3", "64"]
+    assert lines[1].split()[:7] == ["echo/chat", "chat", "echo", "cpu", "1", "3", "256"]
     assert lines[2].endswith("not pulled yet")
     assert lines[-1] == "ok"
 

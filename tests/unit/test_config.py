@@ -158,7 +158,7 @@ def test_a_token_is_not_shown_when_settings_are_printed() -> None:
 
 # task, environment, entry keys, forced device -> the part of the spec that they decide
 PRECEDENCE: list[tuple[str, dict[str, str], dict[str, Any], str | None, dict[str, Any]]] = [
-    ("chat", {}, {}, None, {"slots": 8, "queue_limit": 64, "queue_bytes": 128 << 20}),
+    ("chat", {}, {}, None, {"slots": 8, "queue_limit": 256, "queue_bytes": 128 << 20}),
     ("chat", {"MAX_QUEUE_SIZE": "5"}, {}, None, {"queue_limit": 5}),
     ("chat", {"MAX_QUEUE_SIZE": "5", "CHAT_BATCH_QUEUE_SIZE": "7"}, {}, None, {"queue_limit": 7}),
     ("chat", {"CHAT_BATCH_QUEUE_SIZE": "7"}, {"queue_limit": 9}, None, {"queue_limit": 9}),
@@ -167,12 +167,16 @@ PRECEDENCE: list[tuple[str, dict[str, str], dict[str, Any], str | None, dict[str
     ("embed", {"CHAT_BATCH_MAX_SIZE": "3"}, {}, None, {"slots": 16, "batch_window_ms": 6.0}),
     ("embed", {"EMBEDDING_BATCH_WINDOW_MS": "0"}, {}, None, {"batch_window_ms": 0.0}),
     ("embed", {}, {}, None, {"request_timeout_s": 60.0, "cache_items": 256}),
+    ("embed", {}, {}, None, {"queue_limit": 1024, "queue_timeout_s": 300.0}),
+    ("embed", {"MAX_QUEUE_SIZE": "5"}, {}, None, {"queue_limit": 5}),
+    ("rerank", {}, {}, None, {"queue_limit": 1024, "queue_timeout_s": 300.0}),
+    ("rerank", {"EMBEDDING_BATCH_QUEUE_SIZE": "3"}, {}, None, {"queue_limit": 3}),
     ("embed", {"EMBEDDING_CACHE_SIZE": "0"}, {}, None, {"cache_items": 0}),
     ("embed", {"EMBEDDING_CACHE_SIZE": "9"}, {"cache_items": 5}, None, {"cache_items": 5}),
     ("rerank", {"EMBEDDING_CACHE_SIZE": "9"}, {}, None, {"cache_items": 0, "slots": 16}),
     ("rerank", {"EMBEDDING_BATCH_WINDOW_MS": "2"}, {}, None, {"batch_window_ms": 2.0}),
     ("rerank", {"EMBEDDING_BATCH_QUEUE_SIZE": "3"}, {"cache_items": 7}, None, {"cache_items": 7}),
-    ("speech", {}, {}, None, {"request_timeout_s": 180.0, "slots": 1, "queue_timeout_s": 60.0}),
+    ("speech", {}, {}, None, {"request_timeout_s": 600.0, "slots": 1, "queue_timeout_s": 300.0}),
     ("speech", {"AUDIO_MAX_QUEUE_SIZE": "2"}, {}, None, {"queue_limit": 2}),
     ("speech", {"AUDIO_QUEUE_TIMEOUT_SEC": "9"}, {}, None, {"queue_timeout_s": 9.0}),
     ("chat", {}, {"queue_mb": 2}, None, {"queue_bytes": 2 << 20}),

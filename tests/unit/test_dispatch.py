@@ -14,6 +14,7 @@ from frontend import link
 from frontend.budget import Budget
 from frontend.dispatch import Dispatcher
 from ipc.errors import (
+    DeadlineExceeded,
     InternalError,
     InvalidRequest,
     ModelNotFound,
@@ -81,6 +82,46 @@ def test_a_model_answers_to_its_aliases_also_where_it_could_not_be_fetched() -> 
             dispatcher.close()
 
     asyncio.run(ask())
+
+
+def test_time_to_be_worked_on_begins_when_a_worker_is_given_the_request(tmp_path: Path) -> None:
+    """Who waits in a long queue has lost none of it."""
+    limited = msgspec.structs.replace(SPEC, request_timeout_s=5.0, queue_timeout_s=60.0)
+    now = 1000.0
+
+    async def outcomes() -> tuple[float, float, str]:
+        nonlocal now
+        worker = Worker(tmp_path)
+        dispatcher = Dispatcher([limited], "frontend", clock=lambda: now)
+        dispatcher.set_states([state(worker.route)])
+        assert await dispatcher.connected(DEADLINE_S)
+        first, second = (
+            dispatcher.submit(name, limited, EmbedInput(texts=["x"]), 1, Budget(0).open())
+            for name in ("a", "b")
+        )
+        peer, job = worker.receive()
+        began = job.deadline_at - now
+        now += 4.0
+        worker.send(peer, Failed(job=job.id, error=InternalError("done").info()))
+        with pytest.raises(InternalError):
+            await first.next()
+        _, job = worker.receive()
+        left = job.deadline_at - now
+        now += 4.0  # eight since it came
+        dispatcher._tick()
+        still_there = dispatcher.queues()[SPEC.name]["in_flight"]
+        now += 2.0
+        dispatcher._tick()
+        assert still_there == 1
+        with pytest.raises(DeadlineExceeded) as ended:
+            await second.next()
+        dispatcher.close()
+        worker.close()
+        return began, left, ended.value.message
+
+    began, left, message = asyncio.run(outcomes())
+    assert (began, left) == (5.0, 5.0)
+    assert message == "the request took longer than its limit of 5 s"
 
 
 async def ended_by(folder: Path, say: Callable[[Worker, bytes, Job], None]) -> ServeError:

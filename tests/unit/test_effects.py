@@ -41,6 +41,7 @@ ON_SPECS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("MAX_QUEUE_SIZE", "7", "speech", {"queue_limit": 7}),
     ("CHAT_BATCH_QUEUE_SIZE", "7", "chat", {"queue_limit": 7}),
     ("EMBEDDING_BATCH_QUEUE_SIZE", "7", "embed", {"queue_limit": 7}),
+    ("EMBEDDING_BATCH_QUEUE_SIZE", "7", "rerank", {"queue_limit": 7}),
     ("AUDIO_MAX_QUEUE_SIZE", "7", "speech", {"queue_limit": 7}),
     ("AUDIO_QUEUE_TIMEOUT_SEC", "7", "speech", {"queue_timeout_s": 7.0}),
     ("MAX_CONCURRENT", "2", "chat", {"slots": 2}),
