@@ -22,10 +22,15 @@ from ipc.errors import (
     Unavailable,
     UnsupportedParameter,
 )
-from ipc.types import Blob, EmbedInput, SpeechInput, Usage, Word
+from ipc.types import Blob, EmbedInput, RerankInput, SpeechInput, Truncation, Usage, Word
 from worker.engines.upstream_errors import refusal
 from worker.engines.upstream_speech import speech_result
-from worker.engines.upstream_text import embed_result, rerank_result
+from worker.engines.upstream_text import (
+    embed_body,
+    embed_result,
+    rerank_body,
+    rerank_result,
+)
 
 
 def body(**content: Any) -> bytes:
@@ -271,3 +276,39 @@ def test_bad_counts_undo_no_transcript() -> None:
     used = {"input_tokens": None, "output_tokens": 2.0, "seconds": -1}
     assert speech_result(body(text="a", usage=used), asked).usage == Usage(completion_tokens=2)
     assert speech_result(body(text="a\ud83d", usage="?"), asked).text == "a\ufffd"
+
+
+# --- what is asked -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Truncation(), {}),
+        (Truncation(cut=False), {"truncate": False}),
+        (Truncation(cut=True), {"truncate": True, "truncate_prompt_tokens": -1}),
+        (Truncation(cut=True, tokens=9), {"truncate": True, "truncate_prompt_tokens": 9}),
+        (
+            Truncation(cut=True, side="left"),
+            {
+                "truncate": True,
+                "truncate_prompt_tokens": -1,
+                "truncation_direction": "left",
+                "truncation_side": "left",
+            },
+        ),
+    ],
+)
+def test_what_becomes_of_long_texts_is_passed_on(asked: Truncation, said: dict[str, Any]) -> None:
+    embed = embed_body(EmbedInput(texts=["a"], truncation=asked), "m")
+    assert embed == {"model": "m", "input": ["a"], "encoding_format": "base64", **said}
+    rerank = rerank_body(RerankInput(query="q", documents=["a"], truncation=asked), "m")
+    assert rerank == {"model": "m", "query": "q", "documents": ["a"], **said}
+
+
+def test_how_much_of_a_document_is_read_is_passed_on_and_raw_scores_are_refused() -> None:
+    asked = RerankInput(query="q", documents=["a"], document_tokens=9, activation="Sigmoid")
+    assert rerank_body(asked, "m")["max_tokens_per_doc"] == 9
+    with pytest.raises(UnsupportedParameter) as refused:
+        rerank_body(RerankInput(query="q", documents=["a"], activation="Identity"), "m")
+    assert refused.value.param == "raw_scores"
