@@ -8,9 +8,10 @@ from pathlib import Path
 from ipc.types import Spec, Task
 from supervisor import catalog, devices
 from supervisor.archive import Report
+from supervisor.dotenv_file import load_dotenv
 from supervisor.launch import Launch
 from supervisor.problems import ConfigError
-from supervisor.settings import DOTENV, Flags, load, load_dotenv
+from supervisor.settings import DOTENV, Flags, load
 
 Say = Callable[[str], None]
 

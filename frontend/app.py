@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -140,7 +141,8 @@ def _gate(gate: Gate) -> list[Middleware]:
         layers.append(
             Middleware(
                 CORSMiddleware,
-                allow_origins=gate.cors_origins,
+                allow_origins=[origin for origin in gate.cors_origins if not _is_pattern(origin)],
+                allow_origin_regex=_one_of(filter(_is_pattern, gate.cors_origins)),
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
                 # Chrome asks before a public page may reach a server on the user's own network.
@@ -149,3 +151,16 @@ def _gate(gate: Gate) -> list[Middleware]:
             )
         )
     return layers + [Middleware(Guarded, guard=guard) for guard in key_guards(gate)]
+
+
+def _is_pattern(origin: str) -> bool:
+    return "*" in origin and origin != "*"
+
+
+def _one_of(patterns: Iterable[str]) -> str | None:
+    """The origins that match ``https://*.name`` or ``http://name:*``, as a regular expression."""
+    forms = (
+        re.escape(pattern).replace(r"://\*", r"://[^/:@]+").replace(r":\*", r"(:\d+)?")
+        for pattern in patterns
+    )
+    return "|".join(forms) or None

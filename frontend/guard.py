@@ -31,18 +31,20 @@ class Guard(Protocol):
 
 
 class Hosts:
-    """Lets in requests that call this server by one of ``hosts``.
+    """Lets in requests that call this server by one of ``hosts``; ``.lan`` is any name under lan.
 
     Without a key this is what keeps web pages out: a page whose own name is made to resolve to
     this machine may talk to it as to its own site, but its requests carry that name.
     """
 
     def __init__(self, hosts: Iterable[str]) -> None:
-        self._hosts = frozenset(host.lower() for host in hosts)
+        names = [host.lower() for host in hosts]
+        self._hosts = frozenset(name for name in names if name[0] != ".")
+        self._domains = tuple(name for name in names if name[0] == ".")
 
     def check(self, scope: Scope) -> None:
         host = host_name(scope)
-        if host not in self._hosts:
+        if host not in self._hosts and not _is_under(host, self._domains):
             what = f"Host {shown(host)} is not allowed" if host else "a request must name its host"
             raise HostNotAllowed(f"{what}; add it to TRUSTED_HOSTS.")
 
@@ -99,12 +101,19 @@ def key_guards(gate: Gate) -> list[Guard]:
 
 
 def host_name(scope: Scope) -> str:
-    """The name in the `Host` header, without the port; empty where there is none."""
+    """The name in the `Host` header, without the port and the dot that may end it; empty where
+    there is none."""
     for name, value in scope["headers"]:
         if name == b"host":
             host: str = value.decode("latin-1").lower()
-            return host.partition("]")[0] + "]" if host[:1] == "[" else host.partition(":")[0]
+            if host[:1] == "[":
+                return host.partition("]")[0] + "]"
+            return host.partition(":")[0].removesuffix(".")
     return ""
+
+
+def _is_under(name: str, domains: tuple[str, ...]) -> bool:
+    return name.endswith(domains) and name[0] != "."
 
 
 def _presented(scope: Scope) -> Iterable[bytes]:

@@ -12,7 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
-from ipc import log
+from ipc import log, standard_streams
 from supervisor import orphans
 from supervisor import plan as plans
 from supervisor.listener import listen
@@ -25,6 +25,7 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: the unit does not restart on it
 
 
 def main() -> int:
+    standard_streams.ensure()
     try:
         plan = plans.read(Path(sys.argv[1]))
     except (IndexError, PlanError) as error:

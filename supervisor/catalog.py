@@ -23,16 +23,20 @@ from pydantic import (
 )
 
 from ipc.types import Task
-from supervisor import devices, handlers, options
+from supervisor import devices, handlers, options, strict_yaml
 from supervisor.problems import ConfigError, explain, nearest, shown, unreadable
-from supervisor.settings import (
-    ROOT,
+from supervisor.settings import ROOT
+from supervisor.unused import unused
+from supervisor.values import (
     Count,
     Device,
     OptionalCount,
+    OptionalCountOrZero,
     OptionalMilliseconds,
     OptionalSeconds,
+    expanded,
 )
+from supervisor.variables import unexpanded
 
 MAX_ALIAS_CHARS = 256  # as long as a request's `model` may be
 BUILT_IN = ROOT / "configs" / "model_config.yaml"
@@ -90,8 +94,10 @@ Source = Packages | HubRepo | LocalPath
 def parse_source(text: str, base: Path) -> Source:
     """What ``text`` names; a relative ``file:`` is taken from ``base``. Raises `ValueError`."""
     scheme, _, rest = text.partition(":")
-    if scheme == "file" and rest:
-        return LocalPath((base / Path(rest).expanduser()).resolve())
+    if name := unexpanded(text):
+        raise ValueError(f"{text!r}: {name} is not expanded in YAML; write what it stands for")
+    if scheme == "file" and rest.strip():
+        return LocalPath((base / expanded(Path(rest.strip()))).resolve())
     if scheme == "hf" and re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", rest, re.ASCII):
         repo, _, revision = rest.partition("@")
         return HubRepo(repo, revision or "main")
@@ -164,14 +170,14 @@ class Entry(_Strict):
     threads: OptionalCount = None
     replicas: OptionalCount = None
     slots: OptionalCount = None
-    prefetch: Annotated[int | None, Field(ge=0)] = None
+    prefetch: OptionalCountOrZero = None
     queue_limit: OptionalCount = None
     queue_mb: OptionalCount = None
     queue_timeout_s: OptionalSeconds = None
     request_timeout_s: OptionalSeconds = None
     batch_window_ms: OptionalMilliseconds = None
     batch_tokens: OptionalCount = None
-    cache_items: Annotated[int | None, Field(ge=0)] = None
+    cache_items: OptionalCountOrZero = None
     max_prompt_tokens: OptionalCount = None
     max_new_tokens: OptionalCount = None
     stall_s: OptionalSeconds = None
@@ -267,16 +273,23 @@ def _over(entry: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **own}
 
 
-def _read(path: Path) -> _Content:
+def _parse(path: Path) -> Any:
     try:
-        content = yaml.safe_load(path.read_text())
+        return strict_yaml.load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {unreadable(error)}") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}, line {line}: not YAML: {error.problem}") from None
+        kind = "" if isinstance(error, strict_yaml.AmbiguousError) else "not YAML: "
+        raise ConfigError(f"{path}, line {line}: {kind}{error.problem}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply to be a catalog") from None
+
+
+def _read(path: Path) -> _Content:
+    content = _parse(path)
     if not isinstance(content, dict) or not isinstance(content.get("models"), list):
         raise ConfigError(f"{path}: has no list of models; begin it with 'models:'")
     for key in content:
@@ -299,6 +312,11 @@ def _read(path: Path) -> _Content:
 def _serve_list(names: Any, path: Path) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{path}: serve: is not a list of model names")
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"{path}: serve: {name} stands there twice; `replicas` in its entry adds processes"
+            )
     return names
 
 
@@ -315,6 +333,8 @@ def _model(raw: dict[str, Any], file: Path) -> Model:
     label = f"{file}: {raw['name']}"
     try:
         if not raw.get("variants"):
+            if "variant" in raw:
+                raise ValueError("variant: it has no variants to choose from; remove it")
             return _single(raw, file)
         return _several(raw, file)
     except ValidationError as error:
@@ -325,6 +345,8 @@ def _model(raw: dict[str, Any], file: Path) -> Model:
 
 def _single(raw: dict[str, Any], file: Path) -> Model:
     entry = Entry.model_validate(raw)
+    if not _is_own(entry.engine) and (fault := unused(raw, entry.task, entry.origin())):
+        raise ValueError(fault)
     has_source = entry.origin() is not None
     options.check(entry.engine, entry.task, entry.options, has_source=has_source)
     return Model(entry, _source(entry, file.parent))
@@ -348,6 +370,11 @@ def _several(raw: dict[str, Any], file: Path) -> Model:
     return Model(first.entry.model_copy(update=unsettled), first.source, variants)
 
 
+def _is_own(engine: str) -> bool:
+    """Whether it is a class of the user's, of which nothing is known here."""
+    return "." in engine and engine not in devices.ENGINES
+
+
 def _source(entry: Entry, base: Path) -> Source | None:
     if entry.source and entry.hf_repo_id:
         raise ValueError("has both source and hf_repo_id; keep one")
@@ -355,8 +382,7 @@ def _source(entry: Entry, base: Path) -> Source | None:
     if origin is None:
         # Only an engine that makes its answers up, asks another server, or is one of the user's
         # own can do without files.
-        own = "." in entry.engine and entry.engine not in devices.ENGINES
-        if own or entry.engine in ("echo", "remote", "command"):
+        if _is_own(entry.engine) or entry.engine in ("echo", "remote", "command"):
             return None
         raise ValueError(f"source: is missing; write {_SOURCES}")
     source = parse_source(origin, base)

@@ -11,9 +11,12 @@ import ipaddress
 import os
 import re
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from ipc.control import Gate
+from supervisor.address import authority
+from supervisor.names import host_rule, origin_rule
 from supervisor.problems import ConfigError
 from supervisor.settings import Settings
 
@@ -24,8 +27,6 @@ SHORT_KEY_CHARS = 16
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 _KEY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+", re.IGNORECASE)
 
 
 def gate(settings: Settings) -> Gate:
@@ -83,6 +84,8 @@ def _add(keys: dict[str, str], label: str, lines: list[str]) -> None:
             raise ConfigError(f"{where}: a name has letters, digits, '.', '_' and '-' only")
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigError(f"{where}: a key has printable ASCII characters only, without spaces")
+        if len(key) > 1 and key[0] == key[-1] and key[0] in "'\"":
+            raise ConfigError(f"{where}: has quotes around it, as part of the key; remove them")
         if name in keys:
             raise ConfigError(f"{where}: the name {name!r} is used twice; give each its own")
         keys[name] = key
@@ -90,26 +93,27 @@ def _add(keys: dict[str, str], label: str, lines: list[str]) -> None:
 
 def _hosts(settings: Settings, *, with_keys: bool) -> list[str]:
     """The names to answer to. Behind loopback without a key only such as nobody else can claim."""
-    for host in settings.trusted_hosts:
-        if host != "*" and not _HOST.fullmatch(host):
-            raise ConfigError(f"TRUSTED_HOSTS: {host!r} is not a name or address; leave out ports")
-    if "*" in settings.trusted_hosts:
+    trusted = [_usable("TRUSTED_HOSTS", host_rule, host) for host in settings.trusted_hosts]
+    if "*" in trusted:
         return []
-    if settings.trusted_hosts:
-        return [*LOOPBACK_HOSTS, *settings.trusted_hosts]
+    if trusted:
+        return list(dict.fromkeys([*LOOPBACK_HOSTS, *trusted]))
     if with_keys or not is_loopback(settings.host):
         return []
-    bare = settings.host.strip("[]")
-    return list(dict.fromkeys([*LOOPBACK_HOSTS, f"[{bare}]" if ":" in bare else bare]))
+    return list(dict.fromkeys([*LOOPBACK_HOSTS, host_rule(settings.host)]))
 
 
 def _origins(settings: Settings) -> list[str]:
-    for origin in settings.cors_allow_origins:
-        if origin != "*" and not _ORIGIN.fullmatch(origin):
-            raise ConfigError(
-                f"CORS_ALLOW_ORIGINS: {origin!r} is not an origin; write it as https://name:port"
-            )
-    return settings.cors_allow_origins
+    given = settings.cors_allow_origins
+    found = [_usable("CORS_ALLOW_ORIGINS", origin_rule, origin) for origin in given]
+    return list(dict.fromkeys(found))
+
+
+def _usable(setting: str, rule: Callable[[str], str], text: str) -> str:
+    try:
+        return rule(text)
+    except ValueError as error:
+        raise ConfigError(f"{setting}: {text!r} {error}") from None
 
 
 def _check_certificate(settings: Settings) -> None:
@@ -149,16 +153,21 @@ def is_loopback(host: str) -> bool:
 def warnings(settings: Settings) -> list[str]:
     """What an operator should know before somebody else finds out."""
     keys = read_keys(settings)
-    found = []
+    where = authority(settings.host, settings.port)
+    found = [
+        f"{name} is set, but to nothing: it asks nobody for a key"
+        for name in ("API_KEYS", "API_KEYS_FILE")
+        if os.environ.get(name) == "" and not keys
+    ]
     if not is_loopback(settings.host) and not keys:
         found.append(
-            f"listening on {settings.host}:{settings.port} WITHOUT AUTHENTICATION: everyone who "
+            f"listening on {where} WITHOUT AUTHENTICATION: everyone who "
             "can reach this machine can use it. Set API_KEYS_FILE, or HOST=127.0.0.1 unless the "
             "network is trusted."
         )
     if not is_loopback(settings.host) and keys and settings.ssl_certfile is None:
         found.append(
-            f"listening on {settings.host}:{settings.port} without TLS: API keys cross the network "
+            f"listening on {where} without TLS: API keys cross the network "
             "readable by others on it. Set SSL_CERTFILE and SSL_KEYFILE, or put a proxy in front."
         )
     if not keys and "*" in settings.cors_allow_origins:
@@ -166,7 +175,7 @@ def warnings(settings: Settings) -> list[str]:
     short = [name for name, key in keys.items() if len(key) < SHORT_KEY_CHARS]
     if short:
         found.append(f"short API keys can be guessed ({', '.join(short)}); openssl rand -hex 32")
-    for label, path in key_files(settings):
-        if label == "API_KEYS_FILE" and path.stat().st_mode & 0o077:
-            found.append(f"{path} is open to other users; run: chmod 600 {path}")
-    return found
+    private = [path for label, path in key_files(settings) if label == "API_KEYS_FILE"]
+    private += [settings.ssl_keyfile] if settings.ssl_keyfile else []
+    opened = [path for path in private if path.stat().st_mode & 0o077]
+    return found + [f"{path} is open to other users; run: chmod 600 {path}" for path in opened]

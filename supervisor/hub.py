@@ -51,6 +51,7 @@ def download(
         fetch(include or INCLUDE, EXCLUDE)
         if not include and not any(folder.rglob("*.safetensors")):
             fetch(PICKLED, [])
+            _check_weights(repo, folder)
     except errors.GatedRepoError:
         raise FetchError(
             f"hf:{repo} asks for consent: accept its terms on its page, then set HF_TOKEN"
@@ -64,6 +65,14 @@ def download(
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         raise FetchError(f"hf:{repo} cannot be downloaded: {_first_sentence(error)}") from None
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes about the download
+
+
+def _check_weights(repo: str, folder: Path) -> None:
+    if not any(folder.rglob("pytorch_model*.bin")):
+        raise FetchError(
+            f"hf:{repo} has neither safetensors nor pytorch_model.bin; name the files to take in "
+            "include, such as ['*Q4_K_M.gguf']"
+        )
 
 
 def _bar(label: str, report: Report) -> type[Any]:

@@ -283,6 +283,11 @@ def _unmet(settings: Settings, models: list[Model]) -> list[str]:
         "WARMUP_SKIPLIST": settings.warmup_skiplist,
     }
     found = [
+        f"MODELS: names {name} twice, and it is served once; `replicas` in its entry adds processes"
+        for name in dict.fromkeys(settings.models)
+        if settings.models.count(name) > 1
+    ]
+    found += [
         f"{setting}: {name} is not among the models that are served{nearest(name, served)}"
         for setting, names in lists.items()
         for name in names
@@ -291,6 +296,14 @@ def _unmet(settings: Settings, models: list[Model]) -> list[str]:
     if settings.allow_remote_images and not settings.remote_image_host_allowlist:
         found.append(
             "ALLOW_REMOTE_IMAGES: no image is fetched until REMOTE_IMAGE_HOST_ALLOWLIST names hosts"
+        )
+    if settings.remote_image_host_allowlist and not settings.allow_remote_images:
+        found.append("REMOTE_IMAGE_HOST_ALLOWLIST: no image is fetched until ALLOW_REMOTE_IMAGES=1")
+    asked = "max_new_tokens" in settings.model_fields_set
+    if asked and settings.max_new_tokens > settings.chat_max_new_tokens:
+        found.append(
+            f"MAX_NEW_TOKENS={settings.max_new_tokens}: no answer is longer than "
+            f"CHAT_MAX_NEW_TOKENS={settings.chat_max_new_tokens}; set that too"
         )
     cap = settings.max_concurrent
     if cap is not None and cap < settings.chat_batch_max_size and settings.enable_chat_batching:

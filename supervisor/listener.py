@@ -6,6 +6,9 @@ import errno
 import os
 import socket
 
+from supervisor.address import authority
+from supervisor.address import url as address_url
+
 BACKLOG = 2048
 # A client that acknowledges nothing for this long loses its connection, and we its buffers.
 UNREAD_TIMEOUT_MS = 30_000
@@ -16,21 +19,38 @@ class InUseError(OSError):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The socket that listens there. It is the supervisor's, so that connections made while a
-    frontend is replaced wait in its backlog. Raises `OSError` that names the address."""
+    """The socket that listens there; on ``::`` for IPv4 too, on the IPv4 address of a name that has
+    one. It is the supervisor's, so that connections made while a frontend is replaced wait in its
+    backlog. Raises `OSError` that names the address."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, _, _, _, address = found[0]
-        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        listener = _create(host, port)
     except (OSError, UnicodeError) as error:
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         raise (InUseError if taken else OSError)(
-            f"cannot listen on {host}:{port}: {_reason(error)}; "
+            f"cannot listen on {authority(host, port)}: {_reason(error)}; "
             "choose another with --host and --port"
         ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_MS)
     return listener
+
+
+def _create(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # Not every client tries both addresses of `localhost`, and those that try one try IPv4.
+    found.sort(key=lambda one: one[0] != socket.AF_INET)
+    family, _, _, _, address = found[0]
+    return socket.create_server(
+        address,
+        family=family,
+        backlog=BACKLOG,
+        dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+    )
+
+
+def url(listener: socket.socket, host: str, *, tls: bool) -> str:
+    """Where a program on this machine finds what listens there; port 0 has become a free one."""
+    return address_url(host, listener.getsockname()[1], tls=tls)
 
 
 def _reason(error: OSError | UnicodeError) -> str:

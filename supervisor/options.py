@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ipc.types import Task
 from supervisor.problems import explain, nearest
-from supervisor.settings import Count, OptionalSeconds, Seconds
+from supervisor.values import Count, OptionalSeconds, Seconds
 
 
 def check(engine: str, task: Task, options: dict[str, Any], *, has_source: bool) -> None:

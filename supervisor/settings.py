@@ -10,16 +10,29 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from supervisor.devices import parse_device
+from supervisor import address, variables
 from supervisor.plan import LogFormat, LogLevel
-from supervisor.problems import ConfigError, explain, misspelt, unreadable
+from supervisor.problems import ConfigError, explain
 from supervisor.replaced import REPLACED
+from supervisor.values import (
+    Count,
+    CountOrZero,
+    Device,
+    Folder,
+    Megabytes,
+    Milliseconds,
+    Names,
+    Number,
+    OptionalCount,
+    Seconds,
+    Text,
+    lower,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 DOTENV = ".env"
@@ -43,36 +56,12 @@ def _models_dir() -> Path:
     return Path(data) / "edge-serve" / "models"
 
 
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if _is_text(value) else value
-
-
-def _lower(value: Any) -> Any:
-    return value.strip().lower() if _is_text(value) else value
-
-
 def _host_names(names: list[str]) -> list[str]:
     """Lower case, and each a plain name: not an address, a URL or a pattern."""
     for name in names:
         if not re.fullmatch(r"([a-z0-9-]+\.)+[a-z][a-z0-9-]*", name, re.ASCII | re.IGNORECASE):
             raise ValueError(f"{name!r} is not a host; set it to names like images.example.com")
     return [name.lower() for name in names]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-Count = Annotated[int, Field(ge=1)]
-Megabytes = Annotated[int, Field(ge=0)]
-OptionalCount = Annotated[int | None, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)]
-OptionalSeconds = Annotated[float | None, Field(gt=0, le=604_800, allow_inf_nan=False)]
-Milliseconds = Annotated[float, Field(ge=0, le=60_000, allow_inf_nan=False)]
-OptionalMilliseconds = Annotated[float | None, Field(ge=0, le=60_000, allow_inf_nan=False)]
-Device = Annotated[str, BeforeValidator(_lower), AfterValidator(parse_device)]
-Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
-Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
 class Settings(BaseSettings):
@@ -90,12 +79,12 @@ class Settings(BaseSettings):
     edge_serve_run_dir: Folder | None = None
 
     # Where to listen and what to say. Port 0 takes any free one.
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    log_format: Annotated[LogFormat, BeforeValidator(_lower)] = "text"
-    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = "info"
+    host: Annotated[Text, AfterValidator(address.bare)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535), Number] = 8000
+    log_format: Annotated[LogFormat, BeforeValidator(lower)] = "text"
+    log_level: Annotated[LogLevel, BeforeValidator(lower)] = "info"
     enable_metrics: bool = True
-    drain_timeout_sec: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 30.0
+    drain_timeout_sec: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), Number] = 30.0
 
     # Who may come in; see `supervisor.gate`.
     api_keys: Names = Field(default=[], repr=False)
@@ -151,7 +140,7 @@ class Settings(BaseSettings):
     embedding_batch_window_ms: Milliseconds = 6.0
     embedding_batch_window_max_size: Count = 16
     embedding_generate_timeout_sec: Seconds = 60.0
-    embedding_cache_size: Annotated[int, Field(ge=0)] = 256  # texts; 0: compute each anew
+    embedding_cache_size: CountOrZero = 256  # texts; 0: compute each anew
     embedding_usage_disable_token_count: bool = False  # answers then say 0 tokens
     audio_max_concurrent: Count = 1
     audio_process_timeout_sec: Seconds = 600.0
@@ -159,8 +148,7 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """Where a program on this machine finds the server that these settings make."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        return f"{'https' if self.ssl_certfile else 'http'}://{host}:{self.port}"
+        return address.url(self.host, self.port, tls=self.ssl_certfile is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +173,11 @@ class Flags:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
+# Every variable that is ours, and those that are when they hold what is not to be shown.
+KNOWN = frozenset({*(name.upper() for name in Settings.model_fields), *REPLACED})
+_SECRET_SETTINGS = frozenset(
+    name.upper() for name, field in Settings.model_fields.items() if not field.repr
+)
 _SETTING_OF = {
     "models": "models",
     "device": "model_device",
@@ -196,6 +189,8 @@ _SETTING_OF = {
 
 def load(flags: Flags) -> Settings:
     """The settings in force. Raises `ConfigError` for the first one that cannot be used."""
+    variables.check_names(os.environ, KNOWN)
+    variables.check_values(_values(flags), _SECRET_SETTINGS)
     given = {_SETTING_OF[name]: value for name, value in vars(flags).items() if value is not None}
     try:
         return Settings(**given)
@@ -207,44 +202,8 @@ def load(flags: Flags) -> Settings:
         raise ConfigError(f"{shown}: {explain(first, Settings.model_fields[name])}") from None
 
 
-def load_dotenv(path: Path) -> list[str]:
-    """Add the variables of ``path`` to the environment, where they are not set yet.
-
-    All of them, since libraries read theirs there too. Returns warnings about names that look like
-    misspelt settings. Raises `ConfigError`.
-    """
-    if not path.is_file():
-        return []
-    try:
-        with path.open(encoding="utf-8") as file:
-            lines = [line for line in parse_stream(file) if line.key or line.error]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {unreadable(error)}") from None
-    known = [*(name.upper() for name in Settings.model_fields), *REPLACED]
-    warnings = []
-    for line in lines:
-        if line.key is None or line.value is None:
-            text = line.original.string  # begins with the empty lines before it
-            number = line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
-            raise ConfigError(f"{path}, line {number}: {_instead(line)}")
-        hint = "" if line.key.upper() in known else misspelt(line.key, known)
-        if hint:
-            warnings.append(f"{path}: {line.key} is not a setting{hint}")
-    for name, value in {line.key: line.value for line in lines if line.key}.items():
-        os.environ.setdefault(name, value or "")
-    return warnings
-
-
-_NAME = r"\s*(?:export\s+)?([A-Za-z_]\w*)"
-
-
-def _instead(line: Binding) -> str:
-    """What to write for a line of .env that sets nothing. Never its value, which may be a key."""
-    if line.key:
-        return f"{line.key} has no value; write {line.key}=value"
-    text = line.original.string
-    if quoted := re.match(_NAME + r"\s*=\s*(['\"])", text):
-        return f"the value of {quoted[1]} has no quote ({quoted[2]}) at its end; add it there"
-    if found := re.match(_NAME + r"\s*:", text):
-        return f"a colon sets nothing; write {found[1]}=value"
-    return "is not understood; write NAME=value, and # before what is a comment"
+def _values(flags: Flags) -> dict[str, str]:
+    """What was given as text, by the name that it was given under."""
+    names = (name.upper() for name in Settings.model_fields)
+    found = {name: os.environ[name] for name in names if name in os.environ}
+    return found | {f"--{flag}": value for flag, value in vars(flags).items() if value is not None}

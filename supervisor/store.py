@@ -22,9 +22,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from supervisor import hub, packages, rewrite
+from supervisor import gguf_folder, hub, packages, rewrite
 from supervisor.archive import FetchError, Report, Wanted, digest, unpack
 from supervisor.catalog import HubRepo, LocalPath, Model, Packages
+from supervisor.problems import ConfigError
 
 MANIFEST = "manifest.json"
 LOCK_WAIT_S = 3600.0
@@ -56,9 +57,17 @@ class Store:
         self.folder = folder
 
     def path(self, model: Model) -> Path:
-        """Where the model's files are, or will be: a folder, or the one file to load."""
+        """Where the model's files are, or will be: a folder, or the one file to load.
+
+        Raises `ConfigError` where several files could be meant.
+        """
         place = self._place(model)
-        return place / model.entry.path if model.entry.path else place
+        if model.entry.path:
+            return place / model.entry.path
+        try:
+            return gguf_folder.only_file(place) or place
+        except ConfigError as error:
+            raise ConfigError(f"{model.entry.name}: {error}") from None
 
     def pulled_at(self, model: Model) -> int:
         """When its files came here, in seconds since 1970; 0 if they have not."""
@@ -79,7 +88,7 @@ class Store:
         if model.source is None:
             return None
         if isinstance(model.source, LocalPath):
-            return None if path.exists() else f"{path} does not exist"
+            return _unreadable(path)
         place = self._place(model)
         manifest = _read_manifest(place)
         if manifest is None:
@@ -219,6 +228,17 @@ def _take_stock(folder: Path, model: Model, report: Report) -> Manifest:
         files=records,
         variant=model.entry.variant or "",
     )
+
+
+def _unreadable(path: Path) -> str | None:
+    """Why what a ``file:`` source names cannot be used, or None."""
+    if not path.exists():
+        return f"{path} does not exist"
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        return f"{path} cannot be read by this user"
+    if path.is_dir() and not any(path.iterdir()):
+        return f"{path} is empty"
+    return None
 
 
 def _lists(manifest: Manifest, model: Model) -> bool:

@@ -38,6 +38,7 @@ from ipc.types import ModelState
 from ipc.wire import Decoder, encode
 from supervisor import example, fleet, health
 from supervisor.fleet import FRONTEND, Member
+from supervisor.listener import url
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
 from supervisor.process import Exit, Percent, Process, sample
@@ -227,8 +228,8 @@ class Supervisor:
 
     def _announce(self, member: Member) -> None:
         replica = member.replica
-        scheme = "https" if self._plan.serve.gate.ssl_certfile else "http"
-        where = f"{scheme}://{self._plan.host}:{self._plan.port}"
+        tls = self._plan.serve.gate.ssl_certfile is not None
+        where = url(self._listener, self._plan.host, tls=tls)
         if member.spec is None:
             logger.info("listening", extra={"url": where})
         else:

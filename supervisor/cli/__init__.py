@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from ipc import standard_streams
 from supervisor.cli.catalog import check, models, pull
 from supervisor.cli.running import bench, smoke, status
 from supervisor.cli.serving import install_service, serve
@@ -34,6 +35,7 @@ app.command("install-service")(install_service)
 
 def main() -> None:
     """The console script. A setting that cannot be used ends it with one line and status 78."""
+    standard_streams.ensure()
     try:
         app(prog_name=app.info.name)
     except ConfigError as error:

@@ -136,12 +136,13 @@ def _show_aliases(models: Iterable[Model]) -> None:
 def _unlistenable(settings: Settings) -> list[str]:
     """Why nobody can listen where these settings say. That somebody does already is told, but is
     as it should be where that is the server itself."""
+    from supervisor.address import authority
     from supervisor.listener import InUseError, listen
 
     try:
         listen(settings.host, settings.port).close()
     except InUseError:
-        where = f"{settings.host}:{settings.port}"
+        where = authority(settings.host, settings.port)
         print(f"{where} is in use now, perhaps by a running edge-serve: see edge-serve status")
     except OSError as error:
         return [str(error)]

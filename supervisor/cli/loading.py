@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def load(flags: Flags) -> tuple[Settings, Catalog, Launch]:
     """All that a command needs which looks at models. Raises `ConfigError`."""
     from supervisor import catalog, devices, settings
+    from supervisor.dotenv_file import load_dotenv
     from supervisor.launch import Launch
 
-    say.warn(settings.load_dotenv(Path(settings.DOTENV)))
+    say.warn(load_dotenv(Path(settings.DOTENV)))
     found = settings.load(flags)
     forced = found.model_device if flags.device is not None else None
     return found, catalog.load(found.edge_serve_config), Launch(found, devices.detect(), forced)
@@ -28,6 +29,7 @@ def load_settings(flags: Flags) -> Settings:
     """For commands to a running server, which has said what is odd about .env. Raises
     `ConfigError`."""
     from supervisor import settings
+    from supervisor.dotenv_file import load_dotenv
 
-    settings.load_dotenv(Path(settings.DOTENV))
+    load_dotenv(Path(settings.DOTENV))
     return settings.load(flags)

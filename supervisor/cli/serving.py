@@ -57,11 +57,13 @@ def serve(
 
 
 def _serve(flags: Flags) -> None:
+    from ipc import standard_streams
     from supervisor import plan as plans
     from supervisor.catalog import aliases
     from supervisor.gate import gate
     from supervisor.launch import become_daemon, fetch_all, make_run_dir, warnings
 
+    standard_streams.outlive_readers()
     settings, catalog, launch = load(flags)
     chosen, notes = launch.settle(catalog.select(settings.models))
     for note in notes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -79,6 +82,35 @@ def test_an_engine_from_a_file_of_ones_own_serves_as_the_readme_says(shouting: s
     body = {"model": "me/shout", "messages": [{"role": "user", "content": "hear me"}]}
     answer = httpx2.post(f"{shouting}/v1/chat/completions", json=body).json()
     assert answer["choices"][0]["message"]["content"] == "HEAR ME"
+
+
+# --- without anybody who reads -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streams", [">&- 2>&-", "2>&1 | head -c 1", "<&- 2>&-"])
+def test_it_serves_though_nobody_reads_what_it_says(streams: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("models: [{name: echo/chat, task: chat, engine: echo}]")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
+        command = shlex.join(edge_serve("--config", "own.yaml", "--port", str(port)))
+        process = subprocess.Popen(
+            ["bash", "-c", f"{command} {streams}"],
+            cwd=tmp_path,
+            # It warns at once, which a reader that has left must bear.
+            env=environment(EDGE_SERVE_RUN_DIR=run_dir, API_KEYS="", MODELS="echo/chat,echo/chat"),
+            start_new_session=True,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_until(lambda: answers(url))
+            pid = httpx2.get(f"{url}/health").json()["supervisor"]["pid"]
+            os.kill(pid, signal.SIGTERM)
+            process.wait(timeout=30)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 # --- warm-up -------------------------------------------------------------------------------------

@@ -126,6 +126,37 @@ def test_as_a_program_of_its_own_it_answers_a_mistake_the_same_way() -> None:
     ]
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("arguments", "status"), [("models", 0), ("--models x", 78)])
+def test_without_standard_streams_it_does_the_same(
+    closed: str, arguments: str, status: int
+) -> None:
+    command = f"exec {sys.executable} -P -m supervisor.cli {arguments} {closed}"
+    ended = subprocess.run(
+        ["bash", "-c", command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == status
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_table_whose_reader_has_left_is_no_traceback() -> None:
+    command = f"{sys.executable} -P -m supervisor.cli models | true"
+    ended = subprocess.run(
+        ["bash", "-c", command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stderr == ""
+
+
 def test_help_imports_nothing_slow() -> None:
     script = "import supervisor.cli, sys; print(*sys.modules)"
     loaded = subprocess.run(

@@ -13,8 +13,9 @@ from ipc.gguf import Header
 from supervisor import catalog, settings
 from supervisor.config import Files, spec_for
 from supervisor.devices import Box, choose, count_threads, openvino_reads
+from supervisor.dotenv_file import load_dotenv
 from supervisor.problems import ConfigError, nearest
-from supervisor.settings import Flags, Settings, load_dotenv
+from supervisor.settings import Flags, Settings
 
 ROOT = Path(__file__).parents[2]
 ALL_MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -66,6 +67,19 @@ MISTAKES = [
     ("LOG_FORMAT", "xml", "'xml' is not one of 'text', 'json'"),
     ("MODEL_DEVICE", "gpu", "'gpu' is not a device; set it to auto, cpu, mps, cuda or cuda:<n>"),
     ("AUDIO_PROCESS_TIMEOUT_SEC", "0", "'0' is too low; set it to more than 0, up to 604800"),
+    ("AUDIO_PROCESS_TIMEOUT_SEC", "30s", "'30s' is not a number; set it to more than 0, up to"),
+    ("MAX_AUDIO_BYTES", "2GB", "'2GB' is not a whole number; set it to 1 or more"),
+    ("MAX_AUDIO_BYTES", "1_000", "'1_000' is not a plain number; write it as 1000"),
+    ("PORT", "010", "'010' is not a plain number; write it as 10"),
+    ("PORT", '"8000"', "its value has quotes around it, as part of it; remove them"),
+    ("EDGE_SERVE_MODELS_DIR", "'/srv/m'", "its value has quotes around it"),
+    ("EDGE_SERVE_MODELS_DIR", "${HOME}/m", "${HOME} is not expanded here; write what it stands"),
+    ("EDGE_SERVE_MODELS_DIR", "$HOME/m", "$HOME is not expanded here; write what it stands for"),
+    ("EDGE_SERVE_MODELS_DIR", "~no_such_user/m", "~no_such_user/m: there is no such user; write"),
+    ("MODELS", " , ", "has commas or spaces only; write a name, or leave it out"),
+    ("API_KEYS", ",", "has commas or spaces only; write a name, or leave it out"),
+    ("HOST", "  ", "'' is empty; write something, or leave it out"),
+    ("HOST", "[::zz]", "'[::zz]' is not an IPv6 address; write one such as ::1"),
     ("AUDIO_PROCESS_TIMEOUT_SEC", "inf", "'inf' is not a number; set it to more than 0, up to"),
 ]
 
@@ -109,10 +123,103 @@ def test_dotenv_adds_to_the_environment_and_never_overrides_it(tmp_path: Path) -
 
 def test_a_name_in_dotenv_that_looks_misspelt_is_warned_about(tmp_path: Path) -> None:
     file = tmp_path / ".env"
-    file.write_text("MODEL_DEVCE=cpu\nUNRELATED_TO_US=1\n")
+    file.write_text("MODEL_DEVIZES=cpu\nMODEL=a\nUNRELATED_TO_US=1\n")
     assert load_dotenv(file) == [
-        f"{file}: MODEL_DEVCE is not a setting; did you mean MODEL_DEVICE?"
+        f"{file}: MODEL_DEVIZES is not a setting; did you mean MODEL_DEVICE?",
+        f"{file}: MODEL is not a setting; did you mean MODELS?",
     ]
+
+
+SLIPS = [
+    ("API_KEY_FILE", "API_KEYS_FILE"),
+    ("API_KEY", "API_KEYS"),
+    ("APIKEYS", "API_KEYS"),
+    ("API_KEYFILE", "API_KEYS_FILE"),
+    ("api_key_file", "API_KEYS_FILE"),
+    ("TRUSTED_HOST", "TRUSTED_HOSTS"),
+    ("CORS_ALLOWED_ORIGINS", None),  # two letters: it may be another program's
+    ("CORS_ALOW_ORIGINS", "CORS_ALLOW_ORIGINS"),
+    ("SSL_KEY_FILE", "SSL_KEYFILE"),
+    ("SSL_CERT_FILE", None),  # OpenSSL's
+    ("MAX_QUEUE_SIEZ", "MAX_QUEUE_SIZE"),
+    ("EDGE_SERVE_HOST", "HOST"),
+    ("EDGE_SERVE_MODEL_DIR", "EDGE_SERVE_MODELS_DIR"),
+    ("EDGE_SERVE_TEST_DATA", None),
+    *((name, None) for name in ("HOSTNAME", "HOSTS", "PORTS", "POST", "MODEL", "LOGLEVEL", "PATH")),
+]
+
+
+@pytest.mark.parametrize(("name", "setting"), SLIPS)
+def test_a_variable_a_letter_from_a_setting_is_refused_wherever_it_is_set(
+    name: str, setting: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"# ours\n{name}=secret-1\n")
+    os.environ[name] = "secret-1"
+    if setting is None:
+        settings.load(Flags())
+        load_dotenv(file)
+        return
+    wanted = f"{name} is not a setting; did you mean {setting}?"
+    with pytest.raises(ConfigError) as raised:
+        settings.load(Flags())
+    assert str(raised.value).startswith(wanted)
+    del os.environ[name]
+    with pytest.raises(ConfigError) as raised:
+        load_dotenv(file)
+    assert str(raised.value).startswith(f"{file}, line 2: {wanted}")
+    assert "secret-1" not in str(raised.value)
+
+
+def test_whoever_sets_the_right_name_too_may_have_the_other_one() -> None:
+    os.environ.update(API_KEY="another program's", API_KEYS_FILE="")
+    settings.load(Flags())
+
+
+def test_a_service_of_kubernetes_called_edge_serve_is_no_slip() -> None:
+    os.environ.update(EDGE_SERVE_PORT="tcp://10.0.0.1:8000", EDGE_SERVE_SERVICE_HOST="10.0.0.1")
+    assert settings.load(Flags()).port == 8000
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ROOT=/srv\nEDGE_SERVE_MODELS_DIR=${ROOT}/models", "/srv/models"),
+        ("EDGE_SERVE_MODELS_DIR=${OUTSIDE}/models", "/outside/models"),
+        ("OUTSIDE=/inside\nEDGE_SERVE_MODELS_DIR=${OUTSIDE}/models", "/outside/models"),
+        ("EDGE_SERVE_MODELS_DIR=${NONE_SET:-/opt}/models", "/opt/models"),
+        ('EDGE_SERVE_MODELS_DIR="${OUTSIDE}/my models"', "/outside/my models"),
+        ("EDGE_SERVE_MODELS_DIR='${OUTSIDE}/models'", "${OUTSIDE}/models"),
+        ("\ufeffEDGE_SERVE_MODELS_DIR=/a\r", "/a"),
+    ],
+)
+def test_dotenv_expands_what_stands_in_braces(text: str, found: str, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(text + "\n")
+    os.environ["OUTSIDE"] = "/outside"
+    assert load_dotenv(file) == []
+    assert os.environ["EDGE_SERVE_MODELS_DIR"] == found
+
+
+def test_what_is_not_set_cannot_be_expanded_in_a_setting(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("OTHER=${NONE_SET}\n")
+    assert load_dotenv(file) == []
+    file.write_text("\nEDGE_SERVE_MODELS_DIR=${NONE_SET}/models\n")
+    with pytest.raises(ConfigError, match=r"line 2: EDGE_SERVE_MODELS_DIR names \$\{NONE_SET\}"):
+        load_dotenv(file)
+
+
+def test_a_setting_that_stands_twice_in_dotenv_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("OTHER=1\nOTHER=2\nPORT=1\n\nPORT=2\n")
+    with pytest.raises(ConfigError, match="line 5: PORT stands in line 3 too; remove one"):
+        load_dotenv(file)
+
+
+def test_a_key_may_have_any_character_that_others_expand() -> None:
+    os.environ["API_KEYS"] = "ann:$ecret$HOME${HOME}"
+    assert settings.load(Flags()).api_keys == ["ann:$ecret$HOME${HOME}"]
 
 
 @pytest.mark.parametrize(
@@ -515,6 +622,55 @@ BAD_CATALOGS = [
     ("models: [{name: a, task: chat, options: {b: [1]}}]", "a: options.b: a list is not text, a"),
     ("models: [{name: a, task: chat, defaults: 5}]", "a: defaults: 5 is not a group of keys; wri"),
     ("models: [{name: a, task: chat, include: x}]", "a: include: 'x' is not a list; write one as"),
+    ("models: [{name: a, task: chat, engine: echo, slots: 1_0}]", "line 1: '1_0' is not"),
+    (
+        "models: [{name: a, task: chat, engine: echo, slots: true}]",
+        "slots: true is not a n",
+    ),
+    (
+        "models: [{name: a, task: chat, engine: echo, slots: '08'}]",
+        "slots: '08' is not a",
+    ),
+    ("models:\n- name: a\n  name: b", "line 3: the key 'name' stands in line 2 too; remove one"),
+    (
+        "models: []\nserve: []\nmodels: []",
+        "line 3: the key 'models' stands",
+    ),
+    (
+        "models: [{name: a, task: chat, engine: echo, vision: yes}]",
+        "line 1: 'yes' is true",
+    ),
+    (
+        "models: [{name: a, task: chat, source: 'file:${HOME}/m.gguf'}]",
+        "HOME} is not expanded",
+    ),
+    (
+        "models: [{name: a, task: chat, source: 'file:~nobody_here/m'}]",
+        "there is no such user",
+    ),
+    ("models: [{name: a, task: chat, source: 'file: '}]", "is not a source; write pypi"),
+    (
+        "models: [{name: a, task: embed, source: 'hf:a/b', max_new_tokens: 9}]",
+        "embed models",
+    ),
+    (
+        "models: [{name: a, task: speech, source: 'hf:a/b', defaults: {top_p: 1}}]",
+        "defaults: sp",
+    ),
+    (
+        "models: [{name: a, task: chat, source: 'hf:a/b', cache_items: 9}]",
+        "cache_items: chat",
+    ),
+    (
+        "models: [{name: a, task: chat, source: 'file:b', include: [c]}]",
+        "include: is for",
+    ),
+    (
+        "models: [{name: a, task: chat, engine: echo, path: b}]",
+        "path: there is no source",
+    ),
+    ("models: [{name: a, task: chat, engine: echo}]\nserve: [a, a]", "a stands there twice"),
+    ("models: [{name: a, task: chat, engine: echo, variant: b}]", "variant: it has no"),
     ("models: [{task: chat}]", "models.0.: has no name"),
     ("models: [{name: a}, {name: a}]", "a: stands there twice"),
     ("models: {}", "has no list of models"),

@@ -182,3 +182,24 @@ def test_a_cap_that_takes_batches_apart_is_warned_about() -> None:
     assert warning.startswith("MAX_CONCURRENT=2 holds each model to 2 requests at a time")
     os.environ["ENABLE_CHAT_BATCHING"] = "0"
     assert warnings(settings.load(Flags()), []) == []
+
+
+def test_a_model_that_is_named_twice_is_warned_about() -> None:
+    os.environ["MODELS"] = "a,b,a,a"
+    (warning,) = warnings(settings.load(Flags()), [])
+    assert warning.startswith("MODELS: names a twice, and it is served once; `replicas`")
+
+
+def test_hosts_of_images_that_are_not_fetched_are_warned_about() -> None:
+    os.environ["REMOTE_IMAGE_HOST_ALLOWLIST"] = "a.example"
+    (warning,) = warnings(settings.load(Flags()), [])
+    assert warning.endswith("no image is fetched until ALLOW_REMOTE_IMAGES=1")
+
+
+def test_a_length_of_answers_beyond_their_bound_is_warned_about() -> None:
+    os.environ["MAX_NEW_TOKENS"] = "4096"
+    (warning,) = warnings(settings.load(Flags()), [])
+    assert warning.startswith("MAX_NEW_TOKENS=4096: no answer is longer than CHAT_MAX_NEW_TOKENS")
+    del os.environ["MAX_NEW_TOKENS"]
+    os.environ["CHAT_MAX_NEW_TOKENS"] = "100"
+    assert warnings(settings.load(Flags()), []) == []

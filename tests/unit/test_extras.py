@@ -144,6 +144,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     os.environ["EDGE_SERVE_MODELS_DIR"] = str(tmp_path / "models")
     os.environ["PYTHONPATH"] = str(tmp_path)
     (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text("{}")
     (tmp_path / "mine.py").write_text(
         "import os\n"
         f"if not os.path.exists({str(tmp_path / 'torch')!r}):\n"

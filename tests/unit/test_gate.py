@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def test_a_service_without_the_credential_needs_no_key(tmp_path: Path) -> None:
         (f"ann:{KEY} {KEY}", "key 1: a key has printable ASCII characters only"),
         ("ann:\u00fc" + KEY, "key 1: a key has printable ASCII characters only"),
         ("# none yet\n", "holds no key"),
+        (f'ann:"{KEY}"', "key 1: has quotes around it, as part of the key; remove them"),
     ],
 )
 def test_a_mistake_in_the_file_names_the_place_and_not_the_key(
@@ -124,6 +126,15 @@ LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
         ({"TRUSTED_HOSTS": "box.lan,10.0.0.2"}, [*LOOPBACK, "box.lan", "10.0.0.2"]),
         ({"TRUSTED_HOSTS": "box.lan", "API_KEYS": KEY}, [*LOOPBACK, "box.lan"]),
         ({"TRUSTED_HOSTS": "*"}, []),
+        ({"TRUSTED_HOSTS": "Box.LAN., .Home"}, [*LOOPBACK, "box.lan", ".home"]),
+        ({"TRUSTED_HOSTS": "*.lan,.lan"}, [*LOOPBACK, ".lan"]),
+        ({"TRUSTED_HOSTS": "fd00::5,[FD00:0::6]"}, [*LOOPBACK, "[fd00::5]", "[fd00::6]"]),
+        (
+            {"TRUSTED_HOSTS": "büro.lan,straße.de"},
+            [*LOOPBACK, "xn--bro-hoa.lan", "xn--strae-oqa.de"],
+        ),
+        ({"HOST": "[::1]"}, LOOPBACK),
+        ({"HOST": " 127.0.0.2 "}, [*LOOPBACK, "127.0.0.2"]),
     ],
 )
 def test_trusted_hosts(environment: dict[str, str], expected: list[str]) -> None:
@@ -131,16 +142,49 @@ def test_trusted_hosts(environment: dict[str, str], expected: list[str]) -> None
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("https://chat.example", ["https://chat.example"]),
+        ("HTTPS://Chat.Example/", ["https://chat.example"]),
+        (
+            "https://chat.example:443,http://chat.example:80",
+            ["https://chat.example", "http://chat.example"],
+        ),
+        ("http://chat.example:443", ["http://chat.example:443"]),
+        ("https://a.example,https://a.example/", ["https://a.example"]),
+        ("https://büro.example", ["https://xn--bro-hoa.example"]),
+        ("http://[::1]:3000", ["http://[::1]:3000"]),
+        ("https://*.Example.com", ["https://*.example.com"]),
+        ("http://localhost:*", ["http://localhost:*"]),
+        ("chrome-extension://abcdef", ["chrome-extension://abcdef"]),
+        ("*", ["*"]),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(given: str, expected: list[str]) -> None:
+    assert gate(load(CORS_ALLOW_ORIGINS=given)).cors_origins == expected
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("TRUSTED_HOSTS", "http://box.lan"),
         ("TRUSTED_HOSTS", "box.lan:8000"),
+        ("TRUSTED_HOSTS", "b*x.lan"),
+        ("TRUSTED_HOSTS", "*.*.lan"),
+        ("TRUSTED_HOSTS", "."),
+        ("TRUSTED_HOSTS", "[::g]"),
         ("CORS_ALLOW_ORIGINS", "chat.example"),
-        ("CORS_ALLOW_ORIGINS", "https://chat.example/"),
+        ("CORS_ALLOW_ORIGINS", "*.chat.example"),
+        ("CORS_ALLOW_ORIGINS", "https://chat.example/page"),
+        ("CORS_ALLOW_ORIGINS", "https://*"),
+        ("CORS_ALLOW_ORIGINS", "https://chat*.example"),
+        ("CORS_ALLOW_ORIGINS", "https://me@chat.example"),
+        ("CORS_ALLOW_ORIGINS", "https://chat.example:https"),
+        ("CORS_ALLOW_ORIGINS", "null"),
     ],
 )
 def test_what_is_no_host_or_origin_is_a_mistake(name: str, value: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name}: '{value}' is not"):
+    with pytest.raises(ConfigError, match=f"{name}: {re.escape(repr(value))} is not"):
         gate(load(**{name: value}))
 
 
@@ -174,6 +218,8 @@ def test_one_that_cannot_is_a_mistake(certificate: tuple[Path, Path], tmp_path: 
         ({}, []),
         ({"HOST": "0.0.0.0"}, ["WITHOUT AUTHENTICATION"]),
         ({"HOST": "0.0.0.0", "API_KEYS": KEY}, ["without TLS"]),
+        ({"HOST": "::", "PORT": "9000"}, ["listening on [::]:9000 WITHOUT AUTHENTICATION"]),
+        ({"API_KEYS": ""}, ["API_KEYS is set, but to nothing"]),
         ({"API_KEYS": "weak:abc"}, ["can be guessed (weak)"]),
         ({"CORS_ALLOW_ORIGINS": "*"}, ["every web page may use this server"]),
     ],

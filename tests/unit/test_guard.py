@@ -171,6 +171,18 @@ def test_the_host_that_is_refused_is_named(host: str, told: str) -> None:
     assert ask(LOCAL, host).json()["error"]["message"] == told
 
 
+@pytest.mark.parametrize(
+    "host", ["box.lan", "BOX.LAN:8000", "box.lan.", "a.b.lan.:80", "own.example", "own.example."]
+)
+def test_a_domain_is_all_names_under_it(host: str) -> None:
+    assert ask(Gate(hosts=[".lan", "own.example"]), host).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["lan", ".lan", "boxlan", "box.lan.evil.example", "a.own.example"])
+def test_and_no_other_name(host: str) -> None:
+    assert ask(Gate(hosts=[".lan", "own.example"]), host).status_code == 403
+
+
 # --- web pages on other sites ---
 
 ASKS = {"origin": "https://chat.example", "access-control-request-method": "POST"}
@@ -219,3 +231,28 @@ def test_another_site_may_not() -> None:
     answer = client(OPEN).options("/v1/models", headers={**ASKS, "origin": "https://evil.example"})
     assert answer.status_code == 400
     assert "access-control-allow-origin" not in answer.headers
+
+
+PATTERNS = Gate(cors_origins=["https://*.example.com", "http://localhost:*", "https://one.example"])
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://chat.example.com", True),
+        ("https://a.b.example.com", True),
+        ("https://one.example", True),
+        ("http://localhost:5173", True),
+        ("http://localhost", True),
+        ("https://example.com", False),
+        ("http://chat.example.com", False),
+        ("https://chat.example.com:8443", False),
+        ("https://chat.example.com.evil.example", False),
+        ("https://evil/.example.com", False),
+        ("https://chatXexample.com", False),
+        ("http://localhost:5173.evil.example", False),
+    ],
+)
+def test_a_pattern_lets_in_the_sites_that_it_names(origin: str, *, allowed: bool) -> None:
+    answer = client(PATTERNS).get("/livez", headers={"origin": origin})
+    assert (answer.headers.get("access-control-allow-origin") == origin) is allowed

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
-from supervisor.listener import InUseError, listen
+from supervisor.listener import InUseError, listen, url
 
 
 def test_a_port_that_is_taken_is_told_apart() -> None:
@@ -28,3 +30,48 @@ def test_an_address_that_is_not_of_this_machine(host: str, why: str) -> None:
     with pytest.raises(OSError, match=f": {why}; choose another with --host and --port$") as error:
         listen(host, 0)
     assert not isinstance(error.value, InUseError)
+
+
+def answered(host: str, port: int) -> bool:
+    with socket.create_connection((host, port), timeout=5):
+        return True
+
+
+HAS_IPV6 = socket.has_dualstack_ipv6()
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
+def test_all_of_ipv6_is_all_of_ipv4_too() -> None:
+    with listen("::", 0) as listener:
+        port = listener.getsockname()[1]
+        assert answered("127.0.0.1", port)
+        assert answered("::1", port)
+
+
+def test_a_name_of_both_kinds_is_listened_to_on_ipv4() -> None:
+    with listen("localhost", 0) as listener:
+        assert listener.family == socket.AF_INET
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "shown"),
+    [
+        ("127.0.0.1", False, "http://127.0.0.1:{port}"),
+        ("0.0.0.0", True, "https://127.0.0.1:{port}"),
+        ("::", False, "http://[::1]:{port}"),
+        ("::1", True, "https://[::1]:{port}"),
+        ("fe80::1%eth0", False, "http://[fe80::1%25eth0]:{port}"),
+        ("localhost", False, "http://localhost:{port}"),
+    ],
+)
+def test_the_url_is_valid_and_names_the_port_that_was_free(
+    host: str, tls: bool, shown: str
+) -> None:
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert url(listener, host, tls=tls) == shown.format(port=port)
+
+
+def test_an_address_is_named_as_a_url_has_it() -> None:
+    with pytest.raises(OSError, match=r"^cannot listen on \[2001:db8::1\]:80: "):
+        listen("2001:db8::1", 80)  # RFC 3849

@@ -21,6 +21,7 @@ import pytest
 from supervisor import catalog, hub, packages, rewrite, store
 from supervisor.archive import FetchError, Report, unpack
 from supervisor.catalog import Entry, File, Model, parse_source
+from supervisor.problems import ConfigError
 from supervisor.store import Store
 
 # Two parts of one file, and a small file beside them.
@@ -375,6 +376,57 @@ def test_a_local_file_is_used_where_it_is(tmp_path: Path, models: Store) -> None
 def test_a_local_file_that_is_missing_is_named(tmp_path: Path, models: Store) -> None:
     with pytest.raises(FetchError, match=r"gone.gguf does not exist; correct source"):
         models.pull(local(tmp_path / "gone.gguf"), Reports())
+
+
+def test_a_local_file_that_may_not_be_read_is_named(
+    tmp_path: Path, models: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert models.fault(local(tmp_path / "a.gguf"), Reports()) == (
+        f"{tmp_path / 'a.gguf'} cannot be read by this user"
+    )
+
+
+def test_an_empty_folder_is_named(tmp_path: Path, models: Store) -> None:
+    (tmp_path / "model").mkdir()
+    assert models.fault(local(tmp_path / "model"), Reports()) == f"{tmp_path / 'model'} is empty"
+
+
+@pytest.mark.parametrize(
+    ("files", "loaded"),
+    [
+        (["a.gguf"], "a.gguf"),
+        (["a.gguf", "README.md", "mmproj-a.gguf"], "a.gguf"),
+        (["a.gguf", "config.json", "model.safetensors"], ""),
+        (["a.gguf", "model.bin"], ""),
+        (["config.json"], ""),
+    ],
+)
+def test_of_a_folder_with_one_gguf_file_that_is_loaded(
+    files: list[str], loaded: str, tmp_path: Path, models: Store
+) -> None:
+    for name in files:
+        (tmp_path / name).write_bytes(b"")
+    assert models.path(local(tmp_path)) == (tmp_path / loaded if loaded else tmp_path)
+
+
+def test_of_several_gguf_files_one_must_be_named(tmp_path: Path, models: Store) -> None:
+    for name in ("a-Q4_0.gguf", "a-Q8_0.gguf"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"holds a-Q4_0.gguf, a-Q8_0.gguf; name the one to load"):
+        models.path(local(tmp_path))
+
+
+def test_a_repository_without_weights_asks_for_the_files_to_take(
+    models: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def snapshot_download(_repo: str, **options: Any) -> None:
+        (options["local_dir"] / "config.json").write_bytes(NOTE)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    with pytest.raises(FetchError, match=r"name the files to take in include, such as"):
+        models.pull(hub_model(), Reports())
 
 
 def hub_model() -> Model:
