@@ -7,7 +7,11 @@ import math
 import struct
 import wave
 import zlib
+from pathlib import Path
 
+# "And so, my fellow Americans": J. F. Kennedy, 1961, in the public domain as a work of the US
+# government; from whisper.cpp's samples, as Opus.
+SENTENCE = Path(__file__).with_name("sentence.opus")
 _SAMPLE_RATE_HZ = 16_000
 
 

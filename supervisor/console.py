@@ -1,10 +1,9 @@
-"""What the command line shows: progress bars and tables, by rich."""
+"""The progress of downloads: bars on a terminal, lines in a log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -15,13 +14,9 @@ from rich.progress import (
     TextColumn,
     TransferSpeedColumn,
 )
-from rich.table import Column, Table
+from rich.table import Column
 
 from supervisor.archive import Report
-
-Rows = Iterable[tuple[str, ...]]
-# A report of the daemon, read from outside: nothing about its form is certain.
-Health = dict[str, Any]
 
 
 class Bars:
@@ -62,35 +57,3 @@ class Bars:
                 self._progress.update(task, completed=done, total=total, visible=True)
 
         return report
-
-
-def table(console: Console, heads: list[str], rows: Rows) -> None:
-    """Print rows under heads; long cells fold rather than being cut."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for head in heads:
-        made.add_column(head, overflow="fold")
-    for row in rows:
-        made.add_row(*row)
-    console.print(made)
-
-
-def fleet_rows(report: Health) -> Rows:
-    """A row for each process in /health: who, state, what it takes, what it did."""
-    for part in ("supervisor", "frontend"):
-        if isinstance(report.get(part), dict):
-            yield _row(part, report[part])
-    for model in report.get("models") or []:
-        replicas = model.get("replicas") or [{}]
-        for replica in replicas:
-            merged = {**replica, "state": replica.get("state", model.get("state"))}
-            merged["reason"] = replica.get("reason") or model.get("reason")
-            yield _row(str(model.get("name", "?")), merged)
-
-
-FLEET_HEADS = ["process", "state", "pid", "device", "rss MB", "CPU %", "in flight", "restarts", ""]
-
-
-def _row(name: str, one: Health) -> tuple[str, ...]:
-    keys = ("state", "pid", "device", "rss_mb", "cpu_percent", "in_flight", "restarts")
-    cells = ("" if one.get(key) is None else str(one[key]) for key in keys)
-    return (name, *cells, str(one.get("reason") or one.get("stage") or ""))

@@ -51,7 +51,16 @@ def _gpu(nvml: Any, index: int) -> Report:
 
 
 def process(pid: int, vitals: Vitals | None) -> Report:
-    return {"pid": pid, **(vitals.report() if vitals else {})}
+    if vitals is None:
+        return {"pid": pid}
+    return {"pid": pid, **vitals.report(), "uptime_s": _uptime_s(pid)}
+
+
+def _uptime_s(pid: int) -> int | None:
+    try:
+        return round(time.time() - psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
 
 
 def member(one: Member, now: float) -> Report:

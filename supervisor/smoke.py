@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from ipc.samples import grey_png, tone_wav
+from ipc.samples import SENTENCE, grey_png
 from ipc.types import CAPABILITIES, TRANSLATION, VISION
 from supervisor.client import Unreached, ask
 from supervisor.problems import nearest, words
@@ -27,7 +27,7 @@ class Check(NamedTuple):
     capability: str
     ok: bool
     seconds: float
-    said: str
+    answer: str
 
 
 class _Wrong(Exception):
@@ -36,7 +36,7 @@ class _Wrong(Exception):
 
 def checks(client: httpx2.Client, names: Sequence[str], audio: bytes | None) -> Iterator[Check]:
     """Try each model that ``client``'s server lists, or those among ``names``; speech with the file
-    ``audio``, or else with a tone.
+    ``audio``, or else with a spoken sentence.
 
     Raises `Unreached` when nobody lists any.
     """
@@ -50,7 +50,7 @@ def checks(client: httpx2.Client, names: Sequence[str], audio: bytes | None) -> 
     for name in names:
         if name not in known:
             said = f"the server has no such model{nearest(name, known)}"
-            yield Check(name, "", ok=False, seconds=0.0, said=said)
+            yield Check(name, "", ok=False, seconds=0.0, answer=said)
 
 
 def _listed(client: httpx2.Client) -> list[dict[str, Any]]:
@@ -117,10 +117,13 @@ def _rerank(client: httpx2.Client, model: str) -> str:
 
 
 def _speech(client: httpx2.Client, model: str, audio: bytes | None, path: str) -> str:
-    file = ("speech", audio) if audio else ("tone.wav", tone_wav(1.0))
+    file = ("speech", audio) if audio else (SENTENCE.name, SENTENCE.read_bytes())
     form = {"model": model}
     answer = client.post(path, data=form, files={"file": file})
-    return _short(_answer(answer)["text"]) or "no words"
+    text = _short(_answer(answer)["text"])
+    if not text and audio is None:
+        raise _Wrong("it has heard no words in a spoken sentence")
+    return text or "no words"
 
 
 _SPOKEN = {

@@ -13,6 +13,8 @@ from ipc import standard_streams
 from supervisor.cli.catalog import check, models, pull
 from supervisor.cli.running import bench, smoke, status
 from supervisor.cli.serving import install_service, serve
+from supervisor.cli.stopping import stop
+from supervisor.cli.talking import chat
 from supervisor.problems import EXIT_CONFIG, ConfigError
 
 # What they do not know is for the program that they start.
@@ -27,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(invoke_without_command=True)(serve)
-for command in (pull, models, check, status, smoke):
+for command in (pull, models, check, chat, status, smoke, stop):
     app.command()(command)
 app.command(context_settings=_FORWARDED)(bench)
 app.command("install-service")(install_service)

@@ -51,6 +51,9 @@ Url = Annotated[
 ]
 
 
+Json = Annotated[bool, typer.Option("--json", help="For programs: print JSON.")]
+
+
 def joined(names: list[str] | None) -> str | None:
     """What all the times that an option was given say together."""
     return ",".join(names) if names else None

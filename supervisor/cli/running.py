@@ -4,43 +4,128 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from supervisor.cli import say
-from supervisor.cli.arguments import Url, joined
+from supervisor.cli.arguments import Host, Json, Port, Url, joined
 from supervisor.cli.loading import load_settings
+
+if TYPE_CHECKING:
+    from httpx2 import Client
+    from rich.console import Console
+
+    from supervisor.fleet_table import Health, Rates
+    from supervisor.smoke import Check
 
 # A first chat of a large model on a small box; the server's own limits end it sooner.
 SMOKE_TIMEOUT_S = 600.0
+# Workers tell their counts each second.
+RATE_S = 1.5
+WATCH_S = 1.0
 
 
-def status(context: typer.Context, url: Url = None) -> None:
+def status(
+    context: typer.Context,
+    url: Url = None,
+    host: Host = None,
+    port: Port = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew each second.")] = False,
+    json: Json = False,
+) -> None:
     """Show the processes of a running edge-serve.
 
     Exits 0 when all models are ready, else 1. Sends EDGE_SERVE_API_KEY as the API key where it is
     set, and trusts the certificate in SSL_CERTFILE.
     """
-    from supervisor.client import Unreached, ask, connect
-    from supervisor.console import FLEET_HEADS, fleet_rows, table
+    from supervisor.client import Unreached, connect
+    from supervisor.settings import Flags
 
-    settings = load_settings(context.obj)
+    settings = load_settings(Flags(host=host, port=port).over(context.obj))
     base = url or settings.url
     try:
         with connect(settings, url, timeout_s=10) as client:
-            report = ask(client, "/health", "models")
+            if watch:
+                _watch(client, base, json)
+            report = _report(client)
+            if json:
+                say.as_json({"url": base, **report})
+            else:
+                _show(say.console(), base, report, _rates(client, report))
     except Unreached as error:
         say.fail(str(error))
-    print(f"{base}: {report.get('status')}")
-    table(say.console(), FLEET_HEADS, fleet_rows(report))
     raise typer.Exit(0 if report.get("status") == "ok" else 1)
+
+
+def _report(client: Client) -> Health:
+    from supervisor.client import ask
+
+    return ask(client, "/health", "models")
+
+
+def _rates(client: Client, report: Health) -> Rates:
+    """Tokens a second, for which a working server is asked twice."""
+    from supervisor import fleet_table
+
+    counted = fleet_table.tokens(report)
+    replicas = [one for model in report["models"] for one in model.get("replicas") or []]
+    if not any(one.get("in_flight") for one in replicas):
+        return dict.fromkeys(counted, 0.0)
+    time.sleep(RATE_S)
+    return fleet_table.rates(counted, fleet_table.tokens(_report(client)), RATE_S)
+
+
+def _watch(client: Client, base: str, json: bool) -> NoReturn:
+    """Show it again and again, until Ctrl-C; as JSON, a document on each line."""
+    from supervisor import fleet_table
+    from supervisor.client import Unreached
+
+    console = say.console()
+    before: tuple[float, dict[int, int]] = (0.0, {})
+    while True:
+        began_at = time.monotonic()
+        try:
+            report = _report(client)
+        except Unreached as error:
+            report = {"status": "unreachable", "models": [], "error": str(error)}
+        counted = (began_at, fleet_table.tokens(report))
+        rates = fleet_table.rates(before[1], counted[1], counted[0] - before[0])
+        if json:
+            print(dumps({"url": base, **report}), flush=True)
+        else:
+            with console.capture() as frame:
+                _show(console, base, report, rates)
+            console.clear()
+            console.out(frame.get(), end="", highlight=False)
+        before = counted
+        time.sleep(WATCH_S)
+
+
+def _show(console: Console, base: str, report: Health, rates: Rates) -> None:
+    from supervisor import fleet_table
+    from supervisor.table import show
+
+    up_s = (report.get("supervisor") or {}).get("uptime_s")
+    up = "" if up_s is None else f", up {fleet_table.duration(up_s)}"
+    print_line = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    print_line(f"{base}: {report.get('status')}{up}")
+    if error := report.get("error"):
+        print_line(error)
+        return
+    show(console, fleet_table.COLUMNS, list(fleet_table.rows(report, rates)), "why")
 
 
 def smoke(
     context: typer.Context,
     url: Url = None,
+    host: Host = None,
+    port: Port = None,
     models: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,8 +134,11 @@ def smoke(
     ] = None,
     audio: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A recording for speech models; a tone if not set."),
+        typer.Option(
+            metavar="FILE", help="A recording for speech models; a spoken sentence if not set."
+        ),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Try everything that a running server's models can do.
 
@@ -58,10 +146,10 @@ def smoke(
     as the API key where it is set, and trusts the certificate in SSL_CERTFILE.
     """
     from supervisor.client import Unreached, connect
-    from supervisor.console import table
+    from supervisor.settings import Flags
     from supervisor.smoke import checks
 
-    settings = load_settings(context.obj)
+    settings = load_settings(Flags(host=host, port=port).over(context.obj))
     names = [name.strip() for name in (joined(models) or "").split(",") if name.strip()]
     try:
         recording = audio.read_bytes() if audio else None
@@ -72,12 +160,32 @@ def smoke(
             found = list(checks(client, names, recording))
     except Unreached as error:
         say.fail(str(error))
-    rows = (
-        (one.model, one.capability, "ok" if one.ok else "FAILED", f"{one.seconds:.2f}", one.said)
-        for one in found
+    ok = bool(found) and all(one.ok for one in found)
+    if json:
+        say.as_json({"ok": ok, "checks": [one._asdict() for one in found]})
+    else:
+        _show_checks(found)
+    raise typer.Exit(0 if ok else 1)
+
+
+def _show_checks(found: Sequence[Check]) -> None:
+    from supervisor.table import Column, Row, show
+
+    columns = (
+        Column("model"),
+        Column("capability"),
+        Column(""),
+        Column("seconds", right=True),
     )
-    table(say.console(), ["model", "capability", "", "seconds", "answer"], rows)
-    raise typer.Exit(0 if found and all(one.ok for one in found) else 1)
+    rows = [
+        Row(
+            one.model,
+            (one.capability, "ok" if one.ok else "FAILED", f"{one.seconds:.2f}"),
+            one.answer,
+        )
+        for one in found
+    ]
+    show(say.console(), columns, rows, "answer")
 
 
 def bench(context: typer.Context) -> None:

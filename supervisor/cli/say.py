@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -18,6 +19,11 @@ def console() -> Console:
 
     # Piped output has no width of its own; folding it at 80 columns would break names apart.
     return Console(width=None if sys.stdout.isatty() else 200)
+
+
+def as_json(document: Any) -> None:
+    """For programs: one document on stdout."""
+    print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
 def bars() -> Bars:

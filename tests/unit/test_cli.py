@@ -585,6 +585,91 @@ def test_status_shows_every_process_and_fails_unless_all_is_well(
     assert run("status")[0] == 0
 
 
+def test_status_as_json_is_health_with_its_address(
+    run: Run, answer: tuple[str, dict[str, Any]]
+) -> None:
+    url, body = answer
+    body.update(REPORT)
+    code, out, _ = run("status", "--json", "--url", url)
+    assert (code, json.loads(out)) == (1, {"url": url, **REPORT})
+
+
+def test_check_as_json_tells_models_warnings_and_problems(run: Run, echo: str) -> None:
+    os.environ.update(PORT="0", MAX_CONCURRENT="1", API_KEYS="0123456789abcdef")
+    code, out, err = run("check", "--json", "--config", echo, "--host", "192.0.2.1")
+    found = json.loads(out)
+    assert (code, err) == (1, "")
+    assert "MAX_CONCURRENT=1 holds each model" in " ".join(found.pop("warnings"))
+    assert found == {
+        "ok": False,
+        "models": [
+            {
+                "name": name,
+                "task": task,
+                "engine": "echo",
+                "device": "cpu",
+                "replicas": 1,
+                "slots": 1 if task == "embed" else 3,
+                "queue_limit": 64,
+                "path": None,
+                "missing": None,
+            }
+            for name, task in [("echo/chat", "chat"), ("echo/embed", "embed")]
+        ],
+        "notes": [],
+        "problems": [
+            "cannot listen on 192.0.2.1:0: Cannot assign requested address; choose another with "
+            "--host and --port"
+        ],
+    }
+
+
+def test_models_as_json_tell_what_is_known_of_each(run: Run, echo: str) -> None:
+    code, out, _ = run("models", "--json", "--config", echo)
+    found = {one["name"]: one for one in json.loads(out)["models"]}
+    assert code == 0
+    assert found["echo/chat"] == {
+        "name": "echo/chat",
+        "aliases": [],
+        "task": "chat",
+        "engine": "echo",
+        "bytes": None,
+        "memory_mb": None,
+        "pulled": True,
+        "served": True,
+        "description": "",
+    }
+    assert found["openai/whisper-base"]["bytes"] == 147_882_941
+    assert not found["openai/whisper-base"]["served"]
+
+
+def test_pull_as_json_names_what_is_here_and_what_is_not(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    entries = "{name: a, task: chat, engine: echo}, {name: b, task: chat, source: 'file:/nowhere'}"
+    file.write_text(f"models: [{entries}]")
+    code, out, err = run("pull", "--json", "--config", str(file))
+    assert (code, err) == (1, "")
+    assert json.loads(out) == {
+        "ok": False,
+        "models": [
+            {"name": "a", "path": None, "error": None},
+            {
+                "name": "b",
+                "path": None,
+                "error": "/nowhere does not exist; correct source in its entry",
+            },
+        ],
+    }
+
+
+def test_stop_where_nothing_runs_says_so_and_is_no_failure(run: Run) -> None:
+    code, out, _ = run("stop", "--port", "9123")
+    assert code == 0
+    assert out.startswith("no edge-serve of this user runs on port 9123 (a service: systemctl")
+    code, out, _ = run("stop", "--port", "9123", "--json")
+    assert (code, json.loads(out)) == (0, {"stopped": False, "pid": None, "port": 9123})
+
+
 def test_status_of_something_else_or_of_nothing_is_one_line(
     run: Run, answer: tuple[str, dict[str, Any]]
 ) -> None:
@@ -599,7 +684,7 @@ def test_status_of_something_else_or_of_nothing_is_one_line(
     assert (
         "does not say what its models can do; it is not edge-serve" in run("smoke", "--url", url)[2]
     )
-    for command in ("status", "smoke"):
+    for command in ("status", "smoke", "chat"):
         assert run(command, "--url", "http://127.0.0.1:1/v1") == (
             1,
             "",

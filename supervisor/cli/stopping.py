@@ -1,0 +1,50 @@
+"""Stopping a running server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from supervisor.cli import say
+from supervisor.cli.arguments import Json, Port
+from supervisor.cli.loading import load_settings
+
+# Beyond the drain: what is left ends with an error then, and every process has a second or two.
+_MARGIN_S = 30.0
+
+
+def stop(
+    context: typer.Context,
+    port: Port = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long to wait; DRAIN_TIMEOUT_SEC + 30 if not set."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Stop the edge-serve that this user runs on a port, once its answers are finished.
+
+    Exits 0 when it has ended or none was running, 1 when it has not ended in time. A second stop
+    ends unfinished answers at once.
+    """
+    from supervisor.launch import run_dir_of
+    from supervisor.settings import Flags
+    from supervisor.stop import NotStopped
+    from supervisor.stop import stop as end
+
+    settings = load_settings(Flags(port=port).over(context.obj))
+    wait_s = settings.drain_timeout_sec + _MARGIN_S if wait is None else wait
+    try:
+        pid = end(run_dir_of(settings), wait_s)
+    except NotStopped as error:
+        say.fail(str(error))
+    where = f"port {settings.port}"
+    if json:
+        say.as_json({"stopped": pid is not None, "pid": pid, "port": settings.port})
+    elif pid is None:
+        print(f"no edge-serve of this user runs on {where} (a service: systemctl stop edge-serve)")
+    else:
+        print(f"edge-serve on {where} has stopped (process {pid})")
