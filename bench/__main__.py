@@ -9,13 +9,14 @@ from importlib import import_module
 from types import ModuleType
 
 LOAD = "bench.load.command"
+OF_TORCH = "bench.gpu"
 # Each has a main(argv); it is imported when it is asked for, since each loads libraries of its own.
 COMMANDS = {
     "chat": (LOAD, "a running server's chat under load"),
     "embeddings": (LOAD, "its embeddings"),
     "audio": (LOAD, "its transcriptions"),
     "rerank": (LOAD, "its reranking"),
-    "gpu": ("bench.gpu", "the torch engine, as a share of what this GPU can do"),
+    "gpu": (OF_TORCH, "the torch engine, as a share of what this GPU can do"),
     "peers": ("bench.peers.command", "edge-serve beside other servers, on this machine"),
     "compare": ("bench.compare", "edge-serve beside the bare engines, on this machine"),
     "together": ("bench.together", "a running server's kinds of models, alone and all at once"),
@@ -31,12 +32,22 @@ def main() -> int | None:
     if name not in COMMANDS:
         print(f"edge-serve bench: no command {name!r}\n\n{_usage()}", file=sys.stderr)
         return 2
-    module, _ = COMMANDS[name]
+    module, what = COMMANDS[name]
+    if not _can_run(module) and not {"-h", "--help"}.isdisjoint(sys.argv[2:]):
+        print(f"edge-serve bench {name}: {what}\n\nIt needs torch, which its first run installs.")
+        return 0
     # What a measurement has started ends with it, as for Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     run: Callable[[list[str]], int | None] = _load(module).main
     # The load generator has four commands, the other modules one each.
     return run(sys.argv[1:] if module == LOAD else sys.argv[2:])
+
+
+def _can_run(module: str) -> bool:
+    """Whether what the module needs is here: torch, for that of torch."""
+    from supervisor import extras
+
+    return module != OF_TORCH or extras.is_here()
 
 
 def _load(module: str) -> ModuleType:

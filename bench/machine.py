@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 from pathlib import Path
 
 import orjson
@@ -50,11 +49,14 @@ def describe() -> dict[str, object]:
     }
 
 
-def ceilings() -> dict[str, float]:
+def ceilings(python: str | Path) -> dict[str, float]:
     """The best of several runs each: bytes read and written by a copy that no cache holds, and
-    square matrix products on all processors, both by torch. Raises `RuntimeError`."""
+    square matrix products on all processors, both by the torch of ``python``.
+
+    Raises `RuntimeError`.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", _CEILINGS], capture_output=True, text=True, timeout=_MEASURE_S
+        [python, "-c", _CEILINGS], capture_output=True, text=True, timeout=_MEASURE_S
     )
     if done.returncode:
         raise RuntimeError(f"the ceilings could not be measured: {done.stderr[-500:]}")

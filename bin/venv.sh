@@ -24,6 +24,46 @@ wanted() { (LC_ALL=C && cat "$root"/requirements*.txt) | sha256sum; }
 
 is_installed() { [ "$(cat "$venv/$1.stamp" 2>/dev/null)" = "$(wanted)" ]; }
 
+# pip_install FILE: what pip says is kept back, but for one line that shows how far it is. It is shown
+# whole where pip fails, and line by line where a program wants to follow it (PIP_PROGRESS_BAR=raw).
+pip_install() {
+  local pip=("$venv/bin/python" -m pip install --disable-pip-version-check --requirement "$root/$1")
+  if [ "${PIP_PROGRESS_BAR:-}" = raw ]; then
+    "${pip[@]}" >&2
+    return
+  fi
+  local log="$venv/$1.log" status=0
+  "${pip[@]}" 2>&1 | tee "$log" | show_progress "$1"
+  status="${PIPESTATUS[0]}"
+  [ "$status" = 0 ] || cat "$log" >&2
+  return "$status"
+}
+
+# show_progress FILE: one line on a terminal, written over and over, of what pip says.
+show_progress() {
+  local word what count=0 total
+  total="$(pins "$1" | wc -l)"
+  while read -r word what _; do
+    [ -t 2 ] || continue
+    case "$word" in
+      Collecting) count=$((count + 1)) && printf '\r\033[Kfetching %s of %s: %s' "$count" "$total" "${what%%[<=>]*}" ;;
+      Installing) printf '\r\033[Kunpacking %s packages' "$count" ;;
+    esac
+  done >&2
+  [ ! -t 2 ] || printf '\r\033[K' >&2
+}
+
+# pins FILE: the packages that FILE pins, those of the files that it names included.
+pins() {
+  local word what
+  while read -r word what; do
+    case "$word" in
+      --requirement) pins "$what" ;;
+      *==*) echo "$word" ;;
+    esac
+  done <"$root/$1"
+}
+
 # ensure_venv FILE: install what FILE pins, unless that has been done already. An interrupted
 # installation leaves no stamp and is simply run again; two at once take turns.
 ensure_venv() {
@@ -32,13 +72,12 @@ ensure_venv() {
     flock 9
     is_installed "$1" && exit
     local python
-    echo "edge-serve: installing $1 into $venv, once" >&2
+    echo "edge-serve: installing $1 into $venv, once; this takes some minutes" >&2
     if [ ! -x "$venv/bin/python" ]; then
       python="$(find_python)" || exit
       "$python" -m venv --clear "$venv" || exit
     fi
-    "$venv/bin/python" -m pip install --disable-pip-version-check \
-      --requirement "$root/$1" >&2 || exit
+    pip_install "$1" || exit
     # The checkout itself: its packages are imported from where they stand.
     echo "$root" >"$("$venv/bin/python" -c 'import site; print(site.getsitepackages()[0])')/edge-serve.pth"
     wanted >"$venv/$1.stamp"

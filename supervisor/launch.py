@@ -117,6 +117,7 @@ class Launch:
         aliases: dict[str, str] | None = None,
     ) -> Plan:
         settings = self.settings
+        greet = _is_watched(settings)
         return Plan(
             host=settings.host,
             port=settings.port,
@@ -127,7 +128,8 @@ class Launch:
                 for name, reason in unavailable.items()
             },
             log_format=settings.log_format,
-            log_level=settings.log_level,
+            log_level="warning" if greet else settings.log_level,
+            greet=greet,
             drain_s=settings.drain_timeout_sec,
             fail_fast=settings.warmup_fail_fast,
             settings=in_force(settings),
@@ -165,6 +167,12 @@ def _mend(model: Model, fault: str) -> str:
 
 def _torch_missing(model: Model) -> str:
     return f"it needs torch, which is not installed; run: edge-serve pull {model.entry.name}"
+
+
+def _is_watched(settings: Settings) -> bool:
+    """Whether somebody at a terminal sees what is said, who has not asked for the log."""
+    asked = {"log_level", "log_format"} & settings.model_fields_set
+    return not asked and sys.stderr.isatty()
 
 
 def _serve(settings: Settings, specs: list[Spec], aliases: dict[str, str]) -> Serve:

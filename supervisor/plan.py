@@ -30,8 +30,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``serve`` is what the frontend is told: the models, which are the workers to start, and its
     limits. ``unavailable`` names the models that could not be fetched, each with the reason: they
     are shown as failed, while the others serve. ``fail_fast``: a model that fails before all have
-    been ready once ends the server. ``settings`` is what all this was made from, to be shown in
-    the log.
+    been ready once ends the server. ``greet``: say a few lines about the start, for people.
+    ``settings`` is what all this was made from, to be shown in the log.
     """
 
     host: str
@@ -43,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log_level: LogLevel = "info"
     drain_s: float = 30.0
     fail_fast: bool = False
+    greet: bool = False
     settings: dict[str, Any] = {}
 
 

@@ -38,6 +38,7 @@ from ipc.types import ModelState
 from ipc.wire import Decoder, encode
 from supervisor import example, fleet, health
 from supervisor.fleet import FRONTEND, Member
+from supervisor.greeting import Greeting
 from supervisor.listener import url
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
@@ -99,6 +100,7 @@ class Supervisor:
         self._stopping = False
         self._stopped = asyncio.Event()
         self._told_all_ready = False
+        self._greeting = Greeting(plan)
 
     async def run(self) -> None:
         """Start everyone, keep them alive, and stop them on SIGTERM or SIGINT."""
@@ -118,6 +120,7 @@ class Supervisor:
     def stop(self) -> None:
         """First call: drain. Second call: end what is left at once, with errors to its clients."""
         drain_s = 0.0 if self._stopping else self._plan.drain_s
+        self._greeting.on_stop(again=self._stopping)
         self._stopping = True
         self._notifier.send("STOPPING=1", "STATUS=draining")
         logger.info("stopping", extra={"drain_s": drain_s})
@@ -232,17 +235,20 @@ class Supervisor:
         where = url(self._listener, self._plan.host, tls=tls)
         if member.spec is None:
             logger.info("listening", extra={"url": where})
+            self._greeting.on_listening(where)
         else:
             device = replica.loaded.device if replica.loaded else None
             facts = {"model": member.spec.name, "replica": replica.name, "device": device}
             facts |= {"warm": " ".join(f"{what}={how}" for what, how in replica.warm.items())}
             logger.info("ready", extra={**facts, "generation": replica.generation})
+            self._greeting.on_ready(member.spec.name)
         self._tell_status()
         all_ready = all(state.state == "ready" for state in self._published)
         listening = self._members[FRONTEND].replica.state == "ready"
         if listening and all_ready and not self._told_all_ready:
             self._told_all_ready = True
             logger.info("all models are ready; try:\n%s", self._example(where))
+            self._greeting.on_all_ready(where, self._listener.getsockname()[1])
 
     def _tell_status(self) -> None:
         """Tell systemd in a line how things stand."""

@@ -19,11 +19,12 @@ from rich.console import Console
 from bench import machine
 from bench.models import Models, Say
 from bench.peers import chat, embed, report, speech
-from bench.peers.install import install, unpacked
-from bench.peers.known import PEERS, Files, Peer
+from bench.peers.install import install, scripts, unpacked
+from bench.peers.known import PEERS, TORCH, Files, Peer
 from bench.peers.results import Results
 from bench.peers.run import Run
 from ipc.types import Task
+from supervisor import extras
 from supervisor.archive import FetchError
 from supervisor.problems import ConfigError
 
@@ -90,7 +91,8 @@ def peers(
             install(peer, say)
         models = Models(say)
         files = _files(models, chosen, say)
-        results.begin({"at": _today(), **asked, **machine.describe(), **machine.ceilings()})
+        about = {"at": _today(), **asked, **machine.describe()}
+        results.begin(about | _ceilings(chosen, say))
         for lane in lanes:
             some = [peer for peer in chosen if peer.task == lane.task]
             run = Run(some, models, files, rounds, counts, rows, results, say)
@@ -99,6 +101,17 @@ def peers(
     except (ConfigError, FetchError, RuntimeError, OSError, ValueError) as error:
         print(f"bench: {error or type(error).__name__}", file=sys.stderr)
         raise typer.Exit(1) from error
+
+
+def _ceilings(chosen: Sequence[Peer], say: Say) -> dict[str, float]:
+    """What this machine can do at most, by the torch that is here or that a peer has brought."""
+    if extras.is_here():
+        return machine.ceilings(sys.executable)
+    for peer in chosen:
+        if TORCH in peer.packages:
+            return machine.ceilings(scripts(peer) / "python")
+    say("neither this environment nor a peer has torch: what the machine can do is left out")
+    return {}
 
 
 def _today() -> str:

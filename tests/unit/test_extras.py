@@ -92,6 +92,27 @@ def test_an_installation_that_fails_says_why_and_is_tried_again(checkout: Path) 
     assert installed(checkout) == [TORCH, TORCH]
 
 
+def launched(checkout: Path) -> subprocess.CompletedProcess[str]:
+    """As bin/edge-serve does it."""
+    script = f'set -euo pipefail; . "{checkout}/bin/venv.sh"; ensure_venv {TORCH}'
+    return subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_the_launcher_says_one_line_and_all_that_pip_said_where_it_fails(checkout: Path) -> None:
+    failing = checkout / ".venv/bin/failing"
+    failing.touch()
+    ended = launched(checkout)
+    assert ended.returncode == 1
+    first, *pip = ended.stderr.splitlines()
+    assert first.startswith(f"edge-serve: installing {TORCH} into {checkout}/.venv, once")
+    assert pip == ["Progress 5 of 10", "ERROR: No matching distribution"]
+    failing.unlink()
+    ended = launched(checkout)
+    assert (ended.returncode, ended.stderr.count("\n")) == (0, 1)
+
+
 def test_two_at_once_install_once(checkout: Path) -> None:
     threads = [threading.Thread(target=extras.install, args=[silent]) for _ in range(3)]
     for thread in threads:

@@ -1,0 +1,74 @@
+"""What a start says on a terminal in place of the log: where, what is ready, what to try."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from supervisor.example import curl
+from supervisor.plan import Plan
+
+_DEFAULT_PORT = 8000
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+class Greeting:
+    """A line for the address, one for each model with the time that it took, one to go on with.
+
+    Silent unless ``plan`` asks for it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        say: Callable[[str], None] = _print,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wanted = plan.greet
+        self._specs = plan.serve.specs
+        self._needs_key = bool(plan.serve.gate.api_keys)
+        self._drain_s = plan.drain_s
+        self._say = say
+        self._clock = clock
+        self._began_at = clock()
+        self._greeted: set[str] = set()
+
+    def on_listening(self, url: str) -> None:
+        if "" not in self._greeted:  # a frontend that is replaced listens at the same place
+            self._tell(f"edge-serve listens on {url}; Ctrl-C stops it")
+        self._greeted.add("")
+
+    def on_ready(self, model: str) -> None:
+        """``model`` can serve. Told once: what happens to it later is a matter of the log."""
+        if model in self._greeted:
+            return
+        self._greeted.add(model)
+        width = max(len(spec.name) for spec in self._specs)
+        task = next(spec.task for spec in self._specs if spec.name == model)
+        self._tell(
+            f"  {model:<{width}}  {task:<6}  ready in {self._clock() - self._began_at:.1f} s"
+        )
+
+    def on_all_ready(self, url: str, port: int) -> None:
+        """What to try: a chat where there is a chat model, else a request."""
+        if any(spec.task == "chat" for spec in self._specs):
+            key = "EDGE_SERVE_API_KEY=... " if self._needs_key else ""
+            option = "" if port == _DEFAULT_PORT else f" --port {port}"
+            self._tell(f"try in another terminal: {key}edge-serve chat{option}")
+        else:
+            self._tell(f"try: {curl(url, self._specs, with_key=self._needs_key)}")
+
+    def on_stop(self, *, again: bool) -> None:
+        if again:
+            self._tell("ending unfinished answers now")
+        else:
+            wait = f"within {self._drain_s:g} s; Ctrl-C again ends them now"
+            self._tell(f"stopping: unfinished answers end {wait}")
+
+    def _tell(self, line: str) -> None:
+        if self._wanted:
+            self._say(line)
