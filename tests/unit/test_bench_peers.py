@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from bench import machine
 from bench.client import Answer
-from bench.peers import chat, report
+from bench.peers import chat, command, report
 from bench.peers.install import scripts
-from bench.peers.known import PEERS, Files, Peer
+from bench.peers.known import PEERS, TORCH, Files, Peer
 from bench.peers.results import Figure, Measured, Metric, Results
 from bench.peers.sides import OURS
 from bench.peers.turns import Turns, in_turn
 from bench.words import word_errors
+from supervisor import extras
 
 pytestmark = pytest.mark.anyio
 
@@ -180,3 +183,25 @@ def test_word_errors_are_the_fewest_changes(said: str, heard: str, share: float)
 
 def test_word_errors_of_several_texts_are_over_all_words() -> None:
     assert word_errors(["one", "two three four"], ["won", "two three four"]) == 0.25
+
+
+def test_without_torch_here_the_ceilings_are_those_of_a_peers_torch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+    said: list[str] = []
+
+    def ceilings(python: Path) -> dict[str, float]:
+        asked.append(python)
+        return {"copy": 1.0}
+
+    monkeypatch.setattr(extras, "_MODULES", ("torch_of_no_kind",))
+    monkeypatch.setattr(machine, "ceilings", ceilings)
+    with_torch = next(peer for peer in PEERS if TORCH in peer.packages)
+    without = next(peer for peer in PEERS if TORCH not in peer.packages)
+    assert command._ceilings([without, with_torch], said.append) == {"copy": 1.0}
+    assert asked == [scripts(with_torch) / "python"]
+    assert command._ceilings([without], said.append) == {}
+    assert said == [
+        "neither this environment nor a peer has torch: what the machine can do is left out"
+    ]

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # What only requirements-torch.txt and requirements-test.txt bring.
-_NOT_THERE = ["torch", "transformers", "accelerate", "jinja2", "sentence_transformers", "openai"]
+_NOT_THERE = ["torch", "transformers", "accelerate", "sentence_transformers", "openai"]
 _NOT_THERE += ["scipy", "sklearn", "jiwer", "pytest", "hypothesis"]
 _IMPORT = """
 import importlib, json, sys
