@@ -595,7 +595,7 @@ def test_status_as_json_is_health_with_its_address(
 
 
 def test_check_as_json_tells_models_warnings_and_problems(run: Run, echo: str) -> None:
-    os.environ.update(PORT="0", MAX_CONCURRENT="1", API_KEYS="0123456789abcdef")
+    os.environ.update(PORT="0", MAX_CONCURRENT="1", MAX_QUEUE_SIZE="7", API_KEYS="0123456789ab")
     code, out, err = run("check", "--json", "--config", echo, "--host", "192.0.2.1")
     found = json.loads(out)
     assert (code, err) == (1, "")
@@ -610,7 +610,7 @@ def test_check_as_json_tells_models_warnings_and_problems(run: Run, echo: str) -
                 "device": "cpu",
                 "replicas": 1,
                 "slots": 1 if task == "embed" else 3,
-                "queue_limit": 64,
+                "queue_limit": 7,
                 "path": None,
                 "missing": None,
             }
