@@ -33,7 +33,7 @@ pip_install() {
     return
   fi
   local log="$venv/$1.log" status=0
-  "${pip[@]}" 2>&1 | tee "$log" | show_progress "$1"
+  PYTHONUNBUFFERED=1 "${pip[@]}" 2>&1 | tee "$log" | show_progress "$1"
   status="${PIPESTATUS[0]}"
   [ "$status" = 0 ] || cat "$log" >&2
   return "$status"
@@ -46,7 +46,12 @@ show_progress() {
   while read -r word what _; do
     [ -t 2 ] || continue
     case "$word" in
-      Collecting) count=$((count + 1)) && printf '\r\033[Kfetching %s of %s: %s' "$count" "$total" "${what%%[<=>]*}" ;;
+      Collecting | Processing)
+        what="${what##*/}" # of a wheel at hand, else what is asked for
+        what="${what%%[<=>]*}"
+        count=$((count + 1))
+        printf '\r\033[Kfetching %s of %s: %s' "$count" "$total" "${what%%-[0-9]*}"
+        ;;
       Installing) printf '\r\033[Kunpacking %s packages' "$count" ;;
     esac
   done >&2
@@ -72,7 +77,7 @@ ensure_venv() {
     flock 9
     is_installed "$1" && exit
     local python
-    echo "edge-serve: installing $1 into $venv, once; this takes some minutes" >&2
+    echo "edge-serve: installing $1, once, into $venv" >&2
     if [ ! -x "$venv/bin/python" ]; then
       python="$(find_python)" || exit
       "$python" -m venv --clear "$venv" || exit

@@ -106,7 +106,7 @@ def test_the_launcher_says_one_line_and_all_that_pip_said_where_it_fails(checkou
     ended = launched(checkout)
     assert ended.returncode == 1
     first, *pip = ended.stderr.splitlines()
-    assert first.startswith(f"edge-serve: installing {TORCH} into {checkout}/.venv, once")
+    assert first.startswith(f"edge-serve: installing {TORCH}, once, into {checkout}/.venv")
     assert pip == ["Progress 5 of 10", "ERROR: No matching distribution"]
     failing.unlink()
     ended = launched(checkout)
