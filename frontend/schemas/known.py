@@ -241,7 +241,10 @@ AUDIO: tuple[Row, ...] = (
     done("file model", "required"),
     done("language prompt temperature response_format stream", "as OpenAI has them"),
     done("timestamp_granularities", "with `verbose_json`"),
-    harmless("user priority request_id stream_include_usage stream_continuous_usage_stats", ""),
+    harmless(
+        "user priority request_id stream_include_usage stream_continuous_usage_stats",
+        "bookkeeping and scheduling",
+    ),
     refused("chunking_strategy", "not built", "auto"),
     refused("include languages keywords known_speaker_names known_speaker_references", "", []),
     refused("url", "nothing is fetched; send the `file`"),

@@ -1,9 +1,9 @@
 """How often a chat model loops, under several sampling settings, and what that costs elsewhere.
 
-    python tests/bench/loops.py [--url URL] [--model NAME] SETTING...
+    python tests/bench/loops.py [--url URL] [--model NAME] [--max-tokens N] [--show] SETTING...
 
 asks a running server, with each SETTING, say ``temperature=0.2,repetition_penalty=1.1`` (``-`` for
-the model's own defaults), fifty questions of every kind at 256 tokens and a few tasks whose answer
+the model's own defaults), fifty questions of every kind and a few tasks whose answer
 repeats its question, where a penalty does harm. Prints a table:
 
     loops     answers in which 4 or more equal stretches of words follow each other
@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 from openai import OpenAI
 
-MAX_TOKENS = 256
 AT_ONCE = 8
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 # A stretch counts from so many repeats on, of so many words in all: "very, very" is no loop.
@@ -133,9 +132,10 @@ def copied(text: str, wanted: str) -> float:
 class Asker:
     """Asks one model of one server, always with the same seeds."""
 
-    def __init__(self, url: str, model: str) -> None:
+    def __init__(self, url: str, model: str, max_tokens: int) -> None:
         self._client = OpenAI(base_url=f"{url}/v1", api_key="none", timeout=900)
         self._model = model
+        self._max_tokens = max_tokens
 
     def ask(self, questions: list[str], setting: dict[str, Any]) -> list[Answer]:
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -146,7 +146,7 @@ class Asker:
         answer = self._client.chat.completions.create(
             model=self._model,
             messages=[{"role": "user", "content": question}],
-            max_tokens=MAX_TOKENS,
+            max_tokens=self._max_tokens,
             seed=seed,
             extra_body=setting,
         )
@@ -160,7 +160,7 @@ def parse(text: str) -> dict[str, Any]:
     return {name: float(value) for name, value in pairs}
 
 
-def row(asker: Asker, setting: str) -> str:
+def row(asker: Asker, setting: str, *, show: bool) -> str:
     answers = asker.ask(QUESTIONS, parse(setting))
     tasks = [f"Repeat this exactly, and write nothing else:\n\n{wanted}" for wanted in COPIES]
     likeness = [
@@ -168,6 +168,8 @@ def row(asker: Asker, setting: str) -> str:
         for answer, wanted in zip(asker.ask(tasks, parse(setting)), COPIES, strict=True)
     ]
     texts = [answer.text for answer in answers]
+    if show:
+        print(*texts, sep="\n---\n")
     cells = [
         setting,
         sum(map(loops, texts)),
@@ -183,12 +185,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--model", default=MODEL)
+    parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--show", action="store_true", help="print the answers too")
     parser.add_argument("settings", nargs="+")
     options = parser.parse_args()
-    asker = Asker(options.url, options.model)
+    asker = Asker(options.url, options.model, options.max_tokens)
     print("setting | loops | squeezed | unended | distinct | copied", flush=True)
     for setting in options.settings:
-        print(row(asker, setting), flush=True)
+        print(row(asker, setting, show=options.show), flush=True)
 
 
 if __name__ == "__main__":
