@@ -12,7 +12,7 @@ import pytest
 import tiny
 import tiny_vision
 import torch
-from driver import Driver, chat
+from driver import Driver, chat, job
 from openai import OpenAI
 from served import Server
 from tiny_vision import picture
@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from ipc.errors import ContextTooLong, UndecodableMedia
-from ipc.types import Blob, ChatResult, Image, Message, Text
+from ipc.types import Blob, ChatInput, ChatResult, Image, Message, Sampling, Text, ToolCall
 from worker.engines.torch_chat import TorchChat
 from worker.images import decode
 from worker.warmup import warm
@@ -115,6 +115,21 @@ def test_a_text_that_names_the_place_of_an_image_is_only_text(
     driver.run(tricky, plain)
     assert driver.result(tricky)
     assert driver.text(plain) == reference.text(plain)
+
+
+def test_calls_and_results_of_a_history_are_in_the_prompt(driver: Driver) -> None:
+    """The template writes turns of users and assistants only."""
+    call = ToolCall(id="c", name="weather", arguments='{"in": "Rome"}')
+    asked = [Message("user", "a"), Message("assistant", "", tool_calls=[call])]
+    tool = Message("tool", "18 degrees and sunny", tool_call_id="c", name="weather")
+    sampling = Sampling(max_tokens=1, temperature=0.0)
+    jobs = [
+        job(ChatInput(messages=messages, sampling=sampling))
+        for messages in ([asked[0]], asked, [*asked, tool])
+    ]
+    driver.run(*jobs)
+    counts = [driver.result(one).usage.prompt_tokens for one in jobs]
+    assert counts[0] + 20 < counts[1] < counts[2] - 10
 
 
 def test_a_file_that_is_no_image_fails_its_own_request_and_is_named(driver: Driver) -> None:

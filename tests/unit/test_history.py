@@ -53,6 +53,12 @@ def test_results_and_what_the_user_says_next_are_one_turn() -> None:
     assert [turn["role"] for turn in calls_as_text(again)] == ["assistant", "user", "user"]
 
 
+def test_an_image_after_a_result_stays_an_image() -> None:
+    picture = [{"type": "image", "image": "pixels"}]
+    turns = calls_as_text([result("a"), {"role": "user", "content": picture}])
+    assert [part["type"] for part in turns[0]["content"]] == ["text", "image"]
+
+
 def test_a_template_shows_calls_if_none_of_them_is_lost() -> None:
     assert shows_calls(str(PROBE))
     assert not shows_calls(str([turn for turn in PROBE if turn["role"] == "tool"]))

@@ -46,10 +46,21 @@ def calls_as_text(turns: Sequence[Turn]) -> list[Turn]:
         plain = _plain(turn)
         if after_result and plain["role"] == "user":
             before = written.pop()
-            plain = before | {"content": f"{before['content']}\n{plain['content']}"}
+            plain = before | {"content": _joined(before["content"], plain["content"])}
         written.append(plain)
         after_result = turn["role"] == "tool"
     return written
+
+
+def in_parts(content: str | list[Any]) -> list[Any]:
+    """``content`` as templates for images have it."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _joined(before: str | list[Any], after: str | list[Any]) -> str | list[Any]:
+    if isinstance(before, str) and isinstance(after, str):
+        return f"{before}\n{after}"
+    return [*in_parts(before), *in_parts(after)]
 
 
 def _plain(turn: Turn) -> Turn:

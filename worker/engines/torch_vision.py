@@ -17,6 +17,7 @@ from transformers.utils.import_utils import is_torchvision_available
 
 from ipc.errors import InvalidRequest
 from ipc.types import Image, Message, Spec
+from worker.chat.history import PROBE, calls_as_text, in_parts, shows_calls
 from worker.chat.prompt import turn
 from worker.chat.vocabulary import ControlFinder, Vocabulary
 from worker.images import TOKEN_PIXELS, decode
@@ -67,6 +68,16 @@ class VisionPrompts:
         self._finder = ControlFinder(vocabulary.control)
         self._dtype = dtype
         self._max_pixels = max_pixels
+        self._has_calls = shows_calls(self._probed())
+
+    def _probed(self) -> str:
+        """What the template makes of a history of calls; nothing where it refuses that."""
+        probe = [one | {"content": in_parts(one["content"])} for one in PROBE]
+        try:
+            text: str = self._processor.apply_chat_template(probe, tokenize=False)
+        except Exception:  # somebody else's program
+            return ""
+        return text
 
     def lay_out(self, messages: list[Message]) -> tuple[list[int], Tensors]:
         """The prompt's tokens, and what else the model takes for its images: nothing without any.
@@ -109,18 +120,19 @@ class VisionPrompts:
         turns: list[dict[str, Any]] = []
         images = 0
         for message in messages:
-            content: list[dict[str, Any]] = []
-            given = message.content
-            for part in [given] if isinstance(given, str) else given:
-                if isinstance(part, Image):
-                    images += 1
-                    pixels = decode(part.file.data, f"image {images}", self._max_pixels)
-                    content.append({"type": "image", "image": pixels})
-                else:
-                    text = part if isinstance(part, str) else part.text
-                    content.append({"type": "text", "text": text})
+            content: str | list[dict[str, Any]] = message.text
+            if not isinstance(message.content, str):
+                content = []
+                for part in message.content:
+                    if isinstance(part, Image):
+                        images += 1
+                        pixels = decode(part.file.data, f"image {images}", self._max_pixels)
+                        content.append({"type": "image", "image": pixels})
+                    else:
+                        content.append({"type": "text", "text": part.text})
             turns.append(turn(message, str, self._checked_key) | {"content": content})
-        return turns
+        turns = turns if self._has_calls else calls_as_text(turns)
+        return [one | {"content": in_parts(one["content"])} for one in turns]
 
     def _checked_key(self, key: str) -> str:
         """transformers makes control tokens text in all that it is given but the keys."""
