@@ -251,7 +251,7 @@ def test_a_repetition_penalty_makes_what_was_said_less_likely(driver: Driver) ->
         one = chat(question, max_tokens=32, ignore_eos=True, repetition_penalty=penalty)
         return distinct(answer(driver, one))
 
-    assert share(2.0) > share(1.0)
+    assert share(1.3) > share(1.0)
 
 
 def distinct(text: str) -> float:

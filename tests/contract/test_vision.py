@@ -159,7 +159,7 @@ def test_images_count_towards_the_prompt(checkpoint: Path) -> None:
     engine.load(spec(checkpoint, max_prompt_tokens=60), lambda _: None)
     error = Driver(engine).refused(ask(picture(256, 256, "red")))
     assert isinstance(error, ContextTooLong)
-    assert "at most 60" in error.message
+    assert "maximum context length is 60 tokens" in error.message
     engine.close()
 
 
