@@ -196,7 +196,7 @@ def test_benign_texts_have_the_librarys_own_tokens(gguf: Path, scratch: Path) ->
         "It isn't the one , is it ? No !\n\n  a .",
         "x = 12345;\n\treturn\n\n\n",
     ]:
-        assert engine._vocabulary.encode(text) == independent.encode(text).ids, text
+        assert engine._vocabulary.encode([text]) == [independent.encode(text).ids], text
     engine.close()
 
 

@@ -93,8 +93,16 @@ def test_a_delta_counts_the_tokens_whose_text_waited() -> None:
 
 
 def test_a_library_that_makes_the_text_itself() -> None:
-    one = Generation("job", Sampling(max_tokens=9, stop=["🎉"]), prompt_tokens=7, limit=9)
+    one = generation(stop=["🎉"])
     events = [*one.push_text("a", 1), *one.push_text("b🎉", 4)]
     assert told(events) == ("ab", "stop", 5)
-    other = Generation("job", Sampling(max_tokens=9, stop=["bc"]), prompt_tokens=7, limit=9)
+    other = generation(stop=["bc"])
     assert told([*other.push_text("ab", 1), *other.finish("length")]) == ("ab", "length", 1)
+
+
+def test_the_first_space_of_such_a_text_is_the_tokenizers_too() -> None:
+    vocabulary = Vocabulary(PIECES, {}, lambda _text: [], drops_first_space=True)
+    asked = Sampling(max_tokens=9)
+    one = Generation("job", asked, prompt_tokens=7, limit=9, vocabulary=vocabulary)
+    events = [*one.push_text(" a", 1), *one.push_text(" b", 1), *one.finish("stop")]
+    assert told(events) == ("a b", "stop", 2)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipc.errors import InvalidRequest
@@ -18,7 +18,13 @@ from worker.chat.vocabulary import Control, Vocabulary
 
 START, END, TOOL = "<|im_start|>", "<|im_end|>", "<|tool|>"
 IDS = {START: Control(256), END: Control(257), TOOL: Control(258), "[X]": Control(259)}
-VOCABULARY = Vocabulary([bytes([at]) for at in range(256)], IDS, lambda text: list(text.encode()))
+
+
+def as_bytes(texts: Sequence[str]) -> list[list[int]]:
+    return [list(text.encode()) for text in texts]
+
+
+VOCABULARY = Vocabulary([bytes([at]) for at in range(256)], IDS, as_bytes)
 
 # What real ones do with messages: roles, names, trimming, calls as JSON and by keys.
 TEMPLATE = """\
@@ -100,6 +106,7 @@ def test_texts_that_only_together_are_a_control_token_are_text(before: str, afte
     assert parts == [256, before + after]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*IDS, "<|im_", "end|>", "<", "|>", "[", "X]", " ", "a", "🎉"])))
 def test_no_mixture_of_pieces_becomes_a_control_token(pieces: list[str]) -> None:
     text = "".join(pieces)
@@ -120,7 +127,7 @@ def test_a_library_that_looks_for_control_tokens_finds_none() -> None:
 
 def test_control_tokens_take_the_whitespace_beside_them_where_they_say_so() -> None:
     control = {"<l>": Control(256, lstrip=True), "<r>": Control(257, rstrip=True)}
-    vocabulary = Vocabulary([], control, lambda text: list(text.encode()))
+    vocabulary = Vocabulary([], control, as_bytes)
     one = layout("a <l> b \n<r> \n <l>\nc", vocabulary)
     assert one.parts([]) == ["a", 256, " b \n", 257, 256, "\nc"]
 

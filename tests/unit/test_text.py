@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +11,13 @@ from hypothesis import strategies as st
 from worker.chat.text import StopFilter, TextStream
 from worker.chat.vocabulary import Control, Vocabulary
 
+
+def no_encoder(texts: Sequence[str]) -> list[list[int]]:
+    raise NotImplementedError(texts)
+
+
 PIECES = [bytes([byte]) for byte in range(256)]
-BYTES = Vocabulary(PIECES, {}, list)
+BYTES = Vocabulary(PIECES, {}, no_encoder)
 
 
 def streamed(vocabulary: Vocabulary, tokens: list[int]) -> list[str]:
@@ -31,7 +38,7 @@ def test_bytes_that_are_no_text_are_replaced_as_python_replaces_them(data: bytes
 
 @given(st.lists(st.binary(max_size=6)))
 def test_where_tokens_are_cut_changes_nothing(pieces: list[bytes]) -> None:
-    vocabulary = Vocabulary(pieces, {}, list)
+    vocabulary = Vocabulary(pieces, {}, no_encoder)
     whole = b"".join(pieces).decode("utf-8", "replace")
     assert "".join(streamed(vocabulary, list(range(len(pieces))))) == whole
 
@@ -46,12 +53,12 @@ def test_an_answer_that_ends_inside_a_character_still_ends() -> None:
 
 
 def test_control_tokens_and_those_beyond_the_vocabulary_are_no_text() -> None:
-    vocabulary = Vocabulary([b"a", b"<end>", b"b"], {"<end>": Control(1)}, list)
+    vocabulary = Vocabulary([b"a", b"<end>", b"b"], {"<end>": Control(1)}, no_encoder)
     assert streamed(vocabulary, [0, 1, 2, 3, 70000]) == ["a", "", "b", "", "", ""]
 
 
 def test_the_first_space_is_the_tokenizers_where_it_puts_one_there() -> None:
-    vocabulary = Vocabulary([b" one", b" two", b""], {}, list, drops_first_space=True)
+    vocabulary = Vocabulary([b" one", b" two", b""], {}, no_encoder, drops_first_space=True)
     assert streamed(vocabulary, [2, 0, 1, 0]) == ["", "one", " two", " one", ""]
 
 

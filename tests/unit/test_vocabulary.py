@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def written(vocabulary: Vocabulary, tokens: list[int]) -> str:
 def test_a_texts_tokens_are_that_text(name: str) -> None:
     found = vocabulary(TOKENIZERS[name])
     for text in TEXTS:
-        back = written(found, found.encode(text))
+        back = written(found, found.encode([text])[0])
         if found.drops_first_space:  # SentencePiece's: spaces are put before texts and taken off
             text, back = (re.sub("(^|<think>) +", r"\1", one) for one in (text, back))
         assert back == text
@@ -98,9 +99,9 @@ def test_a_texts_tokens_are_that_text(name: str) -> None:
 def test_a_text_without_control_tokens_has_the_librarys_own_tokens(name: str) -> None:
     tokenizer, found = TOKENIZERS[name], vocabulary(TOKENIZERS[name])
     for text in [*TEXTS[:4], "so <think>\n</think>"]:
-        expected = tokenizer.encode(text, add_special_tokens=False).ids
+        expected = [tokenizer.encode(text, add_special_tokens=False).ids]
         opening = "" if text.startswith(" ") else found.opening
-        assert found.encode(opening + text) == expected
+        assert found.encode([opening + text]) == expected
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -110,7 +111,7 @@ def test_every_control_token_in_a_text_is_text(name: str) -> None:
     ids = {one.id for one in found.control.values()}
     for text in found.control:
         for forged in (text, f"a{text}b", f"{text}{text}", f" {text} "):
-            tokens = found.encode(forged)
+            (tokens,) = found.encode([forged])
             assert ids.isdisjoint(tokens)
             assert written(found, tokens).strip() == forged.strip()
 
@@ -118,7 +119,7 @@ def test_every_control_token_in_a_text_is_text(name: str) -> None:
 def test_an_added_token_that_controls_nothing_stays_a_token() -> None:
     tokenizer = TOKENIZERS["byte level"]
     found = vocabulary(tokenizer)
-    assert tokenizer.token_to_id("<think>") in found.encode("a<think>b")
+    assert tokenizer.token_to_id("<think>") in found.encode(["a<think>b"])[0]
     assert "<think>" not in found.control
 
 
@@ -126,20 +127,20 @@ def test_a_word_that_is_a_control_token_is_spelled() -> None:
     """Some tokenizers look whole words up among all tokens."""
     pieces = {"h": 0, "i": 1, "hi": 2}
 
-    def by_words(text: str) -> list[int]:
-        return [pieces[text]]
+    def by_words(texts: Sequence[str]) -> list[list[int]]:
+        return [[pieces[text]] for text in texts]
 
     facts = json.loads(byte_level_tokenizer().to_str())
     control = hf._control(facts, {})["<|im_end|>"]._replace(id=2)
     found = Vocabulary([b"h", b"i", b"hi"], {"hi": control}, by_words)
-    assert found.encode("hi") == [0, 1]
+    assert found.encode(["hi", "h"]) == [[0, 1], [0]]
 
 
 def test_a_character_that_the_vocabulary_lacks_is_the_unknown_token() -> None:
     tokenizer = Tokenizer(models.BPE({"<unk>": 0, "a": 1}, [], unk_token="<unk>"))
     tokenizer.add_tokens([AddedToken("<unk>", special=True)])
     tokenizer.decoder = decoders.Metaspace()
-    assert vocabulary(tokenizer).encode("ab") == [1, 0]
+    assert vocabulary(tokenizer).encode(["ab"]) == [[1, 0]]
 
 
 @pytest.mark.parametrize("special", ["<|x|>", "<|x y|>", "[|x|]", "<start_of_turn>"])

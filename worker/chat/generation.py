@@ -23,7 +23,7 @@ class Generation:
         *,
         prompt_tokens: int,
         limit: int,
-        vocabulary: Vocabulary | None = None,
+        vocabulary: Vocabulary,
         ends: Collection[int] = (),
     ) -> None:
         self.job_id = job_id
@@ -36,14 +36,13 @@ class Generation:
         self._ends = frozenset(sampling.stop_token_ids) | (
             frozenset() if sampling.ignore_eos else frozenset(ends)
         )
-        self._text = None if vocabulary is None else TextStream(vocabulary)
+        self._text = TextStream(vocabulary)
         self._stop = StopFilter(sampling.stop)
         self._unsent = 0  # tokens whose text is still held back
 
     def push(self, tokens: Sequence[int], finish: Finish | None = None) -> list[Event]:
         """Take the next ``tokens``, and how the answer has ended where the library says so.
         Returns what can be sent now."""
-        assert self._text is not None
         text = ""
         for token in tokens:
             self.written += 1
@@ -62,7 +61,7 @@ class Generation:
         """The same where the library makes the text: ``tokens`` are those that it took."""
         self.written += tokens
         self._unsent += tokens
-        passed = self._passed(text)
+        passed = self._passed(self._text.push_text(text))
         return self._end("stop", passed) if self._stop.found else self._delta(passed)
 
     def finish(self, finish: Finish) -> list[Event]:
@@ -82,9 +81,7 @@ class Generation:
 
     def _end(self, finish: Finish, text: str) -> list[Event]:
         self.ended = True
-        if self._text is not None:
-            text += self._stop.push(self._text.finish())
-        text += self._stop.finish()
+        text += self._stop.push(self._text.finish()) + self._stop.finish()
         if self._stop.found:
             finish = "stop"
         usage = Usage(

@@ -6,6 +6,7 @@ How tokens spell bytes stands in the file's decoder, as the library tokenizers a
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,8 @@ def vocabulary(facts: dict[str, Any], named: dict[str, str]) -> Vocabulary:
         pieces += [b""] * (at + 1 - len(pieces))
         pieces[at] = spell(text)
 
-    def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        return [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
 
     return Vocabulary(
         pieces,

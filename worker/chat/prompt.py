@@ -27,21 +27,20 @@ class Layout:
 
     def __init__(self, template: Template, vocabulary: Vocabulary) -> None:
         self._template = template
-        self._vocabulary = vocabulary
+        self.vocabulary = vocabulary
         self._finder = ControlFinder(vocabulary.control)
         self._edges = _Edges(vocabulary.control)
 
     def tokens(self, messages: Sequence[Message]) -> list[int]:
         """The prompt of a chat. Raises `InvalidRequest`."""
-        tokens: list[int] = []
         parts = self.parts(messages)
         if parts and isinstance(parts[0], str) and not parts[0].startswith(" "):
-            parts[0] = self._vocabulary.opening + parts[0]
+            parts[0] = self.vocabulary.opening + parts[0]
+        texts = list({part for part in parts if isinstance(part, str)})
+        encoded = dict(zip(texts, self.vocabulary.encode(texts), strict=True))
+        tokens: list[int] = []
         for part in parts:
-            if isinstance(part, int):
-                tokens.append(part)
-            else:
-                tokens += self._vocabulary.encode(part)
+            tokens += [part] if isinstance(part, int) else encoded[part]
         if not tokens:
             raise no_prompt()
         return tokens
@@ -66,7 +65,7 @@ class Layout:
         parts: list[Part] = []
         at = 0
         while (start := self._finder.first(text, at)) is not None:
-            parts += [text[at:start], *self._vocabulary.spelled(text[start])]
+            parts += [text[at:start], *self.vocabulary.spelled(text[start])]
             at = start + 1
         return [part for part in [*parts, text[at:]] if part != ""]
 
@@ -76,7 +75,7 @@ class Layout:
         for start, end in self._finder.spans(rendered):
             if start < at:
                 continue  # within the whitespace that the last one took
-            control = self._vocabulary.control[rendered[start:end]]
+            control = self.vocabulary.control[rendered[start:end]]
             before = rendered[at:start]
             parts += [before.rstrip() if control.lstrip else before, control.id]
             at = end

@@ -30,6 +30,13 @@ class TextStream:
             data = data.removeprefix(b" ")
         return self._decode(data)
 
+    def push_text(self, text: str) -> str:
+        """The same where the library makes the text of tokens."""
+        if self._drops_space and text:
+            self._drops_space = False
+            return text.removeprefix(" ")
+        return text
+
     def finish(self) -> str:
         """What is left of a character once no more tokens will come."""
         return self._decode(b"", True)

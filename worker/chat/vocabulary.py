@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-Encode = Callable[[str], list[int]]
+# The tokens of each of some texts.
+Encode = Callable[[Sequence[str]], list[list[int]]]
 
 METASPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -31,8 +32,8 @@ class Vocabulary:
     """The tokens of a model by their ids, from 0 on.
 
     ``pieces`` has the raw bytes of each token; those of control tokens are no text, and are left
-    out. ``control`` has the control tokens by their texts. ``encode`` makes tokens of a text that
-    is nothing but text. ``drops_first_space`` says that the first space of a text belongs to the
+    out. ``control`` has the control tokens by their texts. ``encode`` makes tokens of texts that
+    are nothing but text. ``drops_first_space`` says that the first space of a text belongs to the
     tokenizer, ``opening`` what it puts before a prompt that begins with text. ``named`` are the
     texts of the tokens that templates ask for, such as ``bos_token``.
     """
@@ -70,13 +71,17 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self._bounds) - 1
 
-    def encode(self, text: str) -> list[int]:
-        """The tokens of ``text``, none of which is a control token, whatever it contains."""
-        tokens = self._encode(text)
-        if self._forbidden.isdisjoint(tokens):
-            return tokens
-        # The tokenizer knows it as a word of its own. No control token is a single character.
-        return [token for character in text for token in self._encode(character)]
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text, none of which is a control token, whatever it contains."""
+        return [
+            tokens if self._forbidden.isdisjoint(tokens) else self._by_characters(text)
+            for text, tokens in zip(texts, self._encode(texts), strict=True)
+        ]
+
+    def _by_characters(self, text: str) -> list[int]:
+        """For a text that the tokenizer looks up among all tokens as a word of its own. No control
+        token is a single character."""
+        return [token for tokens in self._encode([*text]) for token in tokens]
 
     def spelled(self, character: str) -> list[int]:
         """A token for each byte of ``character``, as far as there are such."""

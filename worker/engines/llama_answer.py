@@ -10,6 +10,7 @@ from ipc.errors import InternalError, ServeError, UnsupportedParameter
 from ipc.types import Event, Failed, Finish, Sampling, Spec
 from worker.chat.generation import Generation
 from worker.chat.prompt import Part
+from worker.chat.vocabulary import Vocabulary
 from worker.engines.lengths import no_room, too_long
 from worker.engines.upstream_errors import refusal_in_stream
 from worker.engines.upstream_json import decode
@@ -104,7 +105,14 @@ class Answer:
     """
 
     def __init__(
-        self, job_id: str, sampling: Sampling, prompt: list[Part], spec: Spec, context_tokens: int
+        self,
+        job_id: str,
+        sampling: Sampling,
+        prompt: list[Part],
+        spec: Spec,
+        *,
+        context_tokens: int,
+        vocabulary: Vocabulary,
     ) -> None:
         self.job_id = job_id
         self.is_over = False
@@ -113,7 +121,11 @@ class Answer:
         self._context_tokens = context_tokens
         self._finish: Finish = "stop"
         self._generation = Generation(
-            job_id, sampling, prompt_tokens=0, limit=min(sampling.max_tokens, context_tokens)
+            job_id,
+            sampling,
+            prompt_tokens=0,
+            limit=min(sampling.max_tokens, context_tokens),
+            vocabulary=vocabulary,
         )
         self.tokens = self._hold(min(most_tokens(prompt), spec.max_prompt_tokens))
 

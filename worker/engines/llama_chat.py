@@ -60,7 +60,14 @@ class LlamaChat:
         body = request_body(
             sampling, prompt, self._context_tokens, prefix_caching=self._prefix_caching
         )
-        answer = Answer(job.id, sampling, prompt, self._spec, self._context_tokens)
+        answer = Answer(
+            job.id,
+            sampling,
+            prompt,
+            self._spec,
+            context_tokens=self._context_tokens,
+            vocabulary=self._layout.vocabulary,
+        )
         # A cache that runs out would end all running answers.
         held = sum(other.tokens for other in self._inside)
         if held + answer.tokens > self._kv_tokens:

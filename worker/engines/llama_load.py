@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +57,7 @@ def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
     return LlamaModel(server, context_tokens, kv_tokens, layout, found.begins_with)
 
 
-def _no_encoder(text: str) -> list[int]:
+def _no_encoder(texts: Sequence[str]) -> list[list[int]]:
     raise NotImplementedError("llama.cpp cuts texts into tokens itself")
 
 

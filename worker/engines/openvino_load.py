@@ -25,7 +25,7 @@ from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary
 from worker.engine import LoadError, Stage, check_options
 from worker.engines.openvino_merge import merge_products
-from worker.engines.openvino_tokenizer import make_plain
+from worker.engines.openvino_tokenizer import batched, make_plain
 from worker.prepare import prepared, stamp
 
 _MODEL = "openvino_model.xml"
@@ -111,12 +111,7 @@ def _text_parts(path: Path, tokenizer: Any) -> tuple[Vocabulary, Template]:
             raise LoadError(f"{path} has no chat template; it cannot serve chats")
         return vocabulary, Template(source, vocabulary.named)
     found = read_tokenizer(path)
-
-    def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
-        return ids
-
-    return found.vocabulary(encode), found.chat_template()
+    return found.vocabulary(batched(tokenizer)), found.chat_template()
 
 
 def convert_gguf(source: Path, target: Path) -> None:

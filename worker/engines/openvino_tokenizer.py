@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
+from worker.chat.vocabulary import Encode
 from worker.engine import LoadError
 
 FILE = "openvino_tokenizer.xml"
+_GROUP_BYTES = 1 << 18
 _NEVER = "(?!)"
 _UNCUT = np.int32(2**31 - 1)
 
@@ -44,6 +47,35 @@ def make_plain(folder: Path, control: Collection[str]) -> None:
     openvino.save_model(model, written, compress_to_fp16=False)
     for suffix in (".bin", ".xml"):
         written.with_suffix(suffix).replace((folder / FILE).with_suffix(suffix))
+
+
+def batched(tokenizer: Any) -> Encode:
+    """How OpenVINO's ``tokenizer`` encodes texts: a call costs as much as a hundred tokens, so it
+    takes many at once, which it pads to the length of the longest."""
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        rows: list[list[int]] = []
+        for group in _groups(texts):
+            found = tokenizer.encode(group, add_special_tokens=False)
+            ids, used = found.input_ids.data, found.attention_mask.data.astype(bool)
+            rows += [row[mask].tolist() for row, mask in zip(ids, used, strict=True)]
+        return rows
+
+    return encode
+
+
+def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
+    """``texts`` in order, cut where padding would take more than a few megabytes."""
+    group: list[str] = []
+    longest = 0
+    for text in texts:
+        longest = max(longest, len(text.encode()))
+        if group and longest * (len(group) + 1) > _GROUP_BYTES:
+            yield group
+            group, longest = [], len(text.encode())
+        group.append(text)
+    if group:
+        yield group
 
 
 def _texts(pattern: bytes) -> list[str]:
