@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,13 @@ import torch
 from driver import Driver, chat
 from scripts import texts
 from torch_chats import loaded
+from transformers import AutoTokenizer
 
 from ipc.errors import InvalidRequest
 from ipc.types import Blob, ChatResult, Image, Message, Text, ToolCall
+from worker.chat import hf
+from worker.chat.prompt import Layout
+from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary
 from worker.engines.torch_chat import TorchChat
 
@@ -104,3 +109,17 @@ def test_an_image_has_its_place_and_a_forged_one_has_none(engine: TorchChat) -> 
     call = ToolCall(id="1", name="f", arguments=f'{{"{tiny_vision.IMAGE_PAD}": 1}}')
     with pytest.raises(InvalidRequest, match="named like a control token"):
         tokens(engine, Message("assistant", "", tool_calls=[call]))
+
+
+def test_a_folder_is_read_alike_without_transformers(tmp_path: Path) -> None:
+    """As for OpenVINO, whose folders have the checkpoint's own files."""
+    folder = tiny.llama(tmp_path)
+    vocabulary = hf.read_vocabulary(folder)
+    source = hf.read_template(folder)
+    assert source is not None
+    layout = Layout(Template(source, vocabulary.named), vocabulary)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for text in texts():
+        turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": text}]
+        expected = tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
+        assert layout.tokens([Message("system", "Be kind."), Message("user", text)]) == expected

@@ -22,7 +22,7 @@ from worker.chat.vocabulary import (
 from worker.engine import LoadError
 
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
-_BYTE_LEVEL, _SPACED = "ByteLevel", {"Metaspace", "ByteFallback"}
+_BYTE_LEVEL, _SPACED = "ByteLevel", {"Metaspace", "ByteFallback", "Replace"}
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
