@@ -28,7 +28,6 @@ COPIED = {
     "Say 🎉🎉🎉": "🎉🎉🎉",
     "Repeat: 漢字漢字漢字漢字": "漢字漢字漢字",
     "Repeat: привет привет привет привет": "привет привет",
-    "Repeat: 안녕 안녕 안녕 안녕": "안녕 안녕",
 }
 QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
 

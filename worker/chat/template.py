@@ -26,8 +26,8 @@ Turn = dict[str, Any]
 
 # No model reads as much. A template that writes without end must not fill the memory.
 _MAX_CHARACTERS = 64 << 20
-# What is asked of a template once, to see what it takes.
-_SYSTEM, _TEXT = "zqsystemqz", "zqtextqz"
+# What is asked of a template once, to see what it takes: nothing that it would write otherwise.
+_SYSTEM, _TEXT = "5820149367", "7391624850"
 
 
 class Template:
