@@ -18,8 +18,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 _VERSIONS = frozenset({"1.0", "1.1"})
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # An authority without user information: a name, an IPv4 address, or an IPv6 one in brackets.
-HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_TARGET = re.compile(rb"(?:https?://([^/?#@]+))?/[!-~]*", re.IGNORECASE)
+_AUTHORITY = rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+HOST = re.compile(_AUTHORITY)
+_TARGET = re.compile(rb"(?:https?://(%b))?/[!-~]*" % _AUTHORITY, re.IGNORECASE)
 # Of these the first and the last are read by different programs.
 _SINGLE = frozenset({b"host", b"content-type", b"authorization", b"transfer-encoding"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})

@@ -41,6 +41,8 @@ access = Channel("edge_serve.access")
 
 # What is answered even where there is no room for more connections, each on one of its own.
 _PROBES = frozenset({b"/livez", b"/readyz", b"/health"})
+# What comes at once from a client that sends as fast as it can.
+_TURN_BYTES = 64 << 10
 # What a chunk of one byte costs beside that byte. Chunks as small as that are allowed, as Go's
 # server does (net/http/internal/chunked.go), and nothing dearer.
 _CHUNK_BYTES = len(b"1\r\n\r\n")
@@ -102,7 +104,9 @@ class Connection(HttpToolsProtocol):
         self._part: Literal["nothing", "head", "body"] = "nothing"
         # Of the request that is coming: what is no body, less what its body's chunks may cost.
         self._head_bytes = 0
-        self._body_bytes = 0  # in the data that is being read
+        # Of the data that is being read: the parts of a body, and how much of it is body.
+        self._parts: list[bytes] = []
+        self._body_bytes = 0
         self._fields = self._field_bytes = 0
         self._completed = self._upgrading = False
         self._running: RequestResponseCycle | None = None
@@ -139,6 +143,8 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if len(data) >= _TURN_BYTES:
+            self._take_turns()
         if self._deaf:
             return
         if self._at_door:
@@ -148,6 +154,17 @@ class Connection(HttpToolsProtocol):
             data = self._leave_door()
         if not self._crowded or not self._stops_at_door(data):
             self._read(data)
+
+    def _take_turns(self) -> None:
+        """Read on when all others have been heard. The loop would read from one that sends much
+        for 32 times in a row, which is many milliseconds where it is parsed."""
+        if not self.flow.read_paused:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._go_on_reading)
+
+    def _go_on_reading(self) -> None:
+        if not self.flow.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     @property
     def _crowded(self) -> bool:
@@ -205,6 +222,7 @@ class Connection(HttpToolsProtocol):
                 ours if isinstance(ours, ServeError) else InvalidRequest("not a valid HTTP request")
             )
             return
+        self._hand_on_body()
         if not self._completed:  # else where in ``data`` the next head begins is not known
             self._count(len(data) - self._body_bytes)
         if self._head_bytes > self._bounds.head_bytes:
@@ -268,21 +286,30 @@ class Connection(HttpToolsProtocol):
         in_spare_place = self in self._others.spare
         if in_spare_place:
             self._answer_probes_only()
-        self._part = "body"
         if self._upgrading:
+            self._part = "body"
             return
-        self._others.quiet.pop(self, None)
         self.expect_100_continue &= version != "1.0"  # which knows no interim answers
         super().on_headers_complete()
+        self._part = "body"
+        self._others.quiet.pop(self, None)
         self.cycle.keep_alive &= not in_spare_place
         self.cycle.transport = cast(asyncio.Transport, _Polite(self))
 
     def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        if not self._upgrading:
-            super().on_body(body)
+        self._parts.append(body)  # and no more: this runs for each chunk, however small
+
+    def _hand_on_body(self) -> None:
+        """Give the application what has come of a body, in one piece."""
+        if self._parts:
+            body = b"".join(self._parts)
+            self._parts.clear()
+            self._body_bytes += len(body)
+            if not self._upgrading:
+                super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._hand_on_body()
         self._part, self._completed = "nothing", True
         if not self._upgrading:
             super().on_message_complete()
@@ -296,6 +323,7 @@ class Connection(HttpToolsProtocol):
         method = self.parser.get_method()
         plain = b"".join((b"%b %b HTTP/1.1\r\n" % (method, self.url), *fields, b"\r\n"))
         self._upgrading = False
+        self._parts.clear()
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.data_received(plain + rest)

@@ -56,6 +56,11 @@ REFUSED = {
     "asterisk with GET": get(target=b"*"),
     "foreign scheme": get(target=b"s://]ufd/:"),
     "user in the target": get(target=b"http://a@localhost/livez"),
+    "a port in the target that is none": b"GET http://localhost:99999/livez HTTP/1.1\r\n"
+    b"Host: localhost:99999\r\n\r\n",
+    "two ports in the target": get(target=b"http://localhost:1:2/livez"),
+    "a comma in the target's host": b"GET http://a,b/livez HTTP/1.0\r\n\r\n",
+    "no host in the target": b"GET http://:/livez HTTP/1.0\r\n\r\n",
     "another host in the target": get(target=b"http://evil.example/livez"),
     "NUL in the target": get(target=b"/liv\x00ez"),
     "raw bytes in the target": get(target=b"/caf\xe9"),

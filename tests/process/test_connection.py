@@ -635,6 +635,21 @@ def test_a_bad_chunk_in_a_waiting_request_leaves_those_before_it_alone(listen: L
     assert listener.app.asked == [("/wait", b""), ("/hello", b"")]
 
 
+NO_PORT = b"GET http://x:99999/ HTTP/1.1\r\nHost: x:99999\r\n\r\n"
+
+
+def test_a_target_that_cannot_be_read_is_refused_like_any_other(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        assert statuses(raw.send(NO_PORT).read_all()) == [400]
+    with Raw(listener.port) as raw:
+        raw.send(GET.replace(b"hello", b"wait"), NO_PORT)
+        wait_until(lambda: listener.app.asked)
+        listener.app.go.set()
+        assert statuses(raw.read_all()) == [200]
+    assert (listener.app.asked, listener.app.left) == ([("/wait", b"")], 0)
+
+
 def test_nothing_is_read_after_a_request_that_closes(listen: Listen) -> None:
     listener = listen()
     with Raw(listener.port) as raw:
