@@ -9,6 +9,7 @@ import logging
 import resource
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
@@ -37,6 +38,8 @@ CLOSE_S = 2
 # Longer than clients and proxies keep an idle connection, so that they end it and not we: one that
 # is closed while a request is on its way loses the request. nginx has the same.
 IDLE_S = 75
+# For a client to say hello in TLS, and goodbye; asyncio has 60 s and 30 s.
+HANDSHAKE_S, GOODBYE_S = 10.0, 5.0
 # Sockets to workers, the log, libraries, and connections that linger.
 OWN_FILES = 256
 
@@ -69,6 +72,8 @@ async def _run(args: argparse.Namespace) -> None:
     door = Door(dispatcher, guards, Record(metrics))
     app = build(dispatcher, control, serve, metrics, budget)
     server = Server(_config(app, door, serve.gate))
+    if serve.gate.ssl_certfile:
+        _bound_handshakes()
     tasks = [asyncio.create_task(control.beat()), asyncio.create_task(dispatcher.watch())]
     control.on_drain = lambda seconds: tasks.append(
         asyncio.create_task(_drain(dispatcher, server, seconds))
@@ -109,6 +114,15 @@ def _config(app: Starlette, door: Door, gate: Gate) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=CLOSE_S,
+    )
+
+
+def _bound_handshakes() -> None:
+    """Give each TLS handshake of the listener less time: until its end a connection is not one that
+    `Bounds` knows. uvicorn has no setting for it."""
+    loop = asyncio.get_running_loop()
+    loop.create_server = partial(  # type: ignore[method-assign]
+        loop.create_server, ssl_handshake_timeout=HANDSHAKE_S, ssl_shutdown_timeout=GOODBYE_S
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -55,7 +56,13 @@ class Unserved:
             if method != "HEAD"
         ]
 
-    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (scope["method"], scope["path"]) == ("OPTIONS", "*"):  # asked of the server as a whole
+            allowed = ", ".join(
+                sorted({"HEAD", "OPTIONS", *(method for method, _ in self._served)})
+            )
+            await Response(status_code=204, headers={"allow": allowed})(scope, receive, send)
+            return
         raise RouteNotFound(why(scope["method"], scope["path"], self._served))
 
 

@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from raw_http import Raw, statuses
 from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from frontend.door import Door
 from frontend.errors import Field
@@ -375,6 +376,48 @@ def test_a_body_in_tiny_chunks_is_read_to_its_end(listen: Listen) -> None:
             raw.send(b"1\r\nx\r\n" * 2000)
         assert statuses(raw.send(b"0\r\n\r\n").read_until(b"hello")) == [200]
     assert listener.app.asked == [("/hello", b"x" * 20_000)]
+
+
+class Transport:
+    """Notes how it is read."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def get_extra_info(self, _: str) -> None:
+        return None
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.calls.append("pause")
+
+    def resume_reading(self) -> None:
+        self.calls.append("resume")
+
+
+def test_who_sends_much_takes_turns_and_its_chunks_are_handed_on_together() -> None:
+    """Else its loop would read on from the same connection, a call for each byte of a body."""
+    messages = []
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        while True:
+            messages.append(await receive())
+
+    async def scene() -> tuple[list[str], list[str]]:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        made: Any = protocol(Bounds())(config=config, server_state=ServerState(), app_state={})
+        transport = Transport()
+        made.connection_made(transport)
+        made.data_received(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 11_000)
+        before = [*transport.calls]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return before, transport.calls
+
+    assert asyncio.run(scene()) == (["pause"], ["pause", "resume"])
+    assert [message["body"] for message in messages] == [b"x" * 11_000]
 
 
 def test_a_long_target_is_refused(listen: Listen) -> None:

@@ -14,6 +14,7 @@ import httpx2
 import psutil
 import pytest
 from box import EMBED, Box, MakeBox, spec, wait_until
+from raw_http import Raw
 
 from ipc.control import Gate
 
@@ -75,6 +76,7 @@ def test_with_a_certificate_it_speaks_https_only(make_box: MakeBox, tmp_path: Pa
                 return False
 
         wait_until(ready)
+        mute, foreign = Raw(box.port), Raw(box.port).send(b"GET /livez HTTP/1.1\r\n\r\n")
         answer = client.post("/v1/embeddings", json={"model": EMBED, "input": "x"})
         assert answer.status_code == 200
     assert box.ask("/livez") is None
@@ -89,3 +91,6 @@ def test_with_a_certificate_it_speaks_https_only(make_box: MakeBox, tmp_path: Pa
     assert "write a name that is in its certificate into --url" in refused.stderr
     assert "write https:// in --url" in status(box, "--url", box.url).stderr
     assert "it holds no certificate" in status(box, *by_name, SSL_CERTFILE=key).stderr
+
+    with mute, foreign:  # neither says hello in TLS
+        assert foreign.read_all() == mute.read_all() == b""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from typing import Any, cast
 
 import pytest
 from http_fakes import FakeDispatcher, application
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message
 
-from frontend.paths import plain, why
+from frontend.paths import Unserved, plain, why
 from ipc.control import Gate
 
 SERVED = [("POST", "/v1/chat/completions"), ("POST", "/rerank"), ("GET", "/v1/models")]
@@ -94,6 +97,19 @@ def test_a_method_that_a_route_does_not_take_is_told_with_those_that_it_does() -
         answer = client.delete("/v1/models/org/chat/")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
     assert answer.json()["error"]["message"] == "/v1/models/org/chat takes GET, HEAD, not DELETE"
+
+
+def test_the_server_as_a_whole_has_methods_too() -> None:
+    served = Unserved([Route("/a", print, methods=["GET"]), Route("/b", print, methods=["POST"])])
+    scope = {"type": "http", "method": "OPTIONS", "path": "*"}
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(served(scope, cast(Any, None), send))
+    assert sent[0]["status"] == 204
+    assert dict(sent[0]["headers"])[b"allow"] == b"GET, HEAD, OPTIONS, POST"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
