@@ -39,9 +39,9 @@ def check_charset(content_type: str) -> None:
 
 def check_utf8(raw: bytes | bytearray, what: str) -> None:
     """Raise `InvalidRequest` where ``what`` is no UTF-8. Only the place is told, not the bytes."""
+    if raw.startswith(_UTF16) or 0 in raw[:2]:
+        raise InvalidRequest(f"{what} is UTF-16; send UTF-8")
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        if raw.startswith(_UTF16) or 0 in raw[:2]:
-            raise InvalidRequest(f"{what} is UTF-16; send UTF-8") from None
         raise InvalidRequest(f"{what} is not valid UTF-8 at byte {error.start}") from None

@@ -483,6 +483,7 @@ TEXT = '{"model": "org/chat", "messages": [{"role": "user", "content": "M\u00fcl
     [
         (TEXT.encode("utf-16"), "the body is UTF-16; send UTF-8"),
         (TEXT.encode("utf-16-be"), "the body is UTF-16; send UTF-8"),
+        ("{}".encode("utf-16-le"), "the body is UTF-16; send UTF-8"),
         (TEXT[:-6].encode("latin-1", "ignore"), "the body is not valid UTF-8 at byte 65"),
         (TEXT.encode()[:-6], "the body is not valid UTF-8 at byte 72"),
         (b'{"model": "\\ud83d"}', "(half a surrogate pair, line 1, column 12)"),
