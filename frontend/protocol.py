@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from frontend import head
@@ -41,7 +42,8 @@ access = Channel("edge_serve.access")
 
 # What is answered even where there is no room for more connections, each on one of its own.
 _PROBES = frozenset({b"/livez", b"/readyz", b"/health"})
-# What comes at once from a client that sends as fast as it can.
+# What is taken in a turn of the loop from a client that sends as fast as it can: 2 ms, if it is of
+# chunks of one byte.
 _TURN_BYTES = 64 << 10
 # What a chunk of one byte costs beside that byte. Chunks as small as that are allowed, as Go's
 # server does (net/http/internal/chunked.go), and nothing dearer.
@@ -97,6 +99,8 @@ class Connection(HttpToolsProtocol):
         self._others = others
         self._lingering = others.lingering
         self._door = door
+        # What has come and has not been looked at.
+        self._rest = bytearray()
         # A request that has come in part, and that the parser has not seen; the length of it all.
         self._at_door = bytearray()
         self._door_bytes = 0
@@ -120,6 +124,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = FlowControl(cast(asyncio.Transport, self))
         if len(self.connections) > self._bounds.connections and not self._make_room():
             self._take_spare_place()
         else:
@@ -143,9 +148,40 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Take ``data``, as much as fits into a turn of the loop; the rest when all others have
+        been heard. The loop itself would read from one that sends much for 32 times in a row."""
+        if self._rest:
+            self._rest += data
+            return
         if len(data) >= _TURN_BYTES:
-            self._take_turns()
-        if self._deaf:
+            self._rest += memoryview(data)[_TURN_BYTES:]
+            self.transport.pause_reading()
+            self.loop.call_soon(self._go_on)
+        self._take(data[:_TURN_BYTES])
+
+    def _go_on(self) -> None:
+        if self.transport.is_closing():
+            self._rest.clear()
+            return
+        data = bytes(self._rest[:_TURN_BYTES])
+        del self._rest[:_TURN_BYTES]
+        self._take(data)
+        if self._rest:
+            self.loop.call_soon(self._go_on)
+        elif not self.flow.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def pause_reading(self) -> None:
+        """The application has enough in hand."""
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """The application wants more, which may have come already."""
+        if not self._rest:
+            self.transport.resume_reading()
+
+    def _take(self, data: bytes) -> None:
+        if self._deaf or not data:
             return
         if self._at_door:
             self._at_door += data
@@ -154,17 +190,6 @@ class Connection(HttpToolsProtocol):
             data = self._leave_door()
         if not self._crowded or not self._stops_at_door(data):
             self._read(data)
-
-    def _take_turns(self) -> None:
-        """Read on when all others have been heard. The loop would read from one that sends much
-        for 32 times in a row, which is many milliseconds where it is parsed."""
-        if not self.flow.read_paused:
-            self.transport.pause_reading()
-            self.loop.call_soon(self._go_on_reading)
-
-    def _go_on_reading(self) -> None:
-        if not self.flow.read_paused and not self.transport.is_closing():
-            self.transport.resume_reading()
 
     @property
     def _crowded(self) -> bool:
@@ -326,7 +351,7 @@ class Connection(HttpToolsProtocol):
         self._parts.clear()
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(plain + rest)
+        self._take(plain + rest)
 
     # --- the application's calls ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import threading
 import time
@@ -221,6 +222,22 @@ def test_http_1_0_gets_no_interim_answer(listen: Listen) -> None:
         assert statuses(raw.read_all()) == [200]
 
 
+@pytest.mark.parametrize("chunk_bytes", [None, 7, 1000, 300_000])
+def test_a_large_body_arrives_whole(listen: Listen, chunk_bytes: int | None) -> None:
+    """It comes faster than it is taken."""
+    listener = listen()
+    body = random.Random(7).randbytes(4 * MIB if chunk_bytes != 7 else MIB // 4)
+    with Raw(listener.port) as raw:
+        if chunk_bytes is None:
+            raw.send(HEAD, b"Content-Length: %d\r\n\r\n" % len(body), body)
+        else:
+            parts = (body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes))
+            chunks = (b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+            raw.send(HEAD, b"Transfer-Encoding: chunked\r\n\r\n", *chunks, b"0\r\n\r\n")
+        assert statuses(raw.read_until(b"hello")) == [200]
+    assert listener.app.asked == [("/hello", body)]
+
+
 def test_a_large_body_does_not_count_for_the_head_behind_it(listen: Listen) -> None:
     listener = listen()
     with Raw(listener.port) as raw:
@@ -379,10 +396,11 @@ def test_a_body_in_tiny_chunks_is_read_to_its_end(listen: Listen) -> None:
 
 
 class Transport:
-    """Notes how it is read."""
+    """Notes how it is read, and forgets what is written."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.resumed = asyncio.Event()
 
     def get_extra_info(self, _: str) -> None:
         return None
@@ -395,29 +413,47 @@ class Transport:
 
     def resume_reading(self) -> None:
         self.calls.append("resume")
+        self.resumed.set()
+
+    def write(self, _: bytes) -> None: ...
+
+    def writelines(self, _: Iterable[bytes]) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def close(self) -> None: ...
 
 
 def test_who_sends_much_takes_turns_and_its_chunks_are_handed_on_together() -> None:
     """Else its loop would read on from the same connection, a call for each byte of a body."""
-    messages = []
+    messages: list[Any] = []
+    read = asyncio.Event()
 
     async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
-        while True:
-            messages.append(await receive())
+        messages.append(message := await receive())
+        while message["more_body"]:
+            messages.append(message := await receive())
+        read.set()
 
-    async def scene() -> tuple[list[str], list[str]]:
+    async def scene() -> list[str]:
         config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
         made: Any = protocol(Bounds())(config=config, server_state=ServerState(), app_state={})
         transport = Transport()
         made.connection_made(transport)
-        made.data_received(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 11_000)
-        before = [*transport.calls]
-        for _ in range(3):
-            await asyncio.sleep(0)
-        return before, transport.calls
+        made.data_received(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 40_000)
+        assert transport.calls == ["pause"]
+        made.flow.pause_reading()
+        made.flow.resume_reading()  # the application would have it read on, past what waits
+        assert transport.calls == ["pause", "pause"]
+        made.data_received(b"1\r\ny\r\n0\r\n\r\n")
+        await transport.resumed.wait()
+        await read.wait()
+        return transport.calls
 
-    assert asyncio.run(scene()) == (["pause"], ["pause", "resume"])
-    assert [message["body"] for message in messages] == [b"x" * 11_000]
+    assert asyncio.run(scene()) == ["pause", "pause", "resume"]
+    assert b"".join(message["body"] for message in messages) == b"x" * 40_000 + b"y"
+    assert 2 <= len(messages) <= 5  # of 64 KiB, or what came of two before it was read
 
 
 def test_a_long_target_is_refused(listen: Listen) -> None:

@@ -195,17 +195,17 @@ def test_a_client_that_half_closes_has_left(box: Box) -> None:
 
 def test_past_the_cap_there_is_503_but_for_probes_while_streams_go_on(make_box: MakeBox) -> None:
     box = make_box(spec(CHAT, slots=4), gate=Gate(max_connections=3)).wait_ready()
-    with ThreadPoolExecutor(3) as pool:
-        text = "/slow 100 " + "word " * 40
-        streams = [pool.submit(_stream, box.port, text) for _ in range(3)]
-        wait_until(lambda: box.queue(CHAT)["in_flight"] == 3)
-        silent = [Raw(box.port) for _ in range(40)]
-        assert _asks(box.port) == [503]
-        assert [box.ask(path) for path in ("/livez", "/readyz", "/health")] == [200] * 3
-        for raw in silent:
-            raw.socket.close()
-        assert all(b"[DONE]" in stream.result() for stream in streams)
+    streams = [_stream(box.port, "/slow 100 " + "word " * 60) for _ in range(3)]
+    begun = [raw.read_until(b"word") for raw in streams]
+    silent = [Raw(box.port) for _ in range(40)]
+    assert _asks(box.port) == [503]
+    probes = [SMUGGLED.replace(b"/v1/models", path) for path in (b"/livez", b"/readyz", b"/health")]
+    assert [_asks(box.port, probe) for probe in probes] == [[200]] * 3
+    for raw, start in zip(streams, begun, strict=True):
+        assert b"[DONE]" in start + raw.read_all()
     wait_until(lambda: _asks(box.port) == [200])
+    for raw in (*streams, *silent):
+        raw.socket.close()
 
 
 def test_silent_connections_keep_nobody_out(make_box: MakeBox) -> None:
@@ -218,19 +218,18 @@ def test_silent_connections_keep_nobody_out(make_box: MakeBox) -> None:
         raw.socket.close()
 
 
-def _asks(port: int) -> list[int]:
+def _asks(port: int, request: bytes = SMUGGLED) -> list[int]:
     with Raw(port) as raw:
-        return statuses(raw.send(SMUGGLED).read_until(b"}"))
+        return statuses(raw.send(request).read_until(b"}"))
 
 
-def _stream(port: int, text: str) -> bytes:
+def _stream(port: int, text: str) -> Raw:
     body = (
         b'{"model": "echo/chat", "stream": true, "messages": [{"role": "user", "content": "%s"}]}'
     )
     body %= text.encode()
     request = POST.replace(b"embeddings", b"chat/completions") + b"Connection: close\r\n"
-    with Raw(port) as raw:
-        return raw.send(request, b"Content-Length: %d\r\n\r\n" % len(body), body).read_all()
+    return Raw(port).send(request, b"Content-Length: %d\r\n\r\n" % len(body), body)
 
 
 # --- names are names, lines are lines ---
