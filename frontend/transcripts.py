@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,27 +12,42 @@ from frontend.sse import event
 from ipc.languages import name_of
 from ipc.types import Delta, Done, Segment, SpeechResult, Usage
 
+_LEAST_S = 0.001
+
 
 def plain(result: SpeechResult) -> str:
     return result.text.strip() + "\n"
 
 
 def srt(segments: Sequence[Segment]) -> str:
-    """SubRip: numbered cues, a comma before the milliseconds."""
+    """SubRip: numbered cues, a comma before the milliseconds. It has no way to escape anything; an
+    arrow in a text would be read as times, so it gets shorter."""
     cues = (
-        f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{_caption(cue)}\n\n"
-        for number, cue in enumerate(segments, start=1)
+        f"{number}\n{_times(cue, ',')}\n{_line(cue).replace('-->', '->')}\n\n"
+        for number, cue in enumerate(_shown(segments), start=1)
     )
     return "".join(cues)
 
 
 def vtt(segments: Sequence[Segment]) -> str:
-    """WebVTT: a header line, a dot before the milliseconds."""
+    """WebVTT: a header line, a dot before the milliseconds, texts escaped as its grammar asks for
+    (a bare ``<`` would begin a tag and take what follows with it)."""
     cues = (
-        f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{_caption(cue)}\n\n"
-        for cue in segments
+        f"{_times(cue, '.')}\n{html.escape(_line(cue), quote=False)}\n\n"
+        for cue in _shown(segments)
     )
     return "WEBVTT\n\n" + "".join(cues)
+
+
+def _shown(segments: Sequence[Segment]) -> list[Segment]:
+    """The cues: one without text would end at once, and take the next one's number for text."""
+    return [segment for segment in segments if segment.text.strip()]
+
+
+def _times(cue: Segment, mark: str) -> str:
+    """When a cue is shown: for a millisecond at least, as WebVTT asks for."""
+    end_s = max(cue.end, max(0.0, cue.start) + _LEAST_S)
+    return f"{clock(cue.start, mark)} --> {clock(end_s, mark)}"
 
 
 def clock(seconds: float, mark: str) -> str:
@@ -42,9 +58,9 @@ def clock(seconds: float, mark: str) -> str:
     return f"{hours:02}:{minutes:02}:{s:02}{mark}{ms:03}"
 
 
-def _caption(cue: Segment) -> str:
-    # An arrow or an empty line would end the cue early.
-    return " ".join(cue.text.split()).replace("-->", "->")
+def _line(cue: Segment) -> str:
+    """A cue's text in one line, since an empty line would end it early."""
+    return " ".join(cue.text.split())
 
 
 def brief(result: SpeechResult) -> dict[str, Any]:

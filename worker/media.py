@@ -13,6 +13,7 @@ import io
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -25,6 +26,8 @@ from av.error import FFmpegError
 from av.packet import Packet
 
 from ipc.errors import InvalidRequest, UndecodableMedia
+from worker.downmix import Downmix
+from worker.timeline import Timeline
 
 Samples = npt.NDArray[np.float32]
 
@@ -51,6 +54,9 @@ MAX_CHANNELS = 8
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 384_000
 # What FFmpeg and a piece may take beside what the process holds already; 30 MiB is usual.
 MAX_DECODE_BYTES = 256 << 20
+
+# While channels mix well, one frame of so many is looked at: each costs 50 us, and has 20 ms or so.
+LOOK_EVERY = 4
 
 _SEND = "send a recording as flac, mp3, mp4, mpeg, mpga, m4a, ogg, wav or webm"
 
@@ -159,7 +165,9 @@ def _audio_stream(container: InputContainer) -> AudioStream:
 
 
 def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[Samples]:
-    """What each packet brings, sometimes nothing."""
+    """What each packet brings, sometimes nothing, with silence where the file's clock has a gap."""
+    start_us = container.start_time
+    timeline = Timeline(None if start_us is None else start_us / av.time_base)
     mono = _Mono()
     for packet in _packets(container, stream):
         try:
@@ -168,8 +176,21 @@ def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[Samples
             raise
         except FFmpegError:
             frames = []
-        yield np.concatenate([_NOTHING, *(mono.push(frame) for frame in frames)])
+        yield _NOTHING
+        for frame in frames:
+            if gap_s := timeline.place(frame.time, frame.samples / max(1, frame.rate)):
+                yield mono.flush()
+                yield from _silence(gap_s)
+            yield mono.push(frame)
     yield mono.flush()
+
+
+def _silence(seconds: float) -> Iterator[Samples]:
+    left = round(seconds * SAMPLE_RATE_HZ)
+    while left > 0:
+        size = min(left, int(PIECE_S * SAMPLE_RATE_HZ))
+        yield np.zeros(size, np.float32)
+        left -= size
 
 
 def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
@@ -189,6 +210,8 @@ class _Mono:
     def __init__(self) -> None:
         self._resampler: AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
+        self._downmix = Downmix()
+        self._frames = 0
 
     def push(self, frame: AudioFrame) -> Samples:
         shape = (frame.format.name, frame.layout.name, frame.rate)
@@ -197,13 +220,34 @@ class _Mono:
             _check(frame)
             flushed = self.flush()
             self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
+            self._downmix = Downmix()
             self._shape = shape
+        frame = self._uncancelled(frame)
         frame.pts = None
         return np.concatenate([flushed, self._run(frame)])
 
     def flush(self) -> Samples:
         """The samples still held in the filter."""
-        return self._run(None)
+        flushed = self._run(None)
+        self._resampler = self._shape = None
+        return flushed
+
+    def _uncancelled(self, frame: AudioFrame) -> AudioFrame:
+        """``frame``, or where its channels would cancel each other one of them in all places."""
+        count = frame.layout.nb_channels
+        self._frames += 1
+        if count == 1 or (self._downmix.chosen is None and self._frames % LOOK_EVERY != 1):
+            return frame
+        planar = frame.to_ndarray()
+        channels = planar if frame.format.is_planar else planar.reshape(-1, count).T
+        # Samples without a sign have their zero in the middle.
+        middle = 128 if channels.dtype == np.uint8 else 0
+        chosen = self._downmix.choose(
+            channels.astype(np.float32) - np.float32(middle), frame.samples / frame.rate
+        )
+        if chosen is None:
+            return frame
+        return _everywhere(frame, channels[chosen])
 
     def _run(self, frame: AudioFrame | None) -> Samples:
         if self._resampler is None:
@@ -217,6 +261,17 @@ class _Mono:
         # 16-bit integers clip what is out of range, and hold no infinity, as float files may.
         samples = [piece.to_ndarray().reshape(-1) for piece in out]
         return np.concatenate([_NOTHING, *samples]).astype(np.float32) / np.float32(32768)
+
+
+def _everywhere(frame: AudioFrame, samples: npt.NDArray[Any]) -> AudioFrame:
+    """A frame like ``frame`` with ``samples`` in each channel."""
+    count = frame.layout.nb_channels
+    planar = frame.format.is_planar
+    array = np.tile(samples, (count, 1)) if planar else np.repeat(samples, count)[None]
+    filled = AudioFrame.from_ndarray(array, format=frame.format.name, layout=frame.layout.name)
+    filled.rate = frame.rate
+    filled.time_base = frame.time_base
+    return filled
 
 
 def _check(frame: AudioFrame) -> None:

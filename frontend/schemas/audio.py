@@ -108,8 +108,12 @@ def _fields(form: FormData) -> Mapping[str, Any]:
     return data
 
 
+# What clients send for "find out"; `und` is ISO 639's code for it.
+_DETECTED = ("", "auto", "und")
+
+
 def _language(given: str | None) -> str | None:
-    if given is None or not given.strip():
+    if given is None or given.strip().lower() in _DETECTED:
         return None
     code = code_of(given)
     if code is None:

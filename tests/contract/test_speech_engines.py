@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import wave
 
+import numpy as np
 import pytest
 from driver import Driver, speech
 from subjects import SPEECH_MODELS, Bench, recording
@@ -155,3 +156,71 @@ def test_nor_does_it_change_what_is_heard(driver: Driver, clip: bytes, prompt: s
     heard = result(driver, one)
     assert heard.language == "en"
     assert "country" in heard.text
+
+
+# --- times and channels ---
+
+
+def spoken(audio: bytes) -> bytes:
+    """The samples of a WAV file."""
+    with wave.open(io.BytesIO(audio)) as file:
+        return file.readframes(file.getnframes())
+
+
+def silence(seconds: float) -> bytes:
+    return bytes(2 * int(seconds * RATE_HZ))
+
+
+# In the recording, nobody speaks from 2.3 to 3.2 s, in the middle of a sentence.
+PAUSE_S = 2.75
+LONG_S = 8.0
+
+
+def in_silence(start: float, end: float) -> bool:
+    """Whether something is shown or said for most of a second in the long silence."""
+    return min(end, PAUSE_S + LONG_S) - max(start, PAUSE_S) > 0.9
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("word_times", [False, True])
+def test_no_cue_stays_over_a_long_silence(driver: Driver, clip: bytes, *, word_times: bool) -> None:
+    samples, cut = spoken(clip), 2 * int(PAUSE_S * RATE_HZ)
+    one = speech(
+        wav(samples[:cut] + silence(LONG_S) + samples[cut:]), language="en", word_times=word_times
+    )
+    driver.run(one)
+    heard = result(driver, one)
+    assert "your country" in heard.text.lower()
+    assert len(heard.segments) > 1
+    assert not [each for each in heard.segments if in_silence(each.start, each.end)]
+    assert not [each for each in heard.words or [] if in_silence(each.start, each.end)]
+    assert "".join(each.text for each in heard.segments).strip() == heard.text
+    assert [each.id for each in heard.segments] == list(range(len(heard.segments)))
+    assert all(each.tokens for each in heard.segments)
+    assert (heard.words is not None) is word_times
+
+
+@pytest.mark.model
+def test_cues_keep_the_clock_of_the_recording(driver: Driver, clip: bytes) -> None:
+    samples = spoken(clip)
+    one = speech(wav(silence(4) + samples + silence(6) + samples + silence(3)), language="en")
+    driver.run(one)
+    cues = result(driver, one).segments
+    assert cues[0].start == pytest.approx(4.3, abs=0.3)
+    assert cues[-1].end == pytest.approx(31.5, abs=0.7)
+    assert not [cue for cue in cues if cue.start < 15 and cue.end > 16]
+    assert not [cue for cue in cues if cue.start < 20.8 and cue.end > 21.5]
+
+
+@pytest.mark.model
+def test_channels_in_opposite_phase_are_heard(driver: Driver, clip: bytes) -> None:
+    left = np.frombuffer(spoken(clip), "<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(2)
+        out.setsampwidth(2)
+        out.setframerate(RATE_HZ)
+        out.writeframes(np.stack([left, -left], 1).tobytes())
+    one = speech(file.getvalue(), language="en")
+    driver.run(one)
+    assert "your country" in result(driver, one).text.lower()

@@ -24,8 +24,42 @@ def test_vtt() -> None:
     assert transcripts.vtt([SEGMENT, SECOND]) == (
         "WEBVTT\n\n"
         "00:00:00.000 --> 00:00:02.500\nHello there.\n\n"
-        "01:01:01.500 --> 01:01:03.100\nA -> b c.\n\n"
+        "01:01:01.500 --> 01:01:03.100\nA --&gt; b c.\n\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "in_vtt", "in_srt"),
+    [
+        ("Tom & Jerry", "Tom &amp; Jerry", "Tom & Jerry"),
+        ("a < b", "a &lt; b", "a < b"),
+        ("<v Tom>Hi</v>", "&lt;v Tom&gt;Hi&lt;/v&gt;", "<v Tom>Hi</v>"),
+        ("&amp;", "&amp;amp;", "&amp;"),
+        ("so --> then", "so --&gt; then", "so -> then"),
+        ('it\'s "that"', 'it\'s "that"', 'it\'s "that"'),
+        (" a\n\n\nb\r\n\u2028c\x85", "a b c", "a b c"),
+        ("WEBVTT", "WEBVTT", "WEBVTT"),
+        ("NOTE that", "NOTE that", "NOTE that"),
+        ("🎉 日本", "🎉 日本", "🎉 日本"),
+    ],
+)
+def test_what_is_said_is_never_read_as_markup(text: str, in_vtt: str, in_srt: str) -> None:
+    cue = msgspec.structs.replace(SEGMENT, text=text)
+    assert transcripts.vtt([cue]).split("\n")[3:] == [in_vtt, "", ""]
+    assert transcripts.srt([cue]).split("\n")[2:] == [in_srt, "", ""]
+
+
+def test_a_cue_without_text_is_left_out_and_the_numbers_go_on() -> None:
+    blank = msgspec.structs.replace(SEGMENT, text=" \n ")
+    assert transcripts.srt([SEGMENT, blank, SECOND]) == transcripts.srt([SEGMENT, SECOND])
+    assert transcripts.vtt([blank]) == "WEBVTT\n\n"
+
+
+@pytest.mark.parametrize("start", [-0.5, 0.0, 2.0])
+def test_a_cue_ends_after_it_begins(start: float) -> None:
+    cue = msgspec.structs.replace(SEGMENT, start=start, end=start)
+    begin, _, end = transcripts.vtt([cue]).split("\n")[2].partition(" --> ")
+    assert begin < end
 
 
 def test_silence_has_no_cues() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ipc.errors import InvalidRequest, ServeError
-from ipc.languages import code_of
+from ipc.languages import code_of, name_of
 from ipc.types import Blob, Done, Event, Failed, Job, Loaded, Spec, SpeechInput
 from worker import media
 from worker.engine import LoadError, Stage
@@ -175,7 +175,7 @@ def _prove(model: Model, path: str) -> None:
     """Run one window: the voice filter would keep the model out of a warm-up with no voice."""
     silence = np.zeros(media.SAMPLE_RATE_HZ, np.float32)
     try:
-        for _ in model.hear(silence, SpeechInput(audio=Blob(b"")), "en"):
+        for _ in model.hear(silence, SpeechInput(audio=Blob(b"")), "en", word_times=False):
             pass
     except Exception as error:
         raise LoadError(f"{path} loads but does not run: {error}") from error
@@ -204,6 +204,12 @@ def _language(asked: SpeechInput, known: list[str]) -> str | None:
     if not multilingual:
         raise InvalidRequest(
             "this model knows only English: leave language out or send en", param="language"
+        )
+    if code is not None:
+        raise InvalidRequest(
+            f"this model does not know {name_of(code)} ({code}): leave language out to have the "
+            "nearest that it knows detected",
+            param="language",
         )
     raise InvalidRequest(
         f"unknown language {asked.language[:40]!r}: send an ISO-639-1 code or an English name, "

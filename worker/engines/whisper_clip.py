@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from faster_whisper.transcribe import restore_speech_timestamps
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from ipc.types import Delta, Done, Event, Segment, SpeechInput, SpeechResult, Usage, Word
 from worker import media
 from worker.engines.whisper_model import Model
+from worker.engines.whisper_times import PAD_S, VoicedTimes
 
 
 class Clip:
@@ -66,7 +66,9 @@ class Clip:
         makes sentences up, so it is not asked about them."""
         if not self._voice_only:
             return [{"start": 0, "end": samples.size}]
-        found: list[dict[str, int]] = get_speech_timestamps(samples, VadOptions())
+        found: list[dict[str, int]] = get_speech_timestamps(
+            samples, VadOptions(speech_pad_ms=round(PAD_S * 1000))
+        )
         return found
 
     def _transcribe(
@@ -75,13 +77,18 @@ class Clip:
         duration_s = samples.size / media.SAMPLE_RATE_HZ
         text, segments, words = "", list[Segment](), list[Word]()
         if voiced:
+            times = VoicedTimes(voiced, samples.size)
             voice = np.concatenate([samples[part["start"] : part["end"]] for part in voiced])
-            heard = self._model.hear(voice, self._asked, self._language)
+            heard = self._hear(voice, times)
             self._language = next(heard)
             yield None
-            for one in restore_speech_timestamps(heard, voiced, media.SAMPLE_RATE_HZ):
-                segments.append(_segment(one, len(segments), duration_s))
-                words += _words(one, duration_s)
+            for one in heard:
+                cues = self._cues(one, times)
+                segments += [
+                    _segment(one, cue, len(segments) + at, duration_s)
+                    for at, cue in enumerate(cues)
+                ]
+                words += [_word(word, times, duration_s) for word in one.words or []]
                 piece = one.text if text else one.text.lstrip()
                 text += piece
                 yield Delta(self._job_id, piece, len(one.tokens))
@@ -95,16 +102,50 @@ class Clip:
         )
         yield Done(self._job_id, result)
 
+    def _hear(self, voice: media.Samples, times: VoicedTimes) -> Iterator[Any]:
+        """The language, then segments, with times of words where these are needed."""
+        word_times = self._asked.word_times or times.has_long_silence
+        return self._model.hear(voice, self._asked, self._language, word_times=word_times)
 
-def _segment(heard: Any, number: int, end_s: float) -> Segment:
+    def _cues(self, heard: Any, times: VoicedTimes) -> list[Cue]:
+        """What is shown of a segment at once."""
+        if not heard.words:
+            start, end = times.segment(float(heard.start), float(heard.end))
+            return [Cue(start, end, heard.text, list(heard.tokens))]
+        groups = list(times.cues(heard.words))
+        texts = ["".join(word.word for word in group) for group in groups]
+        if len(groups) == 1:
+            texts = [heard.text]
+        shares = self._model.share_tokens(list(heard.tokens), texts)
+        return [
+            Cue(
+                times.word(group[0].start, group[0].end)[0],
+                times.word(group[-1].start, group[-1].end)[1],
+                text,
+                tokens,
+            )
+            for group, text, tokens in zip(groups, texts, shares, strict=True)
+        ]
+
+
+class Cue(NamedTuple):
+    """A segment, or the part of one before or after a long silence; times in the clip."""
+
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+
+
+def _segment(heard: Any, cue: Cue, number: int, end_s: float) -> Segment:
     """Whisper pads the last window to 30 seconds and may time text past the clip's end."""
     return Segment(
         id=number,
         seek=heard.seek,
-        start=min(float(heard.start), end_s),
-        end=min(float(heard.end), end_s),
-        text=heard.text,
-        tokens=list(heard.tokens),
+        start=min(cue.start, end_s),
+        end=min(cue.end, end_s),
+        text=cue.text,
+        tokens=cue.tokens,
         temperature=float(heard.temperature or 0.0),
         avg_logprob=float(heard.avg_logprob),
         compression_ratio=float(heard.compression_ratio),
@@ -112,13 +153,6 @@ def _segment(heard: Any, number: int, end_s: float) -> Segment:
     )
 
 
-def _words(heard: Any, end_s: float) -> list[Word]:
-    return [
-        Word(
-            word.word.strip(),
-            min(float(word.start), end_s),
-            min(float(word.end), end_s),
-            float(word.probability),
-        )
-        for word in heard.words or []
-    ]
+def _word(word: Any, times: VoicedTimes, end_s: float) -> Word:
+    start, end = times.word(float(word.start), float(word.end))
+    return Word(word.word.strip(), min(start, end_s), min(end, end_s), float(word.probability))

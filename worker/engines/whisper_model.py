@@ -97,7 +97,12 @@ class Model(WhisperModel):  # type: ignore[misc]
         return StorageView.from_array(self._encoder(features))
 
     def hear(
-        self, samples: media.Samples, asked: SpeechInput, language: str | None
+        self,
+        samples: media.Samples,
+        asked: SpeechInput,
+        language: str | None,
+        *,
+        word_times: bool,
     ) -> Iterator[Any]:
         """First the language, detected unless it is given; then faster-whisper's segments. Each is
         computed when it is asked for."""
@@ -116,15 +121,34 @@ class Model(WhisperModel):  # type: ignore[misc]
             task="translate" if asked.translate else "transcribe",
             language=language,
         )
-        options = self._options(tokenizer, asked)
+        options = self._options(tokenizer, asked, word_times)
         yield from self.generate_segments(features, tokenizer, options, False, first)
 
-    def _options(self, tokenizer: Tokenizer, asked: SpeechInput) -> TranscriptionOptions:
+    def share_tokens(self, tokens: list[int], texts: list[str]) -> list[list[int]]:
+        """The ``tokens`` of each of ``texts``, which one after the other are what they say."""
+        shares = []
+        for text in texts[:-1]:
+            count = next(
+                (at for at in range(len(tokens)) if len(self._text(tokens[:at])) >= len(text)),
+                len(tokens),
+            )
+            shares.append(tokens[:count])
+            tokens = tokens[count:]
+        return [*shares, tokens]
+
+    def _text(self, tokens: list[int]) -> str:
+        end = self.hf_tokenizer.token_to_id("<|endoftext|>")
+        text: str = self.hf_tokenizer.decode([token for token in tokens if token < end])
+        return text
+
+    def _options(
+        self, tokenizer: Tokenizer, asked: SpeechInput, word_times: bool
+    ) -> TranscriptionOptions:
         """What `WhisperModel.transcribe` would choose, but for the first block."""
         return TranscriptionOptions(
             initial_prompt=asked.prompt or None,
             temperatures=[asked.temperature] if asked.temperature else list(_LADDER),
-            word_timestamps=asked.word_times,
+            word_timestamps=word_times,
             beam_size=self.beam_size,
             max_new_tokens=_MAX_WINDOW_TOKENS,
             best_of=5,
