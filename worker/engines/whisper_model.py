@@ -138,8 +138,8 @@ class Model(WhisperModel):  # type: ignore[misc]
 
     def _text(self, tokens: list[int]) -> str:
         end = self.hf_tokenizer.token_to_id("<|endoftext|>")
-        text: str = self.hf_tokenizer.decode([token for token in tokens if token < end])
-        return text
+        assert end is not None
+        return self.hf_tokenizer.decode([token for token in tokens if token < end])
 
     def _options(
         self, tokenizer: Tokenizer, asked: SpeechInput, word_times: bool
