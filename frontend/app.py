@@ -55,7 +55,9 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._answer(Request(scope, receive, send))
-        await response(scope, receive, sliced(send))
+        body = getattr(response, "body", None)  # a stream has none
+        small = body is not None and len(body) <= SLICE_BYTES
+        await response(scope, receive, send if small else sliced(send))
 
 
 def sliced(send: Send) -> Send:

@@ -53,9 +53,12 @@ class Claim:
 
     def add(self, more_bytes: int) -> None:
         """It is about to hold so much more. Raises `OutOfMemory`, and holds what it held."""
-        self.expect(more_bytes)
-        self.size_bytes += more_bytes
-        self._count()
+        size = self.size_bytes + more_bytes
+        if size > FREE_BYTES:
+            self.expect(more_bytes)
+        self.size_bytes = size
+        if size > FREE_BYTES:
+            self._count()
 
     def expect(self, more_bytes: int) -> None:
         """It will hold so much more in a while. Raises `OutOfMemory` where there is no room now."""
@@ -80,7 +83,8 @@ class Claim:
 
     def release(self) -> None:
         self._holders -= 1
-        self._count()
+        if self._counted:
+            self._count()
 
     async def turn(self) -> None:
         """Wait until a large piece of work may be done in one go. At once for a small request."""

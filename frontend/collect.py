@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import Receive
 
 from frontend.disconnect import Watch
-from frontend.stream import Stream
+from frontend.stream import FREE_CHARS, Stream
 from ipc.types import Done
 
 
@@ -16,13 +16,17 @@ async def collect(stream: Stream, receive: Receive) -> tuple[str, Done]:
     it never outlives its request.
     """
     texts: list[str] = []
+    unclaimed = 0
     try:
         async with Watch(receive):
             while True:
                 for event in await stream.next():
                     if isinstance(event, Done):
                         return "".join(texts), event
-                    stream.claim.add(len(event.text))
                     texts.append(event.text)
+                    unclaimed += len(event.text)
+                    if unclaimed > FREE_CHARS:
+                        stream.claim.add(unclaimed)
+                        unclaimed = 0
     finally:
         stream.close()

@@ -130,7 +130,7 @@ class Dispatcher:
 
     def state(self, name: str) -> ModelState:
         state = self._states[name]
-        if state.state == "ready" and name in self.unconnected():
+        if state.state == "ready" and not self._lanes[name].credit:
             return msgspec.structs.replace(state, state="starting", reason=UNCONNECTED)
         return state
 

@@ -38,8 +38,10 @@ class Chat:
         remote: list[Remote] = []
         wanted = asked.to_input(spec, remote)
         fetched_bytes = await self._fetcher.fill(remote) if remote else 0
-        exchange.claim.add(COPIES * fetched_bytes)
-        await exchange.claim.turn()
+        if fetched_bytes:
+            exchange.claim.add(COPIES * fetched_bytes)
+        if exchange.claim.is_large:
+            await exchange.claim.turn()
         size_bytes = body.size_bytes + fetched_bytes
         stream = exchange.stream = self._dispatcher.submit(
             exchange.request_id, spec, wanted, size_bytes, exchange.claim

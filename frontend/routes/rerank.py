@@ -37,7 +37,8 @@ class Rerank:
         exchange.names(spec)
         wanted = asked.to_input(self._limits)
         exchange.claim.add(body.size_bytes)  # the answer may repeat the documents
-        await exchange.claim.turn()
+        if exchange.claim.is_large:
+            await exchange.claim.turn()
         stream = exchange.stream = dispatcher.submit(
             exchange.request_id, spec, wanted, body.size_bytes, exchange.claim
         )
