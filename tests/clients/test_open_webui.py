@@ -25,12 +25,15 @@ Seen = dict[str, Any]
 
 
 def document(path: Path) -> Path:
-    """A report of 300 kB, which becomes `PIECES` pieces or so; one sentence is worth finding."""
+    """A report that becomes `PIECES` pieces of 1,000 characters or a few more; one sentence of it
+    is worth finding."""
     words = ["water", "pump", "report", "pipe", "price", "spring", "valley", "year", "repair"]
     draw = random.Random(3)
-    parts = [" ".join(draw.choices(words, k=150)) + "." for _ in range(PIECES * 7 // 10)]
-    parts.insert(99, "The lighthouse keeper's house on Orsa has a door of bright violet colour.")
-    path.write_text("\n\n".join(parts))
+    sentences = ["The lighthouse keeper's house on Orsa has a door of bright violet colour."]
+    while sum(map(len, sentences)) < PIECES * 1000:
+        sentences.append(" ".join(draw.choices(words, k=15)).capitalize() + ".")
+    sentences.insert(len(sentences) // 2, sentences.pop(0))
+    path.write_text(" ".join(sentences))
     return path
 
 
@@ -108,5 +111,5 @@ def test_nothing_that_it_asks_is_refused(seen: Seen, server: tuple[str, Path]) -
     lines = [json.loads(line) for line in server[1].read_text().splitlines() if line[:1] == "{"]
     asked = Counter((line["path"], line["status"]) for line in lines if "path" in line)
     assert {status for _, status in asked} == {200}, asked
-    assert asked["/v1/embeddings", 200] >= PIECES * 9 // 10
+    assert asked["/v1/embeddings", 200] >= PIECES
     assert asked["/v1/chat/completions", 200] >= 2
