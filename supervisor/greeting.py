@@ -36,11 +36,15 @@ class Greeting:
         self._clock = clock
         self._began_at = clock()
         self._greeted: set[str] = set()
+        self._listening = False
+        self._early: list[str] = []  # of models that were quicker than the frontend
 
     def on_listening(self, url: str) -> None:
-        if "" not in self._greeted:  # a frontend that is replaced listens at the same place
-            self._tell(f"edge-serve listens on {url}; Ctrl-C stops it")
-        self._greeted.add("")
+        if self._listening:  # a frontend that was replaced: it listens at the same place
+            return
+        self._listening = True
+        for line in (f"edge-serve listens on {url}; Ctrl-C stops it", *self._early):
+            self._tell(line)
 
     def on_ready(self, model: str) -> None:
         """``model`` can serve. Told once: what happens to it later is a matter of the log."""
@@ -49,9 +53,12 @@ class Greeting:
         self._greeted.add(model)
         width = max(len(spec.name) for spec in self._specs)
         task = next(spec.task for spec in self._specs if spec.name == model)
-        self._tell(
-            f"  {model:<{width}}  {task:<6}  ready in {self._clock() - self._began_at:.1f} s"
-        )
+        took_s = self._clock() - self._began_at
+        line = f"  {model:<{width}}  {task:<6}  ready in {took_s:.1f} s"
+        if self._listening:
+            self._tell(line)
+        else:
+            self._early.append(line)
 
     def on_all_ready(self, url: str, port: int) -> None:
         """What to try: a chat where there is a chat model, else a request."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import pty
 import re
 import shlex
 import signal
@@ -111,6 +113,96 @@ def test_it_serves_though_nobody_reads_what_it_says(streams: str, tmp_path: Path
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+# --- on a terminal -------------------------------------------------------------------------------
+
+OWN = "models: [{name: echo/chat, task: chat, engine: echo}, {name: e, task: embed, engine: echo}]"
+
+
+@contextlib.contextmanager
+def started(folder: Path, *arguments: str, **more: str) -> Iterator[tuple[int, int]]:
+    """An edge-serve at a terminal: the terminal, and its pid. Nothing names a run folder."""
+    (folder / "own.yaml").write_text(OWN)
+    ours, theirs = pty.openpty()
+    env = environment(**more)
+    env.pop("EDGE_SERVE_RUN_DIR", None)
+    process = subprocess.Popen(
+        edge_serve("--config", "own.yaml", *arguments),
+        cwd=folder,
+        env=env,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        yield ours, process.pid
+        process.terminate()
+        process.wait(timeout=30)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(ours)
+
+
+def read_until(terminal: int, last: str) -> list[str]:
+    """The lines that the terminal shows up to the one that begins with ``last``."""
+    seen = b""
+    while True:
+        seen += os.read(terminal, 4096)
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())  # the cursor, while bars show
+        lines = [line for line in text.splitlines() if line]
+        if text.endswith("\n") and any(line.startswith(last) for line in lines):
+            return lines
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def test_a_start_at_a_terminal_is_a_few_lines(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        tempfile.TemporaryDirectory(prefix="es-") as session,
+        started(tmp_path, "--port", str(port), XDG_RUNTIME_DIR=session) as (terminal, _),
+    ):
+        said = read_until(terminal, "try")
+    first, *ready, last = said
+    assert first == f"edge-serve listens on http://127.0.0.1:{port}; Ctrl-C stops it"
+    assert sorted(line.split()[0] for line in ready) == ["e", "echo/chat"]
+    assert all("ready in" in line for line in ready)
+    assert last == f"try in another terminal: edge-serve chat --port {port}"
+
+
+def test_two_servers_of_one_user_need_two_ports_only(tmp_path: Path) -> None:
+    one, other = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="es-") as session, contextlib.ExitStack() as both:
+        where = {"XDG_RUNTIME_DIR": session, "EDGE_SERVE_RUN_DIR": ""}
+        pids = {}
+        for port in (one, other):
+            server = both.enter_context(started(tmp_path, "--port", str(port), **where))
+            pids[port] = server[1]
+            read_until(server[0], "try")
+        assert command("status", "--port", str(one), **where).returncode == 0
+        ended = command("stop", "--port", str(one), **where)
+        assert ended.stdout == f"edge-serve on port {one} has stopped (process {pids[one]})\n"
+        assert command("status", "--port", str(one), **where).returncode == 1
+        assert command("status", "--port", str(other), **where).returncode == 0
+
+
+def test_watching_shows_it_again_and_again(box: Box) -> None:
+    argv = edge_serve("status", "--watch", "--json", "--url", box.url)
+    with subprocess.Popen(argv, env=environment(), stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        frames = [json.loads(watching.stdout.readline()) for _ in range(2)]
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=20) == 130
+    assert [frame["status"] for frame in frames] == ["ok", "ok"]
+    assert frames[0]["supervisor"]["uptime_s"] <= frames[1]["supervisor"]["uptime_s"]
 
 
 # --- warm-up -------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ def greeting(*, port: int = 8000, specs: list[Spec] = SPECS, **more: Any) -> tup
 
 def test_a_start_is_the_address_each_model_and_what_to_try() -> None:
     one, said = greeting()
+    one.on_ready("acme/embed-small")  # before the frontend: told after the address all the same
     one.on_listening(URL)
-    one.on_ready("acme/embed-small")
     one.on_ready("acme/chat")
     one.on_all_ready(URL, 8000)
     assert said == [
