@@ -1,6 +1,6 @@
 """A small OpenAI-compatible server that says what it was told, and misbehaves on demand.
 
-    python tests/openai_server.py --port PORT [--key KEY] [--fails TEXT] [--child]
+    python tests/openai_server.py --port PORT [--key KEY] [--fails TEXT] [--child] [--daemon]
 
 The last message of a chat may begin with a directive; all after it is echoed, word by word:
 
@@ -143,11 +143,15 @@ def main() -> None:
     parser.add_argument("--key", help="the only key that is let in")
     parser.add_argument("--fails", help="say this and end with status 7")
     parser.add_argument("--child", action="store_true", help="have a child that outlives us")
+    parser.add_argument("--daemon", action="store_true", help="and one in a session of its own")
     parser.parse_args(namespace=ARGUMENTS)
     if ARGUMENTS.fails:
         sys.exit(print(ARGUMENTS.fails, flush=True) or 7)
     if ARGUMENTS.child:
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1e6)", "left-behind"])
+    if ARGUMENTS.daemon:
+        sleep = [sys.executable, "-c", "import time; time.sleep(1e6)", "left-behind"]
+        subprocess.run(["setsid", "--fork", *sleep], check=True)
     print("listening", os.getpid(), flush=True)
     Server(("127.0.0.1", ARGUMENTS.port), Handler).serve_forever()
 

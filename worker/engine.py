@@ -25,12 +25,14 @@ class LoadError(Exception):
     """A model cannot be loaded. A ``permanent`` cause (a bad file, an unknown architecture) stays
     until somebody changes something; others, like a busy GPU, may pass.
 
-    Raised from a step it means that the model is gone and why: /health shows the reason."""
+    Raised from a step it means that the model is gone and why: /health shows the reason. Where that
+    came from ``outside``, the requests in hand are not suspected of it."""
 
-    def __init__(self, reason: str, *, permanent: bool = True) -> None:
+    def __init__(self, reason: str, *, permanent: bool = True, outside: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.permanent = permanent
+        self.outside = outside
 
 
 def check_options(spec: Spec, known: Collection[str]) -> None:

@@ -153,8 +153,8 @@ def command(*arguments: str, name: str = CHAT, **changes: Any) -> Spec:
 
 
 def programs(box: Box) -> list[psutil.Process]:
-    """What a command has started, with the guard beside it."""
-    return [one for one in box.family() if one.name() == "sh" or PROGRAM.name in one.cmdline()[1]]
+    """What a command has started, the guard first."""
+    return [one for one in box.family() if any(PROGRAM.name in word for word in one.cmdline())]
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def started(make_box: MakeBox) -> Iterator[Box]:
 
 
 def program(box: Box) -> psutil.Process:
-    return next(one for one in programs(box) if one.name() != "sh")
+    return next(one for one in programs(box) if PROGRAM.name in one.cmdline()[1])
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -222,14 +222,47 @@ def test_a_program_that_hangs_is_replaced(make_box: MakeBox) -> None:
     assert box.chat("again").status_code == 200
 
 
-@pytest.mark.parametrize("arguments", [[], ["--child"]], ids=["alone", "with a child"])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--child"], ["--daemon"]],
+    ids=["alone", "with a child", "with one in a session of its own"],
+)
 @pytest.mark.parametrize("victim", ["worker", "supervisor"])
 def test_no_program_outlives_its(make_box: MakeBox, victim: str, arguments: list[str]) -> None:
     box = make_box(command(*arguments)).wait_ready()
-    family = list(psutil.Process(box.replica(CHAT)["pid"]).children(recursive=True))
-    assert len(family) == 2 + len(arguments)
+    worker = psutil.Process(box.replica(CHAT)["pid"])
+    wait_until(lambda: len(worker.children(recursive=True)) == 2 + len(arguments))
+    family = worker.children(recursive=True)
     os.kill(box.replica(CHAT)["pid"] if victim == "worker" else box.process.pid, signal.SIGKILL)
     assert gone(family)
+
+
+def test_what_left_the_group_of_a_dead_program_is_ended(make_box: MakeBox) -> None:
+    box = make_box(command("--daemon")).wait_ready()
+    (left,) = wait_until(lambda: [one for one in box.family() if "left-behind" in one.cmdline()])
+    program(box).kill()
+    assert gone([left])
+
+
+def test_a_guard_that_is_killed_takes_its_program_along(started: Box) -> None:
+    family = programs(started)
+    family[0].kill()
+    assert gone(family)
+    wait_until(lambda: started.replica(CHAT)["generation"] == 2)
+    wait_until(lambda: started.replica(CHAT)["state"] == "ready")
+
+
+def test_requests_in_hand_are_not_suspected_of_a_program_that_others_killed(
+    started: Box,
+) -> None:
+    for generation in (2, 3, 4):
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(started.chat, SLOW)
+            wait_until(lambda: started.replica(CHAT)["in_flight"] == 1)
+            program(started).kill()
+            assert answer.result().json()["error"]["code"] == "worker_crashed"
+        wait_until(lambda: started.replica(CHAT)["generation"] == generation)  # noqa: B023
+        wait_until(lambda: started.replica(CHAT)["state"] == "ready")
 
 
 def test_a_drain_leaves_no_process(started: Box) -> None:

@@ -74,7 +74,8 @@ class Command(Remote):
         whole: list[Event] = [event for event in events if not isinstance(event, Failed)]
         if whole:
             return whole
-        raise LoadError(fault, permanent=False)
+        was_killed = self._program is not None and self._program.was_killed
+        raise LoadError(fault, permanent=False, outside=was_killed)
 
     def close(self) -> None:
         super().close()

@@ -1,9 +1,9 @@
 """A program that serves a model, as a child of the worker that nothing can orphan.
 
-The program and all that it starts form a process group of their own. In that group sits a guard, a
-shell that waits on a pipe whose other end only the worker holds: however the worker ends, by
-SIGKILL or with the supervisor, the pipe closes and the guard kills the group. The kernel's
-parent-death signal would reach the program only, not what it starts.
+Between the two is a guard (`worker.engines.program_guard`) that waits on a pipe whose other end
+only the worker holds: however the worker ends, by SIGKILL or with the supervisor, the pipe closes
+and the guard kills the program and all that it has started, sessions of their own included. The
+kernel's parent-death signal would reach the program only, and a process group not those who left.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -29,8 +30,9 @@ TAIL_LINES = 3
 LINE_CHARS = 300
 _READ_CHARS = 4096
 
-# A program may signal its whole group to stop its own children; the guard outlasts that.
-_GUARD = "trap '' HUP INT TERM; read -r _; kill -KILL 0"
+_GUARD = Path(__file__).with_name("program_guard.py")
+# By these it ends by its own fault; by any other because somebody has sent it.
+_OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 
 class Program:
@@ -42,22 +44,26 @@ class Program:
         self._end: str | None = None
         self._lifeline: int | None
         read_end, self._lifeline = os.pipe()
-        self._guard = subprocess.Popen(["/bin/sh", "-c", _GUARD], stdin=read_end, process_group=0)
+        report, report_end = os.pipe()
+        guard = [sys.executable, "-I", "-S", str(_GUARD), str(read_end), str(report_end)]
+        self._popen = subprocess.Popen(
+            [*guard, *argv],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            errors="replace",
+            pass_fds=[read_end, report_end],
+            process_group=0,
+        )
         os.close(read_end)
-        try:
-            self._popen = subprocess.Popen(
-                argv,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                errors="replace",
-                process_group=self._guard.pid,
-            )
-        except OSError as error:
-            self._end_group()
-            raise LoadError(f"{argv[0]} cannot be started: {error.strerror}") from error
-        self.pid = self._popen.pid
+        os.close(report_end)
+        with os.fdopen(report, "rb") as errors:
+            number = errors.read()  # ends as soon as the program runs
+        if number:
+            self._end_all()
+            reason = os.strerror(int(number))
+            raise LoadError(f"{argv[0]} cannot be started: {reason}")
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._lines = 0
         self._hushed = False
@@ -75,10 +81,16 @@ class Program:
         What it leaves behind is ended too: it would keep memory that the next one needs.
         """
         if self._end is None and self._popen.poll() is not None:
-            self._end_group()
+            self._end_all()
             self._reader.join(READ_S)  # its last words may still be on the way
             self._end = self._describe(self._popen.returncode)
         return self._end
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody has ended it: no request has."""
+        status = self._popen.returncode
+        return status is not None and status < 0 and -status not in _OWN_SIGNALS
 
     def _describe(self, status: int) -> str:
         how = f"ended with status {status}"
@@ -100,18 +112,14 @@ class Program:
         """Ask it to end, then end it with everything that it has started."""
         self._popen.terminate()
         self.wait(TERM_S)
-        self._end_group()
-        self._popen.wait()
+        self._end_all()
         self._reader.join(READ_S)
 
-    def _end_group(self) -> None:
-        if self._lifeline is None:
-            return
-        # The guard has not been waited for, so the number is still the group's.
-        os.killpg(self._guard.pid, signal.SIGKILL)
-        self._guard.wait()
-        os.close(self._lifeline)
-        self._lifeline = None
+    def _end_all(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+        self._popen.wait()
 
     def _read(self) -> None:
         assert self._popen.stdout is not None
