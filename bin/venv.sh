@@ -69,6 +69,19 @@ pins() {
   done <"$root/$1"
 }
 
+# apart COMMAND: run it where the terminal's Ctrl-C does not reach it, since Python would answer with
+# a traceback; a signal to us ends it, with all that it has started, by one that it takes in silence.
+apart() {
+  local child
+  set -m
+  "$@" </dev/null &
+  child=$!
+  set +m
+  trap 'kill -TERM -- "-$child" 2>/dev/null; exit 130' INT TERM HUP
+  wait "$child" || return
+  trap - INT TERM HUP
+}
+
 # ensure_venv FILE: install what FILE pins, unless that has been done already. An interrupted
 # installation leaves no stamp and is simply run again; two at once take turns.
 ensure_venv() {
@@ -80,9 +93,9 @@ ensure_venv() {
     echo "edge-serve: installing $1, once, into $venv" >&2
     if [ ! -x "$venv/bin/python" ]; then
       python="$(find_python)" || exit
-      "$python" -m venv --clear "$venv" || exit
+      apart "$python" -m venv --clear "$venv" || exit
     fi
-    pip_install "$1" || exit
+    apart pip_install "$1" || exit
     # The checkout itself: its packages are imported from where they stand.
     echo "$root" >"$("$venv/bin/python" -c 'import site; print(site.getsitepackages()[0])')/edge-serve.pth"
     wanted >"$venv/$1.stamp"

@@ -24,7 +24,7 @@ from frontend.metrics import Metrics
 from frontend.protocol import Bounds, protocol
 from frontend.record import Record
 from ipc import child, heap
-from ipc.control import Gate
+from ipc.control import FRONTEND_FILES, Gate
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,6 @@ CLOSE_S = 2
 IDLE_S = 75
 # For a client to say hello in TLS, and goodbye; asyncio has 60 s and 30 s.
 HANDSHAKE_S, GOODBYE_S = 10.0, 5.0
-# Sockets to workers, the log, libraries, and connections that linger.
-OWN_FILES = 256
 
 
 class Server(uvicorn.Server):
@@ -130,7 +128,7 @@ def _room(wanted: int) -> int:
     """How many connections fit, once the limit on open files is raised as far as it goes."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return wanted if most == resource.RLIM_INFINITY else min(wanted, max(1, most - OWN_FILES))
+    return wanted if most == resource.RLIM_INFINITY else min(wanted, max(1, most - FRONTEND_FILES))
 
 
 async def _drain(dispatcher: Dispatcher, server: uvicorn.Server, seconds: float) -> None:

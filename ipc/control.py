@@ -97,6 +97,11 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     spec: Spec
 
 
+# What the frontend has open besides its clients' connections: sockets to workers, the log,
+# libraries, and connections that linger.
+FRONTEND_FILES = 256
+
+
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """Who may come in, and how.
 

@@ -8,7 +8,10 @@ again after each send.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -37,6 +40,29 @@ def ipc_endpoint(path: Path) -> str:
     return f"ipc://{path}"
 
 
+def is_private(folder: Path) -> bool:
+    """Whether it is a folder that only this user can enter; a link to one is not."""
+    with contextlib.suppress(OSError):
+        found = folder.lstat()
+        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+        return mine and not found.st_mode & 0o077
+    return False
+
+
+class SocketFile:
+    """The file by which a bound socket is found. What is connected goes on without it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._bound = path.lstat()
+
+    def is_there(self) -> bool:
+        """Whether it is still the one that was bound."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(self.path.lstat(), self._bound)
+        return False
+
+
 class Port:
     """One socket, read by ``on_message`` on the running loop. Owns the socket and closes it."""
 
@@ -49,6 +75,11 @@ class Port:
         self._open = True
         self._loop.add_reader(self._fd, self._drain)
         self._look_again()
+
+    def bind_again(self, path: Path) -> None:
+        """Bind at ``path`` where the file has gone. The lost one stays bound, since its end would
+        be the end of those who are connected by it. Raises `OSError`."""
+        _bind(self._socket, path)
 
     def send(self, frames: Sequence[bytes]) -> bool:
         """Hand ``frames`` to ZeroMQ. False: the peer is gone or takes no more, nothing was sent."""
@@ -117,11 +148,24 @@ class Port:
 
 
 def bind_router(context: zmq.Context[zmq.Socket[bytes]], path: Path, hwm: int) -> zmq.Socket[bytes]:
-    """A ROUTER at ``path`` that fails loudly on unknown peers and holds ``hwm`` messages a peer."""
+    """A ROUTER at ``path`` that fails loudly on unknown peers and holds ``hwm`` messages a peer.
+
+    Raises `OSError`."""
     socket = _socket(context, zmq.ROUTER, hwm)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-    socket.bind(ipc_endpoint(path))
+    try:
+        _bind(socket, path)
+    except OSError:
+        socket.close()
+        raise
     return socket
+
+
+def _bind(socket: zmq.Socket[bytes], path: Path) -> None:
+    try:
+        socket.bind(ipc_endpoint(path))
+    except zmq.ZMQError as error:
+        raise OSError(error.errno, f"cannot bind {path}: {error.strerror}") from None
 
 
 def connect_dealer(

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import stat
 import sys
 import tempfile
@@ -14,10 +16,10 @@ from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
-from ipc.control import RemoteImages, Serve
+from ipc.control import FRONTEND_FILES, RemoteImages, Serve
 from ipc.gguf import read_header
 from ipc.types import Spec
-from supervisor import extras, replaced
+from supervisor import extras, interrupt, replaced
 from supervisor import gate as gates
 from supervisor.archive import FetchError, Report
 from supervisor.catalog import LocalPath, Model
@@ -260,7 +262,8 @@ def run_dir_of(settings: Settings) -> Path:
     """The run folder of the server that these settings make; it may not exist.
 
     EDGE_SERVE_RUN_DIR or what systemd gives the service, as they are. Else a folder for each port,
-    in the user's session or in /tmp, so that several servers need different ports only.
+    in /tmp, so that several servers need different ports only; that of the user's session
+    (XDG_RUNTIME_DIR) would go with a logout.
     """
     if settings.edge_serve_run_dir:
         return settings.edge_serve_run_dir.resolve()
@@ -268,19 +271,32 @@ def run_dir_of(settings: Settings) -> Path:
         return Path(given).resolve()
     # Port 0 takes any free port, which is not known yet; the daemon keeps this process's pid.
     port = settings.port or f"any-{os.getpid()}"
-    if session := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(session) / f"edge-serve-{port}"
     return Path(tempfile.gettempdir()) / f"edge-serve-{os.getuid()}-{port}"
 
 
 def warnings(settings: Settings, models: list[Model]) -> list[str]:
     """What an operator should know before it bites."""
     found = gates.warnings(settings) + replaced.warnings(os.environ) + _unmet(settings, models)
+    found += _open_files(settings.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     needed = sum((model.entry.memory_mb or 0) * (model.entry.replicas or 1) for model in models)
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     if needed > total:
         found.append(f"the models need about {needed} MB of memory; this machine has {total} MB")
     return found
+
+
+def _open_files(connections: int, most: int) -> list[str]:
+    """What to say where a process may not open as many files as there may be connections. The
+    frontend raises the soft limit itself, so it is ``most``, the hard one, that counts."""
+    needed = connections + FRONTEND_FILES
+    if most in (resource.RLIM_INFINITY, -1) or most >= needed:
+        return []
+    return [
+        f"MAX_CONNECTIONS={connections} needs {needed} open files, and this machine lets a process "
+        f"have {most}, which leaves {max(1, most - FRONTEND_FILES)} connections; raise the limit "
+        f"(ulimit -Hn {needed} as root, LimitNOFILE={needed} in a systemd unit, --ulimit "
+        f"nofile={needed} of docker run) or lower MAX_CONNECTIONS"
+    ]
 
 
 def _unmet(settings: Settings, models: list[Model]) -> list[str]:
@@ -335,4 +351,5 @@ def become_daemon(plan_file: Path) -> NoReturn:
     argv = [sys.executable, "-P", "-m", "supervisor", str(plan_file)]
     sys.stdout.flush()
     sys.stderr.flush()
+    interrupt.hold(signal.SIGINT)  # until the daemon can drain
     os.execve(sys.executable, argv, child_env(HF_HUB_OFFLINE="1"))

@@ -5,6 +5,7 @@ spawns, signals and messages. The rules are in `supervisor.replica`; nothing is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -33,10 +34,10 @@ from ipc.control import (
     ToChild,
     child_id,
 )
-from ipc.sockets import Port, bind_router, ipc_endpoint
+from ipc.sockets import Port, SocketFile, bind_router, ipc_endpoint
 from ipc.types import ModelState
 from ipc.wire import Decoder, encode
-from supervisor import example, fleet, health
+from supervisor import example, fleet, health, interrupt
 from supervisor.fleet import FRONTEND, Member
 from supervisor.greeting import Greeting
 from supervisor.listener import url
@@ -64,7 +65,7 @@ from supervisor.replica import (
     Tick,
     Warn,
 )
-from supervisor.run_dir import RunDir
+from supervisor.run_dir import InUseError, RunDir
 from supervisor.signs import signs
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ TICK_S = 0.25
 # stopped, its container or machine paused, or its memory swapped out.
 LATE_S = 1.0
 SAMPLE_S = 1.0
+# How long a run folder that was removed may fail to be made again.
+RUN_DIR_S = 5.0
 # Idle workers have nothing to drain when the frontend has gone; they need time to close only.
 WORKER_DRAIN_S = 1.0
 FRONTEND_GRACE_S = 3.0
@@ -92,6 +95,8 @@ class Supervisor:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._decoder = Decoder[FromChild](FromChild)
         self._control = Port(bind_router(self._context, run_dir.control, hwm=0), self._on_message)
+        self._control_file = SocketFile(run_dir.control)
+        self._run_dir_lost_at: float | None = None
         self._self = psutil.Process()
         self._cpu = Percent(self._self.cpu_percent)
         self._box_cpu = Percent(psutil.cpu_percent)
@@ -103,14 +108,17 @@ class Supervisor:
         self._greeting = Greeting(plan)
 
     async def run(self) -> None:
-        """Start everyone, keep them alive, and stop them on SIGTERM or SIGINT."""
+        """Start everyone, keep them alive, and stop them on SIGTERM, SIGINT or SIGHUP."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        for number in interrupt.STOPS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup ignores SIGHUP
+                loop.add_signal_handler(number, self.stop)
+        interrupt.let(*interrupt.STOPS)
         for member in self._members.values():
             self._happen(member, Begin())
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._measure())]
         await self._stopped.wait()
+        interrupt.hold(*interrupt.STOPS)  # all is done, and the loop takes none after its end
         for task in tasks:
             task.cancel()
         await self._remains.end()
@@ -134,14 +142,21 @@ class Supervisor:
         while True:
             await asyncio.sleep(TICK_S)
             ticked_at, before = time.monotonic(), ticked_at
-            if ticked_at - before > TICK_S + LATE_S:
-                self._catch_up(ticked_at - before)
-            for member in self._members.values():
-                for sign in signs(member, time.monotonic()):
-                    self._happen(member, sign)
-                self._tick(member)
-            self._remains.tick(self._pids())
-            self._notifier.ping(time.monotonic())
+            try:
+                if ticked_at - before > TICK_S + LATE_S:
+                    self._catch_up(ticked_at - before)
+                self._look_after_all()
+            except Exception:  # of one tick: without the next ones nobody would be looked after
+                logger.exception("tick_failed")
+
+    def _look_after_all(self) -> None:
+        for member in self._members.values():
+            for sign in signs(member, time.monotonic()):
+                self._happen(member, sign)
+            self._tick(member)
+        self._remains.tick(self._pids())
+        self._keep_run_dir(time.monotonic())
+        self._notifier.ping(time.monotonic())
 
     def _catch_up(self, away_s: float) -> None:
         """What children have said meanwhile lies unread; what they have not said, they may have had
@@ -152,6 +167,31 @@ class Supervisor:
             if member.process is not None:
                 member.process.resume()
             self._happen(member, Resumed(away_s))
+
+    def _keep_run_dir(self, now: float) -> None:
+        """Without the folder and the control socket in it, the next child would be the last."""
+        if self._stopping or (self._run_dir.whole() and self._control_file.is_there()):
+            self._run_dir_lost_at = None
+            return
+        try:
+            if not self._run_dir.whole():
+                self._run_dir.restore()
+            if not self._control_file.is_there():
+                self._control.bind_again(self._run_dir.control)
+                self._control_file = SocketFile(self._run_dir.control)
+        except (InUseError, OSError) as error:
+            self._run_dir_lost_at = self._run_dir_lost_at or now
+            if isinstance(error, InUseError) or now - self._run_dir_lost_at >= RUN_DIR_S:
+                logger.error(
+                    "the run folder was removed and cannot be made again (%s); stopping, as nobody "
+                    "who dies could be replaced: start again, with another EDGE_SERVE_RUN_DIR if "
+                    "this one does not last",
+                    error,
+                )
+                self.failed = True
+                self.stop()
+            return
+        logger.warning("run_dir_restored", extra={"path": str(self._run_dir.path)})
 
     def _tick(self, member: Member) -> None:
         """Time has passed; a start that is due waits while the GPU holds the dead one's memory."""
@@ -330,7 +370,8 @@ class Supervisor:
         level = logging.INFO if planned else logging.ERROR
         facts = {"child": replica.name, "generation": generation, "reason": replica.last_exit}
         logger.log(level, "exited", extra={**facts, "state": replica.state})
-        (self._run_dir.path / child_id(replica.name, generation)).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it has no file, or the whole folder has gone
+            (self._run_dir.path / child_id(replica.name, generation)).unlink()
         self._remains.clear(member, self._pids())
         if member.spec is None:
             self._on_frontend_exit(generation)

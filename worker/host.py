@@ -91,6 +91,8 @@ class Host:
             await asyncio.sleep(HEARTBEAT_S)
             if self._engine is not None:
                 self._tell(Heartbeat(counters=self._engine.counters()))
+            if self._jobs is not None:
+                self._jobs.mend()
 
     def _tell(self, message: FromChild) -> None:
         self._control.send(encode(message))
@@ -116,7 +118,12 @@ class Host:
     def _serve(self, engine: EngineLoop, ready: Ready) -> None:
         """Open the data socket, and only then say that this worker takes jobs."""
         child.settle()
-        self._jobs = JobSocket(self._context, self._path, engine)
+        try:
+            self._jobs = JobSocket(self._context, self._path, engine)
+        except OSError as error:  # its folder has gone; the next worker may find it again
+            logger.error("no_socket", extra={"path": str(self._path), "why": str(error)})
+            self._end(EXIT_CRASHED)
+            return
         self._engine = engine
         self._tell(ready)
 
@@ -142,7 +149,8 @@ class Host:
             status = 0
         except LoadError as error:
             permanent = error.permanent and not lacks_memory(error)
-            self._call(self._tell, BootFailed(reason=error.reason, permanent=permanent))
+            failed = BootFailed(reason=error.reason, permanent=permanent, outside=error.outside)
+            self._call(self._tell, failed)
             self._noted.wait(NOTED_S)
             status = EXIT_BOOT_FAILED
         except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import defaultdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import zmq
 
 from ipc.errors import InternalError
-from ipc.sockets import Port, bind_router
+from ipc.sockets import Port, SocketFile, bind_router, is_private
 from ipc.types import Delta, Event, Events, Failed, FromFrontend, Job
 from ipc.wire import Decoder, WireError, encode
 from worker.loop import EngineLoop
@@ -29,6 +30,7 @@ class JobSocket:
         self._owners: dict[str, bytes] = {}  # job id to the frontend's identity
         self._decoder = Decoder[FromFrontend](FromFrontend)
         self._port = Port(bind_router(context, path, hwm=0), self._on_message)
+        self._file = SocketFile(path)
 
     def _on_message(self, frames: list[bytes]) -> None:
         owner, *rest = frames
@@ -38,6 +40,16 @@ class JobSocket:
             self._engine.offer(message)
         elif self._owners.get(message.job) == owner:
             self._engine.cancel(message.job)
+
+    def mend(self) -> None:
+        """Bind again where somebody has removed the socket's file, or its whole folder and the
+        supervisor has made that again: the next frontend would not find this worker."""
+        if self._file.is_there() or not is_private(self._path.parent):
+            return
+        with contextlib.suppress(OSError):
+            self._port.bind_again(self._path)
+            self._file = SocketFile(self._path)
+            logger.warning("socket_bound_again", extra={"path": str(self._path)})
 
     def send(self, events: list[Event]) -> None:
         """Deliver one step's events, one message for each frontend concerned."""
@@ -64,7 +76,8 @@ class JobSocket:
 
     def close(self, linger_ms: int) -> None:
         self._port.close(linger_ms)
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may have gone with its folder
+            self._path.unlink()
 
 
 def _frames(batch: list[Event]) -> list[bytes]:

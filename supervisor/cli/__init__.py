@@ -10,6 +10,7 @@ import sys
 import typer
 
 from ipc import standard_streams
+from supervisor import interrupt
 from supervisor.cli.catalog import check, models, pull
 from supervisor.cli.running import bench, smoke, status
 from supervisor.cli.serving import install_service, serve
@@ -39,9 +40,8 @@ def main() -> None:
     """The console script. A setting that cannot be used ends it with one line and status 78."""
     standard_streams.ensure()
     try:
-        app(prog_name=app.info.name)
+        with interrupt.quiet():
+            app(prog_name=app.info.name)
     except ConfigError as error:
         print(f"edge-serve: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -47,6 +47,13 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 def spec(name: str, **changes: Any) -> Spec:
     task = name.rpartition("/")[2].partition("-")[0]
     values: dict[str, Any] = {"name": name, "task": task, "engine": "echo", "path": ""}
@@ -57,9 +64,7 @@ class Box:
     """One running edge-serve and the client side of it."""
 
     def __init__(self, run_dir: Path, *specs: Spec, **plan: Any) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.run_dir = run_dir
         limits = {name: plan.pop(name) for name in Serve.__struct_fields__ if name in plan}
         serve = Serve(specs=list(specs), **limits)

@@ -313,6 +313,22 @@ def test_each_port_has_a_run_folder_of_its_own(
     assert folders == [f"{user}-8000", f"{user}-9000", f"{user}-any-{os.getpid()}"]
 
 
+@pytest.mark.parametrize(("most", "warned"), [(1280, False), (1279, True), (-1, False)])
+def test_too_few_open_files_are_told_with_the_number_that_is_needed(
+    monkeypatch: pytest.MonkeyPatch, most: int, warned: bool
+) -> None:
+    monkeypatch.setenv("MAX_CONNECTIONS", "1024")
+    monkeypatch.setattr("resource.getrlimit", lambda _: (64, most))
+    found = [
+        line for line in launch.warnings(settings.load(settings.Flags()), []) if "files" in line
+    ]
+    assert bool(found) == warned
+    for line in found:
+        assert "MAX_CONNECTIONS=1024 needs 1280 open files" in line
+        assert "which leaves 1023 connections" in line
+        assert "LimitNOFILE=1280" in line
+
+
 def test_who_runs_in_a_folder_is_told_while_it_does(tmp_path: Path) -> None:
     folder = run_dir.RunDir(tmp_path / "run")
     assert run_dir.owner(folder.path) is None
@@ -324,11 +340,18 @@ def test_who_runs_in_a_folder_is_told_while_it_does(tmp_path: Path) -> None:
     assert run_dir.owner(folder.path) is None
 
 
-def test_the_service_and_a_session_bring_their_own_run_folder(tmp_path: Path) -> None:
+def test_the_run_folder_is_not_the_sessions_which_a_logout_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     del os.environ["EDGE_SERVE_RUN_DIR"]
     os.environ["XDG_RUNTIME_DIR"] = str(tmp_path / "session")
-    session = tmp_path / "session/edge-serve-8000"
-    assert launch.make_run_dir(settings.load(settings.Flags())) == session
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "tmp"))
+    made = tmp_path / f"tmp/edge-serve-{os.getuid()}-8000"
+    assert launch.make_run_dir(settings.load(settings.Flags())) == made
+
+
+def test_the_service_brings_its_own_run_folder(tmp_path: Path) -> None:
+    del os.environ["EDGE_SERVE_RUN_DIR"]
     real, link = tmp_path / "private", tmp_path / "edge-serve"
     real.mkdir(mode=0o700)
     link.symlink_to(real)  # as systemd does for a dynamic user

@@ -1,0 +1,63 @@
+"""Ctrl-C while something starts: one line of a shell's prompt, and no traceback.
+
+Python answers SIGINT from its first millisecond on with an exception, wherever it is: among its own
+imports, in a destructor, after the end of `main`. So the signal is held back (blocked, which an
+``exec`` inherits) until somebody can take it: by ``bin/edge-serve`` until the command line is up,
+and by the command line until the daemon is.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+STATUS = 128 + signal.SIGINT
+
+# What ends a daemon in an orderly way; SIGHUP comes when a terminal closes.
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def hold(*numbers: signal.Signals) -> None:
+    """Keep these for whoever calls `let` next, in this process or in what it becomes."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+
+def let(*numbers: signal.Signals) -> None:
+    """Take them from now on, those too that have come meanwhile."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """SIGINT ends the block by `KeyboardInterrupt`, so that it cleans up, and then the process with
+    status 130; a second one ends the process at once. Nothing is said of it."""
+    interrupted = False
+
+    def on_sigint(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
+            os._exit(STATUS)
+        interrupted = True
+        raise KeyboardInterrupt
+
+    def on_unraisable(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(unraisable)
+
+    try:
+        sys.unraisablehook = on_unraisable
+        before = signal.signal(signal.SIGINT, on_sigint)
+        let(signal.SIGINT)
+        yield
+        signal.signal(signal.SIGINT, before)
+    finally:
+        sys.unraisablehook = sys.__unraisablehook__
+        # Whatever it has become on its way here: some libraries make errors of their own of it.
+        if interrupted:
+            sys.stdout.flush()
+            os._exit(STATUS)
