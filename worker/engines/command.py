@@ -24,6 +24,8 @@ HOST = "127.0.0.1"
 START_S = 900.0
 HEALTH_PATH = "/health"
 WATCH_S = 5.0
+# An answer that took so much longer than it may was waited for by nobody.
+LATE_S = 1.0
 # From a process's first closed socket to its end: it may have gigabytes to give back.
 SETTLE_S = 1.0
 CHECKOUT = Path(__file__).parents[2]
@@ -114,7 +116,9 @@ class Command(Remote):
             with contextlib.suppress(httpx2.HTTPError, TimeoutError):
                 async with asyncio.timeout(self._spec.stall_s):
                     healthy = await self._healthy()
-            self._ill_since = None if healthy else self._ill_since or asked_at
+            # One that was paused together with its program has not been kept waiting by it.
+            paused = time.monotonic() - asked_at > self._spec.stall_s + LATE_S
+            self._ill_since = None if healthy or paused else self._ill_since or asked_at
 
     async def _on_broken(self) -> None:
         """See first whether the program is ending: then that is what fails, with all its jobs."""
