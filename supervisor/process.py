@@ -7,6 +7,7 @@ it with everything it started. It never shares our sockets or pipes except those
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -114,7 +115,7 @@ class Process:
         on_exit: Callable[[Exit], None],
     ) -> None:
         """Start it. The supervisor's main thread must call this: the kernel's parent-death signal
-        belongs to the thread that spawned, not to the process."""
+        belongs to the thread that spawned, not to the process. Raises `OSError`."""
         read_end, self._lifeline = os.pipe()
         try:
             self._popen = subprocess.Popen(
@@ -127,16 +128,26 @@ class Process:
                 pass_fds=[read_end, *pass_fds],
                 start_new_session=True,
             )
+        except OSError:
+            os.close(self._lifeline)
+            raise
         finally:
             os.close(read_end)
         self.pid = self._popen.pid
-        self._psutil = psutil.Process(self.pid)
-        self._cpu = Percent(self._psutil.cpu_percent)
+        try:
+            self._psutil = psutil.Process(self.pid)
+            self._cpu = Percent(self._psutil.cpu_percent)
+            self._pidfd = os.pidfd_open(self.pid)
+        except (OSError, psutil.Error) as error:
+            # Out of descriptors, say: nobody could watch it, so it must not run.
+            self._popen.kill()
+            self._popen.wait()
+            os.close(self._lifeline)
+            raise OSError(getattr(error, "errno", None) or errno.EIO, str(error)) from error
         self._on_exit = on_exit
         self._sent: set[int] = set()
         self._suspended_at: float | None = None
         self._loop = asyncio.get_running_loop()
-        self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._reap)
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -188,13 +199,14 @@ class Process:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         os.close(self._lifeline)
-        end = _end(self._popen.wait(), self._sent)
+        end = ended(self._popen.wait(), self._sent)
         # Whatever it started and left behind must not outlive it.
         self.send_signal(signal.SIGKILL)
         self._on_exit(end)
 
 
-def _end(status: int, sent: Collection[int]) -> Exit:
+def ended(status: int, sent: Collection[int]) -> Exit:
+    """What ``status`` of `subprocess` says of one to whom we have ``sent`` these signals."""
     if status >= 0:
         return Exit(f"exited with status {status}")
     try:

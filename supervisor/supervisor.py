@@ -154,6 +154,7 @@ class Supervisor:
             for sign in signs(member, time.monotonic()):
                 self._happen(member, sign)
             self._tick(member)
+        self._stop_workers_when_alone()
         self._remains.tick(self._pids())
         self._keep_run_dir(time.monotonic())
         self._notifier.ping(time.monotonic())
@@ -202,11 +203,17 @@ class Supervisor:
     async def _measure(self) -> None:
         while True:
             await asyncio.sleep(SAMPLE_S)
-            self._remains.look(time.monotonic())
-            for group in fleet.by_model(self._members.values()).values():
-                for member in group:
-                    if fleet.may_be_away(member, group):
-                        self._sample(member)
+            try:
+                self._sample_all()
+            except Exception:
+                logger.exception("sample_failed")
+
+    def _sample_all(self) -> None:
+        self._remains.look(time.monotonic())
+        for group in fleet.by_model(self._members.values()).values():
+            for member in group:
+                if fleet.may_be_away(member, group):
+                    self._sample(member)
 
     def _sample(self, member: Member) -> None:
         if member.process is None:

@@ -7,13 +7,18 @@ cgroup: `process/test_cgroup`.
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from supervisor import cgroup
 from supervisor.cgroup import Cell, Tree
+from supervisor.fleet import Member
 from supervisor.oom import OomWatch
+from supervisor.process import Exit
+from supervisor.remains import Remains
+from supervisor.replica import Exited, Replica
 
 EVENTS = "low 0\nhigh 0\nmax 3\noom 1\noom_kill {}\noom_group_kill 0\n"
 
@@ -134,3 +139,26 @@ def test_a_kill_counts_for_those_who_die_about_then(tmp_path: Path) -> None:
 
 def test_a_kernel_that_does_not_count_has_killed_nobody(tmp_path: Path) -> None:
     assert not OomWatch(tmp_path / "none").just_killed(now=1.0)
+
+
+# --- whose doing it was ---
+
+
+def died(member: Member, reason: str, by: int | None) -> Exited:
+    return Remains().exited(member, Exit(reason, by), now=1.0)
+
+
+@pytest.mark.parametrize(("at_its_own", "outside"), [(0, True), (1, False)])
+def test_a_kill_for_memory_is_its_own_doing_at_its_own_limit_only(
+    tmp_path: Path, at_its_own: int, outside: bool
+) -> None:
+    (tmp_path / "memory.events").write_text(f"max 9\noom {at_its_own}\noom_kill 1\n")
+    member = Member(Replica("chat-1", 60.0, 300.0), cell=Cell(tmp_path))
+    found = died(member, "killed by SIGKILL", signal.SIGKILL)
+    assert (found.oom, found.outside) == (True, outside)
+
+
+def test_a_signal_that_was_sent_comes_from_outside_and_a_fault_from_within() -> None:
+    member = Member(Replica("chat-1", 60.0, 300.0))
+    assert died(member, "killed by SIGTERM", signal.SIGTERM).outside
+    assert not died(member, "killed by SIGSEGV", None).outside
