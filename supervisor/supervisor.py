@@ -111,7 +111,8 @@ class Supervisor:
         """Start everyone, keep them alive, and stop them on SIGTERM, SIGINT or SIGHUP."""
         loop = asyncio.get_running_loop()
         for number in interrupt.STOPS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup ignores SIGHUP
+            ignored = signal.getsignal(number) is signal.SIG_IGN
+            if not (number is signal.SIGHUP and ignored):  # as nohup has it
                 loop.add_signal_handler(number, self.stop)
         interrupt.let(*interrupt.STOPS)
         for member in self._members.values():
