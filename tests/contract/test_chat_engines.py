@@ -36,7 +36,9 @@ def result(driver: Driver, one: Job) -> ChatResult:
 
 
 def answer(driver: Driver, one: Job) -> str:
+    """The text of ``one``; raises its error if it failed."""
     driver.run(one)
+    result(driver, one)
     return driver.text(one)
 
 

@@ -21,6 +21,10 @@ SKIPPED_BY: dict[str, tuple[str, ...]] = {
     "library": _MINE,
 }
 
+# llama.cpp's penalties see 64 tokens if not told. It takes no -1 any more, and makes room for as
+# many as it is told.
+_ALL_TOKENS = 1 << 17
+
 
 def chat_body(asked: ChatInput, model: str) -> dict[str, Any]:
     """The request for ``asked``, streamed."""
@@ -64,9 +68,11 @@ def _optional(sampling: Sampling) -> dict[str, Any]:
     if sampling.seed is not None:
         found["seed"] = sampling.seed
     if sampling.repetition_penalty != 1:
-        # vLLM's and SGLang's name, and llama.cpp's, whose penalty sees 64 tokens if not told.
+        # vLLM's and SGLang's name, and llama.cpp's.
         penalty = sampling.repetition_penalty
-        found |= {"repetition_penalty": penalty, "repeat_penalty": penalty, "repeat_last_n": -1}
+        found |= {"repetition_penalty": penalty, "repeat_penalty": penalty}
+    if found.keys() & {"repetition_penalty", "presence_penalty", "frequency_penalty"}:
+        found["repeat_last_n"] = _ALL_TOKENS
     return found
 
 
