@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ipc.types import Spec, Task
+import msgspec
+
+from ipc.types import Defaults, Spec, Task
 from supervisor import catalog, devices
 from supervisor.archive import Report
 from supervisor.dotenv_file import load_dotenv
@@ -27,13 +29,15 @@ class Models:
         self._models = catalog.load(settings.edge_serve_config).select(settings.models)
 
     def spec(self, task: Task) -> Spec:
-        """The first model of ``task``, its files fetched and converted.
+        """The first model of ``task``, its files fetched and converted, without sampling defaults
+        of its own: other servers that run it have none.
 
         Raises `ConfigError`, and `FetchError`.
         """
         for model in self._models:
             if model.entry.task == task:
-                return self._launch.fetch(model, self._report(model.entry.name))
+                spec = self._launch.fetch(model, self._report(model.entry.name))
+                return msgspec.structs.replace(spec, defaults=Defaults())
         raise ConfigError(f"no model of task {task} is served; name one in MODELS")
 
     def _report(self, name: str) -> Report:
