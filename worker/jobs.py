@@ -81,10 +81,11 @@ class JobSocket:
 
 
 def _frames(batch: list[Event]) -> list[bytes]:
-    """One step's events, or the failure of their jobs where the frontend would not take them."""
+    """One step's events, or the failure of their jobs where the frontend would not take them, or an
+    engine put something in them that has no form on the wire, say a number of numpy's."""
     try:
         return encode(Events(batch))
-    except (WireError, UnicodeEncodeError) as error:
+    except (WireError, ValueError, TypeError, OverflowError, NotImplementedError) as error:
         logger.exception("events_unsendable", extra={"count": len(batch)})
         refused = InternalError(f"the result cannot be sent: {error}").info()
         return encode(Events([Failed(job=event.job, error=refused) for event in batch]))

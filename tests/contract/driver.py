@@ -15,6 +15,7 @@ from ipc.types import (
     Done,
     EmbedInput,
     Event,
+    Events,
     Failed,
     Input,
     Job,
@@ -24,6 +25,7 @@ from ipc.types import (
     SpeechInput,
     Truncation,
 )
+from ipc.wire import encode
 from worker.engine import Engine
 
 DEADLINE_S = 120.0
@@ -100,6 +102,7 @@ class Driver:
         if wait_s > 0:
             time.sleep(wait_s)
         brought = self.engine.step()
+        encode(Events(brought))  # which a worker would do: it must have a form on the wire
         self.events += brought
         return brought
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from worker.engines.whisper_times import VoicedTimes
@@ -79,3 +80,8 @@ def test_only_a_long_silence_parts_a_segment(next_start: float, *, long: bool) -
 
 def test_no_words_are_no_cue() -> None:
     assert list(TWO.cues([])) == []
+
+
+def test_times_have_a_form_on_the_wire_whatever_they_were_computed_in() -> None:
+    found = [*TWO.word(np.float64(1.0), np.float64(2.0)), *TWO.segment(np.float64(1.0), 2.0)]
+    assert {type(time) for time in found} == {float}

@@ -46,7 +46,7 @@ class Part(NamedTuple):
     def clip_time(self, row_time: float) -> float:
         """``row_time`` in the clip, as if it lay in this part."""
         first, last = self.start + self.lead, self.end - self.tail
-        return round(min(max(row_time, first), last) + self.shift, 2)
+        return round(float(min(max(row_time, first), last) + self.shift), 2)
 
     def overlap_s(self, start: float, end: float) -> float:
         return min(end, self.end) - max(start, self.start)
