@@ -122,9 +122,9 @@ def _parse(raw: bytearray) -> Any:
         check_utf8(raw, "the body")
         if not raw:
             raise InvalidRequest("the body is empty; send a JSON object") from None
-        why = "half a surrogate pair, " if "surrogate" in error.msg else ""
+        why = "half a surrogate pair" if "surrogate" in error.msg else error.msg
         raise InvalidRequest(
-            f"the body is not valid JSON ({why}line {error.lineno}, column {error.colno})"
+            f"the body is not valid JSON: {why} (line {error.lineno}, column {error.colno})"
         ) from None
 
 

@@ -12,6 +12,7 @@ from ipc.errors import InvalidRequest, UnsupportedMediaType
 
 # Python's own table of codecs keeps each name that it is asked for, for ever.
 _UTF8 = frozenset({b"", b"utf-8", b"utf8", b"us-ascii", b"ascii"})
+_WIDE_BYTES = 64
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -39,9 +40,16 @@ def check_charset(content_type: str) -> None:
 
 def check_utf8(raw: bytes | bytearray, what: str) -> None:
     """Raise `InvalidRequest` where ``what`` is no UTF-8. Only the place is told, not the bytes."""
-    if raw.startswith(_UTF16) or 0 in raw[:2]:
+    if raw.startswith(_UTF16) or _is_wide(raw):
         raise InvalidRequest(f"{what} is UTF-16; send UTF-8")
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"{what} is not valid UTF-8 at byte {error.start}") from None
+
+
+def _is_wide(raw: bytes | bytearray) -> bool:
+    """Whether every other byte of the beginning is zero, as in Latin text of two bytes a letter. A
+    text may have a zero, and is refused for it where it cannot be read."""
+    start = raw[:_WIDE_BYTES]
+    return len(start) > 1 and len(raw) % 2 == 0 and any(not any(start[at::2]) for at in (0, 1))

@@ -41,6 +41,9 @@ def set_up(process: str, level: str, form: Format) -> None:
     # Their start-up chatter and per-request lines repeat what ours say.
     for library in ("uvicorn", "httpx2", "httpcore2", "faster_whisper"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # It warns of each form that is broken, which any client can send at will; the request's own
+    # line tells of it.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 def _printed(outlet: Outlet) -> TextIO:

@@ -63,6 +63,8 @@ def ask(client: httpx2.Client, path: str, key: str) -> dict[str, Any]:
         raise Unreached(f"no edge-serve answers at {where}: {trouble(error)}") from None
     except ValueError:
         found = None
+    if answer.status_code == 401 and "authorization" in client.headers:
+        raise Unreached(f"{where} does not know the API key in EDGE_SERVE_API_KEY")
     if answer.status_code == 401:
         raise Unreached(f"{where} wants an API key; put one into EDGE_SERVE_API_KEY")
     if isinstance(found, dict) and isinstance(found.get("error"), dict):

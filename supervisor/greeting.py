@@ -5,15 +5,25 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from supervisor.example import curl
 from supervisor.plan import Plan
 
 _DEFAULT_PORT = 8000
+_LAUNCHER = Path(__file__).parents[1] / "bin" / "edge-serve"
 
 
 def _print(line: str) -> None:
     print(line, file=sys.stderr)
+
+
+def command() -> str:
+    """What to type for this edge-serve: a checkout is in nobody's PATH."""
+    if not _LAUNCHER.exists():
+        return "edge-serve"
+    here = _LAUNCHER.parents[1] == Path.cwd()
+    return "bin/edge-serve" if here else str(_LAUNCHER)
 
 
 class Greeting:
@@ -65,7 +75,7 @@ class Greeting:
         if any(spec.task == "chat" for spec in self._specs):
             key = "EDGE_SERVE_API_KEY=... " if self._needs_key else ""
             option = "" if port == _DEFAULT_PORT else f" --port {port}"
-            self._tell(f"try in another terminal: {key}edge-serve chat{option}")
+            self._tell(f"try in another terminal: {key}{command()} chat{option}")
         else:
             self._tell(f"try: {curl(url, self._specs, with_key=self._needs_key)}")
 

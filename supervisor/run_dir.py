@@ -116,8 +116,8 @@ class RunDir:
         if not _lock(lock_fd):
             os.close(lock_fd)
             raise InUseError(
-                f"another edge-serve runs in {self.path}; stop it with edge-serve stop, or choose "
-                "another --port (another EDGE_SERVE_RUN_DIR where that is set)"
+                f"another edge-serve runs in {self.path}; stop it with edge-serve stop and "
+                "the same --port, or choose another (another EDGE_SERVE_RUN_DIR where that is set)"
             )
         os.ftruncate(lock_fd, 0)
         os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)

@@ -25,10 +25,10 @@ def stop(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Stop the edge-serve that this user runs on a port, once its answers are finished.
+    """Stop a running edge-serve once its answers are finished.
 
-    Exits 0 when it has ended or none was running, 1 when it has not ended in time. A second stop
-    ends unfinished answers at once.
+    It is the one of this user on --port. Exits 0 when it has ended or none was running, 1 when it
+    has not ended in time. A second stop ends unfinished answers at once.
     """
     from supervisor.launch import run_dir_of
     from supervisor.settings import Flags

@@ -48,6 +48,8 @@ def test_a_guarded_server_opens_to_its_key_only(make_box: MakeBox) -> None:
     refused = status(box)
     assert refused.returncode == 1
     assert "wants an API key; put one into EDGE_SERVE_API_KEY" in refused.stderr
+    unknown = status(box, EDGE_SERVE_API_KEY="x" * 40)
+    assert "does not know the API key in EDGE_SERVE_API_KEY" in unknown.stderr
     shown = status(box, EDGE_SERVE_API_KEY=KEY)
     assert (shown.returncode, shown.stdout.partition(",")[0]) == (0, f"{box.url}: ok")
 

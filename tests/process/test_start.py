@@ -147,6 +147,9 @@ def started(folder: Path, *arguments: str, **more: str) -> Iterator[tuple[int, i
         os.close(ours)
 
 
+LAUNCHER = Path(__file__).parents[2] / "bin" / "edge-serve"
+
+
 def read_until(terminal: int, last: str) -> list[str]:
     """The lines that the terminal shows up to the one that begins with ``last``."""
     seen = b""
@@ -175,7 +178,7 @@ def test_a_start_at_a_terminal_is_a_few_lines(tmp_path: Path) -> None:
     assert first == f"edge-serve listens on http://127.0.0.1:{port}; Ctrl-C stops it"
     assert sorted(line.split()[0] for line in ready) == ["e", "echo/chat"]
     assert all("ready in" in line for line in ready)
-    assert last == f"try in another terminal: edge-serve chat --port {port}"
+    assert last == f"try in another terminal: {LAUNCHER} chat --port {port}"
 
 
 def test_two_servers_of_one_user_need_two_ports_only(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ipc.control import Gate, Serve
 from ipc.types import Spec
-from supervisor.greeting import Greeting
+from supervisor.greeting import Greeting, command
 from supervisor.plan import Plan
 
 URL = "http://127.0.0.1:8000"
@@ -36,7 +37,7 @@ def test_a_start_is_the_address_each_model_and_what_to_try() -> None:
         f"edge-serve listens on {URL}; Ctrl-C stops it",
         "  acme/embed-small  embed   ready in 1.0 s",
         "  acme/chat         chat    ready in 2.5 s",
-        "try in another terminal: edge-serve chat",
+        f"try in another terminal: {command()} chat",
     ]
 
 
@@ -51,12 +52,12 @@ def test_what_is_replaced_later_is_not_greeted_again() -> None:
 @pytest.mark.parametrize(
     ("port", "gate", "specs", "line"),
     [
-        (9000, Gate(), SPECS, "try in another terminal: edge-serve chat --port 9000"),
+        (9000, Gate(), SPECS, f"try in another terminal: {command()} chat --port 9000"),
         (
             8000,
             Gate(api_keys={"a": "00"}),
             SPECS,
-            "try in another terminal: EDGE_SERVE_API_KEY=... edge-serve chat",
+            f"try in another terminal: EDGE_SERVE_API_KEY=... {command()} chat",
         ),
         (8000, Gate(), SPECS[1:], f"try: curl {URL}/v1/embeddings -H 'Content-Type: application/"),
     ],
@@ -84,3 +85,15 @@ def test_unasked_it_says_nothing() -> None:
     one.on_listening(URL)
     one.on_stop(again=False)
     assert said == []
+
+
+def test_what_to_type_is_found_where_it_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = Path(__file__).parents[2]
+    monkeypatch.chdir(checkout)
+    assert command() == "bin/edge-serve"
+    monkeypatch.chdir(tmp_path)
+    assert command() == str(checkout / "bin/edge-serve")
+    monkeypatch.setattr("supervisor.greeting._LAUNCHER", tmp_path / "none")  # from a wheel
+    assert command() == "edge-serve"
