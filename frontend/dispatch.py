@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -54,6 +55,8 @@ from ipc.wire import WireError, encode
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
+# A step that takes longer than `Spec.stall_s` is a hang; a job is dropped between two.
+LEAVE_STEPS = 2
 
 # Why a model is not ready that the supervisor calls so.
 UNCONNECTED = "this server has no connection to its worker"
@@ -93,6 +96,7 @@ class Dispatcher:
         }
         self._streams: dict[str, Stream] = {}
         self._jobs: dict[str, Job] = {}  # every job without its terminal event yet
+        self._leaving: dict[str, _Leaving] = {}  # of those, what a worker was told to drop
         self._claims: dict[str, Claim] = {}  # of the same
         self._links: dict[str, Link] = {}
         self._idle = asyncio.Event()
@@ -386,6 +390,7 @@ class Dispatcher:
             self._forget(job.id)
         elif (link := self._links.get(route)) is not None:
             link.send(encode(Cancel(job.id)))
+            self._leaving[job.id] = _Leaving(job.model, route)
 
     def _fail(self, job_id: str, error: ServeError) -> None:
         stream = self._streams.get(job_id)
@@ -396,6 +401,7 @@ class Dispatcher:
     def _forget(self, job_id: str) -> None:
         self._streams.pop(job_id, None)
         self._jobs.pop(job_id, None)
+        self._leaving.pop(job_id, None)
         if (claim := self._claims.pop(job_id, None)) is not None:
             claim.release()
         self._prints.pop(job_id, None)
@@ -419,6 +425,20 @@ class Dispatcher:
                 self._pump(lane)  # whoever waited so that a suspect could run alone
         for job in [job for job in self._jobs.values() if job.deadline_at <= now]:
             self._expire(job)
+        for job_id, leaving in list(self._leaving.items()):
+            self._miss(job_id, leaving)
+
+    def _miss(self, job_id: str, leaving: _Leaving) -> None:
+        """A worker ends what it was told to drop within a step. One that does not say so keeps the
+        job's place for good, so it is replaced. Counted in ticks: a pause of ours is not its."""
+        leaving.ticks += 1
+        patience_s = LEAVE_STEPS * self.specs[leaving.model].stall_s
+        if leaving.ticks * TICK_S < patience_s:
+            return
+        del self._leaving[job_id]
+        for route in self._states[leaving.model].routes:
+            if route_id(route) == leaving.route:
+                self._on_broken(route, f"it ended no job that was dropped {patience_s:.0f} s ago")
 
     def _expire(self, job: Job) -> None:
         stream = self._streams.get(job.id)
@@ -427,6 +447,15 @@ class Dispatcher:
         limit_s = self.specs[job.model].request_timeout_s
         self._cancel(job)
         stream.fail(DeadlineExceeded(f"the request took longer than its limit of {limit_s:g} s"))
+
+
+@dataclass(slots=True)
+class _Leaving:
+    """A job that the worker at ``route`` was told to drop so many ticks ago."""
+
+    model: str
+    route: str
+    ticks: int = 0
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:

@@ -241,3 +241,31 @@ def test_a_worker_that_cannot_be_reached_is_reported_and_no_job_is_lost_in_its_s
         "embed-1.1 its socket takes no connection within 0.1 s",
         "a",
     )
+
+
+def test_a_worker_that_never_ends_what_it_was_told_to_drop_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place would be taken for good, and a few such jobs would take all of a model's places."""
+    monkeypatch.setattr("frontend.dispatch.TICK_S", 0.01)
+    spec = msgspec.structs.replace(SPEC, stall_s=0.5)
+
+    async def reported() -> str:
+        dispatcher, worker = Dispatcher([spec], "frontend"), Worker(tmp_path)
+        said: asyncio.Queue[str] = asyncio.Queue()
+        dispatcher.on_misbehaved = lambda _route, why: said.put_nowait(why)
+        watch = asyncio.create_task(dispatcher.watch())
+        try:
+            dispatcher.set_states([state(worker.route)])
+            assert await dispatcher.connected(DEADLINE_S)
+            stream = dispatcher.submit("a", spec, EmbedInput(texts=["x"]), 1, Budget(0).open())
+            worker.receive()
+            stream.close()  # its client leaves, and the worker never says how the job ended
+            async with asyncio.timeout(DEADLINE_S):
+                return await said.get()
+        finally:
+            watch.cancel()
+            dispatcher.close()
+            worker.close()
+
+    assert asyncio.run(reported()) == "it ended no job that was dropped 1 s ago"
