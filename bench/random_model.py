@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 UNKNOWN, END = "<unk>", "<end>"
@@ -63,9 +62,11 @@ def build(folder: Path, shape: Shape, device: torch.device, dtype: torch.dtype) 
         model: Any = Qwen3ForCausalLM(config)
     model.generation_config.eos_token_id = model.generation_config.pad_token_id = 1
     model.save_pretrained(folder)
-    words = {UNKNOWN: 0, END: 1} | {f"w{at}": at for at in range(2, shape.vocab_size)}
+    # Each word begins with a space, which SentencePiece's kind of tokenizer writes as an underline.
+    words = {UNKNOWN: 0, END: 1} | {f"▁w{at}": at for at in range(2, shape.vocab_size)}
     core = Tokenizer(WordLevel(words, unk_token=UNKNOWN))
-    core.pre_tokenizer = WhitespaceSplit()
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core.decoder = decoders.Metaspace()
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core, eos_token=END, unk_token=UNKNOWN, chat_template=TEMPLATE
     )
