@@ -46,7 +46,8 @@ class Embeddings:
         result = await self._embed(request, spec, asked.to_input(self._limits), body.size_bytes)
         usage = result.usage if self._limits.embedding_usage else Usage()
         as_base64 = asked.encoding_format == "base64"
-        return await _answer(request, render(result, asked.model, usage, as_base64=as_base64))
+        pieces = render(result, asked.model, usage, as_base64=as_base64)
+        return await _answer(request, result.count * result.dimensions, pieces)
 
     async def create_plain(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
@@ -54,18 +55,19 @@ class Embeddings:
         dispatcher = self._dispatcher
         spec = dispatcher.spec(asked.model, "embed") if asked.model else dispatcher.only("embed")
         result = await self._embed(request, spec, asked.to_input(self._limits), body.size_bytes)
-        return await _answer(request, render_plain(result))
+        return await _answer(request, result.count * result.dimensions, render_plain(result))
 
     async def _embed(
         self, request: Request, spec: Spec, asked: EmbedInput, size_bytes: int
     ) -> EmbedResult:
         exchange = Exchange.of(request.scope)
         exchange.names(spec)
-        exchange.claim.add(len(asked.texts) * self._vector_bytes(spec))
-        if exchange.claim.is_large:
-            await exchange.claim.turn()
+        claim = exchange.claim
+        if claim.is_large:  # by its body, which is encoded now; what its answer takes comes later
+            await claim.turn()
+        claim.add(len(asked.texts) * self._vector_bytes(spec))
         stream = exchange.stream = self._dispatcher.submit(
-            exchange.request_id, spec, asked, size_bytes, exchange.claim
+            exchange.request_id, spec, asked, size_bytes, claim
         )
         _, done = await collect(stream, request.receive)
         exchange.usage = done.result.usage
@@ -79,10 +81,10 @@ class Embeddings:
         return ((loaded and loaded.dimensions) or USUAL_DIMENSIONS) * (FLOAT_BYTES + TEXT_BYTES)
 
 
-async def _answer(request: Request, pieces: Iterator[bytes]) -> Response:
-    """The answer that ``pieces`` make, each in a turn of its own where the request is large."""
+async def _answer(request: Request, floats: int, pieces: Iterator[bytes]) -> Response:
+    """The answer that ``pieces`` make, each in a turn of its own where there are several."""
     claim = Exchange.of(request.scope).claim
-    if not claim.is_large:
+    if floats <= PIECE_FLOATS:
         return Response(b"".join(pieces), media_type="application/json")
     made: list[bytes] = []
     while True:
