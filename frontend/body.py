@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from frontend.budget import Claim
-from frontend.encoding import check_charset, check_plain, check_utf8
+from frontend.encoding import check_charset, check_plain, check_utf8, is_wide
 from frontend.errors import shown
 from frontend.exchange import Exchange
 from frontend.form import Form
@@ -119,6 +119,8 @@ def _parse(raw: bytearray) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
+        if is_wide(raw):
+            raise InvalidRequest("the body is UTF-16; send UTF-8") from None
         check_utf8(raw, "the body")
         if not raw:
             raise InvalidRequest("the body is empty; send a JSON object") from None

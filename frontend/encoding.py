@@ -40,7 +40,7 @@ def check_charset(content_type: str) -> None:
 
 def check_utf8(raw: bytes | bytearray, what: str) -> None:
     """Raise `InvalidRequest` where ``what`` is no UTF-8. Only the place is told, not the bytes."""
-    if raw.startswith(_UTF16) or _is_wide(raw):
+    if raw.startswith(_UTF16):
         raise InvalidRequest(f"{what} is UTF-16; send UTF-8")
     try:
         raw.decode("utf-8")
@@ -48,8 +48,8 @@ def check_utf8(raw: bytes | bytearray, what: str) -> None:
         raise InvalidRequest(f"{what} is not valid UTF-8 at byte {error.start}") from None
 
 
-def _is_wide(raw: bytes | bytearray) -> bool:
-    """Whether every other byte of the beginning is zero, as in Latin text of two bytes a letter. A
-    text may have a zero, and is refused for it where it cannot be read."""
+def is_wide(raw: bytes | bytearray) -> bool:
+    """Whether every other byte of the beginning is zero, as in Latin text of two bytes a letter,
+    which is UTF-8 too. No JSON begins so, but a field of a form may hold any text."""
     start = raw[:_WIDE_BYTES]
     return len(start) > 1 and len(raw) % 2 == 0 and any(not any(start[at::2]) for at in (0, 1))

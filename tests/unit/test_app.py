@@ -559,6 +559,8 @@ FILE = b'file"; filename="a.wav'
         ([part(b"prompt", PROMPT.encode("utf-16"))], "", 400, "`prompt` is UTF-16"),
         ([part(b"prompt", b"a\0b")], "", 400, "`prompt` must not contain NUL"),
         ([part(b"prompt", b"a\0bc")], "", 400, "`prompt` must not contain NUL"),
+        ([part(b"prompt", "ab".encode("utf-16-le"))], "", 400, "`prompt` must not contain NUL"),
+        ([part(FILE, b"RIFF"), part(b"unheard", b"\0a")], "", 200, ""),
         ([part(b"prompt", b"x", b"Content-Type: text/plain; charset=cp1252")], "", 400, "'cp1252'"),
         ([part(FILE, b"UklG", b"Content-Transfer-Encoding: base64")], "", 415, "'base64'"),
         ([part(b"prompt", b"=41", b"Content-Transfer-Encoding: quoted-printable")], "", 415, "'q"),
