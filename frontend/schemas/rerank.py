@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from frontend.schemas import known
-from frontend.schemas.texts import checked_text
+from frontend.schemas.texts import check_count, checked_text
 from frontend.schemas.truncation import Truncating
 from frontend.schemas.validate import WHOLE, Name, check, refuse_unsupported
 from ipc.control import Serve
@@ -80,14 +80,7 @@ def _query(given: str, limits: Serve) -> str:
 
 
 def _documents(given: list[Any], path: str, limits: Serve) -> list[str]:
-    if not given:
-        raise InvalidRequest(f"`{path}` must have at least 1 item", param=path)
-    if len(given) > limits.max_batch_size:
-        raise InvalidRequest(
-            f"`{path}` must have at most {limits.max_batch_size} items, this server's "
-            f"MAX_BATCH_SIZE, and has {len(given)}",
-            param=path,
-        )
+    check_count(given, path, limits)
     return [_document(each, f"{path}[{at}]", limits) for at, each in enumerate(given)]
 
 
