@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 
 LOAD = "bench.load.command"
-OF_TORCH = "bench.gpu"
+OF_TORCH = "tests.bench.gpu"
 # Each has a main(argv); it is imported when it is asked for, since each loads libraries of its own.
 COMMANDS = {
     "chat": (LOAD, "a running server's chat under load"),
@@ -17,8 +17,8 @@ COMMANDS = {
     "audio": (LOAD, "its transcriptions"),
     "rerank": (LOAD, "its reranking"),
     "gpu": (OF_TORCH, "the torch engine, as a share of what this GPU can do"),
-    "peers": ("bench.peers.command", "edge-serve beside other servers, on this machine"),
-    "compare": ("bench.compare", "edge-serve beside the bare engines, on this machine"),
+    "peers": ("tests.bench.peers.command", "edge-serve beside other servers, on this machine"),
+    "compare": ("tests.bench.compare", "edge-serve beside the bare engines, on this machine"),
     "together": ("bench.together", "a running server's kinds of models, alone and all at once"),
 }
 
@@ -45,9 +45,9 @@ def main() -> int | None:
 
 def _can_run(module: str) -> bool:
     """Whether what the module needs is here: torch, for that of torch."""
-    from supervisor import extras
+    from supervisor.models import torch_install
 
-    return module != OF_TORCH or extras.is_here()
+    return module != OF_TORCH or torch_install.is_here()
 
 
 def _load(module: str) -> ModuleType:
@@ -55,14 +55,14 @@ def _load(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        from supervisor import extras
-        from supervisor.archive import FetchError
+        from supervisor.models import torch_install
+        from supervisor.models.archive import FetchError
 
-        if extras.is_here():
+        if torch_install.is_here():
             raise
         print(f"edge-serve bench: {error}; it is installed now, once", file=sys.stderr)
         try:
-            extras.install(lambda _label, _done, _total: None)
+            torch_install.install(lambda _label, _done, _total: None)
         except FetchError as failed:
             sys.exit(f"edge-serve bench: {failed}")
         return import_module(module)

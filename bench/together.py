@@ -24,8 +24,8 @@ from bench.load.embeddings import Embeddings
 from bench.load.server import Server, Unanswered, Work, choose
 from bench.terminal import plain_app
 from bench.words import TEXT_WORDS
-from supervisor.client import way
-from supervisor.settings import Flags, load
+from supervisor.cli.client import way
+from supervisor.config.settings import Flags, load
 
 TIMEOUT_S = 300.0
 WARMUP_S = 2.0

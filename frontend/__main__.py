@@ -14,17 +14,17 @@ from functools import partial
 import uvicorn
 from starlette.applications import Starlette
 
+from frontend.access_log import Record
 from frontend.app import build
-from frontend.budget import Budget
-from frontend.control import Control
-from frontend.dispatch import Dispatcher
-from frontend.door import Door
-from frontend.guard import host_guards, key_guards
+from frontend.dispatch.budget import Budget
+from frontend.dispatch.control import Control
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.access import host_guards, key_guards
+from frontend.listener.connection import Bounds, protocol
+from frontend.listener.early_refusal import Door
 from frontend.metrics import Metrics
-from frontend.protocol import Bounds, protocol
-from frontend.record import Record
-from ipc import child, heap
-from ipc.control import FRONTEND_FILES, Gate
+from ipc.messages.control import FRONTEND_FILES, Gate
+from ipc.runtime import child, heap
 
 logger = logging.getLogger(__name__)
 

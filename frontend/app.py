@@ -13,23 +13,23 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.budget import Budget
-from frontend.control import Control
-from frontend.dispatch import Dispatcher
-from frontend.guard import Guarded, host_guards, key_guards
+from frontend.access_log import Record
+from frontend.api.health import Health
+from frontend.api.openai.audio import Audio
+from frontend.api.openai.chat import Chat
+from frontend.api.openai.embeddings import Embeddings
+from frontend.api.openai.models import Models
+from frontend.api.rerank.request import RERANK_PATHS
+from frontend.api.rerank.route import Rerank
+from frontend.dispatch.budget import Budget
+from frontend.dispatch.control import Control
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.access import Guarded, host_guards, key_guards
+from frontend.http.paths import Unserved
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
-from frontend.openapi import OpenApi
-from frontend.paths import Unserved
-from frontend.record import Record
-from frontend.routes.audio import Audio
-from frontend.routes.chat import Chat
-from frontend.routes.embeddings import Embeddings
-from frontend.routes.health import Health
-from frontend.routes.models import Models
-from frontend.routes.rerank import Rerank
-from frontend.schemas.rerank import RERANK_PATHS
-from ipc.control import Gate, Serve
+from frontend.openapi.document import OpenApi
+from ipc.messages.control import Gate, Serve
 
 SLICE_BYTES = 64 << 10
 

@@ -19,12 +19,12 @@ from prometheus_client import (
     generate_latest,
 )
 
-from frontend.budget import Budget
-from frontend.control import Control
-from frontend.dispatch import Dispatcher
-from frontend.exchange import Exchange
-from frontend.media import FetchMetrics
-from frontend.sse import OnGap
+from frontend.api.remote_images import FetchMetrics
+from frontend.dispatch.budget import Budget
+from frontend.dispatch.control import Control
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.request_context import Exchange
+from frontend.http.sse import OnGap
 from ipc.types import Done, Task
 
 ANSWER_S = 2.0

@@ -7,12 +7,12 @@ import logging
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.budget import Budget
-from frontend.errors import error_response, refusal
-from frontend.exchange import Exchange
-from frontend.paths import plain
-from frontend.record import Record
-from ipc.errors import InternalError, ServeError
+from frontend.access_log import Record
+from frontend.dispatch.budget import Budget
+from frontend.http.errors import error_response, refusal
+from frontend.http.paths import plain
+from frontend.http.request_context import Exchange
+from ipc.messages.errors import InternalError, ServeError
 
 logger = logging.getLogger(__name__)
 

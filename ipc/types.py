@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from ipc.errors import ErrorInfo
+from ipc.messages.errors import ErrorInfo
 
 Task = Literal["chat", "embed", "rerank", "speech"]
 # `content_filter`: a server elsewhere held the rest back; no engine of ours does.

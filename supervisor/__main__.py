@@ -12,9 +12,9 @@ import socket
 import sys
 from pathlib import Path
 
-from ipc import log, standard_streams
-from supervisor import orphans
+from ipc.runtime import log, standard_streams
 from supervisor import plan as plans
+from supervisor.children import orphans
 from supervisor.listener import listen
 from supervisor.plan import Plan, PlanError
 from supervisor.run_dir import InUseError, RunDir

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.control import child_id
-from ipc.sockets import ipc_endpoint
+from ipc.messages.control import child_id
+from ipc.transport.sockets import ipc_endpoint
 from ipc.types import ModelState, ReplicaState, Route, Spec
-from supervisor.cgroup import Cell
+from supervisor.children.cgroup import Cell
+from supervisor.children.process import Process, python
+from supervisor.children.vram import Vram, nvml
 from supervisor.plan import Plan
-from supervisor.process import Process, python
 from supervisor.recycle import Limits
 from supervisor.replica import Patience, Replica
-from supervisor.vram import Vram, nvml
 
 FRONTEND = "frontend"
 # The frontend has no engine that could stall; only silence tells that it hangs.

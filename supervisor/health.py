@@ -9,9 +9,9 @@ from typing import Any
 import psutil
 
 from ipc.types import CAPABILITIES
-from supervisor import nvidia
+from supervisor.children.process import Vitals
 from supervisor.fleet import Member, best, by_model
-from supervisor.process import Vitals
+from supervisor.host import nvidia
 
 Report = dict[str, Any]
 

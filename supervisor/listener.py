@@ -6,8 +6,8 @@ import errno
 import os
 import socket
 
-from supervisor.address import authority
-from supervisor.address import url as address_url
+from supervisor.config.address import authority
+from supervisor.config.address import url as address_url
 
 BACKLOG = 2048
 # A client that acknowledges nothing for this long loses its connection, and we its buffers.

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ipc.control import Serve
+from ipc.messages.control import Serve
 
 FILE_NAME = "plan.json"
 

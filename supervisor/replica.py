@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ipc.control import HEARTBEAT_S, HEARTBEATS_MISSED, Counters
+from ipc.messages.control import HEARTBEAT_S, HEARTBEATS_MISSED, Counters
 from ipc.types import Loaded, ReplicaState
 from supervisor.recycle import REST_S, UNLIMITED, Limits
 

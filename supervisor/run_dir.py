@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from ipc.sockets import is_private
+from ipc.transport.sockets import is_private
 
 CONTROL = "control"
 _LOCK = "lock"

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import zmq
 
-from ipc.control import (
+from ipc.messages.control import (
     Abandon,
     AskHealth,
     BootFailed,
@@ -34,17 +34,18 @@ from ipc.control import (
     ToChild,
     child_id,
 )
-from ipc.sockets import Port, SocketFile, bind_router, ipc_endpoint
+from ipc.transport.sockets import Port, SocketFile, bind_router, ipc_endpoint
+from ipc.transport.wire import Decoder, encode
 from ipc.types import ModelState
-from ipc.wire import Decoder, encode
 from supervisor import example, fleet, health, interrupt
+from supervisor.children.process import Exit, Percent, Process, sample
+from supervisor.cleanup import Remains
 from supervisor.fleet import FRONTEND, Member
 from supervisor.greeting import Greeting
 from supervisor.listener import url
+from supervisor.liveness import signs
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
-from supervisor.process import Exit, Percent, Process, sample
-from supervisor.remains import Remains
 from supervisor.replica import (
     Action,
     AskToDrain,
@@ -66,7 +67,6 @@ from supervisor.replica import (
     Warn,
 )
 from supervisor.run_dir import InUseError, RunDir
-from supervisor.signs import signs
 
 logger = logging.getLogger(__name__)
 

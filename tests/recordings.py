@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from supervisor.store import PackedFile, fetch_files
+from supervisor.models.store import PackedFile, fetch_files
 
 LIST = Path(__file__).with_name("recordings.yaml")
 FOLDER = Path(__file__).with_name(".data")

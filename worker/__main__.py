@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from ipc import child
+from ipc.runtime import child
 from worker.host import Host
 
 # The kernel's out-of-memory killer should take one model, never the supervisor or the frontend.

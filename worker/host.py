@@ -16,8 +16,7 @@ from typing import ParamSpec
 
 import zmq
 
-from ipc import child
-from ipc.control import (
+from ipc.messages.control import (
     HEARTBEAT_S,
     Abandon,
     BootFailed,
@@ -32,9 +31,10 @@ from ipc.control import (
     ToChild,
     child_id,
 )
-from ipc.sockets import Port, connect_dealer, ipc_endpoint
+from ipc.runtime import child
+from ipc.transport.sockets import Port, connect_dealer, ipc_endpoint
+from ipc.transport.wire import Decoder, encode
 from ipc.types import Event
-from ipc.wire import Decoder, encode
 from worker.engine import Engine, LoadError, check_device, lacks_memory
 from worker.engines import make
 from worker.jobs import JobSocket

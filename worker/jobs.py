@@ -9,10 +9,10 @@ from pathlib import Path
 
 import zmq
 
-from ipc.errors import InternalError
-from ipc.sockets import Port, SocketFile, bind_router, is_private
+from ipc.messages.errors import InternalError
+from ipc.transport.sockets import Port, SocketFile, bind_router, is_private
+from ipc.transport.wire import Decoder, WireError, encode
 from ipc.types import Delta, Event, Events, Failed, FromFrontend, Job
-from ipc.wire import Decoder, WireError, encode
 from worker.loop import EngineLoop
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from ipc.control import Counters
-from ipc.errors import Cancelled, DeadlineExceeded, Draining, InternalError, ServeError
+from ipc.messages.control import Counters
+from ipc.messages.errors import Cancelled, DeadlineExceeded, Draining, InternalError, ServeError
 from ipc.types import Cancel, Delta, Done, Event, Failed, Job, SpeechResult, Terminal
 from worker.engine import Engine, LoadError
 

@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from ipc.errors import ServeError
+from ipc.messages.errors import ServeError
 from ipc.types import Done, Event, Failed, Job, Loaded, Result, Spec
 from worker.cache import Cache
 from worker.engine import Stage

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 
-from ipc.samples import grey_png, tone_wav
+from ipc.facts.samples import grey_png, tone_wav
 from ipc.types import (
     CAPABILITIES,
     VISION,

@@ -12,9 +12,9 @@ import orjson
 from bench.client import form
 from bench.load.outcome import Outcome
 from bench.load.server import Reply, Request
-from ipc.errors import ServeError
+from ipc.messages.errors import ServeError
 from ipc.types import CAPABILITIES
-from supervisor.problems import ConfigError
+from supervisor.config.errors import ConfigError
 
 
 class Audio:
@@ -44,13 +44,13 @@ class Audio:
 
 def _recording(path: Path) -> tuple[bytes, float]:
     """A file and its seconds, as the server will count them: decoded. Raises `ConfigError`."""
-    from worker import media
+    from worker.audio import decode
 
     try:
         data = path.read_bytes()
-        count = sum(len(piece) for piece in media.pieces(data, max_s=math.inf))
+        count = sum(len(piece) for piece in decode.pieces(data, max_s=math.inf))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except ServeError as error:
         raise ConfigError(f"{path}: {error}") from None
-    return data, count / media.SAMPLE_RATE_HZ
+    return data, count / decode.SAMPLE_RATE_HZ

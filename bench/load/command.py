@@ -17,9 +17,9 @@ from bench.load.rerank import Rerank
 from bench.load.server import Unanswered
 from bench.terminal import plain_app
 from bench.words import ANSWER_TOKENS, TEXT_WORDS
-from supervisor.dotenv_file import load_dotenv
-from supervisor.problems import EXIT_CONFIG, ConfigError
-from supervisor.settings import DOTENV
+from supervisor.config.dotenv_file import load_dotenv
+from supervisor.config.errors import EXIT_CONFIG, ConfigError
+from supervisor.config.settings import DOTENV
 
 DOCUMENTS = 16
 LOOP = """The loop is closed: each client sends its next request when the last one is answered, so a

@@ -19,8 +19,8 @@ from bench.load.outcome import Level, Run
 from bench.load.report import in_words, report
 from bench.load.screen import Bars, show
 from bench.load.server import Server, Unanswered, Work, choose
-from supervisor.client import way
-from supervisor.settings import Flags, Settings, load
+from supervisor.cli.client import way
+from supervisor.config.settings import Flags, Settings, load
 
 _PIPED_COLUMNS = 120
 

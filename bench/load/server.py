@@ -12,7 +12,7 @@ import httpx2
 import orjson
 
 from bench.load.outcome import Outcome
-from supervisor.client import trouble
+from supervisor.cli.client import trouble
 
 _SHOWN_CHARS = 200
 

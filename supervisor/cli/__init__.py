@@ -9,14 +9,14 @@ import sys
 
 import typer
 
-from ipc import standard_streams
+from ipc.runtime import standard_streams
 from supervisor import interrupt
-from supervisor.cli.catalog import check, models, pull
-from supervisor.cli.running import bench, smoke, status
-from supervisor.cli.serving import install_service, serve
-from supervisor.cli.stopping import stop
-from supervisor.cli.talking import chat
-from supervisor.problems import EXIT_CONFIG, ConfigError
+from supervisor.cli.commands.chat import chat
+from supervisor.cli.commands.client import bench, smoke, status
+from supervisor.cli.commands.models import check, models, pull
+from supervisor.cli.commands.serve import install_service, serve
+from supervisor.cli.commands.stop import stop
+from supervisor.config.errors import EXIT_CONFIG, ConfigError
 
 # What they do not know is for the program that they start.
 _FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

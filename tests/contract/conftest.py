@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from driver import Driver
-from subjects import SLOTS, Bench, Subject
-from upstream import edge_serve
+
+from tests.contract.driver import Driver
+from tests.contract.subjects import SLOTS, Bench, Subject
+from tests.contract.upstream import edge_serve
 
 
 @pytest.fixture(scope="session")

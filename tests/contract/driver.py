@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ipc.errors import ServeError, from_info
+from ipc.messages.errors import ServeError, from_info
+from ipc.transport.wire import encode
 from ipc.types import (
     Blob,
     ChatInput,
@@ -25,7 +26,6 @@ from ipc.types import (
     SpeechInput,
     Truncation,
 )
-from ipc.wire import encode
 from worker.engine import Engine
 
 DEADLINE_S = 120.0

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import tiny
-import unconverted
 
 from ipc.types import Loaded, Spec, Task
+from tests.contract.checkpoints import tiny, unconverted
 from worker.engine import Engine
 from worker.engines import make
 

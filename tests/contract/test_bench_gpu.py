@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.gpu import main
+from tests.bench.gpu import main
 
 TINY = "--device cpu --shape tiny --rounds 1 --new-tokens 8 --prompt-tokens 12 --read-tokens 40"
 

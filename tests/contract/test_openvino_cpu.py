@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from driver import Driver, embed
-from subjects import MINILM, WHISPER, real_model
 
 from ipc.types import Spec
+from tests.contract.driver import Driver, embed
+from tests.contract.subjects import MINILM, WHISPER, real_model
 from worker.engines import make
 
 

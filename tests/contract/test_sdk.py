@@ -16,8 +16,9 @@ import openai
 import pytest
 import yaml
 from openai import OpenAI
-from served import Server
-from subjects import CHECKOUT, MINILM, SMOLLM2, WHISPER, recording
+
+from tests.contract.served import Server
+from tests.contract.subjects import CHECKOUT, MINILM, SMOLLM2, WHISPER, recording
 
 RECORDINGS: dict[str, dict[str, Any]] = {
     entry["name"]: entry

@@ -14,9 +14,8 @@ import httpx2
 import numpy as np
 import psutil
 import pytest
-from driver import Driver, chat, embed, speech
 
-from ipc.errors import (
+from ipc.messages.errors import (
     InternalError,
     InvalidRequest,
     QueueFull,
@@ -26,8 +25,9 @@ from ipc.errors import (
     WorkerCrashed,
 )
 from ipc.types import ChatResult, EmbedResult, Spec, SpeechResult, Task
+from tests.contract.driver import Driver, chat, embed, speech
 from worker.engine import LoadError
-from worker.engines.remote import Remote
+from worker.engines.upstream.remote import Remote
 from worker.warmup import tone_wav
 
 SERVER = Path(__file__).parents[1] / "openai_server.py"
@@ -78,7 +78,7 @@ def test_an_answer_that_is_cut_off_is_no_answer(driver: Driver) -> None:
 def test_a_dropped_job_leaves_no_connection_open(
     upstream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.engines.upstream.KEEPALIVE_S", 0.01)
+    monkeypatch.setattr("worker.engines.upstream.client.KEEPALIVE_S", 0.01)
     options: dict[str, str | int | float | bool] = {"base_url": upstream}
     spec = Spec(name="chat", task="chat", engine="remote", path="", slots=4, options=options)
     engine = Remote()
@@ -154,7 +154,7 @@ def test_an_answer_that_is_no_stream_will_do(driver: Driver) -> None:
 def test_a_whole_answer_arrives_however_the_connection_ends(
     driver: Driver, manner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.engines.upstream.COUNTS_S", 0.1)
+    monkeypatch.setattr("worker.engines.upstream.client.COUNTS_S", 0.1)
     one = chat(f"{manner} one two")
     driver.run(one)
     result = driver.result(one)

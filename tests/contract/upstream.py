@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ipc.control import Serve
+from ipc.messages.control import Serve
 from ipc.types import Spec, Task
 from supervisor import plan as plans
 from supervisor.plan import Plan

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from ipc.control import Serve
+from ipc.messages.control import Serve
 from ipc.types import Spec
 from supervisor import plan as plans
 from supervisor.plan import Plan

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from box import CHAT, EMBED, SPEECH, Box, MakeBox, boxes, spec
+
+from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, boxes, spec
 
 # `nohup` and a shell's background jobs ignore these, and what the tests start would inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

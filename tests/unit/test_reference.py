@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_fakes import FakeControl, FakeDispatcher, application
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from supervisor import catalog
-from supervisor.replaced import REPLACED
-from supervisor.settings import Settings
+from supervisor.config import catalog
+from supervisor.config.compat_settings import REPLACED
+from supervisor.config.settings import Settings
+from tests.unit.frontend.http_fakes import FakeControl, FakeDispatcher, application
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference.md").read_text()

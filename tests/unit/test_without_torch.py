@@ -56,7 +56,7 @@ def test_every_command_can_be_imported() -> None:
 
 
 # `bench gpu` measures torch, and says so before anything else.
-_OF_TORCH = {"bench.gpu", "bench.ceilings", "bench.random_model"}
+_OF_TORCH = {"tests.bench.gpu", "tests.bench.ceilings", "tests.bench.random_model"}
 
 
 def test_every_measurement_can_be_imported_but_that_of_torch() -> None:

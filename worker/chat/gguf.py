@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ipc.gguf import read_facts
+from ipc.facts.gguf import read_facts
 from worker.chat.template import Template
 from worker.chat.vocabulary import (
     Control,

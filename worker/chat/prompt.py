@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ipc.errors import InvalidRequest
+from ipc.messages.errors import InvalidRequest
 from ipc.types import Message, ToolCall
 from worker.chat.template import Template, Turn
 from worker.chat.vocabulary import ControlFinder, Vocabulary

@@ -18,7 +18,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from ipc.errors import InvalidRequest
+from ipc.messages.errors import InvalidRequest
 from worker.chat.history import PROBE, calls_as_text, shows_calls
 from worker.engine import LoadError
 

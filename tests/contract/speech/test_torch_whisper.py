@@ -10,21 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_whisper
 import torch
-import unconverted
-from driver import Driver, speech
-from subjects import WHISPER, real_model, recording
 from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-from ipc.errors import OutOfMemory
+from ipc.messages.errors import OutOfMemory
 from ipc.types import Spec, SpeechResult
-from worker import media
+from tests.contract.checkpoints import tiny_whisper, unconverted
+from tests.contract.driver import Driver, speech
+from tests.contract.subjects import WHISPER, real_model, recording
+from worker.audio import decode
 from worker.engine import LoadError
-from worker.engines.torch_speech import TorchModel, TorchSpeech
-from worker.engines.torch_whisper import TorchWhisper
-from worker.engines.whisper import WhisperSpeech
+from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
+from worker.engines.whisper.torch_model import TorchWhisper
+from worker.engines.whisper.torch_speech import TorchModel, TorchSpeech
 
 SPANISH, ENGLISH, TRANSLATE, TRANSCRIBE, START = 50262, 50259, 50358, 50359, 50258
 END, FIRST_TIME = 50257, 50364
@@ -90,7 +89,7 @@ def test_writes_the_tokens_that_transformers_writes(
     token: int,
     task: str,
 ) -> None:
-    samples = media.decode(recording(name))[: 30 * media.SAMPLE_RATE_HZ]
+    samples = decode.decode(recording(name))[: 30 * decode.SAMPLE_RATE_HZ]
     features = WhisperFeatureExtractor()(samples, sampling_rate=16_000, return_tensors="pt")
     expected = theirs.generate(
         features.input_features, language=language, task=task, return_timestamps=True
@@ -138,7 +137,7 @@ def test_hears_the_words_and_times_that_ctranslate2_hears(engine: TorchSpeech) -
 
 
 def test_features_are_those_of_transformers(engine: TorchSpeech) -> None:
-    samples = np.resize(media.decode(recording("jfk.wav")), 30 * media.SAMPLE_RATE_HZ)
+    samples = np.resize(decode.decode(recording("jfk.wav")), 30 * decode.SAMPLE_RATE_HZ)
     expected = WhisperFeatureExtractor()(samples, sampling_rate=16_000)["input_features"][0]
     found = model_of(engine).feature_extractor(samples)[:, :3000]
     # The last two frames reach into what each puts behind the end.

@@ -14,19 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
-from driver import DEADLINE_S, Driver, speech
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
-from subjects import CHECKOUT, WHISPER, Subject, real_model, recording
 from tokenizers import AddedToken, Tokenizer
 
-from ipc.errors import InvalidRequest
+from ipc.messages.errors import InvalidRequest
 from ipc.types import Spec, SpeechResult
-from worker import media
+from tests.contract.driver import DEADLINE_S, Driver, speech
+from tests.contract.subjects import CHECKOUT, WHISPER, Subject, real_model, recording
+from worker.audio import decode
 from worker.engine import LoadError
-from worker.engines.whisper import WhisperSpeech
-from worker.engines.whisper_encoder import Encoder
-from worker.engines.whisper_model import Model, prompt_tokenizer
+from worker.engines.whisper.ctranslate2_model import Model, prompt_tokenizer
+from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
+from worker.engines.whisper.openvino_encoder import Encoder
 
 MODELS = [Subject("ctranslate2", "speech", lambda _: real_model(WHISPER))]
 RECORDINGS = yaml.safe_load((CHECKOUT / "tests" / "recordings.yaml").read_text())
@@ -150,7 +150,7 @@ def encoded() -> list[Heard]:
         )
         for kind in ("float32", "int8")
     )
-    clips = [pad_or_trim(exact.feature_extractor(media.decode(audio(name)))) for name in FOUR]
+    clips = [pad_or_trim(exact.feature_extractor(decode.decode(audio(name)))) for name in FOUR]
     return [
         Heard(clip, *(np.array(model.encode(clip)) for model in (exact, quantised)))
         for clip in clips
@@ -222,7 +222,7 @@ WITHOUT_TORCH = """
 import sys
 from pathlib import Path
 from ipc.types import Blob, Done, Job, Spec, SpeechInput
-from worker.engines.whisper import WhisperSpeech
+from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
 engine = WhisperSpeech()
 engine.load(Spec(name="w", task="speech", engine="ctranslate2", path=sys.argv[1]), print)
 audio = Blob(sys.stdin.buffer.read())

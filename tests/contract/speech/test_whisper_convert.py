@@ -9,17 +9,17 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 import pytest
-import tiny_whisper
 import torch
 from ctranslate2.converters import TransformersConverter
-from driver import Driver, speech
 from transformers import WhisperForConditionalGeneration
 
-from ipc.samples import tone_wav
+from ipc.facts.samples import tone_wav
 from ipc.types import Spec, SpeechResult
+from tests.contract.checkpoints import tiny_whisper
+from tests.contract.driver import Driver, speech
 from worker.engine import LoadError
-from worker.engines.whisper import WhisperSpeech
-from worker.engines.whisper_encoder import Encoder
+from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
+from worker.engines.whisper.openvino_encoder import Encoder
 
 START = [50258, 50259, 50359, 50363]  # start of transcript, English, transcribe, no timestamps
 STEPS = 12

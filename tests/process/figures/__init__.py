@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from box import MakeBox
+from tests.process.box import MakeBox
 
 Take = Callable[[MakeBox], Iterable[float]]
 T = TypeVar("T")

@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import orjson
 import psutil
-from box import CHAT, Box, MakeBox, spec, wait_until
-from load import Load
-from raw_http import Raw, statuses
 
-from figures import MIB, figure, timed
-from figures.workers import NEVER, WORDS, fresh, shielded
-from ipc.control import Gate
+from ipc.messages.control import Gate
+from tests.process.box import CHAT, Box, MakeBox, spec, wait_until
+from tests.process.faults.load import Load
+from tests.process.figures import MIB, figure, timed
+from tests.process.figures.workers import NEVER, WORDS, fresh, shielded
+from tests.process.http.raw_http import Raw, statuses
 
 HEAD = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

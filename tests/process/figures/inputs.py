@@ -15,16 +15,16 @@ import httpx2
 import numpy as np
 import orjson
 import psutil
-from box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
-from malformed import REFUSED, get
 from PIL import Image
-from raw_http import Raw, statuses
 
-from figures import MIB, figure, timed
-from figures.clients import HEAD
-from ipc.control import Gate
-from ipc.errors import InvalidRequest, UndecodableMedia
-from worker import media
+from ipc.messages.control import Gate
+from ipc.messages.errors import InvalidRequest, UndecodableMedia
+from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
+from tests.process.figures import MIB, figure, timed
+from tests.process.figures.clients import HEAD
+from tests.process.http.malformed import REFUSED, get
+from tests.process.http.raw_http import Raw, statuses
+from worker.audio import decode as media
 from worker.images import decode
 
 DIGEST = "0" * 64

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import httpx2
-from box import Box, MakeBox, spec, wait_until
-from chaos import PATIENCE_S, Leaks, leaks, whole
-from ledger import CUT, Ledger, Outcome
+
+from tests.process.box import Box, MakeBox, spec, wait_until
+from tests.process.faults.chaos import PATIENCE_S, Leaks, leaks, whole
+from tests.process.faults.ledger import CUT, Ledger, Outcome
 
 # Four deaths in ten minutes leave a circuit closed.
 KILLS_EACH = 4

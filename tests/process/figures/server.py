@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx2
-from box import CHAT, Box, MakeBox, lives, spec, wait_until
 
-from figures import MIB, figure, p99, timed
-from figures.workers import NEVER, WORDS, fresh, shielded, terminated
+from tests.process.box import CHAT, Box, MakeBox, lives, spec, wait_until
+from tests.process.figures import MIB, figure, p99, timed
+from tests.process.figures.workers import NEVER, WORDS, fresh, shielded, terminated
 
 
 @figure("13", "kill -9 of the supervisor, to no process left", 2.0)

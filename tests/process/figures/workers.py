@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx2
 import psutil
-from box import CHAT, EMBED, Box, MakeBox, lives, spec, wait_until
-from fake_gpu import fake_gpu
 
-from figures import figure, p99, timed
+from tests.process.box import CHAT, EMBED, Box, MakeBox, lives, spec, wait_until
+from tests.process.faults.fake_gpu import fake_gpu
+from tests.process.figures import figure, p99, timed
 
 NEVER = "/slow 100000 never"
 WORDS = "/slow 50 " + "word " * 1000

@@ -1,0 +1,51 @@
+"""What is kept of a request that has ended: one line of the log, and its place in the metrics."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from urllib.parse import quote
+
+from frontend.http.request_context import Exchange
+from frontend.metrics import Metrics
+from ipc.runtime.log import Channel
+
+access = Channel("edge_serve.access")
+
+_MAX_PATH_CHARS = 200
+# Monitors ask for these every few seconds; their answers matter, their log lines do not.
+_PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+
+
+class Record:
+    """Called once for each request, whoever answered it."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, method: str, path: str, exchange: Exchange) -> None:
+        seconds = time.monotonic() - exchange.started_at
+        self._metrics.observe(exchange, seconds)
+        usage = exchange.usage
+        access.tell(
+            logging.DEBUG if path in _PROBES else logging.INFO,
+            "request",
+            {
+                "method": method,
+                "path": _shown(path),
+                "status": exchange.status,
+                "ms": round(seconds * 1000, 1),
+                "request_id": exchange.request_id,
+                "key": exchange.key,
+                "model": exchange.model,
+                "prompt_tokens": usage.prompt_tokens if usage else None,
+                "completion_tokens": usage.completion_tokens if usage else None,
+                "error": exchange.error,
+            },
+        )
+
+
+@functools.lru_cache(128)
+def _shown(path: str) -> str:
+    return quote(path[:_MAX_PATH_CHARS], safe="/:@!$&'()*+,;=~")

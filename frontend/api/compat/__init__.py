@@ -1,0 +1,1 @@
+"""Routes of other servers whose clients are served as well."""

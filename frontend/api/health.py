@@ -1,0 +1,110 @@
+"""GET /livez, /readyz, /health and /metrics: from "are you there" to "how full are you"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.dispatch.control import Control
+from frontend.dispatch.dispatcher import UNCONNECTED, Dispatcher
+from frontend.metrics import Metrics
+
+# The supervisor answers in milliseconds; one that takes this long is in trouble itself.
+ANSWER_S = 2.0
+
+Report = dict[str, Any]
+
+
+class Health:
+    """What this server can say about itself, always asked of the supervisor afresh."""
+
+    def __init__(self, dispatcher: Dispatcher, control: Control, metrics: Metrics) -> None:
+        self._dispatcher = dispatcher
+        self._control = control
+        self._metrics = metrics
+
+    async def livez(self, _: Request) -> Response:
+        """The event loop turns."""
+        return _json(200, {"status": "ok"})
+
+    async def readyz(self, _: Request) -> Response:
+        """Every model that should run is ready; else which ones are not, and why."""
+        report = await self._report()
+        waiting = not_ready(report)
+        ready = report is not None and not waiting and not self._dispatcher.draining
+        body: Report = {
+            "status": "ready" if ready else "not_ready",
+            "supervisor": "ok" if report is not None else "no answer",
+            "draining": self._dispatcher.draining,
+            "not_ready": waiting,
+        }
+        return _json(200 if ready else 503, body)
+
+    async def health(self, _: Request) -> Response:
+        """The supervisor's report with each model's queue; 503 where no model can serve."""
+        report = await self._report()
+        status = verdict(report, draining=self._dispatcher.draining)
+        queues = self._dispatcher.queues()
+        body = {
+            "status": status,
+            "draining": self._dispatcher.draining,
+            **with_queues(report or {"supervisor": None}, queues),
+        }
+        return _json(503 if status == "unavailable" else 200, body)
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(await self._metrics.render(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    async def _report(self) -> Report | None:
+        report = await self._control.health(ANSWER_S)
+        return report and as_reached(report, self._dispatcher.unconnected())
+
+
+def not_ready(report: Report | None) -> dict[str, str]:
+    """The models that should run and do not, with their state and the reason if one is known.
+
+    A model that was stopped on purpose is not missed.
+    """
+    models = report["models"] if report else []
+    return {
+        model["name"]: ": ".join(filter(None, (model["state"], model["reason"])))
+        for model in models
+        if model["state"] not in ("ready", "stopped")
+    }
+
+
+def as_reached(report: Report, unconnected: set[str]) -> Report:
+    """``report`` as clients meet it: a ready model to which no job can be sent is not."""
+    models = [
+        {**model, "state": "starting", "reason": UNCONNECTED}
+        if model["state"] == "ready" and model["name"] in unconnected
+        else model
+        for model in report["models"]
+    ]
+    return {**report, "models": models}
+
+
+def verdict(report: Report | None, *, draining: bool) -> str:
+    """``ok``, ``degraded`` when only some models serve, ``unavailable`` when none does."""
+    if report is None or draining:
+        return "unavailable"
+    if not any(model["state"] == "ready" for model in report["models"]):
+        return "unavailable"
+    return "degraded" if not_ready(report) else "ok"
+
+
+def with_queues(report: Report, queues: dict[str, dict[str, float]]) -> Report:
+    """``report`` with what only the frontend knows of each model: how many wait."""
+    models = report.get("models", [{"name": name} for name in queues])
+    merged = [{**model, "queue": queues.get(model["name"])} for model in models]
+    return {**report, "models": merged}
+
+
+def _json(status: int, body: Report) -> Response:
+    return Response(
+        orjson.dumps(body), status, {"cache-control": "no-store"}, media_type="application/json"
+    )

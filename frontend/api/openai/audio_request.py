@@ -1,0 +1,123 @@
+"""POST /v1/audio/transcriptions and /v1/audio/translations: forms, as a `SpeechInput`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+from starlette.datastructures import FormData, UploadFile
+
+from frontend.api import known_keys
+from frontend.api.validate import Body, Name, NoNul, Text, check, refuse_unsupported
+from ipc.facts.languages import code_of
+from ipc.messages.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
+from ipc.types import Blob, SpeechInput
+
+MAX_PROMPT_CHARS = 4096
+
+Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
+Granularity = Literal["word", "segment"]
+
+_LISTS = ("timestamp_granularities", "include", "languages", "keywords", "known_speaker_names")
+REFUSED = known_keys.refused_keys(known_keys.AUDIO)
+
+
+class AudioRequest(Body):
+    """The fields beside the file. A form has only text, so numbers are read from it."""
+
+    model_config = ConfigDict(strict=False)
+
+    model: Name
+    language: Text | None = None
+    prompt: Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS), NoNul] | None = None
+    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
+    response_format: Format = "json"
+    timestamp_granularities: Annotated[list[Granularity], Field(max_length=2)] = []
+    stream: bool = False
+
+    @property
+    def words(self) -> bool:
+        return "word" in self.timestamp_granularities
+
+    @property
+    def segments(self) -> bool:
+        """Segments are what verbose_json shows unless only words were asked for."""
+        return not self.timestamp_granularities or "segment" in self.timestamp_granularities
+
+    def to_input(self, audio: bytes, *, translate: bool) -> SpeechInput:
+        """The job. Raises `InvalidRequest` for a language that is none."""
+        return SpeechInput(
+            audio=Blob(audio),
+            translate=translate,
+            # OpenAI's translations have no such parameter; clients that send one mean either end.
+            language=None if translate else _language(self.language),
+            prompt=self.prompt or None,
+            temperature=self.temperature,
+            word_times=self.words,
+        )
+
+
+def parse_audio(form: FormData) -> AudioRequest:
+    """The checked fields. Raises `InvalidRequest`, or `UnsupportedParameter`."""
+    data = _fields(form)
+    refuse_unsupported(data, REFUSED)
+    if data.get("response_format") == "diarized_json":
+        raise UnsupportedParameter(
+            "`response_format` 'diarized_json' is not supported: nothing here tells speakers apart",
+            param="response_format",
+        )
+    request = check(AudioRequest, data)
+    if request.timestamp_granularities and request.response_format != "verbose_json":
+        raise InvalidRequest(
+            "`timestamp_granularities` needs `response_format` 'verbose_json'",
+            param="timestamp_granularities",
+        )
+    if request.stream and request.response_format not in ("json", "text"):
+        raise InvalidRequest(
+            "`stream` needs `response_format` 'json' or 'text'", param="response_format"
+        )
+    return request
+
+
+async def read_file(form: FormData, limit_bytes: int) -> bytes:
+    """The uploaded file's bytes. Raises `InvalidRequest`, or `PayloadTooLarge`."""
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise InvalidRequest("`file` is required, as a file with a name", param="file")
+    if not file.size:
+        raise InvalidRequest("`file` is empty", param="file")
+    if file.size > limit_bytes:
+        raise PayloadTooLarge(f"`file` is over this server's limit of {limit_bytes} bytes")
+    return await file.read()
+
+
+def _fields(form: FormData) -> Mapping[str, Any]:
+    """The form's texts by name. Lists come as ``name[]`` or ``name``, objects as ``name[key]``."""
+    data: dict[str, Any] = {}
+    for key, value in form.multi_items():
+        name, bracket, inner = key.partition("[")
+        if not isinstance(value, str) or value == "":
+            continue
+        if name in _LISTS:
+            data.setdefault(name, []).append(value)
+        elif bracket and inner != "]":
+            data[name] = {inner.rstrip("]"): value}
+        else:
+            data[name] = value
+    return data
+
+
+# What clients send for "find out"; `und` is ISO 639's code for it.
+_DETECTED = ("", "auto", "und")
+
+
+def _language(given: str | None) -> str | None:
+    if given is None or given.strip().lower() in _DETECTED:
+        return None
+    code = code_of(given)
+    if code is None:
+        raise InvalidRequest(
+            "`language` must be an ISO 639-1 code such as 'en', or be left out", param="language"
+        )
+    return code

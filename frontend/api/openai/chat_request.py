@@ -1,0 +1,160 @@
+"""POST /v1/chat/completions: what is asked, as a `ChatInput`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from frontend.api import known_keys
+from frontend.api.images import Remote
+from frontend.api.openai.messages_request import MAX_MESSAGES, Turn, read_turns
+from frontend.api.openai.tools_request import check_tools
+from frontend.api.validate import WHOLE, Body, Name, NoNul, check, refuse_unsupported
+from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+from ipc.types import ChatInput, Sampling, Spec
+
+MAX_STOPS = 16
+MAX_STOP_CHARS = 256
+MAX_STOP_TOKENS = 256
+# Engines seed with an unsigned 64-bit number, clients send signed ones.
+SEEDS = 1 << 63
+MAX_INT32 = (1 << 31) - 1
+
+N = TypeVar("N", int, float)
+
+REFUSED = known_keys.refused_keys(known_keys.CHAT)
+
+
+def _as_list(stop: object) -> object:
+    return [stop] if isinstance(stop, str) else stop
+
+
+Stop = Annotated[str, StringConstraints(max_length=MAX_STOP_CHARS), NoNul]
+Token = Annotated[int, Field(ge=0, le=MAX_INT32), WHOLE]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+# vLLM takes any above 0; beyond these bounds float32 logits are not told apart any more.
+Repetition = Annotated[float, Field(ge=0.01, le=10)]
+# -1 and 0 are how clients of llama.cpp's server and of Ollama say "no limit".
+Limit = Annotated[int, Field(ge=-1), WHOLE]
+
+
+class StreamOptions(Body):
+    include_usage: bool | None = None
+
+
+class ChatRequest(Body):
+    model: Name
+    messages: Annotated[list[Turn], Field(min_length=1, max_length=MAX_MESSAGES)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Limit | None = None
+    max_completion_tokens: Limit | None = None
+    n_predict: Limit | None = None
+    min_tokens: Annotated[int, Field(ge=0, le=MAX_INT32), WHOLE] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=MAX_INT32), WHOLE] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    stop: Annotated[list[Stop], BeforeValidator(_as_list), Field(max_length=MAX_STOPS)] | None = (
+        None
+    )
+    stop_token_ids: Annotated[list[Token], Field(max_length=MAX_STOP_TOKENS)] | None = None
+    ignore_eos: bool | None = None
+    seed: Annotated[int, WHOLE] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    repetition_penalty: Repetition | None = None
+    repeat_penalty: Repetition | None = None
+    repeat_last_n: Annotated[int, Field(ge=-1, le=MAX_INT32), WHOLE] | None = None
+    tools: Any = None
+    tool_choice: Any = None
+
+    @property
+    def include_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def repetition(self) -> float | None:
+        """The penalty by either of its names."""
+        return self.repeat_penalty if self.repetition_penalty is None else self.repetition_penalty
+
+    def to_input(self, spec: Spec, remote: list[Remote]) -> ChatInput:
+        """The job for ``spec``; adds to ``remote`` the images that must be fetched first.
+
+        Raises `InvalidRequest` where a message is not for this model.
+        """
+        messages = read_turns(self.messages, spec, remote)
+        return ChatInput(messages=messages, sampling=self._sampling(spec))
+
+    def _sampling(self, spec: Spec) -> Sampling:
+        defaults = spec.defaults
+        temperature = _given(self.temperature, defaults.temperature)
+        top_p, min_p = _given(self.top_p, defaults.top_p), _given(self.min_p, defaults.min_p)
+        if top_p == 0 or min_p == 1:  # greedy by another name, which engines refuse
+            temperature, top_p, min_p = 0.0, 1.0, 0.0
+        max_tokens = self._max_tokens(spec)
+        return Sampling(
+            max_tokens=max_tokens,
+            min_tokens=self._min_tokens(max_tokens),
+            temperature=temperature,
+            top_p=top_p,
+            top_k=max(0, _given(self.top_k, defaults.top_k)),
+            min_p=min_p,
+            stop=[stop for stop in self.stop or [] if stop],
+            stop_token_ids=sorted({*(self.stop_token_ids or [])}),
+            ignore_eos=bool(self.ignore_eos),
+            seed=None if self.seed is None else self.seed % SEEDS,
+            presence_penalty=_given(self.presence_penalty, defaults.presence_penalty),
+            frequency_penalty=_given(self.frequency_penalty, defaults.frequency_penalty),
+            repetition_penalty=_given(self.repetition, defaults.repetition_penalty),
+        )
+
+    def _max_tokens(self, spec: Spec) -> int:
+        """The first limit that is one, at most the model's."""
+        limits = (self.max_completion_tokens, self.max_tokens, self.n_predict)
+        wanted = next((limit for limit in limits if limit is not None), -1)
+        return min(wanted if wanted > 0 else spec.defaults.max_tokens, spec.max_new_tokens)
+
+    def _min_tokens(self, max_tokens: int) -> int:
+        wanted = self.min_tokens or 0
+        if wanted > max_tokens:
+            raise InvalidRequest(
+                f"`min_tokens` must be at most the answer's limit, {max_tokens} tokens here",
+                param="min_tokens",
+            )
+        return wanted
+
+
+def parse_chat(data: Mapping[str, Any]) -> ChatRequest:
+    """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
+    refuse_unsupported(data, REFUSED)
+    asked = check(ChatRequest, data)
+    check_tools(asked.tools, asked.tool_choice)
+    if asked.max_completion_tokens == 0:
+        raise InvalidRequest(
+            "`max_completion_tokens` must be at least 1, or -1 for no limit",
+            param="max_completion_tokens",
+        )
+    _check_penalties(asked)
+    return asked
+
+
+def _check_penalties(asked: ChatRequest) -> None:
+    both = asked.repetition_penalty is not None and asked.repeat_penalty is not None
+    if both and asked.repetition_penalty != asked.repeat_penalty:
+        raise InvalidRequest(
+            "`repetition_penalty` and `repeat_penalty` are one thing; send either",
+            param="repeat_penalty",
+        )
+    penalised = (asked.repetition or 1) != 1 or asked.presence_penalty or asked.frequency_penalty
+    if penalised and asked.repeat_last_n not in (None, -1):
+        raise UnsupportedParameter(
+            "`repeat_last_n` is not supported: penalties see all tokens; leave it out or send -1",
+            param="repeat_last_n",
+        )
+
+
+def _given(value: N | None, default: N) -> N:
+    return default if value is None else value

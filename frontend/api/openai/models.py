@@ -1,0 +1,64 @@
+"""GET /v1/models and GET /v1/models/{id}"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.dispatch.dispatcher import Dispatcher
+from ipc.messages.errors import ModelNotFound
+from ipc.types import ModelState, Spec, capabilities
+
+
+class Models:
+    """The configured models, ready or not."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def index(self, _: Request) -> Response:
+        specs, aliases = self._dispatcher.specs, self._dispatcher.aliases
+        data = [self._entry(spec) for spec in specs.values()]
+        data += [
+            self._entry(specs[name], alias) for alias, name in aliases.items() if name in specs
+        ]
+        return _json({"object": "list", "data": data})
+
+    async def get(self, request: Request) -> Response:
+        name = request.path_params["id"]
+        spec = self._dispatcher.called(name)
+        if spec is None:
+            raise ModelNotFound(
+                "this server has no such model; GET /v1/models lists what it has", param="model"
+            )
+        return _json(self._entry(spec, name))
+
+    def _entry(self, spec: Spec, name: str | None = None) -> dict[str, Any]:
+        return entry(spec, self._dispatcher.state(spec.name), name)
+
+
+def entry(spec: Spec, state: ModelState, name: str | None = None) -> dict[str, Any]:
+    """A model as clients see it, under its own ``name`` or an alias: OpenAI's four keys, then what
+    helps to choose one."""
+    loaded, chats = state.loaded, spec.task == "chat"
+    return {
+        "id": name or spec.name,
+        "object": "model",
+        "created": spec.created,
+        "owned_by": spec.owned_by,
+        "alias_of": spec.name if name not in (None, spec.name) else None,
+        "capabilities": capabilities(spec, loaded),
+        "state": state.state,
+        "dimensions": loaded.dimensions if loaded else None,
+        "context_length": loaded.context_tokens if loaded else None,
+        "max_prompt_tokens": spec.max_prompt_tokens if chats else None,
+        "max_new_tokens": spec.max_new_tokens if chats else None,
+        "languages": loaded.languages if loaded else None,
+    }
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")

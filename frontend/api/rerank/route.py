@@ -1,0 +1,91 @@
+"""POST /v1/rerank, under its several names and in two forms"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.api.rerank.request import RerankRequest, TextsRerankRequest, parse_rerank
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.body import read_json
+from frontend.http.collect import collect
+from frontend.http.request_context import Exchange
+from ipc.messages.control import Serve
+from ipc.types import RerankInput, RerankResult, Usage
+
+Scores = NDArray[np.float32]
+
+
+class Rerank:
+    """Documents in the order of their relevance to a query."""
+
+    def __init__(self, dispatcher: Dispatcher, limits: Serve) -> None:
+        self._dispatcher = dispatcher
+        self._limits = limits
+
+    async def rerank(self, request: Request) -> Response:
+        body = await read_json(request, self._limits.max_json_bytes)
+        asked = parse_rerank(body.data)
+        dispatcher = self._dispatcher
+        spec = dispatcher.spec(asked.model, "rerank") if asked.model else dispatcher.only("rerank")
+        exchange = Exchange.of(request.scope)
+        exchange.names(spec)
+        wanted = asked.to_input(self._limits)
+        exchange.claim.add(body.size_bytes)  # the answer may repeat the documents
+        if exchange.claim.is_large:
+            await exchange.claim.turn()
+        stream = exchange.stream = dispatcher.submit(
+            exchange.request_id, spec, wanted, body.size_bytes, exchange.claim
+        )
+        _, done = await collect(stream, request.receive)
+        usage = exchange.usage = done.result.usage
+        assert isinstance(done.result, RerankResult)
+        scores = np.frombuffer(done.result.scores.data, dtype="<f4")
+        answer = (
+            ranked_by_tei(asked, wanted, scores)
+            if isinstance(asked, TextsRerankRequest)
+            else ranking(asked, wanted, scores, usage, exchange.request_id)
+        )
+        content = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        return Response(content, media_type="application/json")
+
+
+def ranking(
+    asked: RerankRequest, wanted: RerankInput, scores: Scores, usage: Usage, request_id: str
+) -> dict[str, Any]:
+    """The ``top_n`` best documents; what is counted stands where each kind of client looks."""
+    found: list[dict[str, Any]] = [
+        {"index": at, "relevance_score": scores[at]} for at in best(scores, asked.top_n)
+    ]
+    if asked.return_documents:
+        for result in found:
+            result["document"] = {"text": wanted.documents[result["index"]]}
+    return {
+        "id": f"rerank-{request_id}",
+        "model": asked.model,
+        "results": found,
+        "usage": {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens},
+        "meta": {"billed_units": {"search_units": 1}},
+    }
+
+
+def ranked_by_tei(
+    asked: TextsRerankRequest, wanted: RerankInput, scores: Scores
+) -> list[dict[str, Any]]:
+    """All texts in an array without an envelope."""
+    found: list[dict[str, Any]] = [{"index": at, "score": scores[at]} for at in best(scores)]
+    if asked.return_text:
+        for result in found:
+            result["text"] = wanted.documents[result["index"]]
+    return found
+
+
+def best(scores: Scores, count: int | None = None) -> list[int]:
+    """The places of the highest scores, best first; equals stay in the order of the request."""
+    found: list[int] = np.argsort(-scores, kind="stable")[:count].tolist()
+    return found

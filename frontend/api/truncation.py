@@ -1,0 +1,52 @@
+"""What a request says of texts that are too long, in the words of several servers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from frontend.api.validate import WHOLE, Body
+from ipc.messages.errors import InvalidRequest
+from ipc.types import Truncation
+
+MODEL_LIMIT = -1  # vLLM's: as many tokens as the model takes
+
+Direction = Literal["left", "right", "Left", "Right"]
+
+
+class Truncating(Body):
+    """``truncate`` is Ollama's and TEI's as true or false, Cohere's and NVIDIA's as a word that
+    says which end goes; TEI and vLLM say that beside it, each by a name of its own.
+    ``truncate_prompt_tokens`` is vLLM's."""
+
+    truncate: Literal[True, False, "NONE", "START", "END"] | None = None
+    truncate_prompt_tokens: Annotated[int, Field(ge=MODEL_LIMIT), WHOLE] | None = None
+    truncation_direction: Direction | None = None
+    truncation_side: Direction | None = None
+
+    def truncation(self) -> Truncation:
+        """The request's wish. Raises `InvalidRequest` where it wishes for nothing that there is."""
+        tokens = self.truncate_prompt_tokens
+        if tokens == 0:
+            raise InvalidRequest(
+                "`truncate_prompt_tokens` must be at least 1, or -1 for as many tokens as the "
+                "model takes",
+                param="truncate_prompt_tokens",
+            )
+        cut = self.truncate != "NONE" if isinstance(self.truncate, str) else self.truncate
+        if cut is False and tokens is not None:
+            raise InvalidRequest(
+                "`truncate` false and `truncate_prompt_tokens` ask for different things; send one "
+                "of them",
+                param="truncate",
+            )
+        return Truncation(
+            cut=cut if tokens is None else True,
+            tokens=None if tokens == MODEL_LIMIT else tokens,
+            side=self._side(),
+        )
+
+    def _side(self) -> Literal["left", "right"]:
+        said = (self.truncation_direction or self.truncation_side or "right").lower()
+        return "left" if self.truncate == "START" or said == "left" else "right"

@@ -1,0 +1,135 @@
+"""What a request handler holds while its job is with a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from frontend.dispatch.budget import Claim
+from ipc.messages.errors import Cancelled, OutOfMemory, ServeError
+from ipc.types import Delta, Done
+
+# Text that waits for one reader, who may only not have had a turn yet: an upstream can send in one
+# piece what it took minutes to write. One who reads too slowly is the connection's business.
+MAX_HELD_CHARS = 16 << 20
+# What is written in a second or so is not counted one by one.
+FREE_CHARS = 64 << 10
+
+
+class Stream:
+    """The events of one job, for one reader. The times are on the monotonic clock.
+
+    Text that waits is added to ``claim``.
+    """
+
+    def __init__(
+        self, job_id: str, submitted_at: float, on_close: Callable[[str], None], claim: Claim
+    ) -> None:
+        self.job_id = job_id
+        self.claim = claim
+        self.submitted_at = submitted_at
+        self.dispatched_at: float | None = None
+        self.first_at: float | None = None
+        self.done: Done | None = None
+        self._on_close = on_close
+        self._events: list[Delta | Done] = []
+        self._held_chars = self._claimed_chars = 0
+        self._error: ServeError | None = None
+        self._ended = False
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._silent_at = 0.0
+
+    async def next(self, timeout_s: float | None = None) -> list[Delta | Done]:
+        """Every event that is there, waiting for the first; ``[]`` after ``timeout_s`` of silence.
+
+        Raises the job's `ServeError`, once the deltas before it have been read.
+        """
+        if not self._events and self._error is None:
+            await self._wait(timeout_s)
+        if self._events:
+            events, self._events, self._held_chars = self._events, [], 0
+            self._claim_held()
+            return events
+        if self._error is not None:
+            raise self._error
+        return []
+
+    async def _wait(self, timeout_s: float | None) -> None:
+        self._waiter = waiter = self._loop.create_future()
+        if timeout_s is not None:
+            self._silent_at = self._loop.time() + timeout_s
+            if self._alarm is None:
+                self._alarm = self._loop.call_at(self._silent_at, self._on_alarm)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def _on_alarm(self) -> None:
+        """One timer serves a whole stream: it is put off when it rings, not at each event."""
+        self._alarm = None
+        if self._loop.time() >= self._silent_at:
+            self._wake()
+        elif not self._ended:
+            self._alarm = self._loop.call_at(self._silent_at, self._on_alarm)
+
+    def close(self) -> None:
+        """The reader is done. Cancels the job unless it has ended; idempotent."""
+        if not self._ended:
+            self._end(Cancelled("the client closed the request"))
+            self._on_close(self.job_id)
+
+    # Called by the dispatcher.
+
+    def push(self, event: Delta | Done, now: float) -> None:
+        """An event has come from the worker. Nothing comes after `Done`, an error or `close`."""
+        if self._ended:
+            return
+        if self.first_at is None:
+            self.first_at = now
+        self._events.append(event)
+        if isinstance(event, Done):
+            self.done = event
+            self._ended = True
+        else:
+            self._held_chars += len(event.text)
+            if self._held_chars > FREE_CHARS:
+                self._hold()
+        self._wake()
+
+    def fail(self, error: ServeError) -> None:
+        """The job has ended without a result."""
+        if not self._ended:
+            self._end(error)
+            self._wake()
+
+    def _hold(self) -> None:
+        """Much text waits. Where there is no room for it the job ends, and says so after it."""
+        try:
+            self._claim_held()
+            if self._held_chars > MAX_HELD_CHARS:
+                raise OutOfMemory(
+                    f"more than {MAX_HELD_CHARS} characters of the answer wait to be read; read "
+                    "faster, or ask for a shorter one"
+                )
+        except OutOfMemory as error:
+            self._end(error)
+            self._on_close(self.job_id)
+
+    def _claim_held(self) -> None:
+        held = self._held_chars if self._held_chars > FREE_CHARS else 0
+        if held > self._claimed_chars:
+            self.claim.add(held - self._claimed_chars)
+        elif held < self._claimed_chars:
+            self.claim.subtract(self._claimed_chars - held)
+        self._claimed_chars = held
+
+    def _end(self, error: ServeError) -> None:
+        self._ended = True
+        self._error = error
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,1 @@
+"""HTTP inside the application: bodies, streams, errors, who may ask."""

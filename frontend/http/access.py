@@ -1,0 +1,126 @@
+"""Who may ask: hosts and keys, checked before anything else of a request is looked at.
+
+Everything is refused but what is named here, so a route that is added later is guarded too. The
+path is the one that routes are chosen by, ``scope["path"]``: one built from the `Host` header can
+be made to look harmless.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from typing import Protocol
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from frontend.http.errors import error_response, shown
+from frontend.http.request_context import Exchange
+from ipc.messages.control import Gate
+from ipc.messages.errors import HostNotAllowed, InvalidApiKey, ServeError
+
+# For probes, which have neither a key nor a name for this server. It says only that it lives.
+OPEN = "/livez"
+
+
+class Guard(Protocol):
+    """One rule about who may ask."""
+
+    def check(self, scope: Scope) -> None:
+        """Raise the `ServeError` of a request that may not come in."""
+
+
+class Hosts:
+    """Lets in requests that call this server by one of ``hosts``; ``.lan`` is any name under lan.
+
+    Without a key this is what keeps web pages out: a page whose own name is made to resolve to
+    this machine may talk to it as to its own site, but its requests carry that name.
+    """
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        names = [host.lower() for host in hosts]
+        self._hosts = frozenset(name for name in names if name[0] != ".")
+        self._domains = tuple(name for name in names if name[0] == ".")
+
+    def check(self, scope: Scope) -> None:
+        host = host_name(scope)
+        if host not in self._hosts and not _is_under(host, self._domains):
+            what = f"Host {shown(host)} is not allowed" if host else "a request must name its host"
+            raise HostNotAllowed(f"{what}; add it to TRUSTED_HOSTS.")
+
+
+class Keys:
+    """Lets in requests with one of ``keys``, given as names with SHA-256 digests."""
+
+    def __init__(self, keys: dict[str, str]) -> None:
+        self._keys = [(name, bytes.fromhex(digest)) for name, digest in keys.items()]
+
+    def check(self, scope: Scope) -> None:
+        presented = [key for key in _presented(scope) if key]
+        name = self._name(presented)
+        if name is None:
+            what = "this API key is unknown" if presented else "an API key is missing"
+            raise InvalidApiKey(f"{what}; send one of this server's as `Authorization: Bearer KEY`")
+        Exchange.of(scope).key = name
+
+    def _name(self, keys: Iterable[bytes]) -> str | None:
+        """The name of the one that is known. Compares with each, whichever fits."""
+        found = None
+        for key in keys:
+            digest = hashlib.sha256(key).digest()
+            for name, expected in self._keys:
+                if hmac.compare_digest(digest, expected):
+                    found = name
+        return found
+
+
+class Guarded:
+    """``app``, for those whom ``guard`` lets in, and its open path for everybody."""
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self._app = app
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != OPEN:
+            try:
+                self._guard.check(scope)
+            except ServeError as error:
+                Exchange.of(scope).error = error.code
+                await error_response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def host_guards(gate: Gate) -> list[Guard]:
+    return [Hosts(gate.hosts)] if gate.hosts else []
+
+
+def key_guards(gate: Gate) -> list[Guard]:
+    return [Keys(gate.api_keys)] if gate.api_keys else []
+
+
+def host_name(scope: Scope) -> str:
+    """The name in the `Host` header, without the port and the dot that may end it; empty where
+    there is none."""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host: str = value.decode("latin-1").lower()
+            if host[:1] == "[":
+                return host.partition("]")[0] + "]"
+            return host.partition(":")[0].removesuffix(".")
+    return ""
+
+
+def _is_under(name: str, domains: tuple[str, ...]) -> bool:
+    return name.endswith(domains) and name[0] != "."
+
+
+def _presented(scope: Scope) -> Iterable[bytes]:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, key = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                yield key.strip()
+        elif name == b"x-api-key":
+            yield value

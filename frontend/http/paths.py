@@ -1,0 +1,97 @@
+"""What a path is taken for, and what is said of one that leads nowhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from frontend.http.errors import shown
+from ipc.messages.errors import RouteNotFound
+
+_SLASHES = re.compile("//+")
+_IDS = re.compile(r"\{[^}]*\}")
+# Routes that clients of these APIs know, by what they begin with; the first that fits is told.
+_NOT_BUILT = {
+    "OpenAI's API": (
+        *("/v1/completions", "/v1/responses", "/v1/conversations", "/v1/images", "/v1/videos"),
+        *("/v1/audio/speech", "/v1/audio/voices", "/v1/audio/voice_consents"),
+        *("/v1/moderations", "/v1/files", "/v1/uploads", "/v1/batches"),
+        *("/v1/fine_tuning", "/v1/fine-tunes", "/v1/vector_stores", "/v1/assistants"),
+        *("/v1/threads", "/v1/realtime", "/v1/evals", "/v1/containers", "/v1/organization"),
+        *("/v1/engines", "/v1/edits", "/v1/chat/completions"),
+    ),
+    "Anthropic's API": ("/v1/messages", "/v1/complete"),
+    "Ollama's API": ("/api",),
+    "llama.cpp's server": (
+        *("/completion", "/completions", "/infill", "/props", "/slots", "/tokenize"),
+        *("/detokenize", "/apply-template", "/lora-adapters", "/models/load", "/models/unload"),
+    ),
+    "vLLM": ("/v1/score", "/score", "/pooling", "/classify", "/invocations", "/version", "/ping"),
+}
+
+
+def plain(path: str) -> str:
+    """``path`` without the slashes that clients add: at its end, and two where one belongs.
+
+    It is made plain before anything is decided by it, so that the check of keys and the router see
+    the same one.
+    """
+    if "//" in path:
+        path = _SLASHES.sub("/", path)
+    return path.rstrip("/") or "/" if path.endswith("/") else path
+
+
+class Unserved:
+    """What the router answers where no route fits: what was asked, and what there is."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._served = [
+            (method, _IDS.sub("{id}", route.path))
+            for route in routes
+            for method in sorted(route.methods or ())
+            if method != "HEAD"
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (scope["method"], scope["path"]) == ("OPTIONS", "*"):  # asked of the server as a whole
+            allowed = ", ".join(
+                sorted({"HEAD", "OPTIONS", *(method for method, _ in self._served)})
+            )
+            await Response(status_code=204, headers={"allow": allowed})(scope, receive, send)
+            return
+        raise RouteNotFound(why(scope["method"], scope["path"], self._served))
+
+
+def why(method: str, path: str, served: Sequence[tuple[str, str]]) -> str:
+    """The words for a request that no route fits, where ``served`` are methods with paths."""
+    what = f"{method} {shown(path)[1:-1]}"
+    paths = [each for _, each in served]
+    for meant in _meant(path):
+        if meant in paths:
+            return f"{what} is not served; did you mean {meant}?"
+    for api, known in _NOT_BUILT.items():
+        if any(path == each or path.startswith(f"{each}/") for each in known):
+            return f"{what} is a route of {api} that is not built here; {_list(served)}"
+    return f"{what} is not served; {_list(served)}"
+
+
+def _meant(path: str) -> Iterable[str]:
+    """Where clients want to go whose base URL has a prefix too many or too few."""
+    yield path.lower()
+    at = path.rfind("/v1/")
+    if at > 0:
+        yield path[at:]
+    yield f"/v1{path}"
+
+
+def _list(served: Sequence[tuple[str, str]]) -> str:
+    methods = dict.fromkeys(method for method, _ in served)
+    told = (
+        f"{method} " + ", ".join(path for each, path in served if each == method)
+        for method in methods
+    )
+    return "this server has " + "; ".join(told)

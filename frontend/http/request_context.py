@@ -1,0 +1,80 @@
+"""One request and its answer, as the log and the metrics see them."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from typing import cast
+
+from starlette.types import Scope
+
+from frontend.dispatch.budget import Budget, Claim
+from frontend.dispatch.stream import Stream
+from ipc.types import Spec, Task, Usage
+
+# Safe in a header and in a log line, and short enough to repeat on each of them.
+# For those who hold nothing: refusals in place of an application.
+_NOTHING = Budget(0)
+_REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+
+
+class Exchange:
+    """What is known so far; whoever learns something writes it here.
+
+    ``status`` is the outcome: a stream that failed after its headers went out counts as that
+    failure, a client that left as 499. ``model`` is only ever a configured name, so it is safe as
+    a metrics label. ``key`` is the name of the API key, for the log; ``claim`` is the memory that
+    the request holds.
+    """
+
+    __slots__ = (
+        "claim",
+        "error",
+        "key",
+        "model",
+        "request_id",
+        "started_at",
+        "status",
+        "stream",
+        "task",
+        "usage",
+    )
+
+    def __init__(self, request_id: str | None = None, budget: Budget = _NOTHING) -> None:
+        self.request_id = request_id or f"req_{random.getrandbits(128):032x}"
+        self.claim: Claim = budget.open()
+        self.started_at = time.monotonic()
+        self.status = 0
+        self.error: str | None = None
+        self.key: str | None = None
+        self.model: str | None = None
+        self.task: Task | None = None
+        self.stream: Stream | None = None
+        self.usage: Usage | None = None
+
+    @classmethod
+    def begin(cls, scope: Scope, budget: Budget = _NOTHING) -> Exchange:
+        """A new record for ``scope``, under the request id that the client gave if it is sane.
+
+        Whoever begins one releases its ``claim``.
+        """
+        exchange = cls(_given_id(scope), budget)
+        scope["exchange"] = exchange
+        return exchange
+
+    @staticmethod
+    def of(scope: Scope) -> Exchange:
+        """The record of the request that ``scope`` belongs to."""
+        return cast(Exchange, scope["exchange"])
+
+    def names(self, spec: Spec) -> None:
+        """The request has turned out to be for this model."""
+        self.model, self.task = spec.name, spec.task
+
+
+def _given_id(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return cast(bytes, value).decode("ascii")
+    return None

@@ -1,0 +1,107 @@
+"""Server-sent events: an answer that is written while it is made.
+
+The status is chosen as late as it can be: the first events decide it, or the first silence of
+``keepalive_s``. Until then a failure is an ordinary error with a status of its own; after it the
+failure is the stream's last event. Such a stream lacks its end marker, since the official SDK
+takes a bare end of file for success.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from frontend.dispatch.stream import Stream
+from frontend.http.disconnect import Watch
+from frontend.http.request_context import Exchange
+from ipc.messages.errors import Cancelled, ServeError
+from ipc.types import Delta, Done
+
+DONE = b"data: [DONE]\n\n"
+# A comment line: clients skip it, proxies see traffic.
+KEEPALIVE = b": keep-alive\n\n"
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    # A proxy that compresses would collect the events into blocks, and caches have no use for them.
+    (b"cache-control", b"no-cache, no-transform"),
+    # nginx would otherwise collect the events into pages.
+    (b"x-accel-buffering", b"no"),
+]
+
+# What a batch of events looks like on the wire; a batch may come to nothing.
+Render = Callable[[list[Delta | Done]], bytes]
+OnGap = Callable[[float], None]
+
+
+def event(data: Any) -> bytes:
+    """One event with ``data`` as JSON."""
+    return b"data: " + orjson.dumps(data) + b"\n\n"
+
+
+class EventStream(Response):
+    """The events of one job. Owns ``stream`` and closes it, however the answer ends.
+
+    Every wake-up is one write, whatever it brought. ``on_gap`` is told the seconds between
+    batches of deltas.
+    """
+
+    def __init__(
+        self, stream: Stream, render: Render, keepalive_s: float, on_gap: OnGap | None = None
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = list(_HEADERS)
+        self._stream = stream
+        self._render = render
+        self._keepalive_s = keepalive_s
+        self._on_gap = on_gap
+        self._delta_at: float | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        try:
+            async with Watch(receive):
+                events = await self._stream.next(self._keepalive_s)
+                await send(
+                    {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                )
+                await self._run(send, events, exchange)
+            # Outside the watch: a server may call a finished answer a disconnect.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except Cancelled as error:
+            # Nobody is there to be told. Where the connection still stands, the server sees that
+            # the answer is unfinished and closes it.
+            exchange.status, exchange.error = error.status, error.code
+        finally:
+            self._stream.close()
+
+    async def _run(self, send: Send, events: list[Delta | Done], exchange: Exchange) -> None:
+        try:
+            while True:
+                self._time(events)
+                if body := self._render(events) if events else KEEPALIVE:
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+                if events and isinstance(events[-1], Done):
+                    exchange.usage = events[-1].result.usage
+                    return
+                events = await self._stream.next(self._keepalive_s)
+        except Cancelled:
+            raise
+        except ServeError as error:
+            exchange.status, exchange.error = error.status, error.code
+            body = event(error.body())
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+
+    def _time(self, events: list[Delta | Done]) -> None:
+        if self._on_gap is None or not events or not isinstance(events[0], Delta):
+            return
+        now = time.monotonic()
+        if self._delta_at is not None:
+            self._on_gap(now - self._delta_at)
+        self._delta_at = now

@@ -1,0 +1,1 @@
+"""Connections: what is taken off the wire, and refused there, before the application."""

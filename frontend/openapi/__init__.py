@@ -1,0 +1,1 @@
+"""GET /openapi.json: the API as this server offers it."""

@@ -1,1 +1,0 @@
-"""The routes: each file is one part of the API, from a request to its answer."""

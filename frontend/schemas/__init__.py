@@ -1,1 +1,0 @@
-"""What clients may send, checked before anything is done with it."""

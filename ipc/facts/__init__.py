@@ -1,0 +1,1 @@
+"""Facts that several processes need, read without a library."""

@@ -1,0 +1,1 @@
+"""What every process of edge-serve needs to live: its parent, its log, its streams."""

@@ -1,0 +1,194 @@
+"""ZeroMQ sockets on an asyncio loop, drained by callback: no task and no future per message.
+
+ZeroMQ's descriptor is edge-triggered: it becomes readable when *something* changed, and both a
+receive and a send may consume that edge. So a `Port` reads until there is nothing left, and looks
+again after each send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import zmq
+
+from ipc.transport.wire import MAX_BLOB_BYTES, MAX_HEADER_BYTES
+
+logger = logging.getLogger(__name__)
+
+# sun_path holds 108 bytes with its terminator (unix(7)); ZeroMQ binds "<path>" itself.
+MAX_PATH_BYTES = 107
+# Messages handled in one turn, so that a flood on one socket cannot starve the loop.
+BURST = 64
+
+OnMessage = Callable[[list[bytes]], None]
+
+
+def ipc_endpoint(path: Path) -> str:
+    """The ZeroMQ address of a socket file. Raises `ValueError` where the path is too long."""
+    size = len(bytes(path))
+    if size > MAX_PATH_BYTES:
+        raise ValueError(
+            f"socket path of {size} bytes is over the system's {MAX_PATH_BYTES}: {path}; "
+            "set EDGE_SERVE_RUN_DIR to a shorter folder"
+        )
+    return f"ipc://{path}"
+
+
+def is_private(folder: Path) -> bool:
+    """Whether it is a folder that only this user can enter; a link to one is not."""
+    with contextlib.suppress(OSError):
+        found = folder.lstat()
+        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+        return mine and not found.st_mode & 0o077
+    return False
+
+
+class SocketFile:
+    """The file by which a bound socket is found. What is connected goes on without it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._bound = path.lstat()
+
+    def is_there(self) -> bool:
+        """Whether it is still the one that was bound."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(self.path.lstat(), self._bound)
+        return False
+
+
+class Port:
+    """One socket, read by ``on_message`` on the running loop. Owns the socket and closes it."""
+
+    def __init__(self, socket: zmq.Socket[bytes], on_message: OnMessage) -> None:
+        self._socket = socket
+        self._on_message = on_message
+        self._loop = asyncio.get_running_loop()
+        self._fd = int(socket.getsockopt(zmq.FD))
+        self._again: asyncio.Handle | None = None
+        self._open = True
+        self._loop.add_reader(self._fd, self._drain)
+        self._look_again()
+
+    def bind_again(self, path: Path) -> None:
+        """Bind at ``path`` where the file has gone. The lost one stays bound, since its end would
+        be the end of those who are connected by it. Raises `OSError`."""
+        _bind(self._socket, path)
+
+    def send(self, frames: Sequence[bytes]) -> bool:
+        """Hand ``frames`` to ZeroMQ. False: the peer is gone or takes no more, nothing was sent."""
+        if not self._open:
+            return False
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                raise
+            return False
+        finally:
+            self._look_again()
+        return True
+
+    def read(self) -> None:
+        """Handle all that is there now, before anything else that is due. For sockets whose peers
+        send less than can be read."""
+        while messages := list(self.rest()):
+            for frames in messages:
+                self._deliver(frames)
+        self._look_again()
+
+    def rest(self) -> Iterator[list[bytes]]:
+        """The messages that are there now, taken out of turn; a bounded number of them."""
+        for _ in range(BURST):
+            try:
+                yield self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Release the socket; what was not sent yet gets ``linger_ms`` more. Idempotent."""
+        if not self._open:
+            return
+        self._open = False
+        self._loop.remove_reader(self._fd)
+        if self._again is not None:
+            self._again.cancel()
+        self._socket.close(linger=linger_ms)
+
+    def _look_again(self) -> None:
+        if self._again is None and self._open:
+            self._again = self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        for _ in range(BURST):
+            if not self._open:
+                return
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._deliver(frames)
+        self._look_again()
+
+    def _deliver(self, frames: list[bytes]) -> None:
+        try:
+            self._on_message(frames)
+        except Exception:
+            # One bad message must never stop a process from reading the next.
+            logger.exception("message_dropped", extra={"frames": len(frames)})
+
+
+def bind_router(context: zmq.Context[zmq.Socket[bytes]], path: Path, hwm: int) -> zmq.Socket[bytes]:
+    """A ROUTER at ``path`` that fails loudly on unknown peers and holds ``hwm`` messages a peer.
+
+    Raises `OSError`."""
+    socket = _socket(context, zmq.ROUTER, hwm)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    try:
+        _bind(socket, path)
+    except OSError:
+        socket.close()
+        raise
+    return socket
+
+
+def _bind(socket: zmq.Socket[bytes], path: Path) -> None:
+    try:
+        socket.bind(ipc_endpoint(path))
+    except zmq.ZMQError as error:
+        raise OSError(error.errno, f"cannot bind {path}: {error.strerror}") from None
+
+
+def connect_dealer(
+    context: zmq.Context[zmq.Socket[bytes]], endpoint: str, identity: str, hwm: int
+) -> zmq.Socket[bytes]:
+    """A DEALER that the ROUTER at ``endpoint`` knows by ``identity``."""
+    socket = dealer(context, identity, hwm)
+    socket.connect(endpoint)
+    return socket
+
+
+def dealer(context: zmq.Context[zmq.Socket[bytes]], identity: str, hwm: int) -> zmq.Socket[bytes]:
+    """The same before it connects, for those who watch how that goes."""
+    socket = _socket(context, zmq.DEALER, hwm)
+    socket.setsockopt(zmq.IDENTITY, identity.encode())
+    return socket
+
+
+def _socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, hwm: int) -> zmq.Socket[bytes]:
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.SNDHWM, hwm)
+    socket.setsockopt(zmq.RCVHWM, hwm)
+    # One frame; the codec checks the sum. A larger frame makes ZeroMQ drop the connection.
+    socket.setsockopt(zmq.MAXMSGSIZE, max(MAX_HEADER_BYTES, MAX_BLOB_BYTES))
+    return socket

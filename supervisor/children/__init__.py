@@ -1,0 +1,1 @@
+"""What the supervisor starts and ends: processes, what they leave, the cgroups they live in."""

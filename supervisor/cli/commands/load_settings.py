@@ -1,0 +1,36 @@
+"""What the options, the environment and .env come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervisor.cli import output
+
+if TYPE_CHECKING:
+    from supervisor.cli.launch import Launch
+    from supervisor.config.catalog import Catalog
+    from supervisor.config.settings import Flags, Settings
+
+
+def load(flags: Flags) -> tuple[Settings, Catalog, Launch]:
+    """All that a command needs which looks at models. Raises `ConfigError`."""
+    from supervisor.cli.launch import Launch
+    from supervisor.config import catalog, settings
+    from supervisor.config.dotenv_file import load_dotenv
+    from supervisor.host import hardware
+
+    output.warn(load_dotenv(Path(settings.DOTENV)))
+    found = settings.load(flags)
+    forced = found.model_device if flags.device is not None else None
+    return found, catalog.load(found.edge_serve_config), Launch(found, hardware.detect(), forced)
+
+
+def load_settings(flags: Flags) -> Settings:
+    """For commands to a running server, which has said what is odd about .env. Raises
+    `ConfigError`."""
+    from supervisor.config import settings
+    from supervisor.config.dotenv_file import load_dotenv
+
+    load_dotenv(Path(settings.DOTENV))
+    return settings.load(flags)

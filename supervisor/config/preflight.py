@@ -1,0 +1,78 @@
+"""What would keep a model from starting on this box as it is now, as far as that shows without
+starting anything. It may pass, as a GPU that comes up late: so it is for `check` to tell, and a
+start goes on and tries."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import ssl
+from importlib.machinery import PathFinder
+
+from ipc.types import Spec
+from supervisor.host.hardware import ENGINES, Box
+
+
+def obstacles(spec: Spec, box: Box) -> list[str]:
+    """Each with the way out."""
+    found = [_absent_device(spec, box)]
+    if spec.engine == "command":
+        found.append(_absent_program(spec))
+    elif spec.engine == "remote":
+        found += [_unset_key(spec), _unreadable_certificate(spec)]
+    elif spec.engine not in ENGINES:
+        found.append(_absent_module(spec.engine))
+    return [obstacle for obstacle in found if obstacle is not None]
+
+
+def _absent_device(spec: Spec, box: Box) -> str | None:
+    kind, _, index = spec.device.partition(":")
+    if kind == "mps" and not box.mps:
+        return "device: mps is there on Macs with Apple silicon only; set auto"
+    if kind != "cuda":
+        return None
+    if int(index or 0) >= box.gpus:
+        has = f"{box.gpus} GPUs, from cuda:0 on" if box.gpus else "no GPU"
+        return f"device: {spec.device} is not there: the NVIDIA driver has {has}; set another"
+    if not box.cuda and spec.engine != "command":  # a program has libraries of its own
+        return f"device: the torch that is installed cannot use {spec.device}; install a CUDA build"
+    if spec.engine == "ctranslate2" and not box.cublas12:
+        return (
+            f"device: CTranslate2 needs libcublas.so.12 to use {spec.device}, and the system's "
+            "loader does not find it; install cuBLAS 12, or set device: cpu"
+        )
+    return None
+
+
+def _absent_program(spec: Spec) -> str | None:
+    program = shlex.split(str(spec.options["command"]))[0].replace("{path}", spec.path)
+    if shutil.which(program) is None:
+        return f"options.command: there is no program {program!r}; install it or write its path"
+    return None
+
+
+def _unset_key(spec: Spec) -> str | None:
+    variable = spec.options.get("api_key_env")
+    if variable is None or os.environ.get(str(variable), "").strip():
+        return None
+    return f"options.api_key_env: {variable} is not set; set it to the server's key"
+
+
+def _unreadable_certificate(spec: Spec) -> str | None:
+    file = spec.options.get("verify", True)
+    if not isinstance(file, str):
+        return None
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        return f"options.verify: {file} cannot be read: {why}; name a file of certificates"
+    return None
+
+
+def _absent_module(engine: str) -> str | None:
+    module = engine.partition(".")[0]  # what it is in is found only by running it
+    if PathFinder.find_spec(module) is not None:
+        return None
+    return f"engine: no Python module {module!r} is found; put its folder into PYTHONPATH"

@@ -1,0 +1,169 @@
+"""From settings and a catalog entry to the `Spec` that a worker runs. Pure: no files, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ipc.types import Defaults, Spec, Task, Warmup
+from supervisor.config import options
+from supervisor.config.catalog import Entry
+from supervisor.config.errors import ConfigError
+from supervisor.config.settings import Settings
+from supervisor.host.hardware import Box, choose
+
+# Keys of an entry that are keys of a Spec too, in the same unit.
+_SAME = (
+    "threads",
+    "replicas",
+    "slots",
+    "prefetch",
+    "queue_limit",
+    "queue_timeout_s",
+    "request_timeout_s",
+    "batch_window_ms",
+    "batch_tokens",
+    "cache_items",
+    "max_prompt_tokens",
+    "max_new_tokens",
+    "stall_s",
+    "load_stall_s",
+    "vision",
+    "memory_limit_mb",
+    "recycle_jobs",
+)
+
+# One window of audio is one step, and takes a slow box half a minute where speech repeats itself.
+SPEECH_STALL_S = 120.0
+
+
+# Clients send a document's pieces all at once, and wait five minutes for each and longer.
+TEXTS_QUEUE_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Where a model's files are, and what the store knows about them."""
+
+    path: str = ""
+    cache: str = ""
+    converted: bool = False  # OpenVINO IR, or GGUF that openvino reads
+    gguf: bool = False
+    checkpoint: bool = False  # of transformers, in safetensors
+    vision: bool = False  # weights for images too
+    created: int = 0
+
+
+def spec_for(
+    entry: Entry, settings: Settings, box: Box, files: Files, forced_device: str | None = None
+) -> Spec:
+    """The spec of one model: its entry wins over the settings, ``forced_device`` (a flag) over
+    its entry. Raises `ConfigError`."""
+    wanted = forced_device or entry.device or settings.model_device
+    try:
+        engine, device = choose(
+            entry.engine,
+            wanted,
+            entry.task,
+            converted=files.converted,
+            gguf=files.gguf,
+            checkpoint=files.checkpoint,
+            box=box,
+        )
+        options.check(engine, entry.task, entry.options, has_source=entry.origin() is not None)
+    except (ConfigError, ValueError) as error:
+        raise ConfigError(f"{entry.name}: {error}") from None
+    values: dict[str, Any] = {"threads": box.threads, **_from_settings(entry.task, settings)}
+    values["vision"] = files.vision and (entry.task, engine) == ("chat", "torch")
+    for key in _SAME:
+        if (value := getattr(entry, key)) is not None:
+            values[key] = value
+    if entry.queue_mb is not None:
+        values["queue_bytes"] = entry.queue_mb << 20
+    if values["vision"]:
+        _check_vision(entry, engine)
+        if entry.slots is None and not settings.chat_batch_allow_vision:
+            values["slots"] = 1
+    return Spec(
+        name=entry.name,
+        task=entry.task,
+        engine=engine,
+        device=device,
+        path=files.path,
+        cache=files.cache,
+        created=files.created,
+        owned_by=entry.name.partition("/")[0] if "/" in entry.name else "edge-serve",
+        options=entry.options,
+        defaults=_defaults(entry, settings, values.get("max_new_tokens")),
+        warmup=_warmup(entry.name, settings),
+        **values,
+    )
+
+
+def _check_vision(entry: Entry, engine: str) -> None:
+    if entry.task != "chat":
+        raise ConfigError(f"{entry.name}: vision: only chat models take images; leave it out")
+    if engine in ("openvino", "llama.cpp"):
+        raise ConfigError(f"{entry.name}: vision: engine {engine} reads text only; set torch")
+
+
+def _from_settings(task: Task, settings: Settings) -> dict[str, Any]:
+    """The part of the settings that concerns models of one task."""
+    values = _by_task(task, settings)
+    if settings.max_concurrent is not None:
+        values["slots"] = min(values["slots"], settings.max_concurrent)
+    return values
+
+
+def _by_task(task: Task, settings: Settings) -> dict[str, Any]:
+    if task == "chat":
+        return {
+            "slots": settings.chat_batch_max_size if settings.enable_chat_batching else 1,
+            "queue_limit": _queue_limit("chat_batch_queue_size", settings),
+            "max_prompt_tokens": settings.chat_max_prompt_tokens,
+            "max_new_tokens": settings.chat_max_new_tokens,
+        }
+    if task in ("embed", "rerank"):
+        embed, batching = task == "embed", settings.enable_embedding_batching
+        return {
+            "slots": settings.embedding_batch_window_max_size if batching else 1,
+            "queue_limit": _queue_limit("embedding_batch_queue_size", settings),
+            "queue_timeout_s": TEXTS_QUEUE_TIMEOUT_S,
+            "batch_window_ms": settings.embedding_batch_window_ms if batching else 0.0,
+            "cache_items": settings.embedding_cache_size if embed else 0,
+            "request_timeout_s": settings.embedding_generate_timeout_sec,
+        }
+    return {
+        "slots": settings.audio_max_concurrent,
+        "queue_limit": settings.audio_max_queue_size or settings.max_queue_size,
+        "queue_timeout_s": settings.audio_queue_timeout_sec,
+        "request_timeout_s": settings.audio_process_timeout_sec,
+        "stall_s": SPEECH_STALL_S,
+    }
+
+
+def _queue_limit(name: str, settings: Settings) -> int:
+    """The queue's own setting, else MAX_QUEUE_SIZE, each where it was set; else what the queue's
+    own is when it is not."""
+    given = settings.model_fields_set
+    chosen = "max_queue_size" if name not in given and "max_queue_size" in given else name
+    return int(getattr(settings, chosen))
+
+
+def _warmup(name: str, settings: Settings) -> Warmup:
+    allowed = not settings.warmup_allowlist or name in settings.warmup_allowlist
+    wanted = settings.enable_warmup and allowed and name not in settings.warmup_skiplist
+    return Warmup(
+        steps=settings.warmup_steps if wanted else 0,
+        batch_size=settings.warmup_batch_size,
+        vram_budget_mb=settings.warmup_vram_budget_mb,
+        vram_per_job_mb=settings.warmup_vram_per_worker_mb,
+    )
+
+
+def _defaults(entry: Entry, settings: Settings, max_new_tokens: int | None) -> Defaults:
+    given = entry.defaults.model_dump(exclude_none=True)
+    max_tokens = given.pop("max_tokens", settings.max_new_tokens)
+    if max_new_tokens is not None:
+        max_tokens = min(max_tokens, max_new_tokens)
+    return Defaults(max_tokens=max_tokens, **given)

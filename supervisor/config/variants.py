@@ -1,0 +1,101 @@
+"""Which variant of a model this box gets: the best that fits its memory beside the other models.
+
+Once pulled, a variant stays: memory that is free today and taken tomorrow changes no answers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from supervisor.config.catalog import Model
+
+
+class Offer(NamedTuple):
+    """A variant as it matters here. It is for these kinds of ``devices``, or for all if empty."""
+
+    name: str
+    memory_mb: int
+    devices: Sequence[str] = ()
+
+
+class Settled(NamedTuple):
+    """The models with their variants chosen, and a line for each choice: what, and why."""
+
+    models: list[Model]
+    notes: list[str]
+
+
+def choose(offers: Sequence[Offer], device: str, free_mb: int) -> tuple[str, str]:
+    """The variant for ``device`` that fits ``free_mb``, the best first, and why it is that one."""
+    able = [one for one in offers if not one.devices or device in one.devices] or list(offers)
+    fitting = [one for one in able if one.memory_mb <= free_mb]
+    if not fitting:
+        least = min(able, key=lambda one: one.memory_mb)
+        why = f"the smallest, though it needs {least.memory_mb} MB"
+        return least.name, f"{why} and {device} has {free_mb} MB for it"
+    best = fitting[0]
+    why = f"needs {best.memory_mb} MB of the {free_mb} MB that {device} has for it"
+    if best is not able[0]:
+        why += f"; {able[0].name} would need {able[0].memory_mb} MB"
+    return best.name, why
+
+
+def settle(
+    models: Sequence[Model],
+    pulled: Callable[[Model], str],
+    device: Callable[[Model], str],
+    free_mb: Callable[[str], int],
+) -> Settled:
+    """Each of ``models`` as the variant to serve: the one that its entry names, else the one that
+    is ``pulled`` (by name), else the one that `choose` finds, in the order of the models.
+
+    ``device`` is where a model will run, ``free_mb`` what a kind of device has for all of them.
+    """
+    fixed = [_fixed(model, pulled(model)) for model in models]
+    open_ones = [model for model, one in zip(models, fixed, strict=True) if one is None]
+    taken: Counter[str] = Counter()
+    for model in fixed:
+        if model is not None:
+            taken[_kind(device(model))] += _memory_mb(model)
+    for model in open_ones:
+        taken[_kind(device(model))] += _least_mb(model)
+    chosen, notes = [], []
+    for model, one in zip(models, fixed, strict=True):
+        if one is None:
+            kind = _kind(device(model))
+            left_mb = max(0, free_mb(kind) - taken[kind] + _least_mb(model))
+            share_mb = left_mb // (model.entry.replicas or 1)
+            name, why = choose(_offers(model), kind, share_mb)
+            one = model.variants[name]
+            taken[kind] += _memory_mb(one) - _least_mb(model)
+            notes.append(f"{model.entry.name}: variant {name}: {why}")
+        elif model.variants:
+            why = "its entry names it" if model.entry.variant else "it is here already"
+            notes.append(f"{model.entry.name}: variant {one.entry.variant}: {why}")
+        chosen.append(one)
+    return Settled(chosen, notes)
+
+
+def _fixed(model: Model, pulled: str) -> Model | None:
+    """The model where there is nothing to choose."""
+    if not model.variants:
+        return model
+    return model.variants.get(model.entry.variant or pulled)
+
+
+def _offers(model: Model) -> list[Offer]:
+    return [Offer(one.name, one.memory_mb, one.devices) for one in model.entry.variants]
+
+
+def _memory_mb(model: Model) -> int:
+    return (model.entry.memory_mb or 0) * (model.entry.replicas or 1)
+
+
+def _least_mb(model: Model) -> int:
+    return min(map(_memory_mb, model.variants.values()))
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]

@@ -1,0 +1,1 @@
+"""Model files: fetched, checked, converted and kept, before anything is served."""

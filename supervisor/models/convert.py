@@ -1,0 +1,107 @@
+"""Let an engine convert a pulled model once, before anything is served.
+
+`worker.conversion` does the work in a process of its own; this only knows when there is none to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from ipc.types import Spec
+from supervisor.config.settings import child_env
+from supervisor.host.hardware import CONVERTING, ENGINES
+from supervisor.models.archive import FetchError
+from supervisor.notify import Notifier
+
+MARKER = ".prepared"
+# A conversion is stale once one of these is updated.
+_LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers", "ctranslate2", "transformers")
+
+
+class _TorchMissing(FetchError):
+    """The conversion needs torch, which is not installed."""
+
+
+def prepare(spec: Spec, on_stage: Callable[[str], None], add_torch: Callable[[], None]) -> None:
+    """Convert the model of ``spec`` into its cache folder if its engine wants that. One of the
+    user's own is asked; of ours it is known, since importing torch to ask takes seconds.
+
+    ``add_torch`` is called if the conversion turns out to need torch where there is none.
+    Raises `FetchError`. Under systemd each stage also extends the time allowed for starting.
+    """
+    converts = spec.engine in CONVERTING or spec.engine not in ENGINES
+    if not spec.cache or not converts or is_prepared(spec):
+        return
+    cache = Path(spec.cache)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        try:
+            _run(spec, on_stage)
+        except _TorchMissing:
+            add_torch()
+            _run(spec, on_stage)
+        (cache / MARKER).write_text(_key(spec))
+    except OSError as error:
+        raise FetchError(f"cannot keep a conversion in {cache}: {error.strerror}") from None
+
+
+def is_prepared(spec: Spec) -> bool:
+    """Whether its cache folder has what `prepare` would make."""
+    marker = Path(spec.cache) / MARKER
+    return marker.is_file() and marker.read_text() == _key(spec)
+
+
+def _key(spec: Spec) -> str:
+    """Changes with everything that a conversion may depend on."""
+    facts = [spec.engine, spec.task, spec.device, spec.path, str(spec.created), str(spec.options)]
+    facts += [_version(library) for library in _LIBRARIES]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def _run(spec: Spec, on_stage: Callable[[str], None]) -> None:
+    _ask_for_time(spec)
+    on_stage("preparing")
+    with tempfile.NamedTemporaryFile(suffix=".json") as file, tempfile.TemporaryFile() as errors:
+        file.write(msgspec.json.encode(spec))
+        file.flush()
+        argv = [sys.executable, "-P", "-m", "worker.conversion", "--spec", file.name]
+        with subprocess.Popen(
+            argv,
+            env=child_env(HF_HUB_OFFLINE="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                _ask_for_time(spec)
+                on_stage(line.strip())
+        if process.returncode:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip().splitlines()
+            why = said[-1] if said else f"the conversion ended with status {process.returncode}"
+            raise _TorchMissing(why) if process.returncode == os.EX_UNAVAILABLE else FetchError(why)
+
+
+def _ask_for_time(spec: Spec) -> None:
+    """Have systemd allow for one more stage of a conversion, sd_notify(3)."""
+    if "NOTIFY_SOCKET" in os.environ:
+        time_us = int(spec.load_stall_s * 1e6)
+        Notifier().send(f"EXTEND_TIMEOUT_USEC={time_us}", f"STATUS=preparing {spec.name}")

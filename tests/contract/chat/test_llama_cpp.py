@@ -1,0 +1,194 @@
+"""What chats on llama.cpp promise beyond the contract."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ipc.messages.errors import ContextTooLong, InvalidRequest
+from ipc.types import ChatResult, Job, Spec
+from tests.contract.driver import Driver, chat, embed
+from tests.contract.subjects import SMOLLM2, real_model
+from worker.engine import LoadError
+from worker.engines import make
+from worker.engines.llama_cpp.engine import LlamaChat
+
+STORY = "Tell me a long story about a boat on the open sea, its captain and his cat."
+CONTEXT_TOKENS = 200
+
+
+def loaded(path: Path, **changed: Any) -> LlamaChat:
+    values: dict[str, Any] = {
+        "name": "smollm2",
+        "task": "chat",
+        "engine": "llama.cpp",
+        "path": str(path),
+        "threads": 1,
+        "slots": 3,
+        "max_prompt_tokens": CONTEXT_TOKENS - 50,
+        "max_new_tokens": 50,
+        # So that lone requests repeat exactly.
+        "options": {"prefix_caching": False},
+    }
+    engine = LlamaChat()
+    engine.load(Spec(**values | changed), lambda _: None)
+    return engine
+
+
+def refusal(path: Path, **changed: Any) -> LoadError:
+    with pytest.raises(LoadError) as caught:
+        loaded(path, **changed)
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+def gguf() -> Path:
+    return real_model(SMOLLM2, "SmolLM2-135M-Instruct.Q4_1.gguf")
+
+
+@pytest.fixture(scope="module")
+def engine(gguf: Path) -> Iterator[LlamaChat]:
+    engine = loaded(gguf)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def driver(engine: LlamaChat) -> Iterator[Driver]:
+    driver = Driver(engine)
+    yield driver
+    driver.clear()
+
+
+def answer(driver: Driver, one: Job) -> str:
+    driver.run(one)
+    return driver.text(one)
+
+
+def result(driver: Driver, one: Job) -> ChatResult:
+    found = driver.result(one)
+    assert isinstance(found, ChatResult)
+    return found
+
+
+def test_it_listens_nowhere_and_says_nothing(gguf: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    engine = loaded(gguf)
+    driver = Driver(engine)
+    driver.run(chat(STORY, max_tokens=3))
+    process = psutil.Process()
+    assert not [one for one in process.net_connections("inet") if one.status == "LISTEN"]
+    named = [str(one.laddr) for one in process.net_connections("unix") if one.laddr]
+    assert not [name for name in named if Path(name).exists()]
+    engine.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_stop_text_ends_the_answer_and_is_not_shown(driver: Driver) -> None:
+    whole = answer(driver, chat(STORY))
+    middle = len(whole) // 2
+    stop = whole[middle : middle + 3]
+    one = chat(STORY, stop=["never written", stop, ""])
+    assert answer(driver, one) == whole[: whole.index(stop)]
+    assert result(driver, one).finish == "stop"
+
+
+def test_a_seed_repeats_an_answer(driver: Driver) -> None:
+    def drawn(seed: int) -> str:
+        return answer(driver, chat(STORY, max_tokens=8, temperature=1.5, seed=seed))
+
+    assert drawn(-1) == drawn(-1)
+    assert len({drawn(seed) for seed in (0, 1, 2**32 - 1, 2**63)}) > 1
+
+
+def test_penalties_change_an_answer(driver: Driver) -> None:
+    plain = answer(driver, chat(STORY))
+    for penalty in ("presence_penalty", "frequency_penalty"):
+        assert answer(driver, chat(STORY, **{penalty: 2.0})) != plain
+
+
+def test_the_context_bounds_prompt_and_answer_together(driver: Driver) -> None:
+    one = chat("Count on: " + "1 2 3 " * 18, max_tokens=2000, stop=[])
+    driver.run(one)
+    usage = result(driver, one).usage
+    assert usage.prompt_tokens + usage.completion_tokens <= CONTEXT_TOKENS
+
+
+def test_a_prompt_that_fits_the_context_but_not_the_limit_is_refused(driver: Driver) -> None:
+    error = driver.refused(chat("one two " * 70))
+    assert isinstance(error, ContextTooLong)
+    assert "maximum context length is 150 tokens" in error.message
+
+
+def test_what_is_no_chat_is_the_clients_mistake(driver: Driver) -> None:
+    assert isinstance(driver.refused(embed("a text")), InvalidRequest)
+
+
+def test_long_answers_wait_for_room_in_the_cache(gguf: Path) -> None:
+    options = {"kv_cache_tokens": CONTEXT_TOKENS, "prefix_caching": True}
+    engine = loaded(gguf, options=options)
+    driver = Driver(engine)
+    jobs = [chat(f"{STORY} {name}", max_tokens=40) for name in ("Anna", "Boris", "Carla")]
+    waiting = list(jobs)
+    while waiting or not all(map(driver.ended, jobs)):
+        while waiting and engine.admit(waiting[0]):
+            waiting.pop(0)
+        driver.turn()
+    assert all(result(driver, one).usage.completion_tokens <= 40 for one in jobs)
+    engine.close()
+
+
+def test_a_job_dropped_while_its_prompt_is_read_frees_its_place(driver: Driver) -> None:
+    long = chat("one two " * 40, max_tokens=40)
+    driver.admit(long)
+    driver.engine.drop(long.id)
+    driver.run(chat(STORY, max_tokens=2))
+    driver.settle()
+    assert not driver.of(long)
+
+
+def test_a_library_that_falls_silent_is_broken(gguf: Path) -> None:
+    engine = loaded(gguf, stall_s=0.0)
+    assert engine.admit(chat(STORY))
+    with pytest.raises(RuntimeError, match=r"llama\.cpp has said nothing for"):
+        Driver(engine).until(lambda: False)
+
+
+def test_a_file_cut_short_is_named(gguf: Path, tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(gguf.read_bytes()[:40_000_000])
+    error = refusal(file)
+    assert str(file) in error.reason
+    assert "not within the file bounds" in error.reason
+    assert error.permanent
+
+
+def test_an_unknown_architecture_is_named(gguf: Path, tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    key = b"general.architecture" + struct.pack("<IQ", 8, 5)
+    file.write_bytes(gguf.read_bytes().replace(key + b"llama", key + b"lhama", 1))
+    assert "unknown model architecture: 'lhama'" in refusal(file).reason
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"a pickle"])
+def test_what_is_no_gguf_file_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(content)
+    assert f"{file} cannot be loaded by llama.cpp" in refusal(file).reason
+
+
+def test_options_and_devices_that_it_does_not_know_are_named(gguf: Path, tmp_path: Path) -> None:
+    error = refusal(gguf, options={"precision": 1})
+    assert "no option 'precision' for chat models; it knows kv_cache_tokens" in error.reason
+    assert "runs on cpu, not on cuda" in refusal(gguf, device="cuda").reason
+    assert "does not exist; pull the model" in refusal(tmp_path / "gone.gguf").reason
+
+
+def test_it_serves_chats_only(gguf: Path) -> None:
+    spec = Spec(name="a", task="embed", engine="llama.cpp", path=str(gguf))
+    with pytest.raises(LoadError, match=r"'llama\.cpp' does not serve embed models"):
+        make(spec)

@@ -1,0 +1,67 @@
+"""The description held against a running server: what it allows is answered as it says, what it
+does not is refused, and nothing is an unhandled error.
+
+SCHEMA_EXAMPLES sets how many requests are made up for each operation, beside those that try the
+edges of every value.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec
+
+EXAMPLES = os.environ.get("SCHEMA_EXAMPLES", "50")
+LONGEST_S = 3600
+RERANK = "echo/rerank"
+
+
+@pytest.fixture(scope="module")
+def box(module_box: MakeBox) -> Box:
+    """Small limits, so that their far side is within reach."""
+    return module_box(
+        *(spec(name, slots=8, queue_limit=64) for name in (CHAT, EMBED, RERANK, SPEECH)),
+        max_text_chars=500,
+        max_batch_size=8,
+        max_json_bytes=1 << 20,
+        max_audio_bytes=1 << 20,
+    ).wait_ready()
+
+
+@pytest.mark.timeout(LONGEST_S)
+@pytest.mark.parametrize(
+    "which",
+    [
+        pytest.param(["--exclude-path-regex", "/audio/"], id="JSON"),
+        # All that a form holds is text: a number where a text belongs is a text.
+        pytest.param(
+            ["--include-path-regex", "/audio/", "--exclude-checks", "negative_data_rejection"],
+            id="forms",
+        ),
+    ],
+)
+def test_the_server_does_what_it_says(box: Box, which: list[str]) -> None:
+    program = str(Path(sys.executable).with_name("schemathesis"))
+    config = Path(__file__).with_name("schemathesis.toml")
+    command = [program, "--no-color", "--config-file", str(config), "run"]
+    options = ["--max-examples", EXAMPLES, "--phases", "coverage,fuzzing", "--continue-on-failure"]
+    quiet = ["--generation-database", "none", "--no-shrink", "--warnings", "off"]
+    hooks = {"SCHEMATHESIS_HOOKS": "schema_hooks", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [*command, f"{box.url}/openapi.json", *options, *quiet, *which],
+        env={**os.environ, **hooks},
+        cwd=box.run_dir,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert " passed" in done.stdout
+    assert not [line for line in box.lines() if "Traceback" in line or "request_failed" in line]

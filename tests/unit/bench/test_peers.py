@@ -1,0 +1,207 @@
+"""The comparison with other servers: what is started, in which order, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.client import Answer
+from bench.words import word_errors
+from supervisor.models import torch_install
+from tests.bench import machine
+from tests.bench.peers import chat, command, report
+from tests.bench.peers.install import scripts
+from tests.bench.peers.known import PEERS, TORCH, Files, Peer
+from tests.bench.peers.results import Figure, Measured, Metric, Results
+from tests.bench.peers.sides import OURS
+from tests.bench.peers.turns import Turns, in_turn
+
+pytestmark = pytest.mark.anyio
+
+FILES = Files(
+    chat_gguf=Path("/m/chat.gguf"),
+    chat_folder=Path("/m/chat"),
+    embed=Path("/m/embed"),
+    speech=Path("/m/speech"),
+    threads=2,
+    streams=16,
+)
+RATES = [
+    Figure("chat: tokens", "8", "tokens/s", [{OURS: 400.0}]),
+    Figure(
+        "chat: tokens",
+        "1",
+        "tokens/s",
+        [{OURS: 90.0, "b": 50.0}, {OURS: 110.0}, {OURS: 100.0, "b": 25.0}],
+    ),
+]
+TOKENS = Metric("chat: tokens", "tokens/s")
+FIRST = Metric("chat: first token", "ms")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A side that does what ``acts`` say, in turn: a value, or an error."""
+
+    name: str
+    acts: list[float | Exception]
+
+    async def ask(self, _given: object) -> Measured:
+        act = self.acts.pop(0)
+        if isinstance(act, Exception):
+            raise act
+        return {TOKENS: act}
+
+
+def turns(sides: list[Box], rounds: int = 1) -> tuple[Turns[Box], Results, list[str]]:
+    results, said = Results(None), list[str]()
+    return Turns(sides, rounds, results, said.append), results, said
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_a_peer_listens_where_it_is_told_and_is_pinned(peer: Peer) -> None:
+    argv = peer.command(Path("/venv/bin"), FILES, 9000)
+    assert "9000" in argv
+    assert argv[0].startswith("/venv/bin/")
+    assert all("==" in package for package in peer.packages)
+    assert peer.path.startswith("/") is peer.serves
+
+
+def test_peers_of_the_same_packages_share_an_environment() -> None:
+    folders = {scripts(peer) for peer in PEERS}
+    assert len(folders) == len({peer.packages for peer in PEERS})
+    assert len({peer.name for peer in PEERS}) == len(PEERS)
+
+
+def test_everybody_goes_first_once() -> None:
+    assert [in_turn(["a", "b", "c"], number) for number in range(4)] == [
+        ["a", "b", "c"],
+        ["b", "c", "a"],
+        ["c", "a", "b"],
+        ["a", "b", "c"],
+    ]
+
+
+def test_a_table_has_medians_the_ratio_to_each_side_and_how_many_rounds() -> None:
+    (figures,) = report.grouped(RATES).values()
+    assert report.markdown("chat: tokens", figures).splitlines() == [
+        "| chat: tokens, tokens/s | edge-serve | b | rounds |",
+        "| --- | --- | --- | --- |",
+        "| 1 | **100** | 37.5 (2.9) | 2 to 3 |",
+        "| 8 | **400** |  | 1 |",
+    ]
+
+
+def test_numbers_are_drawn_as_lines_and_names_as_bars(tmp_path: Path) -> None:
+    named = [Figure("embeddings: texts", "one client", "texts/s", [{OURS: 5.0, "b": 2.0}])]
+    for name, figures in (("lines", RATES), ("bars", named)):
+        report.draw("title", figures, tmp_path / f"{name}.svg")
+        assert ElementTree.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
+
+
+async def test_each_round_asks_all_sides_and_keeps_what_each_came_to() -> None:
+    both = [Box(OURS, [1.0, 2.0]), Box("b", [3.0, 4.0])]
+    taken = iter(["first", "second"])
+    asking, results, said = turns(both, rounds=2)
+    await asking.row("8", lambda: next(taken), Box.ask)
+    (figure,) = results.figures
+    assert figure.rounds == [{OURS: 1.0, "b": 3.0}, {OURS: 2.0, "b": 4.0}]
+    assert figure.ratios("b") == [1 / 3, 0.5]
+    assert len(said) == 4
+    assert "8, round 2 of 2: b" in said
+
+
+async def test_a_side_that_fails_is_left_out_and_its_rounds_are_kept() -> None:
+    both = [Box(OURS, [1.0, 2.0, 3.0]), Box("b", [3.0, ConnectionResetError("has hung up")])]
+    asking, results, said = turns(both, rounds=3)
+    await asking.row("8", list, Box.ask)
+    assert results.figures[0].rounds == [{OURS: 1.0, "b": 3.0}, {OURS: 2.0}, {OURS: 3.0}]
+    assert "b failed, and is left out from here: has hung up" in said
+
+
+async def test_what_goes_wrong_with_edge_serve_ends_the_measurement() -> None:
+    asking, _, _ = turns([Box(OURS, [RuntimeError("status 500")])])
+    with pytest.raises(RuntimeError, match="status 500"):
+        await asking.row("1", list, Box.ask)
+
+
+async def test_a_slow_side_is_not_asked_for_the_next_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.bench.peers.turns.TOO_SLOW_S", -1.0)
+    asking, results, said = turns([Box(OURS, [1.0, 2.0]), Box("b", [3.0])])
+    await asking.row("1", list, Box.ask)
+    await asking.row("2", list, Box.ask)
+    assert [figure.rounds for figure in results.figures] == [[{OURS: 1.0, "b": 3.0}], [{OURS: 2.0}]]
+    assert said[-2].startswith("b took more than")
+
+
+def test_an_answer_that_ends_at_once_has_its_end_for_its_first_token() -> None:
+    begin = b'data: {"choices": [{"delta": {"content": ""}}]}\n\n'
+    word = b'data: {"choices": [{"delta": {"content": "No"}}]}\n\n'
+    empty = Answer(200, [begin], [1.0], sent_at=0.5, ended_at=2.0)
+    assert chat._text_times(empty) == [2.0]
+    assert chat._text_times(empty._replace(pieces=[begin, word], times=[1.0, 1.5])) == [1.5]
+
+
+async def test_some_sides_have_no_part_in_a_row() -> None:
+    asking, results, _ = turns([Box(OURS, [1.0]), Box("b", [])])
+    await asking.row("batches", list, Box.ask, without=["b"])
+    assert results.figures[0].rounds == [{OURS: 1.0}]
+
+
+def test_each_round_is_in_the_file_and_a_later_run_adds_to_it(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "figures.json"
+    first = Results(file)
+    first.begin({"at": "2026-01-01"})
+    first.add("8", {OURS: {TOKENS: 400.0, FIRST: 30.0}, "b": {TOKENS: 100.0}})
+    later = Results(file)
+    later.begin({"at": "2026-01-02"})
+    later.add("8", {OURS: {TOKENS: 500.0}})
+    assert Results(file).figures == [
+        Figure("chat: tokens", "8", "tokens/s", [{OURS: 400.0, "b": 100.0}, {OURS: 500.0}]),
+        Figure("chat: first token", "8", "ms", [{OURS: 30.0}]),
+    ]
+    assert json.loads(file.read_text())["runs"] == [{"at": "2026-01-01"}, {"at": "2026-01-02"}]
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "share"),
+    [
+        ("ask not what", "Ask not, what!", 0.0),
+        ("ask not what", "ask what", 1 / 3),
+        ("ask not what", "and ask not watt", 2 / 3),
+        ("ask not what", "", 1.0),
+    ],
+)
+def test_word_errors_are_the_fewest_changes(said: str, heard: str, share: float) -> None:
+    assert word_errors([said], [heard]) == pytest.approx(share)
+
+
+def test_word_errors_of_several_texts_are_over_all_words() -> None:
+    assert word_errors(["one", "two three four"], ["won", "two three four"]) == 0.25
+
+
+def test_without_torch_here_the_ceilings_are_those_of_a_peers_torch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+    said: list[str] = []
+
+    def ceilings(python: Path) -> dict[str, float]:
+        asked.append(python)
+        return {"copy": 1.0}
+
+    monkeypatch.setattr(torch_install, "_MODULES", ("torch_of_no_kind",))
+    monkeypatch.setattr(machine, "ceilings", ceilings)
+    with_torch = next(peer for peer in PEERS if TORCH in peer.packages)
+    without = next(peer for peer in PEERS if TORCH not in peer.packages)
+    assert command._ceilings([without, with_torch], said.append) == {"copy": 1.0}
+    assert asked == [scripts(with_torch) / "python"]
+    assert command._ceilings([without], said.append) == {}
+    assert said == [
+        "neither this environment nor a peer has torch: what the machine can do is left out"
+    ]

@@ -1,0 +1,160 @@
+"""The tables of known keys: whole, without contradictions, and as docs/parameters.md prints them.
+
+Run as a program it writes the tables into that file again.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import orjson
+import pytest
+
+from frontend.api import known_keys
+from frontend.api.known_keys import Row
+from frontend.api.openai.chat_request import ChatRequest, parse_chat
+from frontend.api.openai.embeddings_request import parse_embedding
+from frontend.api.rerank.request import parse_rerank
+from ipc.messages.errors import UnsupportedParameter
+
+DOCS = Path(__file__).parents[4] / "docs" / "parameters.md"
+TABLES = {
+    "chat": known_keys.CHAT,
+    "embeddings": known_keys.EMBEDDINGS,
+    "rerank": known_keys.RERANK,
+    "audio": known_keys.AUDIO,
+    "plain embeddings": known_keys.PLAIN_EMBEDDINGS,
+}
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+
+# Request models as their authors had them in November 2026, less what is theirs alone (private
+# attributes). A key that is missing from the table would be skipped in silence.
+OPENAI = """messages model audio frequency_penalty function_call functions logit_bias logprobs
+    max_completion_tokens max_tokens metadata modalities moderation n parallel_tool_calls prediction
+    presence_penalty prompt_cache_key prompt_cache_options prompt_cache_retention reasoning_effort
+    response_format safety_identifier seed service_tier stop store stream_options temperature
+    tool_choice tools top_logprobs top_p user verbosity web_search_options stream"""
+VLLM = """thinking_token_budget include_reasoning use_beam_search top_k min_p repetition_penalty
+    watermarking length_penalty stop_token_ids include_stop_str_in_output ignore_eos min_tokens
+    skip_special_tokens spaces_between_special_tokens truncate_prompt_tokens truncation_side
+    prompt_logprobs logprob_token_ids allowed_token_ids bad_words echo add_generation_prompt
+    continue_final_message add_special_tokens documents chat_template chat_template_kwargs
+    media_io_kwargs mm_processor_kwargs structured_outputs priority request_id session_id
+    return_tokens_as_token_ids return_token_ids routed_experts_prompt_start return_token_offsets
+    return_prompt_text return_mm_kwargs cache_salt kv_transfer_params ec_transfer_params vllm_xargs
+    repetition_detection stream_interval guided_json guided_regex guided_choice guided_grammar
+    guided_decoding_backend guided_whitespace_pattern guided_json_object structural_tag best_of
+    logits_processors"""
+SGLANG = """return_hidden_states return_routed_experts routed_experts_start_len
+    return_cached_tokens_details return_spec_tokens_details return_prompt_token_ids
+    return_meta_info return_input_ids_in_sglext return_output_ids_in_sglext return_sampling_mask
+    thinking task regex ebnf stop_regex no_stop_trim lora_path session_params separate_reasoning
+    stream_reasoning max_dynamic_patch min_dynamic_patch use_audio_in_video images_config
+    video_config custom_logit_processor custom_params watermark input_ids rid extra_key
+    data_parallel_rank routed_dp_rank bootstrap_host bootstrap_port bootstrap_room"""
+LLAMA_CPP = """dynatemp_range dynatemp_exponent n_predict n_indent n_keep n_discard typical_p typ_p
+    repeat_penalty repeat_last_n dry_multiplier dry_base dry_allowed_length dry_penalty_last_n
+    dry_sequence_breakers xtc_probability xtc_threshold mirostat mirostat_tau mirostat_eta grammar
+    grammar_lazy grammar_triggers json_schema logit_bias n_probs min_keep t_max_predict_ms id_slot
+    cache_prompt return_tokens return_progress samplers timings_per_token post_sampling_probs
+    response_fields lora reasoning_format thinking_forced_open parse_tool_calls top_n_sigma
+    adaptive_target adaptive_decay thinking_budget_tokens n_cmpl n_cache_reuse backend_sampling
+    image_data verbose sse_ping_interval"""
+OLLAMA = "reasoning options format keep_alive think truncate shift _debug_render_only"
+PEERS = {
+    "OpenAI": OPENAI,
+    "vLLM": VLLM,
+    "SGLang": SGLANG,
+    "llama.cpp": LLAMA_CPP,
+    "Ollama": OLLAMA,
+}
+
+
+def line(row: Row) -> str:
+    names = ", ".join(f"`{name}`" for name in row.names)
+    values = ", ".join(f"`{orjson.dumps(value).decode()}`" for value in row.neutral)
+    note = "; ".join(part for part in (row.note, f"takes {values}" if values else "") if part)
+    return f"| {names} | {row.verdict} | {note} |"
+
+
+def table(rows: tuple[Row, ...]) -> str:
+    head = "| keys | here | |\n| --- | --- | --- |\n"
+    return head + "\n".join(line(row) for row in rows)
+
+
+def with_tables(text: str) -> str:
+    """``text`` with each table in its place, between two comments."""
+    for name, rows in TABLES.items():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        text, count = place.subn(lambda found, rows=rows: found[1] + table(rows) + found[2], text)
+        assert count == 1, f"docs/parameters.md has {count} places for {name}"
+    return text
+
+
+def test_the_docs_print_these_tables() -> None:
+    assert DOCS.read_text() == with_tables(DOCS.read_text()), "run this file to write them again"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_each_key_has_one_verdict(name: str) -> None:
+    names = [name for row in TABLES[name] for name in row.names]
+    assert sorted(names) == sorted({*names})
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_every_key_of_a_peer_is_known(peer: str) -> None:
+    names = {name for row in known_keys.CHAT for name in row.names}
+    assert {*PEERS[peer].split()} <= names
+
+
+def test_what_is_done_is_what_the_request_reads() -> None:
+    done = {name for row in known_keys.CHAT if row.verdict == "done" for name in row.names}
+    assert done == {*ChatRequest.model_fields}
+
+
+REFUSED = [(name, row) for row in known_keys.CHAT if row.verdict == "refused" for name in row.names]
+
+
+@pytest.mark.parametrize(("name", "row"), REFUSED, ids=[name for name, _ in REFUSED])
+def test_a_refused_key_is_named_and_what_asks_for_nothing_is_not(name: str, row: Row) -> None:
+    for value in (*row.neutral, None):
+        parse_chat({**CHAT, name: value})
+    for value in ("private words", {"a": [1]}, 0.123):
+        with pytest.raises(UnsupportedParameter) as refused:
+            parse_chat({**CHAT, name: value})
+        assert refused.value.param == name
+        assert f"`{name}` is not supported" in refused.value.message
+        assert "private" not in refused.value.message
+
+
+HARMLESS = [name for row in known_keys.CHAT if row.verdict == "harmless" for name in row.names]
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_harmless_key_may_hold_anything(name: str) -> None:
+    for value in (True, 7, "x", {"a": 1}, [1]):
+        parse_chat({**CHAT, name: value})
+
+
+def test_true_is_not_one() -> None:
+    with pytest.raises(UnsupportedParameter):
+        parse_chat({**CHAT, "n": True})
+
+
+@pytest.mark.parametrize("name", ["input_type", "task", "normalize", "embedding_types"])
+def test_embeddings_refuse_what_would_change_a_vector(name: str) -> None:
+    with pytest.raises(UnsupportedParameter) as refused:
+        parse_embedding({"model": "m", "input": "a", name: "query"})
+    assert refused.value.param == name
+
+
+@pytest.mark.parametrize("name", ["instruct", "rank_fields", "max_chunks_per_doc", "top_k"])
+def test_rerank_refuses_what_would_change_a_score(name: str) -> None:
+    with pytest.raises(UnsupportedParameter) as refused:
+        parse_rerank({"model": "m", "query": "a", "documents": ["b"], name: 3})
+    assert refused.value.param == name
+
+
+if __name__ == "__main__":
+    DOCS.write_text(with_tables(DOCS.read_text()))

@@ -1,0 +1,288 @@
+"""A lane's promises, each as a short history."""
+
+from __future__ import annotations
+
+import pytest
+
+from frontend.dispatch.lane import ALONE_S, MAX_ATTEMPTS, Lane, Ticket, route_id
+from ipc.messages.errors import QueueFull
+from ipc.types import EmbedInput, Job, Route, Spec
+
+SPEC = Spec(
+    name="m",
+    task="embed",
+    engine="echo",
+    path="",
+    queue_limit=2,
+    queue_bytes=100,
+    queue_timeout_s=60,
+)
+ONE = Route(replica="embed-1", generation=1, endpoint="ipc://one", credit=1)
+TWO = Route(replica="embed-2", generation=1, endpoint="ipc://two", credit=2)
+THREE = Route(replica="embed-3", generation=1, endpoint="ipc://three", credit=3)
+ONE_AGAIN = Route(replica="embed-1", generation=2, endpoint="ipc://one.2", credit=1)
+
+
+def ticket(name: str, at: float = 0.0, size_bytes: int = 10) -> Ticket:
+    job = Job(id=name, model="m", input=EmbedInput(texts=["x"]), deadline_at=1e9)
+    return Ticket(job, size_bytes, at)
+
+
+def serve(made: Lane, *routes: Route) -> list[str]:
+    """These are the workers, and all of them are reached."""
+    gone = made.set_routes(routes)
+    for route in routes:
+        made.set_connected(route_id(route), True)
+    return gone
+
+
+def lane(*names: str, routes: tuple[Route, ...] = ()) -> Lane:
+    made = Lane(SPEC)
+    serve(made, *routes)
+    for name in names:
+        made.admit(ticket(name))
+    return made
+
+
+def taken(of: Lane, now: float = 0.0) -> list[tuple[str, str]]:
+    """Everything the lane hands over now, as (job, replica)."""
+    found = []
+    while (pair := of.take(now)) is not None:
+        found.append((pair[0].id, pair[1].replica))
+    return found
+
+
+def test_jobs_leave_in_the_order_they_came() -> None:
+    assert taken(lane("a", "b", routes=(TWO,))) == [("a", "embed-2"), ("b", "embed-2")]
+
+
+def test_a_worker_holds_no_more_than_its_credit() -> None:
+    full = lane("a", "b", routes=(ONE,))
+    assert taken(full) == [("a", "embed-1")]
+    full.end("a", now=1.0)
+    assert taken(full) == [("b", "embed-1")]
+
+
+def test_the_worker_with_most_room_is_preferred() -> None:
+    assert taken(lane("a", "b", "c", routes=(ONE, TWO))) == [
+        ("a", "embed-2"),
+        ("b", "embed-1"),
+        ("c", "embed-2"),
+    ]
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
+    full = lane("a", "b")
+    with pytest.raises(QueueFull) as refused:
+        full.admit(ticket("c"))
+    assert refused.value.retry_after_s == 2.0  # two jobs, one second each until measured
+    assert full.depth == 2
+
+
+def test_free_credit_does_not_count_against_the_queue() -> None:
+    busy = lane("a", "b", "c", "d", routes=(TWO,))  # two run at once, two wait
+    assert len(taken(busy)) == 2
+    with pytest.raises(QueueFull):
+        busy.admit(ticket("e"))
+
+
+def test_bytes_are_bounded_too_but_one_large_job_alone_is_taken() -> None:
+    made = lane()
+    made.admit(ticket("a", size_bytes=500))
+    with pytest.raises(QueueFull):
+        made.admit(ticket("b", size_bytes=1))
+    assert made.waiting_bytes == 500
+
+
+def test_retry_after_follows_the_measured_service_time_within_its_bounds() -> None:
+    made = lane("a", routes=(ONE,))
+    taken(made, now=0.0)
+    made.end("a", now=1000.0)
+    made.admit(ticket("b"))
+    made.admit(ticket("c"))
+    assert made.retry_after_s() == 60.0
+
+
+def refusal(by: Lane, now: float) -> float | None:
+    with pytest.raises(QueueFull) as refused:
+        by.admit(ticket("x", at=now))
+    return refused.value.retry_after_s
+
+
+def test_those_turned_away_are_told_one_after_the_other_when_a_place_is_free() -> None:
+    full = lane("a", "b", "c", "d", routes=(TWO,))  # two run; a job ends each half second
+    taken(full)
+    assert [refusal(full, now=0.0) for _ in range(5)] == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert refusal(full, now=2.0) == 1.5  # the sixth, told later, has the place after theirs
+
+
+def test_appointments_never_go_past_the_longest_retry_after() -> None:
+    full = lane("a", "b", "c", routes=(ONE,))
+    taken(full)
+    assert [refusal(full, now=0.0) for _ in range(100)][-1] == 60.0
+
+
+def test_a_model_that_ran_out_of_work_has_no_appointments_left() -> None:
+    made = lane("a", "b", "c", routes=(ONE,))
+    taken(made)
+    for _ in range(10):
+        refusal(made, now=0.0)
+    for name in "abc":
+        made.end(name, now=1.0)
+        taken(made, now=1.0)
+    made.admit(ticket("d", at=2.0, size_bytes=101))
+    assert refusal(made, now=2.0) == 1.0
+
+
+def test_a_job_cancelled_while_queued_is_never_handed_over() -> None:
+    made = lane("a", "b")
+    assert made.cancel("a") is None
+    serve(made, TWO)
+    assert taken(made) == [("b", "embed-2")]
+    assert made.waiting_bytes == 0
+
+
+def test_a_job_cancelled_while_running_keeps_its_credit_until_it_has_ended() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    taken(made)
+    assert made.cancel("a") == "embed-1.1"
+    assert taken(made) == []
+    made.end("a", now=1.0)
+    assert taken(made) == [("b", "embed-1")]
+
+
+def test_a_dead_worker_takes_its_jobs_along_and_the_queue_waits_for_the_next() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    taken(made)
+    assert serve(made) == ["embed-1.1"]
+    assert [job.id for job in made.lose("embed-1.1")] == ["a"]
+    assert taken(made) == []
+    assert serve(made, ONE_AGAIN) == []
+    assert taken(made) == [("b", "embed-1")]
+
+
+def test_what_a_dead_worker_holds_is_its_own_until_it_is_lost() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    taken(made)
+    serve(made)
+    assert made.in_flight == 1
+    made.end("a", now=1.0)
+    assert made.lose("embed-1.1") == []
+    assert made.depth == 1
+
+
+def test_a_late_end_of_a_dead_workers_job_returns_no_credit_to_the_next() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    taken(made)
+    serve(made, ONE_AGAIN)
+    taken(made)
+    made.end("a", now=1.0)
+    made.admit(ticket("c"))
+    assert taken(made) == []
+
+
+def test_a_closed_worker_keeps_its_jobs_and_takes_no_more() -> None:
+    made = lane("a", "b", routes=(TWO,))
+    made.take(0.0)
+    closed = Route(replica="embed-2", generation=1, endpoint="ipc://two", credit=2, open=False)
+    assert serve(made, closed) == []
+    assert taken(made) == []
+    assert made.in_flight == 1
+
+
+def test_a_job_refused_unbegun_goes_to_the_front_and_counts_its_attempts() -> None:
+    made = lane("a", "b", routes=(ONE,))
+    for attempt in range(2, MAX_ATTEMPTS + 1):
+        assert taken(made) == [("a", "embed-1")]
+        assert made.give_back("a")
+        assert made.depth == 2
+        assert attempt <= MAX_ATTEMPTS
+    assert taken(made) == [("a", "embed-1")]
+    assert not made.give_back("a")
+    assert taken(made) == [("b", "embed-1")]
+
+
+def test_jobs_that_waited_too_long_leave() -> None:
+    made = lane()
+    made.admit(ticket("old", at=0.0))
+    made.admit(ticket("young", at=30.0))
+    assert [job.id for job in made.expired(now=61.0)] == ["old"]
+    assert made.depth == 1
+    assert made.oldest_wait_s(now=61.0) == 31.0
+
+
+def test_a_job_that_must_be_alone_waits_for_an_idle_worker_and_has_it_for_itself() -> None:
+    made = Lane(SPEC, alone=lambda job: job.id == "b")
+    serve(made, TWO)
+    for name in ("a", "b", "c"):
+        made.admit(ticket(name))
+    assert taken(made) == [("a", "embed-2")]
+    made.end("a", now=1.0)
+    assert taken(made) == [("b", "embed-2")]
+    serve(made, TWO)  # whatever is announced meanwhile
+    assert taken(made) == []
+    made.end("b", now=2.0)
+    assert taken(made) == [("c", "embed-2")]
+
+
+def test_a_worker_takes_jobs_while_it_is_connected_and_at_no_other_time() -> None:
+    made = Lane(SPEC)
+    made.set_routes([ONE])
+    made.admit(ticket("a"))
+    assert (taken(made), made.credit, made.connected) == ([], 0, False)
+    made.set_connected("embed-1.1", True)
+    assert (taken(made), made.credit, made.connected) == ([("a", "embed-1")], 1, True)
+    made.set_connected("embed-1.1", False)
+    made.end("a", now=1.0)
+    made.admit(ticket("b"))
+    assert (taken(made), made.credit, made.connected) == ([], 0, False)
+
+
+def test_a_connection_is_of_one_generation() -> None:
+    made = lane("a", routes=(ONE,))
+    made.set_routes([ONE_AGAIN])
+    assert taken(made) == []
+    made.set_connected("embed-1.1", True)  # late news
+    assert taken(made) == []
+
+
+def test_a_worker_that_takes_nothing_new_need_not_be_connected() -> None:
+    made = Lane(SPEC)
+    made.set_routes([Route(replica="x", generation=1, endpoint="ipc://x", credit=1, open=False)])
+    assert made.connected
+
+
+def suspicious(*names: str, routes: tuple[Route, ...], suspects: str) -> Lane:
+    made = Lane(SPEC, alone=lambda job: job.id in suspects)
+    serve(made, *routes)
+    for name in names:
+        made.admit(ticket(name))
+    return made
+
+
+def test_while_one_runs_alone_others_wait_a_moment_and_no_longer() -> None:
+    made = suspicious("s", "a", routes=(TWO,), suspects="s")
+    assert taken(made) == [("s", "embed-2")]
+    assert taken(made, now=0.9 * ALONE_S) == []
+    assert taken(made, now=ALONE_S) == [("a", "embed-2")]
+
+
+def test_a_worker_that_does_not_become_empty_keeps_others_waiting_for_a_moment_only() -> None:
+    made = suspicious("long", "s", "a", routes=(THREE,), suspects="s")
+    assert taken(made) == [("long", "embed-3")]
+    assert taken(made, now=0.9 * ALONE_S) == []
+    assert taken(made, now=ALONE_S) == [("s", "embed-3"), ("a", "embed-3")]
+
+
+def test_two_that_should_run_alone_never_share_a_worker_and_others_pass_by() -> None:
+    made = suspicious("s", "t", "a", routes=(THREE,), suspects="st")
+    assert taken(made) == [("s", "embed-3")]
+    assert taken(made, now=100 * ALONE_S) == [("a", "embed-3")]
+    made.end("s", now=101 * ALONE_S)
+    made.end("a", now=101 * ALONE_S)
+    assert taken(made, now=101 * ALONE_S) == [("t", "embed-3")]
+
+
+def test_one_that_should_run_alone_takes_the_empty_worker_and_leaves_the_other_to_others() -> None:
+    made = suspicious("a", "s", "b", routes=(ONE, TWO), suspects="s")
+    assert taken(made) == [("a", "embed-2"), ("s", "embed-1"), ("b", "embed-2")]

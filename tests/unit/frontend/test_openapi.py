@@ -1,0 +1,170 @@
+"""The API's description: valid, complete, and of this very server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from frontend.openapi.document import document
+from ipc.messages.control import Gate
+from tests.unit.frontend.http_fakes import (
+    CHAT,
+    EMBED,
+    SPEECH,
+    FakeDispatcher,
+    application,
+    limits,
+    says,
+)
+
+SPECS = [CHAT, EMBED, SPEECH]
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+KEYS = Gate(api_keys={"ann": "00" * 32})
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    return document(limits(specs=SPECS))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"specs": SPECS}, {"gate": KEYS}, {"gate": Gate(hosts=["x"]), "metrics": False}]
+)
+def test_it_is_valid(changes: dict[str, Any]) -> None:
+    validate(document(limits(**changes)))
+
+
+def test_it_is_what_the_server_gives() -> None:
+    with TestClient(application(FakeDispatcher(), specs=SPECS)) as client:
+        answer = client.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == document(limits(specs=SPECS))
+
+
+@pytest.mark.parametrize("metrics", [True, False])
+def test_every_route_is_in_it_and_no_other(metrics: bool) -> None:
+    routes = {
+        (route.path.replace(":path", ""), method.lower())
+        for route in application(FakeDispatcher(), metrics=metrics).routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    paths = document(limits(metrics=metrics))["paths"]
+    assert {(path, method) for path, methods in paths.items() for method in methods} == routes
+
+
+def test_it_names_this_servers_models_and_limits(described: dict[str, Any]) -> None:
+    body = described["paths"]["/v1/embeddings"]["post"]["requestBody"]
+    properties = body["content"]["application/json"]["schema"]["properties"]
+    assert properties["model"] == {"enum": ["org/embed"]}
+    one, many = properties["input"]["anyOf"]
+    assert (one["maxLength"], many["maxItems"]) == (100, 4)
+
+
+def test_aliases_are_names_too() -> None:
+    described = document(limits(specs=SPECS, aliases={"small": "org/embed", "gone": "org/x"}))
+    body = described["paths"]["/v1/embeddings"]["post"]["requestBody"]
+    properties = body["content"]["application/json"]["schema"]["properties"]
+    assert properties["model"] == {"enum": ["org/embed", "small"]}
+
+
+def test_every_operation_says_how_it_fails(described: dict[str, Any]) -> None:
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            expected = {"200", "500"}
+            if method == "post":
+                expected |= {"400", "404", "408", "413", "415", "429", "503", "504"}
+            assert expected <= set(operation["responses"]), path
+
+
+def test_keys_are_described_where_they_are_needed(described: dict[str, Any]) -> None:
+    assert "security" not in described
+    guarded = document(limits(gate=KEYS))
+    assert guarded["security"] == [{"bearer": []}, {"x-api-key": []}]
+    assert guarded["paths"]["/livez"]["get"]["security"] == []
+    assert "401" in guarded["paths"]["/v1/models"]["get"]["responses"]
+    assert "401" not in guarded["paths"]["/livez"]["get"]["responses"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "valid"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}, True),
+        ("/v1/chat/completions", {"messages": []}, False),
+        ("/v1/chat/completions", {"messages": [{"role": "tool", "content": "x"}]}, False),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a\0b"}]}, False),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}], "n": 1},
+            True,
+        ),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "x"}], "n": 2},
+            False,
+        ),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "x"}], "max_tokens": -2},
+            False,
+        ),
+        *[
+            ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}, turn]}, valid)
+            for turn, valid in [
+                ({"role": "assistant"}, True),
+                ({"role": "assistant", "content": None, "tool_calls": [CALL]}, True),
+                ({"role": "assistant", "tool_calls": [{"function": {"name": "a b"}}]}, False),
+                ({"role": "tool", "content": None, "tool_call_id": "c"}, True),
+                ({"role": "tool", "content": "x", "tool_call_id": 1}, False),
+                ({"role": "function", "content": "x", "name": "f"}, True),
+                ({"role": "function", "content": "x"}, False),
+                ({"role": "user", "content": None}, False),
+                ({"role": "user", "content": "x", "tool_calls": [CALL]}, False),
+            ]
+        ],
+        *[
+            ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], **given}, ok)
+            for given, ok in [
+                ({"max_tokens": 0, "top_k": -1, "min_p": 0.1, "stop_token_ids": [2]}, True),
+                ({"max_completion_tokens": -1}, True),
+                ({"max_completion_tokens": 0}, False),
+                ({"repeat_last_n": 64}, True),
+                ({"repeat_last_n": 64, "repeat_penalty": 1.1}, False),
+                ({"stop": ["x"] * 16}, True),
+                ({"stop": ["x"] * 17}, False),
+                ({"tools": [TOOL], "tool_choice": "auto"}, True),
+                ({"tools": [TOOL], "tool_choice": "required"}, False),
+                ({"tools": [{"type": "function"}]}, False),
+                ({"guided_json": {}}, False),
+                ({"priority": 3, "something_else": 1}, True),
+            ]
+        ],
+        ("/v1/embeddings", {"input": ["a", "b"]}, True),
+        ("/v1/embeddings", {"input": []}, False),
+        ("/v1/embeddings", {"input": [1, 2]}, False),
+        ("/v1/embeddings", {"input": "", "truncate_prompt_tokens": -1}, True),
+        ("/v1/embeddings", {"input": "a", "truncate_prompt_tokens": 0}, False),
+        ("/v1/embeddings", {"input": "a", "truncate": "START"}, True),
+        ("/v1/embeddings", {"input": "a", "truncate": "MIDDLE"}, False),
+        ("/v1/embeddings", {"input": "a", "truncate": False, "truncate_prompt_tokens": 9}, False),
+        ("/embedding", {"content": "a"}, True),
+        ("/embedding", {}, False),
+    ],
+)
+def test_the_description_and_the_server_agree(
+    described: dict[str, Any], path: str, body: dict[str, Any], valid: bool
+) -> None:
+    model = "org/chat" if "chat" in path else "org/embed"
+    content = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    full = {"model": model, **body}
+    assert Draft202012Validator(content["schema"]).is_valid(full) is valid
+    if valid and model == "org/embed":
+        return  # what comes back needs vectors; tests/process asks a whole server
+    with TestClient(application(FakeDispatcher(says("hi")), specs=SPECS)) as client:
+        assert client.post(path, json=full).status_code == (200 if valid else 400)

@@ -1,0 +1,116 @@
+"""The wire: what goes in comes out, and nothing foreign gets in."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipc.messages import errors
+from ipc.transport import wire
+from ipc.types import (
+    Blob,
+    ChatInput,
+    ChatResult,
+    Delta,
+    Done,
+    Events,
+    Failed,
+    FromFrontend,
+    Job,
+    Message,
+    Sampling,
+    SpeechInput,
+    Usage,
+)
+
+DECODER = wire.Decoder[FromFrontend](FromFrontend)
+SPEECH = Job(id="a", model="m", input=SpeechInput(audio=Blob(b"\x00\xff" * 9)), deadline_at=1.5)
+
+
+def test_blobs_travel_as_frames_of_their_own() -> None:
+    frames = wire.encode(SPEECH)
+    assert frames[1] == b"\x00\xff" * 9
+    assert b"\x00\xff\x00\xff" not in frames[0]
+    assert DECODER.decode(frames) == SPEECH
+
+
+@given(st.lists(st.text()), st.binary(max_size=100))
+def test_any_text_and_any_bytes_survive(texts: list[str], audio: bytes) -> None:
+    messages = [Message("user", text) for text in texts if text.isprintable()]
+    asked = ChatInput(messages=messages, sampling=Sampling(max_tokens=1))
+    for job in (
+        Job(id="x", model="m", input=asked, deadline_at=0.0),
+        Job(id="x", model="m", input=SpeechInput(audio=Blob(audio)), deadline_at=0.0),
+    ):
+        assert DECODER.decode(wire.encode(job)) == job
+
+
+@given(st.lists(st.binary(max_size=64), max_size=4))
+def test_garbage_is_refused_and_nothing_else(frames: list[bytes]) -> None:
+    with pytest.raises(wire.WireError):
+        DECODER.decode(frames)
+
+
+@given(st.binary(max_size=64))
+def test_garbage_behind_a_good_start_is_refused(rest: bytes) -> None:
+    with pytest.raises(wire.WireError):
+        DECODER.decode([wire.MAGIC + rest])
+
+
+@given(st.data())
+def test_a_damaged_message_is_read_as_another_or_refused(data: st.DataObject) -> None:
+    header, blob = wire.encode(SPEECH)
+    damaged = bytearray(header)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(3, len(header) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(wire.WireError):
+        DECODER.decode([bytes(damaged), blob])
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([b"ES\x02" + wire.encode(SPEECH)[0][3:]], id="another version"),
+        pytest.param([wire.encode(SPEECH)[0]], id="the blob is missing"),
+        pytest.param([pickle.dumps(SPEECH.id)], id="pickle"),
+        pytest.param([*wire.encode(SPEECH), *[b""] * wire.MAX_BLOBS], id="too many frames"),
+        pytest.param([wire.MAGIC + b"\x91" * 100_000], id="nested deep"),
+        pytest.param([wire.MAGIC + b"\x81\xa4type\xa3jo\xeb"], id="a text that is none"),
+    ],
+)
+def test_what_is_not_ours_is_refused(frames: list[bytes]) -> None:
+    with pytest.raises(wire.WireError):
+        DECODER.decode(frames)
+
+
+def test_a_message_of_another_direction_is_refused() -> None:
+    with pytest.raises(wire.WireError):
+        DECODER.decode(wire.encode(Events([Delta("a", "text")])))
+
+
+def test_sizes_are_capped_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_BLOB_BYTES", 4)
+    with pytest.raises(wire.WireError, match="over 4 bytes"):
+        wire.encode(SPEECH)
+
+
+def test_a_step_of_events_keeps_its_order() -> None:
+    done = Done("b", ChatResult(finish="stop", usage=Usage(prompt_tokens=1, completion_tokens=2)))
+    failed = Failed(job="c", error=errors.QueueFull("full", retry_after_s=2.0).info(), began=False)
+    events = Events([Delta("a", "x"), done, failed])
+    assert wire.Decoder[Events](Events).decode(wire.encode(events)) == events
+
+
+@pytest.mark.parametrize("kind", sorted(errors.BY_CODE.values(), key=lambda kind: kind.__name__))
+def test_every_error_survives_the_trip(kind: type[errors.ServeError]) -> None:
+    sent = kind("why", param="x", retry_after_s=3.0)
+    info = msgspec.msgpack.decode(msgspec.msgpack.encode(sent.info()), type=errors.ErrorInfo)
+    came = errors.from_info(info)
+    assert (came.status, came.code, came.body()) == (sent.status, sent.code, sent.body())
+    assert came.retry_after_s == 3.0

@@ -1,0 +1,815 @@
+"""The command line, from arguments to exit status: what is said, and the plan that is left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ipc.types import Spec
+from supervisor import cli, plan, run_dir
+from supervisor.cli import launch, systemd_unit
+from supervisor.config import access, catalog, settings
+from supervisor.config.errors import ConfigError
+from supervisor.host.hardware import Box
+from supervisor.models import convert
+from supervisor.models.archive import FetchError
+
+ROOT = Path(__file__).parents[4]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A box of the test's own: no settings but these, an empty folder to stand in."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    for name in settings.Settings.model_fields:
+        os.environ.pop(name.upper(), None)
+    for name in ("RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "XDG_RUNTIME_DIR", "NOTIFY_SOCKET"):
+        os.environ.pop(name, None)
+    os.environ["EDGE_SERVE_MODELS_DIR"] = str(tmp_path / "models")
+    os.environ["EDGE_SERVE_RUN_DIR"] = str(tmp_path / "run")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run ``edge-serve`` with arguments; gives exit status, stdout, stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["edge-serve", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capfd.readouterr()
+        code = exit_.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, out, err
+
+    return call
+
+
+@pytest.fixture
+def echo(tmp_path: Path) -> str:
+    """A catalog of two models that need no files."""
+    file = tmp_path / "echo.yaml"
+    file.write_text(
+        "models: [{name: echo/chat, task: chat, engine: echo, slots: 3},"
+        " {name: echo/embed, task: embed, engine: echo}]"
+    )
+    return str(file)
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Catches the moment in which the command line becomes the daemon."""
+    seen = SimpleNamespace(argv=[], env={})
+
+    def execve(_path: str, argv: list[str], env: dict[str, str]) -> None:
+        seen.argv, seen.env = argv, env
+        sys.exit(0)
+
+    monkeypatch.setattr(os, "execve", execve)
+    return seen
+
+
+# --- mistakes ------------------------------------------------------------------------------------
+
+MISTAKES: list[tuple[dict[str, str], list[str], str]] = [
+    ({"CHAT_BATCH_MAX_SIZE": "abc"}, [], "CHAT_BATCH_MAX_SIZE: 'abc' is not a whole number; set"),
+    ({"MODELS": "openai/wisper-base"}, [], "MODELS: no model 'openai/wisper-base' in the catalog;"),
+    ({}, ["--port", "http"], "--port: 'http' is not a whole number; set it to 0, up to 65535"),
+    ({}, ["--device", "gpu"], "--device: 'gpu' is not a device; set it to auto, cpu, mps, cuda or"),
+    ({"EDGE_SERVE_CONFIG": "/none.yaml"}, [], "/none.yaml: cannot be read"),
+    ({"API_KEYS_FILE": "/none"}, [], "API_KEYS_FILE: /none cannot be read: No such file"),
+    ({"SSL_CERTFILE": "/none"}, ["check"], "SSL_CERTFILE: /none cannot be read: No such file"),
+    ({}, ["--device", "mps", "--models", "openai/whisper-base"], "openai/whisper-base: device: en"),
+    ({"EDGE_SERVE_RUN_DIR": "/tmp/" + "x" * 90}, [], "EDGE_SERVE_RUN_DIR: /tmp/xxx"),
+    ({}, ["check", "--config", "/none.yaml"], "/none.yaml: cannot be read"),
+    ({}, ["pull", "nothing-like-it"], "MODELS: no model 'nothing-like-it' in the catalog; see edg"),
+]
+
+
+@pytest.mark.parametrize(("environment", "arguments", "message"), MISTAKES)
+def test_a_mistake_is_one_line_on_stderr_and_status_78(
+    environment: dict[str, str], arguments: list[str], message: str, run: Run
+) -> None:
+    os.environ.update(environment)
+    code, out, err = run(*arguments)
+    assert (code, out) == (78, "")
+    assert err.startswith(f"edge-serve: {message}")
+    assert err.count("\n") == 1
+
+
+def test_as_a_program_of_its_own_it_answers_a_mistake_the_same_way() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "supervisor.cli"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PORT": "x"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 78
+    assert ended.stderr.splitlines() == [
+        "edge-serve: PORT: 'x' is not a whole number; set it to 0, up to 65535"
+    ]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("arguments", "status"), [("models", 0), ("--models x", 78)])
+def test_without_standard_streams_it_does_the_same(
+    closed: str, arguments: str, status: int
+) -> None:
+    command = f"exec {sys.executable} -P -m supervisor.cli {arguments} {closed}"
+    ended = subprocess.run(
+        ["bash", "-c", command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == status
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_table_whose_reader_has_left_is_no_traceback() -> None:
+    command = f"{sys.executable} -P -m supervisor.cli models | true"
+    ended = subprocess.run(
+        ["bash", "-c", command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stderr == ""
+
+
+def test_help_imports_nothing_slow() -> None:
+    script = "import supervisor.cli, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout.split()
+    slow = {"pydantic", "rich", "yaml", "httpx2", "huggingface_hub", "zmq", "torch"}
+    assert slow.isdisjoint(loaded)
+
+
+def test_the_daemons_side_of_the_plan_imports_nothing_of_the_command_lines() -> None:
+    script = "import supervisor.plan, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout.split()
+    assert {"pydantic", "typer", "rich", "yaml", "pydantic_settings"}.isdisjoint(loaded)
+
+
+# --- serving -------------------------------------------------------------------------------------
+
+
+def test_serving_leaves_a_private_plan_and_becomes_the_daemon(
+    run: Run, echo: str, daemon: SimpleNamespace, tmp_path: Path
+) -> None:
+    os.environ.update(HF_TOKEN="hf_secret", MAX_AUDIO_BYTES="1000", ENABLE_WARMUP="0")
+    code, _, err = run("--config", echo, "--port", "0")
+    assert (code, err) == (0, "")
+    file = tmp_path / "run/plan.json"
+    assert daemon.argv == [sys.executable, "-P", "-m", "supervisor", str(file)]
+    assert "HF_TOKEN" not in daemon.env
+    assert daemon.env["HF_HUB_OFFLINE"] == "1"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "hf_secret" not in file.read_text()
+
+    found = plan.read(file)
+    assert (found.host, found.port, found.run_dir) == ("127.0.0.1", 0, str(tmp_path / "run"))
+    assert (found.serve.max_audio_bytes, found.serve.metrics) == (1000, True)
+    assert [spec.warmup.steps for spec in found.serve.specs] == [0, 0]
+    assert [(spec.name, spec.engine, spec.slots) for spec in found.serve.specs] == [
+        ("echo/chat", "echo", 3),
+        ("echo/embed", "echo", 16),
+    ]
+    assert all(spec.path == "" and spec.cache == "" for spec in found.serve.specs)
+
+
+def test_bench_is_another_program_which_gets_the_options_of_both(
+    run: Run, daemon: SimpleNamespace
+) -> None:
+    run("--port", "9000", "bench", "chat", "--concurrency", "1", "-h")
+    forwarded = ["bench", "chat", "--concurrency", "1", "-h"]
+    assert daemon.argv == [sys.executable, "-P", "-m", *forwarded]
+    assert daemon.env["PORT"] == "9000"
+
+
+def test_keys_reach_the_daemon_as_digests_only(
+    run: Run, echo: str, daemon: SimpleNamespace, tmp_path: Path
+) -> None:
+    key = "sk-0123456789abcdef"
+    os.environ.update(API_KEYS=f"ann:{key}", EDGE_SERVE_API_KEY=key)
+    assert run("--config", echo)[0] == 0
+    file = tmp_path / "run/plan.json"
+    assert plan.read(file).serve.gate.api_keys == {"ann": hashlib.sha256(key.encode()).hexdigest()}
+    assert key not in file.read_text() + repr(daemon.env) + repr(daemon.argv)
+
+
+def test_a_model_that_cannot_be_fetched_does_not_stop_the_others(
+    run: Run, echo: str, daemon: SimpleNamespace, tmp_path: Path
+) -> None:
+    os.environ.update(AUTO_DOWNLOAD_MODELS="0", MODELS="echo/chat,openai/whisper-base")
+    code, _, err = run("--config", echo)
+    reason = "not pulled yet; run: edge-serve pull openai/whisper-base"
+    assert (code, err) == (0, f"edge-serve: openai/whisper-base: {reason}\n")
+    found = plan.read(tmp_path / "run/plan.json")
+    assert [spec.name for spec in found.serve.specs] == ["echo/chat"]
+    again = f"{reason} (restart edge-serve to try again)"
+    assert found.unavailable == {"openai/whisper-base": again}
+    assert daemon.argv
+
+
+def test_without_any_model_left_it_ends_with_a_line_for_each(
+    run: Run, daemon: SimpleNamespace
+) -> None:
+    os.environ.update(AUTO_DOWNLOAD_MODELS="0")
+    code, _, err = run()
+    assert code == 1
+    assert [line.split(": ")[1] for line in err.splitlines()] == catalog.load(None).serve
+    assert not daemon.argv
+
+
+def test_listening_beyond_this_machine_is_warned_about(
+    run: Run, echo: str, daemon: SimpleNamespace
+) -> None:
+    code, _, err = run("--config", echo, "--host", "0.0.0.0")
+    assert code == 0
+    assert "listening on 0.0.0.0:8000 WITHOUT AUTHENTICATION" in err
+    assert daemon.argv
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.4", False),
+        ("box.lan", False),
+    ],
+)
+def test_only_loopback_addresses_are_private(host: str, expected: bool) -> None:
+    assert access.is_loopback(host) is expected
+
+
+def test_more_memory_than_there_is_is_warned_about() -> None:
+    huge = catalog.Entry.model_validate(
+        {"name": "huge", "task": "chat", "engine": "echo", "memory_mb": 1 << 40}
+    )
+    found = launch.warnings(settings.load(settings.Flags()), [catalog.Model(huge, None)])
+    assert len(found) == 1
+    assert "the models need about 1099511627776 MB of memory" in found[0]
+
+
+# --- the run folder ------------------------------------------------------------------------------
+
+
+def test_the_run_folder_is_made_private(tmp_path: Path) -> None:
+    made = launch.make_run_dir(settings.load(settings.Flags()))
+    assert made == tmp_path / "run"
+    assert made.stat().st_mode & 0o777 == 0o700
+    assert launch.make_run_dir(settings.load(settings.Flags())) == made
+
+
+def test_each_port_has_a_run_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del os.environ["EDGE_SERVE_RUN_DIR"]
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    folders = [
+        launch.make_run_dir(settings.load(settings.Flags(port=port))).name
+        for port in ("8000", "9000", "0")
+    ]
+    user = f"edge-serve-{os.getuid()}"
+    assert folders == [f"{user}-8000", f"{user}-9000", f"{user}-any-{os.getpid()}"]
+
+
+@pytest.mark.parametrize(("most", "warned"), [(1280, False), (1279, True), (-1, False)])
+def test_too_few_open_files_are_told_with_the_number_that_is_needed(
+    monkeypatch: pytest.MonkeyPatch, most: int, warned: bool
+) -> None:
+    monkeypatch.setenv("MAX_CONNECTIONS", "1024")
+    monkeypatch.setattr("resource.getrlimit", lambda _: (64, most))
+    found = [
+        line for line in launch.warnings(settings.load(settings.Flags()), []) if "files" in line
+    ]
+    assert bool(found) == warned
+    for line in found:
+        assert "MAX_CONNECTIONS=1024 needs 1280 open files" in line
+        assert "which leaves 1023 connections" in line
+        assert "LimitNOFILE=1280" in line
+
+
+def test_who_runs_in_a_folder_is_told_while_it_does(tmp_path: Path) -> None:
+    folder = run_dir.RunDir(tmp_path / "run")
+    assert run_dir.owner(folder.path) is None
+    folder.claim()
+    assert run_dir.owner(folder.path) == os.getpid()
+    folder.release()
+    assert run_dir.owner(folder.path) is None
+    (folder.path / "lock").write_text(f"{os.getpid()}\n")  # as a crash leaves it
+    assert run_dir.owner(folder.path) is None
+
+
+def test_the_run_folder_is_not_the_sessions_which_a_logout_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del os.environ["EDGE_SERVE_RUN_DIR"]
+    os.environ["XDG_RUNTIME_DIR"] = str(tmp_path / "session")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "tmp"))
+    made = tmp_path / f"tmp/edge-serve-{os.getuid()}-8000"
+    assert launch.make_run_dir(settings.load(settings.Flags())) == made
+
+
+def test_the_service_brings_its_own_run_folder(tmp_path: Path) -> None:
+    del os.environ["EDGE_SERVE_RUN_DIR"]
+    real, link = tmp_path / "private", tmp_path / "edge-serve"
+    real.mkdir(mode=0o700)
+    link.symlink_to(real)  # as systemd does for a dynamic user
+    os.environ["RUNTIME_DIRECTORY"] = str(link)
+    assert launch.make_run_dir(settings.load(settings.Flags())) == real
+
+
+def test_a_run_folder_open_to_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o755)
+    with pytest.raises(ConfigError, match="is open to other users; run: chmod 700"):
+        launch.make_run_dir(settings.load(settings.Flags()))
+
+
+def test_a_run_folder_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setattr(os, "getuid", lambda: 4321)
+    with pytest.raises(ConfigError, match="is not a folder of this user; set another"):
+        launch.make_run_dir(settings.load(settings.Flags()))
+
+
+def test_a_link_planted_in_tmp_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del os.environ["EDGE_SERVE_RUN_DIR"]
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    (tmp_path / "mine").mkdir(mode=0o700)
+    (tmp_path / f"edge-serve-{os.getuid()}-8000").symlink_to(tmp_path / "mine")
+    with pytest.raises(ConfigError, match="is not a folder of this user"):
+        launch.make_run_dir(settings.load(settings.Flags()))
+
+
+def test_conversions_are_kept_among_the_models_or_where_systemd_says(tmp_path: Path) -> None:
+    whisper = catalog.load(None).models["openai/whisper-base"]
+
+    def cache() -> str:
+        return launch.Launch(settings.load(settings.Flags()), Box()).spec(whisper).cache
+
+    assert cache() == str(tmp_path / "models/.cache/openai--whisper-base")
+    os.environ["CACHE_DIRECTORY"] = "/var/cache/edge-serve"
+    assert cache() == "/var/cache/edge-serve/openai--whisper-base"
+
+
+# --- the plan ------------------------------------------------------------------------------------
+
+
+def test_a_plan_of_another_version_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text('{"host": "h", "port": 1, "run_dir": "r", "colour": "red"}')
+    with pytest.raises(plan.PlanError, match="colour"):
+        plan.read(file)
+    with pytest.raises(plan.PlanError, match="No such file"):
+        plan.read(tmp_path / "none.json")
+
+
+# --- conversions ---------------------------------------------------------------------------------
+
+
+OWN = "worker.engines.echo.engine.Echo"  # by its dotted path, so nothing is known of it
+
+
+def test_a_model_is_prepared_once_for_each_version_of_it(tmp_path: Path) -> None:
+    spec = Spec(name="a", task="chat", engine=OWN, path="/p", cache=str(tmp_path / "c"))
+    stages: list[str] = []
+    convert.prepare(spec, stages.append, pytest.fail)
+    assert stages == ["preparing"]
+    convert.prepare(spec, stages.append, pytest.fail)
+    assert stages == ["preparing"]
+    newer = Spec(name="a", task="chat", engine=OWN, path="/p", cache=str(tmp_path / "c"), created=9)
+    convert.prepare(newer, stages.append, pytest.fail)
+    assert stages == ["preparing", "preparing"]
+
+
+def test_engines_that_convert_nothing_are_not_asked(tmp_path: Path) -> None:
+    spec = Spec(name="a", task="chat", engine="torch", path="/p", cache=str(tmp_path / "c"))
+    convert.prepare(spec, pytest.fail, pytest.fail)  # importing torch to ask takes seconds
+    assert not Path(spec.cache).exists()
+
+
+def test_a_conversion_that_fails_gives_its_last_words_and_is_tried_again(tmp_path: Path) -> None:
+    spec = Spec(name="a", task="chat", engine="no.Such", path="/p", cache=str(tmp_path / "c"))
+    for _ in range(2):
+        with pytest.raises(FetchError, match=r"engine no\.Such cannot be imported"):
+            convert.prepare(spec, lambda _stage: None, pytest.fail)
+
+
+def test_the_service_uses_what_has_been_converted_among_the_models(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.gguf"
+    weights.touch()
+    own = tmp_path / "own.yaml"
+    own.write_text(f"models: [{{name: a/b, task: chat, engine: {OWN}, source: 'file:{weights}'}}]")
+
+    def cache() -> str:
+        box = launch.Launch(settings.load(settings.Flags()), Box())
+        return box.fetch(catalog.load(own).models["a/b"], lambda *_: None).cache
+
+    pulled = cache()
+    os.environ["CACHE_DIRECTORY"] = str(tmp_path / "service")
+    assert cache() == pulled == str(tmp_path / "models/.cache/a--b")
+    os.utime(weights, (1, 1))  # another file, which `pull` has not seen
+    assert cache() == str(tmp_path / "service/a--b")
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+def test_check_shows_what_would_be_served(run: Run, echo: str) -> None:
+    code, out, _ = run("check", "--config", echo, "--models", "echo/chat,openai/whisper-base")
+    assert code == 0
+    lines = out.splitlines()
+    assert " ".join(lines[0].split()) == "model task engine device replicas slots queue files"
+    assert lines[1].split()[:7] == ["echo/chat", "chat", "echo", "cpu", "1", "3", "256"]
+    assert lines[2].endswith("not pulled yet")
+    assert lines[-1] == "ok"
+
+
+def test_models_may_be_named_one_after_the_other(run: Run, echo: str) -> None:
+    code, out, _ = run("check", "--config", echo, "--models", "echo/embed", "--models", "echo/chat")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == ["echo/embed", "echo/chat"]
+
+
+# options of the command, entries of the catalog -> what check says
+HOPELESS: list[tuple[list[str], str, str]] = [
+    ([], "{name: a, task: chat, engine: remote, options: {base_url: 'http://h/v1', verify: /no}}",
+     "a: options.verify: /no cannot be read: No such file"),
+    ([], "{name: a, task: chat, engine: command, options: {command: 'no-program {port}'}}",
+     "a: options.command: there is no program 'no-program'"),
+    ([], "{name: a, task: chat, engine: no_module_for_test.Engine}",
+     "a: engine: no Python module 'no_module_for_test' is found"),
+    ([], "{name: a, task: embed, source: 'file:/nowhere'}",
+     "a: /nowhere does not exist; correct source in its entry"),
+    (["--device", "cuda:7"], "{name: a, task: chat, engine: echo}",
+     "a: device: cuda:7 is not there"),
+    (["--host", "192.0.2.1"], "{name: a, task: chat, engine: echo}",
+     "cannot listen on 192.0.2.1:0: Cannot assign requested address"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "entry", "message"), HOPELESS)
+def test_check_fails_for_what_a_start_would_fail_for_on_this_box(
+    arguments: list[str], entry: str, message: str, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(f"models: [{entry}]")
+    os.environ.update(API_KEYS="0123456789abcdef", PORT="0")
+    code, out, err = run("check", "--config", str(file), *arguments)
+    assert code == 1
+    assert f"edge-serve: {message}" in err
+    assert "ok" not in out.splitlines()
+
+
+def test_check_fails_for_models_that_are_not_here_and_will_not_be_fetched(run: Run) -> None:
+    os.environ.update(AUTO_DOWNLOAD_MODELS="0", MODELS="openai/whisper-base", PORT="0")
+    code, _, err = run("check")
+    assert code == 1
+    assert "openai/whisper-base: not pulled yet; run: edge-serve pull openai/whisper-base" in err
+
+
+def test_check_on_a_box_that_serves_already_is_no_failure(run: Run, echo: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as serving:
+        port = str(serving.getsockname()[1])
+        code, out, _ = run("check", "--config", echo, "--port", port)
+    assert code == 0
+    assert out.splitlines()[-2:] == [
+        f"127.0.0.1:{port} is in use now, perhaps by a running edge-serve: see edge-serve status",
+        "ok",
+    ]
+
+
+def test_models_lists_the_catalog(run: Run) -> None:
+    code, out, _ = run("models")
+    assert code == 0
+    shown = {line.split()[0] for line in out.splitlines()[1:]}
+    assert shown == set(catalog.load(None).models)
+
+
+def test_aliases_are_shown_and_a_name_twice_is_refused(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    entry = "{name: NAME, task: chat, engine: echo, aliases: [gpt-4o]}"
+    file.write_text(f"models: [{entry.replace('NAME', 'a')}, {entry.replace('NAME', 'b')}]")
+    for command in (["check", "--models", "a"], ["models"]):
+        code, out, _ = run(*command, "--config", str(file))
+        assert code == (0 if "check" in command else 78)
+        assert ("a is also called gpt-4o" in out) is ("check" in command)
+    code, _, err = run("check", "--config", str(file))
+    assert code == 78
+    assert "b: aliases: 'gpt-4o' is a name of a already" in err
+
+
+def test_options_may_stand_before_the_command(run: Run, echo: str) -> None:
+    code, out, _ = run("--config", echo, "check")
+    assert code == 0
+    assert "echo/embed" in out
+
+
+def test_pull_of_a_model_without_files_is_done_at_once(run: Run, echo: str) -> None:
+    code, out, _ = run("pull", "--config", echo, "echo/chat")
+    assert (code, out) == (0, "echo/chat: ready in no files\n")
+
+
+REPORT = {
+    "status": "degraded",
+    "supervisor": {"pid": 1, "rss_mb": 20.5, "cpu_percent": 0.1},
+    "frontend": {"pid": 2, "state": "ready"},
+    "models": [
+        {
+            "name": "a",
+            "state": "ready",
+            "replicas": [{"pid": 3, "state": "ready", "device": "cpu"}],
+        },
+        {"name": "b", "state": "failed", "reason": "not pulled yet", "replicas": []},
+    ],
+}
+
+
+@pytest.fixture
+def answer() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A server that answers every GET with one JSON body: its URL, and the body to change."""
+    body: dict[str, Any] = {}
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if body.get("status") == "ok" else 503)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_args: Any) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", body
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_status_shows_every_process_and_fails_unless_all_is_well(
+    run: Run, answer: tuple[str, dict[str, Any]]
+) -> None:
+    url, body = answer
+    body.update(REPORT)
+    code, out, _ = run("status", "--url", url)
+    lines = out.splitlines()
+    assert (code, lines[0]) == (1, f"{url}: degraded")
+    assert [line.split()[0] for line in lines[2:]] == ["supervisor", "frontend", "a", "b"]
+    assert lines[4].split() == ["a", "ready", "3", "cpu"]
+    assert lines[5].endswith("not pulled yet")
+
+    body["status"] = "ok"
+    os.environ["PORT"] = url.rpartition(":")[2]
+    assert run("status")[0] == 0
+
+
+def test_status_as_json_is_health_with_its_address(
+    run: Run, answer: tuple[str, dict[str, Any]]
+) -> None:
+    url, body = answer
+    body.update(REPORT)
+    code, out, _ = run("status", "--json", "--url", url)
+    assert (code, json.loads(out)) == (1, {"url": url, **REPORT})
+
+
+def test_check_as_json_tells_models_warnings_and_problems(run: Run, echo: str) -> None:
+    os.environ.update(PORT="0", MAX_CONCURRENT="1", MAX_QUEUE_SIZE="7", API_KEYS="0123456789ab")
+    code, out, err = run("check", "--json", "--config", echo, "--host", "192.0.2.1")
+    found = json.loads(out)
+    assert (code, err) == (1, "")
+    assert "MAX_CONCURRENT=1 holds each model" in " ".join(found.pop("warnings"))
+    assert found == {
+        "ok": False,
+        "models": [
+            {
+                "name": name,
+                "task": task,
+                "engine": "echo",
+                "device": "cpu",
+                "replicas": 1,
+                "slots": 1 if task == "embed" else 3,
+                "queue_limit": 7,
+                "path": None,
+                "missing": None,
+            }
+            for name, task in [("echo/chat", "chat"), ("echo/embed", "embed")]
+        ],
+        "notes": [],
+        "problems": [
+            "cannot listen on 192.0.2.1:0: Cannot assign requested address; choose another with "
+            "--host and --port"
+        ],
+    }
+
+
+def test_models_as_json_tell_what_is_known_of_each(run: Run, echo: str) -> None:
+    code, out, _ = run("models", "--json", "--config", echo)
+    found = {one["name"]: one for one in json.loads(out)["models"]}
+    assert code == 0
+    assert found["echo/chat"] == {
+        "name": "echo/chat",
+        "aliases": [],
+        "task": "chat",
+        "engine": "echo",
+        "bytes": None,
+        "memory_mb": None,
+        "pulled": True,
+        "served": True,
+        "description": "",
+    }
+    assert found["openai/whisper-base"]["bytes"] == 147_882_941
+    assert not found["openai/whisper-base"]["served"]
+
+
+def test_pull_as_json_names_what_is_here_and_what_is_not(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    entries = "{name: a, task: chat, engine: echo}, {name: b, task: chat, source: 'file:/nowhere'}"
+    file.write_text(f"models: [{entries}]")
+    code, out, err = run("pull", "--json", "--config", str(file))
+    assert (code, err) == (1, "")
+    assert json.loads(out) == {
+        "ok": False,
+        "models": [
+            {"name": "a", "path": None, "error": None},
+            {
+                "name": "b",
+                "path": None,
+                "error": "/nowhere does not exist; correct source in its entry",
+            },
+        ],
+    }
+
+
+def test_stop_where_nothing_runs_says_so_and_is_no_failure(run: Run) -> None:
+    code, out, _ = run("stop", "--port", "9123")
+    assert code == 0
+    assert out.startswith("no edge-serve of this user runs on port 9123 (a service: systemctl")
+    code, out, _ = run("stop", "--port", "9123", "--json")
+    assert (code, json.loads(out)) == (0, {"stopped": False, "pid": None, "port": 9123})
+
+
+def test_status_of_something_else_or_of_nothing_is_one_line(
+    run: Run, answer: tuple[str, dict[str, Any]]
+) -> None:
+    url, body = answer
+    code, _, err = run("status", "--url", url)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "is not edge-serve; name another with --url" in err
+    code, _, err = run("smoke", "--url", url)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "is not edge-serve; name another with --url" in err
+    body["data"] = [{"id": "gpt"}]
+    assert (
+        "does not say what its models can do; it is not edge-serve" in run("smoke", "--url", url)[2]
+    )
+    for command in ("status", "smoke", "chat"):
+        assert run(command, "--url", "http://127.0.0.1:1/v1") == (
+            1,
+            "",
+            "edge-serve: no edge-serve answers at http://127.0.0.1:1: Connection refused; "
+            "start it, or name another with --url\n",
+        )
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "http://[::1", "ftp://localhost"])
+def test_an_address_that_is_none_is_answered_with_one(run: Run, url: str) -> None:
+    for command in ("status", "smoke"):
+        code, _, err = run(command, "--url", url)
+        assert code == 1
+        assert err == (
+            f"edge-serve: no edge-serve answers at {url}: that is no address; write one such as "
+            "http://127.0.0.1:8000 into --url\n"
+        )
+
+
+def test_http_where_https_is_meant_is_told_apart(run: Run, answer: tuple[str, Any]) -> None:
+    url, _ = answer
+    code, _, err = run("status", "--url", url.replace("http", "https"))
+    assert code == 1
+    assert "it does not speak https; write http:// in --url" in err
+
+
+# --- the service ---------------------------------------------------------------------------------
+
+
+def test_the_unit_names_this_checkout_and_fills_every_brace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd_unit, "_account", lambda _needed: "DynamicUser=yes")
+    os.environ["MODELS"] = "openai/whisper-base"
+    text = systemd_unit.unit(settings.load(settings.Flags()), tmp_path / "models", [])
+    lines = text.splitlines()
+    assert f"ExecStart={sys.executable} -P -m supervisor.cli" in lines
+    assert f"WorkingDirectory={ROOT}" in lines
+    assert f"ReadOnlyPaths=-{tmp_path / 'models'}" in lines
+    assert "Environment=MODELS=openai/whisper-base" in lines
+    assert "RestartPreventExitStatus=78" in lines
+    assert "IPAddressAllow=localhost" in lines
+    assert "{" not in text
+
+
+def test_secrets_are_handed_to_the_service_by_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd_unit, "_account", lambda _needed: "DynamicUser=yes")
+    lines = systemd_unit.unit(settings.load(settings.Flags()), tmp_path, []).splitlines()
+    assert "LoadCredential=api_keys:edge-serve.api_keys" in lines
+    os.environ.update(
+        API_KEYS_FILE="/etc/edge-serve/keys",
+        SSL_CERTFILE="/etc/ssl/box.pem",
+        SSL_KEYFILE="/etc/ssl/box.key",
+        TRUSTED_HOSTS="box.lan,nas",
+    )
+    lines = systemd_unit.unit(settings.load(settings.Flags()), tmp_path, []).splitlines()
+    assert "LoadCredential=api_keys:/etc/edge-serve/keys" in lines
+    assert "LoadCredential=ssl_keyfile:/etc/ssl/box.key" in lines
+    assert "Environment=SSL_KEYFILE=%d/ssl_keyfile" in lines
+    assert "Environment=TRUSTED_HOSTS=box.lan,nas" in lines
+
+
+@pytest.mark.parametrize(("version", "shown"), [(252, False), (254, True)])
+def test_keys_that_the_systemd_here_does_not_know_are_left_out(
+    version: int, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd_unit, "_account", lambda _needed: "DynamicUser=yes")
+    monkeypatch.setattr(systemd_unit, "_systemd_version", lambda: version)
+    text = systemd_unit.unit(settings.load(settings.Flags()), tmp_path, [])
+    assert ("RestartSteps=6" in text, "RestartMaxDelaySec=60" in text) == (shown, shown)
+
+
+def test_a_service_for_the_network_names_who_may_connect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd_unit, "_account", lambda _needed: "DynamicUser=yes")
+    wide = settings.load(settings.Flags(host="0.0.0.0"))
+    with pytest.raises(ConfigError, match="name the network with --allow"):
+        systemd_unit.unit(wide, tmp_path, [])
+    text = systemd_unit.unit(wide, tmp_path, ["192.168.1.0/24"])
+    assert "IPAddressAllow=localhost 192.168.1.0/24" in text
+
+
+def test_a_closed_checkout_is_served_as_its_owner_and_never_as_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    owners = iter([0, os.getuid() or 1])
+    monkeypatch.setattr(systemd_unit, "ROOT", SimpleNamespace(stat=lambda: _Owned(next(owners))))
+    monkeypatch.setattr(systemd_unit.pwd, "getpwuid", lambda _uid: SimpleNamespace(pw_name="alice"))
+    with pytest.raises(ConfigError, match=r"closed/models is closed to other users, .* /opt"):
+        systemd_unit._account([closed / "models"])
+    assert systemd_unit._account([closed / "models"]) == "User=alice"
+    assert systemd_unit._account([Path("/usr/bin")]) == "DynamicUser=yes"
+
+
+class _Owned:
+    def __init__(self, uid: int) -> None:
+        self.st_uid = uid

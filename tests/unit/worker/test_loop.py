@@ -1,0 +1,214 @@
+"""The engine loop's ledger: each job ends exactly once, whatever the engine does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from ipc.messages.errors import InvalidRequest
+from ipc.types import (
+    ChatInput,
+    ChatResult,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Job,
+    Loaded,
+    Message,
+    Sampling,
+    Spec,
+    Usage,
+)
+from worker.engine import Stage
+from worker.loop import EngineLoop
+
+DONE = ChatResult(finish="stop", usage=Usage(prompt_tokens=3, completion_tokens=1))
+
+
+def job(name: str, deadline_at: float = 1e9) -> Job:
+    asked = ChatInput(messages=[Message("user", name)], sampling=Sampling(max_tokens=1))
+    return Job(id=name, model="m", input=asked, deadline_at=deadline_at)
+
+
+class Scripted:
+    """An engine whose steps are given; with no more steps it stays busy and silent."""
+
+    def __init__(self, *steps: list[Event] | Exception, slots: int = 8) -> None:
+        self.steps = list(steps)
+        self.slots = slots
+        self.admitted: list[str] = []
+        self.dropped: list[str] = []
+        self.on_step: Callable[[], None] = lambda: None
+
+    def load(self, spec: Spec, stage: Stage) -> Loaded:
+        raise NotImplementedError
+
+    def admit(self, asked: Job) -> bool:
+        if asked.id.startswith("bad"):
+            raise InvalidRequest("bad")
+        if len(self.admitted) >= self.slots:
+            return False
+        self.admitted.append(asked.id)
+        return True
+
+    def wait_s(self) -> float | None:
+        return 0.0 if self.admitted else None
+
+    def step(self) -> list[Event]:
+        self.on_step()
+        step = self.steps.pop(0) if self.steps else []
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    def drop(self, job_id: str) -> None:
+        self.dropped.append(job_id)
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def out() -> list[Event]:
+    return []
+
+
+def run(
+    engine: Scripted, out: list[Event], *jobs: Job, clock: Callable[[], float] | None = None
+) -> EngineLoop:
+    """Offer ``jobs``, then finish; returns when every job has ended."""
+    loop = EngineLoop(engine, out.extend, clock or (lambda: 0.0))
+    for each in jobs:
+        loop.offer(each)
+
+    def finish_when_out_of_steps() -> None:
+        if not engine.steps:
+            loop.finish()
+            for name in engine.admitted:
+                loop.cancel(name)
+
+    engine.on_step = finish_when_out_of_steps
+    loop.run()
+    return loop
+
+
+def terminals(out: list[Event]) -> list[str]:
+    return [event.job for event in out if not isinstance(event, Delta)]
+
+
+def test_events_pass_through_in_order(out: list[Event]) -> None:
+    run(Scripted([Delta("a", "x")], [Done("a", DONE)]), out, job("a"))
+    assert out == [Delta("a", "x"), Done("a", DONE)]
+
+
+def test_an_engine_that_ends_a_job_twice_is_heard_once(out: list[Event]) -> None:
+    run(Scripted([Done("a", DONE), Done("a", DONE)], [Delta("a", "late")]), out, job("a"), job("b"))
+    assert out.count(Done("a", DONE)) == 1
+    assert sorted(terminals(out)) == ["a", "b"]
+    assert Delta("a", "late") not in out
+
+
+def test_a_refused_job_fails_alone(out: list[Event]) -> None:
+    run(Scripted([Done("a", DONE)]), out, job("bad"), job("a"))
+    failed = [event for event in out if isinstance(event, Failed)]
+    assert [(event.job, event.error.code, event.began) for event in failed] == [
+        ("bad", "invalid_value", True)
+    ]
+    assert Done("a", DONE) in out
+
+
+def test_a_broken_engine_ends_every_job_and_is_raised(out: list[Event]) -> None:
+    engine = Scripted(RuntimeError("boom"), slots=1)
+    loop = EngineLoop(engine, out.extend, lambda: 0.0)
+    loop.offer(job("a"))
+    loop.offer(job("b"))
+    with pytest.raises(RuntimeError, match="boom"):
+        loop.run()
+    assert sorted(terminals(out)) == ["a", "b"]
+    assert loop.counters().in_flight == 0
+
+
+def test_a_cancelled_job_is_dropped_and_ended(out: list[Event]) -> None:
+    engine = Scripted()
+    run(engine, out, job("a"))
+    assert "a" in engine.dropped
+    assert [(e.job, e.error.code) for e in out if isinstance(e, Failed)] == [
+        ("a", "client_closed_request")
+    ]
+
+
+def test_a_job_past_its_deadline_is_ended(out: list[Event]) -> None:
+    engine = Scripted()
+    times = iter([0.0, 2.0, 2.0])
+    loop = EngineLoop(engine, out.extend, lambda: next(times))
+    loop.offer(job("a", deadline_at=1.0))
+    engine.on_step = loop.finish
+    loop.run()
+    assert engine.dropped == ["a"]
+    assert [e.error.code for e in out if isinstance(e, Failed)] == ["deadline_exceeded"]
+
+
+def test_what_has_not_begun_when_the_loop_finishes_may_be_queued_again(out: list[Event]) -> None:
+    engine = Scripted([], [Done("a", DONE)], slots=1)
+    loop = EngineLoop(engine, out.extend, lambda: 0.0)
+    for name in ("a", "b"):
+        loop.offer(job(name))
+    engine.on_step = loop.finish
+    loop.run()
+    assert [(e.job, e.began) for e in out if isinstance(e, Failed)] == [("b", False)]
+    assert Done("a", DONE) in out
+
+
+def test_it_sleeps_while_idle_and_wakes_for_mail(out: list[Event]) -> None:
+    loop = EngineLoop(Scripted([Done("a", DONE)]), out.extend)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    loop.offer(job("a", deadline_at=1e12))
+    loop.finish()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert terminals(out) == ["a"]
+
+
+def test_a_result_tells_when_the_engine_began(out: list[Event]) -> None:
+    now = iter(range(100, 200))
+    engine = Scripted([Delta("a", "x")], [Done("a", DONE)])
+    loop = EngineLoop(engine, out.extend, lambda: float(next(now)))
+    loop.offer(job("a", deadline_at=1e9))
+    engine.on_step = loop.finish
+    loop.run()
+    # One look at the clock for deadlines, one at the first step; the second step changes nothing.
+    assert out[-1] == Done("a", DONE, began_at=101.0)
+
+
+def test_what_batching_and_the_cache_did_is_counted(out: list[Event]) -> None:
+    done = [
+        Done("a", DONE, cache_hits=3, cache_misses=1, padding_tokens=5),
+        Done("b", DONE, cache_misses=2, padding_tokens=2),
+    ]
+    counters = run(Scripted(done), out, job("a"), job("b")).counters()
+    assert (counters.cache_hits, counters.cache_misses, counters.padding_tokens) == (3, 3, 7)
+
+
+def test_the_engine_is_asked_once_a_turn_whether_to_step(out: list[Event]) -> None:
+    engine = Scripted([], [], [Done("a", DONE)])
+    asked: list[float | None] = []
+    wait_s = engine.wait_s
+
+    def counted() -> float | None:
+        asked.append(wait_s())
+        return asked[-1]
+
+    engine.wait_s = counted  # type: ignore[method-assign]
+    loop = run(engine, out, job("a"))
+    assert len(asked) == loop.counters().progress
+
+
+def test_totals_are_counted(out: list[Event]) -> None:
+    loop = run(Scripted([Delta("a", "x", 2)], [Done("a", DONE)]), out, job("a"))
+    counters = loop.counters()
+    assert (counters.jobs, counters.prompt_tokens, counters.completion_tokens) == (1, 3, 2)
+    assert counters.progress > 0

@@ -1,0 +1,1 @@
+"""Uploaded audio to samples. A file is hostile until it has decoded."""

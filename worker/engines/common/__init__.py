@@ -1,0 +1,1 @@
+"""What several engines need of checkpoints and libraries."""

@@ -1,0 +1,293 @@
+"""The scripted fault engine: it answers with what it was sent, or breaks in the way it is told to.
+
+The last user message (chat), the first text (embeddings), the query (rerank) or the prompt (speech)
+may begin with one directive; everything after it is echoed, one word for each step (a document's
+score is the share of the query's words that it has):
+
+    /exit STATUS         leave the process at the next step (os._exit)
+    /signal NAME         send this process a signal, say SEGV, KILL, ABRT or STOP
+    /hang                never return from the step, with the GIL free
+    /spin                never return from the step, holding the GIL most of the time
+    /slow MS TEXT...     wait so long before each word
+    /allocate MB TEXT... keep that much memory
+    /burst CHARS TEXT... write so many characters in one piece first
+    /raise TEXT...       an exception out of the step
+    /deny TEXT...        refuse the job when it is admitted
+    /garbage             send an event that cannot be read
+    /unsendable          make an event that cannot be sent
+    /oversized           send a result that is larger than the frontend takes
+    /deaf TEXT...        ignore SIGTERM from now on
+    /child TEXT...       start a process that does not end
+    /daemon TEXT...      start one that makes a session of its own, with a child in a third one
+
+``word_ms`` of ``options`` is the wait before each word without a directive, ``dimensions`` is the
+length of vectors. The other options
+script the load: ``load_s`` (seconds it takes), ``load_stages`` (in how many steps it says that it
+comes further), ``load_fails`` (``once`` needs ``load_marker``, a file that remembers),
+``load_exits`` (a status), ``load_device`` (what it claims to run on). ``orders`` is a FIFO by which
+the process can be ended from within at any time, see `worker.engines.echo.faults`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+import signal
+import struct
+import time
+from collections import deque
+from pathlib import Path
+
+from ipc.messages.errors import InvalidRequest
+from ipc.types import (
+    Blob,
+    ChatInput,
+    ChatResult,
+    Delta,
+    Done,
+    EmbedInput,
+    EmbedResult,
+    Event,
+    Finish,
+    Job,
+    Loaded,
+    RerankInput,
+    RerankResult,
+    Result,
+    Segment,
+    Spec,
+    SpeechInput,
+    SpeechResult,
+    Usage,
+    Word,
+)
+from worker.engine import LoadError, Stage
+from worker.engines.echo import faults
+
+DIMENSIONS = 8
+_WORD = re.compile(r"\s*\S+")
+_DIRECTIVE = re.compile(
+    r"/(exit|signal|slow|allocate|burst) (\S+) ?"
+    r"|/(hang|spin|raise|deny|garbage|unsendable|oversized|deaf|child|daemon) ?"
+)
+_DEEDS = {
+    "deaf": faults.ignore_sigterm,
+    "child": faults.leave_child,
+    "daemon": faults.leave_daemon,
+}
+_MISSHAPEN = {
+    "garbage": faults.unreadable,
+    "unsendable": faults.unsendable,
+    "oversized": faults.oversized,
+}
+
+
+class Echo:
+    """An `Engine` for every task, without a model."""
+
+    def __init__(self) -> None:
+        self._slots = 0
+        self._word_s = 0.0
+        self._dimensions = DIMENSIONS
+        self._running: dict[str, _Script] = {}
+        self._kept: list[bytearray] = []
+
+    def load(self, spec: Spec, stage: Stage) -> Loaded:
+        self._slots = spec.slots
+        self._word_s = float(spec.options.get("word_ms", 0)) / 1000
+        self._dimensions = int(spec.options.get("dimensions", DIMENSIONS))
+        stage("reading the script")
+        if "orders" in spec.options:
+            faults.obey_orders(Path(str(spec.options["orders"])))
+        stages = int(spec.options.get("load_stages", 1))
+        for number in range(stages):
+            time.sleep(float(spec.options.get("load_s", 0)) / stages)
+            stage(f"stage {number + 1} of {stages}")
+        if "load_exits" in spec.options:
+            os._exit(int(spec.options["load_exits"]))
+        if "load_fails" in spec.options and not _marked(spec):
+            permanent = spec.options["load_fails"] == "always"
+            raise LoadError("told to fail at load", permanent=permanent)
+        return Loaded(
+            device=str(spec.options.get("load_device", spec.device)),
+            context_tokens=4096,
+            dimensions=self._dimensions if spec.task == "embed" else None,
+            languages=["en", "de"] if spec.task == "speech" else None,
+        )
+
+    def admit(self, job: Job) -> bool:
+        if len(self._running) >= self._slots:
+            return False
+        script = _Script(job, self._word_s, self._dimensions)
+        if script.directive == "deny":
+            raise InvalidRequest(f"told to refuse: {script.text}")
+        has = self._dimensions
+        if isinstance(job.input, EmbedInput) and job.input.dimensions not in (None, has):
+            raise InvalidRequest(f"this model has {has} dimensions", param="dimensions")
+        self._running[job.id] = script
+        return True
+
+    def wait_s(self) -> float | None:
+        if not self._running:
+            return None
+        due_at = min(script.due_at for script in self._running.values())
+        return max(0.0, due_at - time.monotonic())
+
+    def step(self) -> list[Event]:
+        now = time.monotonic()
+        events: list[Event] = []
+        for script in [script for script in self._running.values() if script.due_at <= now]:
+            self._obey(script)
+            if script.directive in _MISSHAPEN:
+                events.append(_MISSHAPEN[script.directive](script.job))
+                script.directive = ""
+            events += script.advance()
+            if script.ended:
+                del self._running[script.job.id]
+        return events
+
+    def drop(self, job_id: str) -> None:
+        self._running.pop(job_id, None)
+
+    def close(self) -> None:
+        self._running.clear()
+
+    def _obey(self, script: _Script) -> None:
+        match script.directive:
+            case "exit":
+                os._exit(int(script.argument))
+            case "signal":
+                os.kill(os.getpid(), signal.Signals[f"SIG{script.argument}"])
+            case "hang":
+                time.sleep(1e6)
+            case "spin":
+                while True:
+                    pass
+            case "allocate":
+                self._kept.append(bytearray(os.urandom(1 << 20)) * int(script.argument))
+                script.directive = ""
+            case "deaf" | "child" | "daemon" as deed:
+                _DEEDS[deed]()
+                script.directive = ""
+            case "raise":
+                raise RuntimeError("told to break")
+
+
+class _Script:
+    """One job being echoed, word by word."""
+
+    def __init__(self, job: Job, word_s: float, dimensions: int) -> None:
+        self.job = job
+        self.dimensions = dimensions
+        self.directive, self.argument, self.text = _parse(_source(job))
+        self.delay_s = float(self.argument) / 1000 if self.directive == "slow" else word_s
+        self.due_at = time.monotonic() + self.delay_s
+        self.ended = False
+        self.sent = 0
+        silent = isinstance(job.input, EmbedInput | RerankInput)
+        words = [] if silent else _WORD.findall(self.text)
+        cap = job.input.sampling.max_tokens if isinstance(job.input, ChatInput) else len(words)
+        self.finish: Finish = "length" if len(words) > cap else "stop"
+        self.words = deque(words[:cap])
+        if self.directive == "burst":
+            self.words.appendleft("x" * int(self.argument))
+
+    def advance(self) -> list[Event]:
+        if self.words:
+            self.due_at = time.monotonic() + self.delay_s
+            self.sent += 1
+            return [Delta(self.job.id, self.words.popleft())]
+        self.ended = True
+        return [Done(self.job.id, self._result())]
+
+    def _result(self) -> Result:
+        asked = self.job.input
+        usage = Usage(prompt_tokens=len(self.text.split()), completion_tokens=self.sent)
+        if isinstance(asked, ChatInput):
+            return ChatResult(finish=self.finish, usage=usage)
+        if isinstance(asked, EmbedInput):
+            return _embed(asked, self.dimensions)
+        if isinstance(asked, RerankInput):
+            return _rerank(asked, self.text)
+        return _transcribe(asked, self.text, usage)
+
+
+def _source(job: Job) -> str:
+    if isinstance(job.input, ChatInput):
+        return next((m.text for m in reversed(job.input.messages) if m.role == "user"), "")
+    if isinstance(job.input, EmbedInput):
+        return job.input.texts[0]
+    if isinstance(job.input, RerankInput):
+        return job.input.query
+    return job.input.prompt or ""
+
+
+def _parse(text: str) -> tuple[str, str, str]:
+    match = _DIRECTIVE.match(text)
+    if match is None:
+        return "", "", text
+    return match[1] or match[3], match[2] or "", text[match.end() :]
+
+
+def _embed(asked: EmbedInput, dimensions: int) -> EmbedResult:
+    rows = [_vector(text, dimensions) for text in asked.texts]
+    usage = Usage(prompt_tokens=sum(len(text.split()) for text in asked.texts))
+    return EmbedResult(
+        vectors=Blob(b"".join(rows)), count=len(rows), dimensions=dimensions, usage=usage
+    )
+
+
+def _rerank(asked: RerankInput, query: str) -> RerankResult:
+    wanted = set(query.split())
+    found = [wanted & set(text.split()) for text in asked.documents]
+    scores = [len(words) / max(1, len(wanted)) for words in found]
+    return RerankResult(
+        scores=Blob(struct.pack(f"<{len(scores)}f", *scores)),
+        count=len(scores),
+        usage=Usage(prompt_tokens=sum(len(f"{query} {text}".split()) for text in asked.documents)),
+    )
+
+
+def _vector(text: str, dimensions: int) -> bytes:
+    """A unit vector that only this text has."""
+    digest = hashlib.shake_256(text.encode("utf-8", "replace")).digest(2 * dimensions)
+    values = [value / 32768 - 1 for value in struct.unpack(f"<{dimensions}H", digest)]
+    norm = math.sqrt(sum(value * value for value in values))
+    return struct.pack(f"<{dimensions}f", *(value / norm for value in values))
+
+
+def _transcribe(asked: SpeechInput, text: str, usage: Usage) -> SpeechResult:
+    words = text.split()
+    segment = Segment(
+        id=0,
+        seek=0,
+        start=0.0,
+        end=float(len(words)),
+        text=text,
+        tokens=list(range(len(words))),
+        temperature=asked.temperature or 0.0,
+        avg_logprob=0.0,
+        compression_ratio=1.0,
+        no_speech_prob=0.0,
+    )
+    timed = [Word(word, float(at), float(at + 1), 1.0) for at, word in enumerate(words)]
+    return SpeechResult(
+        text=text,
+        language=asked.language or "en",
+        duration_s=float(len(words)),
+        segments=[segment],
+        words=timed if asked.word_times else None,
+        usage=usage,
+    )
+
+
+def _marked(spec: Spec) -> bool:
+    """Whether this load has failed before; marks that it now does."""
+    if spec.options["load_fails"] != "once":
+        return False
+    marker = Path(str(spec.options["load_marker"]))
+    found = marker.exists()
+    marker.touch()
+    return found

@@ -1,0 +1,1 @@
+"""Models that read whole texts, for embeddings and reranking, on OpenVINO and on torch."""

@@ -1,0 +1,1 @@
+"""Chat on llama.cpp, as the package xllamacpp has it."""

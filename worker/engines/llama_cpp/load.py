@@ -1,0 +1,151 @@
+"""Loading a GGUF file by llama.cpp, as the package xllamacpp has it.
+
+python -m worker.engines.llama_cpp.load SPEC     try a JSON `Spec`; errors go to stderr
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ipc.facts.gguf import Header, read_header
+from ipc.types import Spec
+from worker.chat.gguf import read_tokenizer
+from worker.chat.prompt import Layout
+from worker.engine import LoadError, Stage, check_options
+
+_OPTIONS = {"kv_cache_tokens", "prefix_caching"}
+# A prompt is read so many tokens at a time, all running answers moving on between two times.
+_BATCH_TOKENS = 256
+# Few answers use up the whole context: a slot's share of the cache is at most so much.
+_SLOT_TOKENS = 2048
+_SILENT, _ERRORS = -1, 1
+_REASON = "error loading model: "
+
+
+class LlamaModel(NamedTuple):
+    """``context_tokens`` is what one prompt and its answer may have together, ``kv_tokens`` what
+    all running ones may. Every prompt begins with ``bos``, where that is a token."""
+
+    server: Any
+    context_tokens: int
+    kv_tokens: int
+    layout: Layout
+    bos: int | None
+
+
+def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
+    """Load ``spec.path``. Raises `LoadError`."""
+    if spec.device not in ("cpu", "auto"):
+        raise LoadError(f"engine llama.cpp runs on cpu, not on {spec.device}; set device: cpu")
+    check_options(spec, _OPTIONS)
+    header = _header(Path(spec.path))
+    context_tokens, kv_tokens = _sizes(spec, header)
+    found = read_tokenizer(Path(spec.path))
+    layout = Layout(found.chat_template(), found.vocabulary(_no_encoder))
+    stage("reading weights")
+    try:
+        server = _serve(spec, context_tokens, kv_tokens, _SILENT)
+    except RuntimeError as error:
+        raise _reason(spec) from error
+    return LlamaModel(server, context_tokens, kv_tokens, layout, found.begins_with)
+
+
+def _no_encoder(texts: Sequence[str]) -> list[list[int]]:
+    raise NotImplementedError("llama.cpp cuts texts into tokens itself")
+
+
+def _header(path: Path) -> Header:
+    try:
+        header = read_header(path)
+    except FileNotFoundError as error:
+        raise LoadError(f"{path} does not exist; pull the model first") from error
+    except (OSError, ValueError) as error:
+        raise LoadError(f"{path} cannot be loaded by llama.cpp: {error}") from error
+    return header
+
+
+def _sizes(spec: Spec, header: Header) -> tuple[int, int]:
+    """The tokens of one context, and of the cache of keys and values that all share."""
+    longest = spec.max_prompt_tokens + spec.max_new_tokens
+    if header.context_tokens:
+        longest = min(longest, header.context_tokens)
+    wanted = int(spec.options.get("kv_cache_tokens", 0))
+    kv_tokens = wanted or max(longest, spec.slots * min(longest, _SLOT_TOKENS))
+    return min(longest, kv_tokens), kv_tokens
+
+
+def _serve(spec: Spec, context_tokens: int, kv_tokens: int, verbosity: int) -> Any:
+    """llama.cpp's server object. Raises `RuntimeError`, which does not say why."""
+    try:
+        import xllamacpp
+    except ImportError as error:
+        hint = "; install the system's package libgomp1" if "libgomp" in str(error) else ""
+        raise LoadError(f"llama.cpp cannot be imported: {error}{hint}") from error
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = spec.path
+    parameters.n_gpu_layers = 0
+    parameters.n_parallel = spec.slots
+    parameters.n_ctx = kv_tokens
+    parameters.kv_unified = True
+    parameters.kv_unified_per_slot = context_tokens
+    parameters.n_batch = parameters.n_ubatch = _BATCH_TOKENS
+    # Otherwise what does not fit would be made smaller without a word.
+    parameters.fit_params = False
+    parameters.warmup = False  # the worker does its own, through the same door as any request
+    # By default 8 GiB of prompts that no slot holds any more, and 32 states of each slot.
+    parameters.cache_ram_mib = 0
+    parameters.n_ctx_checkpoints = 2
+    parameters.sse_ping_interval = -1
+    parameters.verbosity = verbosity
+    for threads in (parameters.cpuparams, parameters.cpuparams_batch):
+        threads.n_threads = spec.threads or -1
+        threads.poll = 0  # between two computations nobody spins
+    # The object always listens, though it is asked by calls only: here on a socket that nobody else
+    # can reach, and that is gone once it is loaded.
+    parameters.ui = parameters.endpoint_slots = False
+    parameters.n_threads_http = 1
+    with tempfile.TemporaryDirectory(prefix="edge-serve-") as folder:
+        parameters.hostnames = [f"{folder}/unused.sock"]
+        return xllamacpp.Server(parameters)
+
+
+def _reason(spec: Spec) -> LoadError:
+    """Why it could not be loaded. The library says so only in its log, so it is tried again in a
+    process of its own whose stderr is read."""
+    argv = [sys.executable, "-P", "-m", __name__, msgspec.json.encode(spec).decode()]
+    try:
+        child = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=spec.load_stall_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return LoadError(f"llama.cpp could not load {spec.path}", permanent=False)
+    said = child.stderr.strip().splitlines()
+    found = [line.partition(_REASON)[2] for line in said if _REASON in line] or said[-1:]
+    if child.returncode == 0 or not found:
+        return LoadError(f"llama.cpp could not load {spec.path}", permanent=False)
+    return LoadError(f"llama.cpp cannot load {spec.path}: {found[0]}")
+
+
+def _main() -> None:
+    spec = msgspec.json.decode(sys.argv[1], type=Spec)
+    try:
+        _serve(spec, *_sizes(spec, read_header(Path(spec.path))), _ERRORS)
+    except RuntimeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,1 @@
+"""Chat on OpenVINO GenAI, whose pipeline batches requests continuously."""

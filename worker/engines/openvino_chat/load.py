@@ -1,0 +1,221 @@
+"""Loading a chat model by OpenVINO GenAI: a folder in OpenVINO's own format (IR), or a GGUF file.
+
+A GGUF file is converted into such a folder once. That happens in a process of its own, where the
+library may crash on a damaged file without harm, and saves reading the file at each start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import openvino
+import openvino_genai as genai
+
+from ipc.types import Spec
+from worker.chat.gguf import read_tokenizer
+from worker.chat.hf import read_template, read_vocabulary
+from worker.chat.prompt import Layout
+from worker.chat.template import Template
+from worker.chat.vocabulary import Vocabulary
+from worker.conversion import prepared, stamp
+from worker.engine import LoadError, Stage, check_options
+from worker.engines.openvino_chat.merge import merge_products
+from worker.engines.openvino_chat.tokenizer import batched, make_plain
+
+_MODEL = "openvino_model.xml"
+_FILES = (_MODEL, "openvino_tokenizer.xml", "openvino_detokenizer.xml")
+_CONVERT = f"{__name__}:convert_gguf"
+_OPTIONS = {"kv_cache_tokens", "precision", "prefix_caching"}
+# OpenVINO's CPU plugin keeps keys and values in blocks of so many tokens.
+BLOCK_TOKENS = 32
+# Few answers use up the whole context: a slot's share of the cache is at most so much.
+_SLOT_TOKENS = 2048
+
+
+class ChatModel(NamedTuple):
+    """A model ready to run. ``eos`` are the tokens that end an answer; ``context_tokens`` is what
+    a prompt and its answer may have together, ``kv_blocks`` what all running ones may hold."""
+
+    pipeline: Any
+    vocabulary: Vocabulary
+    layout: Layout
+    eos: frozenset[int]
+    context_tokens: int
+    kv_blocks: int
+    detail: str
+
+
+def chat_folder(spec: Spec, stage: Stage) -> Path:
+    """The folder to load: ``spec.path`` itself, or what its GGUF file was converted to.
+
+    Raises `LoadError`.
+    """
+    path = Path(spec.path)
+    if not path.exists():
+        raise LoadError(f"{path} does not exist; pull the model first")
+    if path.is_file() and path.suffix == ".gguf":
+        made = f"openvino-genai {version('openvino-genai')}, products merged, plain tokenizer"
+        key = f"{made}, {stamp(path)}"
+        return prepared(spec, stage, _CONVERT, key)
+    absent = [name for name in _FILES if not (path / name).is_file()]
+    if absent:
+        raise LoadError(
+            f"{path} is neither a .gguf file nor an OpenVINO model folder: it has no {absent[0]}"
+        )
+    return path
+
+
+def chat_model(spec: Spec, stage: Stage) -> ChatModel:
+    """Load ``spec.path`` on the CPU. Raises `LoadError`."""
+    if spec.device not in ("cpu", "auto"):
+        raise LoadError(f"engine openvino runs on cpu, not on {spec.device}; set device: cpu")
+    check_options(spec, _OPTIONS)
+    folder = chat_folder(spec, stage)
+    context_tokens = _context_tokens(folder) or spec.max_prompt_tokens + spec.max_new_tokens
+    kv_tokens = _kv_tokens(spec, context_tokens)
+    properties = _properties(spec)
+    stage("compiling")
+    try:
+        tokenizer = genai.Tokenizer(str(folder))
+        pipeline = genai.ContinuousBatchingPipeline(
+            str(folder), tokenizer, _scheduling(spec, kv_tokens), "CPU", **properties
+        )
+    except (RuntimeError, ValueError) as error:
+        raise LoadError(f"cannot load {folder}: {_reason(error)}") from error
+    vocabulary, template = _text_parts(Path(spec.path), tokenizer)
+    config = pipeline.get_config()
+    eos = frozenset(config.stop_token_ids) | {config.eos_token_id}
+    context_tokens = min(context_tokens, kv_tokens)
+    kv_blocks = kv_tokens // BLOCK_TOKENS
+    detail = f"{properties['INFERENCE_PRECISION_HINT']}, KV cache of {kv_tokens} tokens"
+    layout = Layout(template, vocabulary)
+    return ChatModel(pipeline, vocabulary, layout, eos, context_tokens, kv_blocks, detail)
+
+
+def _text_parts(path: Path, tokenizer: Any) -> tuple[Vocabulary, Template]:
+    """The vocabulary and the chat template of the model at ``path``.
+
+    A GGUF file's texts are cut by OpenVINO's own ``tokenizer``, which was made a plain one when
+    the file was converted; a folder has the checkpoint's. Raises `LoadError`.
+    """
+    if path.is_dir():
+        vocabulary = read_vocabulary(path)
+        source = read_template(path) or tokenizer.chat_template
+        if not source:
+            raise LoadError(f"{path} has no chat template; it cannot serve chats")
+        return vocabulary, Template(source, vocabulary.named)
+    found = read_tokenizer(path)
+    return found.vocabulary(batched(tokenizer)), found.chat_template()
+
+
+def convert_gguf(source: Path, target: Path) -> None:
+    """Write the GGUF file ``source`` into ``target`` as OpenVINO's model and tokenizer files.
+
+    The library writes them beside the file that it reads. Raises `LoadError`.
+    """
+    context_tokens = _check_gguf(source)
+    control = read_tokenizer(source).control
+    file = target / "model.gguf"
+    _bring(source, file)
+    scheduling = genai.SchedulerConfig()
+    scheduling.num_kv_blocks = 1
+    try:
+        tokenizer = genai.Tokenizer(str(file), enable_save_ov_model=True)
+        genai.ContinuousBatchingPipeline(
+            str(file), tokenizer, scheduling, "CPU", enable_save_ov_model=True
+        )
+    except RuntimeError as error:
+        raise LoadError(_reason(error)) from error
+    file.unlink()
+    _merge_products(target)
+    make_plain(target, control)
+    config = {"max_position_embeddings": context_tokens}
+    (target / "config.json").write_text(json.dumps(config))
+
+
+def _bring(source: Path, place: Path) -> None:
+    """Link ``place`` to ``source``, or copy it where it may not be written, as in a hardened
+    service: the library opens a file for both, though it only reads."""
+    if os.access(source, os.W_OK):
+        place.symlink_to(source.resolve())
+    else:
+        shutil.copyfile(source, place)
+
+
+def _merge_products(folder: Path) -> None:
+    """Rewrite the model in ``folder``, beside itself first: its weights are read from the file."""
+    written = folder / "merged.xml"
+    model = openvino.Core().read_model(folder / _MODEL)
+    merge_products(model)
+    openvino.save_model(model, written, compress_to_fp16=False)
+    for suffix in (".bin", ".xml"):
+        written.with_suffix(suffix).replace((folder / _MODEL).with_suffix(suffix))
+
+
+def _check_gguf(source: Path) -> int | None:
+    """The context length that a GGUF file names.
+
+    The library reads past the end of a file cut short, so its table of tensors is checked first.
+    Raises `LoadError`.
+    """
+    from gguf import GGUFReader
+
+    try:
+        fields = GGUFReader(source).fields
+        architecture = fields["general.architecture"].contents()
+        field = fields.get(f"{architecture}.context_length")
+        return None if field is None else int(field.contents())
+    except (ValueError, LookupError, OverflowError) as error:
+        raise LoadError(f"not a whole GGUF file ({error}); pull the model again") from error
+
+
+def _context_tokens(folder: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        config = json.loads((folder / "config.json").read_text())
+        found = config.get("text_config", config).get("max_position_embeddings")
+        return None if found is None else int(found)
+    return None
+
+
+def _kv_tokens(spec: Spec, context_tokens: int) -> int:
+    """How many tokens the cache of keys and values holds, over all requests.
+
+    Memory is reserved for all of them and used as far as they are filled.
+    """
+    longest = min(context_tokens, spec.max_prompt_tokens + spec.max_new_tokens)
+    wanted = int(spec.options.get("kv_cache_tokens", 0))
+    tokens = wanted or max(longest, spec.slots * min(longest, _SLOT_TOKENS))
+    return -(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS
+
+
+def _scheduling(spec: Spec, kv_tokens: int) -> Any:
+    config = genai.SchedulerConfig()
+    config.num_kv_blocks = kv_tokens // BLOCK_TOKENS
+    config.max_num_seqs = spec.slots
+    config.dynamic_split_fuse = True
+    config.enable_prefix_caching = bool(spec.options.get("prefix_caching", True))
+    return config
+
+
+def _properties(spec: Spec) -> dict[str, str | int]:
+    # With bfloat16, which the library picks where the CPU has it, a prompt that is read afresh and
+    # the same prompt from the cache give logits that differ, and so other answers.
+    precision = str(spec.options.get("precision", "f32"))
+    properties: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": precision}
+    if spec.threads > 0:
+        properties["INFERENCE_NUM_THREADS"] = spec.threads
+    # No CACHE_DIR: OpenVINO 2026.4 writes a compiled model with paged attention to it and then
+    # cannot read it back, so every start would write it anew.
+    return properties
+
+
+def _reason(error: Exception) -> str:
+    """The last line of an OpenVINO error; those above say where in its source it arose."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

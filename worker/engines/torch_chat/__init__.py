@@ -1,0 +1,1 @@
+"""Chat on torch: causal language models of transformers, batched continuously."""

@@ -1,0 +1,1 @@
+"""Other servers as engines: one elsewhere, or a program that the worker starts."""

@@ -1,0 +1,232 @@
+"""Any OpenAI-compatible server elsewhere as an engine: vLLM, TGI, llama-server, another edge-serve.
+
+The requests run on an event loop in a thread of their own and put what comes into a queue; a step
+empties the queue. So a remote model has the same queue, credit, deadlines and metrics as a local
+one. Every job is a request of its own: batching is the upstream's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import httpx2
+from anyio import CancelScope
+
+from ipc.messages.errors import QueueFull, ServeError, Unavailable
+from ipc.types import ChatInput, Delta, Done, EmbedInput, Event, Failed, Job, Loaded, Spec
+from worker.engine import LoadError, Stage
+from worker.engines.upstream.chat import check_asked
+from worker.engines.upstream.client import OnText, Upstream, as_ours
+from worker.engines.upstream.text import Listed
+
+logger = logging.getLogger(__name__)
+
+# How long a step waits for the upstream, and so at most a new job or a cancellation for the step.
+STEP_S = 0.02
+POLL_S = 0.5
+CLOSE_S = 5.0
+# The first embedding may have to wait for an upstream that loads its model on demand.
+FIRST_EMBEDDING_S = 60.0
+
+T = TypeVar("T")
+
+
+class Remote:
+    """An `Engine` for every task, whose model is in another server.
+
+    ``spec.options``: ``base_url`` (with its ``/v1``), ``model`` (the upstream's name for it; left
+    out: our name, or the only one that the upstream has), ``api_key_env`` (the environment variable
+    that holds the key), ``connect_timeout_s`` (5), ``verify`` (true; false, or a file of
+    certificates). Proxy variables are not read and redirects not followed.
+
+    While the upstream is away its jobs fail at once with 503 and the worker stays: a restart would
+    mend nothing, and the first job after its return is served. At load it is waited for.
+    """
+
+    def __init__(self) -> None:
+        self._spec: Spec
+        self._upstream: Upstream
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread
+        # Each event with the request that it came from: a job's id may be used again after a drop.
+        self._arrived: queue.SimpleQueue[tuple[_Request, Event]] = queue.SimpleQueue()
+        self._running: dict[str, _Request] = {}
+
+    def load(self, spec: Spec, stage: Stage) -> Loaded:
+        base_url = str(spec.options.get("base_url", ""))
+        if not base_url.startswith(("http://", "https://")):
+            raise LoadError("options.base_url is not an address, say http://127.0.0.1:8001/v1")
+        self._open(spec, base_url)
+        try:
+            return self._meet(stage, spec.load_stall_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def admit(self, job: Job) -> bool:
+        if len(self._running) >= self._spec.slots:
+            return False
+        if isinstance(job.input, ChatInput):
+            check_asked(job.input.sampling, self._upstream.owned_by)
+        request = self._running[job.id] = _Request()
+        self._begin(self._work(request, job))
+        return True
+
+    def wait_s(self) -> float | None:
+        return 0.0 if self._running else None
+
+    def step(self) -> list[Event]:
+        """Everything that has come, waiting a moment for the first of it."""
+        events: list[Event] = []
+        with contextlib.suppress(queue.Empty):
+            arrived = self._arrived.get(timeout=STEP_S)
+            while True:
+                events += self._accept(*arrived)
+                arrived = self._arrived.get_nowait()
+        return events
+
+    def drop(self, job_id: str) -> None:
+        """Close the job's request, by which the upstream learns that nobody waits for it."""
+        request = self._running.pop(job_id, None)
+        if request is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(request.drop)
+
+    def close(self) -> None:
+        if self._loop is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            self._begin(self._shut()).result(CLOSE_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(CLOSE_S)
+        if not self._thread.is_alive():
+            self._loop.close()
+        self._loop = None
+
+    def _accept(self, request: _Request, event: Event) -> list[Event]:
+        if self._running.get(event.job) is not request:
+            return []
+        if not isinstance(event, Delta):
+            del self._running[event.job]
+        return [event]
+
+    # --- before the first job ---
+
+    def _open(self, spec: Spec, base_url: str) -> None:
+        self._spec = spec
+        self._upstream = Upstream(spec, base_url)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="upstream", daemon=True)
+        self._thread.start()
+
+    def _meet(self, stage: Stage, patience_s: float) -> Loaded:
+        """Wait until the upstream answers. Raises `LoadError` where it refuses, or never does."""
+        where = self._upstream.where
+        give_up_at = time.monotonic() + patience_s
+        stage(f"asking {where}")
+        while True:
+            try:
+                return self._begin(self._look()).result()
+            except (ServeError, httpx2.HTTPError, TimeoutError) as error:
+                known = as_ours(error)
+            if not isinstance(known, Unavailable | QueueFull):
+                raise LoadError(f"{where}: {known.message}")
+            if time.monotonic() > give_up_at:
+                why = f"{where} was not ready within {patience_s:.0f} s: {known.message}"
+                raise LoadError(why, permanent=False)
+            self._on_wait(stage, known.message)
+            time.sleep(POLL_S)
+
+    def _on_wait(self, stage: Stage, why: str) -> None:
+        stage(f"waiting for {self._upstream.where}: {why}")
+
+    async def _look(self) -> Loaded:
+        """Ask the upstream what it has."""
+        spec, upstream = self._spec, self._upstream
+        found = await upstream.models()
+        upstream.model = str(spec.options.get("model") or _only(found, spec.name))
+        entry = next((each for each in found if each.id == upstream.model), None)
+        upstream.owned_by = str(entry.owned_by) if entry else ""
+        dimensions = None
+        if spec.task == "embed":
+            async with asyncio.timeout(FIRST_EMBEDDING_S):
+                dimensions = (await upstream.embed(EmbedInput(texts=["Hello"]))).dimensions
+        return Loaded(
+            device="remote",
+            context_tokens=entry.context_tokens if entry else None,
+            dimensions=dimensions,
+            detail=f"{upstream.model} at {upstream.where}",
+        )
+
+    # --- on the event loop's thread ---
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def _work(self, request: _Request, job: Job) -> None:
+        """One job, from its request to its terminal event."""
+
+        def on_text(text: str, tokens: int) -> None:
+            self._arrived.put((request, Delta(job.id, text, tokens)))
+
+        with request.scope():
+            self._arrived.put((request, await self._ended(job, on_text)))
+
+    async def _ended(self, job: Job, on_text: OnText) -> Done | Failed:
+        """Ask for the job's answer; returns its terminal event."""
+        try:
+            return Done(job.id, await self._upstream.answer(job.input, on_text))
+        except ServeError as error:
+            return Failed(job=job.id, error=error.info())
+        except Exception as error:
+            facts = {"upstream": self._upstream.where, "error": type(error).__name__}
+            logger.warning("upstream_failed", extra={"job": job.id, **facts})
+            await self._on_broken()
+            return Failed(job=job.id, error=as_ours(error).info())
+
+    async def _on_broken(self) -> None:
+        """A connection has failed, and its job is about to."""
+
+    async def _shut(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._upstream.close()
+
+
+class _Request:
+    """What a job asks of the upstream, until it is dropped. For the event loop's thread.
+
+    A scope ends it, and not its task's `cancel`: the client closes other requests' idle connections
+    meanwhile, which it shields from scopes only and would otherwise lose while they are open.
+    """
+
+    def __init__(self) -> None:
+        self._scope: CancelScope | None = None
+        self._dropped = False
+
+    def scope(self) -> CancelScope:
+        """What it runs in; ended already if it was dropped before it began."""
+        self._scope = CancelScope()
+        if self._dropped:
+            self._scope.cancel()
+        return self._scope
+
+    def drop(self) -> None:
+        self._dropped = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+def _only(found: list[Listed], name: str) -> str:
+    """``name``, unless the upstream has one model only and calls it differently."""
+    return found[0].id if len(found) == 1 else name

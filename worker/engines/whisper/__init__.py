@@ -1,0 +1,1 @@
+"""Speech by Whisper, on CTranslate2, OpenVINO and torch."""

@@ -1,0 +1,116 @@
+"""Whisper checkpoints as transformers loads them, by torch, on any device that it knows."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, WhisperConfig, WhisperForConditionalGeneration
+
+from ipc.types import Spec
+from worker.engine import LoadError, Stage, check_options
+from worker.engines.common.torch_pretrained import load_encoder
+from worker.engines.common.weights import check_weights
+from worker.engines.torch_chat.load import DTYPES, find_device, use_threads
+from worker.engines.whisper.ctranslate2_model import Model, prompt_tokenizer
+from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
+from worker.engines.whisper.mel import PiecewiseMel
+from worker.engines.whisper.torch_model import TorchWhisper
+
+logger = logging.getLogger(__name__)
+
+_OPTIONS = ("dtype", "max_audio_s", "vad")
+# The output layer is the embedding of tokens, and so stored once; positions are computed.
+_UNUSED = ("proj_out.", "encoder.embed_positions.")
+
+
+class TorchSpeech(WhisperSpeech):
+    """An `Engine` for speech, which takes clips in turns, one window a step.
+
+    ``spec.options``: ``dtype`` (float16 on CUDA, float32 elsewhere), and ``vad`` and
+    ``max_audio_s`` as in `WhisperSpeech`.
+    """
+
+    def prepare(self, spec: Spec, stage: Stage) -> None:
+        """Nothing is converted."""
+
+    def _open(self, spec: Spec, stage: Stage) -> Model:
+        check_options(spec, _OPTIONS)
+        return TorchModel(spec, stage)
+
+
+class TorchModel(Model):
+    """faster-whisper's search over `TorchWhisper`. At temperature 0 it takes the likeliest token,
+    as openai/whisper and transformers do unless they are asked for beams."""
+
+    def __init__(self, spec: Spec, stage: Stage) -> None:
+        """Raises `LoadError`."""
+        # Instead of the constructor above, which has CTranslate2 read its own format: this sets all
+        # that faster-whisper's sets and its search reads.
+        folder = Path(spec.path)
+        device = find_device(spec.device)
+        dtype = _dtype(spec, device)
+        use_threads(spec.threads)
+        config = _config(folder)
+        stage("tokenizer")
+        self.hf_tokenizer = _tokenizer(folder)
+        stage("weights")
+        model = load_encoder(folder, dtype, lambda _: WhisperForConditionalGeneration, _UNUSED)
+        try:
+            self.model = TorchWhisper(model.eval().to(device), self.hf_tokenizer)
+        except torch.OutOfMemoryError as error:
+            reason = f"{folder} does not fit on {device}: {error}"
+            raise LoadError(reason, permanent=False) from error
+        self.feature_extractor = PiecewiseMel(feature_size=config.num_mel_bins)
+        self.max_length = config.max_target_positions
+        self.logger = logger
+        self.frames_per_second, self.tokens_per_second = 100, 50
+        self.input_stride, self.time_precision = 2, 0.02
+        self.workers = 1
+        self.beam_size = 1
+        self.languages = self._languages()
+        self._dtype = dtype
+
+    @property
+    def detail(self) -> str:
+        return f"transformers, {str(self._dtype).removeprefix('torch.')}"
+
+    def encode(self, features: npt.NDArray[np.float32]) -> torch.Tensor:
+        return self.model.encode(features)
+
+
+def _config(folder: Path) -> WhisperConfig:
+    if not (folder / "config.json").is_file():
+        raise LoadError(f"{folder} has no config.json; pull the model first")
+    if (folder / "model.bin").is_file():
+        raise LoadError(f"{folder} is a model for CTranslate2: take engine ctranslate2")
+    check_weights(folder)
+    try:
+        config = WhisperConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise LoadError(f"cannot read {folder}/config.json: {error}") from error
+    if config.model_type != "whisper":
+        raise LoadError(f"{folder} is a {config.model_type} model, not Whisper")
+    return config
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    try:
+        found = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        return prompt_tokenizer(found.backend_tokenizer)
+    except Exception as error:  # tokenizers raises nothing more special
+        raise LoadError(f"the tokenizer in {folder} cannot be read: {error}") from error
+
+
+def _dtype(spec: Spec, device: torch.device) -> torch.dtype:
+    """Checkpoints are published in float16, and their sums fit it."""
+    name = str(spec.options.get("dtype", "float16" if device.type == "cuda" else "float32"))
+    if name not in DTYPES:
+        raise LoadError(f"option dtype={name!r} is not one of {', '.join(DTYPES)}")
+    return DTYPES[name]
