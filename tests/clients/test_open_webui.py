@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, environment, free_port, running
+
+from tests.clients.conftest import ROOT, environment, free_port, running
 
 CLIENT = "open-webui"
 PIECES = 435

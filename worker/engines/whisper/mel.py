@@ -12,8 +12,9 @@ PIECE_FRAMES = 6_000  # of 10 ms
 
 
 class PiecewiseMel(FeatureExtractor):  # type: ignore[misc]
-    """The very numbers of faster-whisper's extractor, whose working memory grows with the clip: ten
-    minutes take it 440 MB and 1.2 s, and this 50 MB and 0.3 s (2 cores, AVX-512)."""
+    """The numbers of faster-whisper's extractor, whose working memory grows with the clip: ten
+    minutes take it 440 MB and 1.2 s, and this 50 MB and 0.3 s (2 cores, AVX-512). The last bit may
+    differ, since some processors sum a product of another width in another order."""
 
     def __call__(
         self, waveform: npt.NDArray[Any], padding: int = 160, chunk_length: int | None = None

@@ -6,7 +6,9 @@ from worker.engines.whisper import mel
 
 
 @pytest.mark.parametrize("samples", [1, 159, 16_000, 100_007, 4 * 16_000 * 2])
-def test_pieces_give_the_very_numbers_of_the_whole(samples, monkeypatch):
+def test_pieces_give_the_numbers_of_the_whole(samples, monkeypatch):
     monkeypatch.setattr(mel, "PIECE_FRAMES", 250)
     heard = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
-    assert np.array_equal(mel.PiecewiseMel()(heard), FeatureExtractor()(heard))
+    pieces, whole = mel.PiecewiseMel()(heard), FeatureExtractor()(heard)
+    # Numbers near 1: a bit or two of a float32, as processors differ in the order of a sum.
+    np.testing.assert_allclose(pieces, whole, rtol=0, atol=4e-7)
