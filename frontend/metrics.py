@@ -25,7 +25,8 @@ from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.request_context import Exchange
 from frontend.http.sse import OnGap
-from ipc.types import Done, Task
+from ipc.messages.events import Done
+from ipc.messages.spec import Task
 
 ANSWER_S = 2.0
 

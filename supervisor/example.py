@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 
 
 def curl(url: str, specs: Sequence[Spec], *, with_key: bool = False) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 
 from ipc.messages.control import child_id
+from ipc.messages.spec import Spec
+from ipc.messages.state import ModelState, ReplicaState, Route
 from ipc.transport.sockets import ipc_endpoint
-from ipc.types import ModelState, ReplicaState, Route, Spec
 from supervisor.children.cgroup import Cell
 from supervisor.children.process import Process, python
 from supervisor.children.vram import Vram, nvml

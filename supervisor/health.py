@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from ipc.types import CAPABILITIES
+from ipc.messages.spec import CAPABILITIES
 from supervisor.children.process import Vitals
 from supervisor.fleet import Member, best, by_model
 from supervisor.host import nvidia

@@ -21,7 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ipc.messages.control import HEARTBEAT_S, HEARTBEATS_MISSED, Counters
-from ipc.types import Loaded, ReplicaState
+from ipc.messages.spec import Loaded
+from ipc.messages.state import ReplicaState
 from supervisor.recycle import REST_S, UNLIMITED, Limits
 
 BACKOFF_JITTER = 0.2

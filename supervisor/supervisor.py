@@ -34,9 +34,9 @@ from ipc.messages.control import (
     ToChild,
     child_id,
 )
+from ipc.messages.state import ModelState
 from ipc.transport.sockets import Port, SocketFile, bind_router, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
-from ipc.types import ModelState
 from supervisor import example, fleet, health, interrupt
 from supervisor.children.process import Exit, Percent, Process, sample
 from supervisor.cleanup import Remains

@@ -27,8 +27,8 @@ from pathlib import Path
 
 import msgspec
 
+from ipc.messages.spec import Spec
 from ipc.runtime import lifeline
-from ipc.types import Spec
 from worker.engine import LoadError, Stage
 from worker.engines import TorchMissing, is_for_want_of_torch, make
 

@@ -14,7 +14,9 @@ import re
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from ipc.types import Event, Job, Loaded, Spec
+from ipc.messages.events import Event
+from ipc.messages.jobs import Job
+from ipc.messages.spec import Loaded, Spec
 
 Stage = Callable[[str], None]
 # What libraries say that have no exception of their own for it.

@@ -31,10 +31,10 @@ from ipc.messages.control import (
     ToChild,
     child_id,
 )
+from ipc.messages.events import Event
 from ipc.runtime import child
 from ipc.transport.sockets import Port, connect_dealer, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
-from ipc.types import Event
 from worker.engine import Engine, LoadError, check_device, lacks_memory
 from worker.engines import make
 from worker.jobs import JobSocket

@@ -10,9 +10,10 @@ from pathlib import Path
 import zmq
 
 from ipc.messages.errors import InternalError
+from ipc.messages.events import Delta, Event, Events, Failed
+from ipc.messages.jobs import FromFrontend, Job
 from ipc.transport.sockets import Port, SocketFile, bind_router, is_private
 from ipc.transport.wire import Decoder, WireError, encode
-from ipc.types import Delta, Event, Events, Failed, FromFrontend, Job
 from worker.loop import EngineLoop
 
 logger = logging.getLogger(__name__)

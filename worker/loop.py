@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from ipc.messages.control import Counters
 from ipc.messages.errors import Cancelled, DeadlineExceeded, Draining, InternalError, ServeError
-from ipc.types import Cancel, Delta, Done, Event, Failed, Job, SpeechResult, Terminal
+from ipc.messages.events import Delta, Done, Event, Failed, SpeechResult, Terminal
+from ipc.messages.jobs import Cancel, Job
 from worker.engine import Engine, LoadError
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,9 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ipc.messages.errors import ServeError
-from ipc.types import Done, Event, Failed, Job, Loaded, Result, Spec
+from ipc.messages.events import Done, Event, Failed, Result
+from ipc.messages.jobs import Job
+from ipc.messages.spec import Loaded, Spec
 from worker.cache import Cache
 from worker.engine import Stage
 

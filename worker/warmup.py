@@ -7,24 +7,21 @@ import sys
 import time
 
 from ipc.facts.samples import grey_png, tone_wav
-from ipc.types import (
-    CAPABILITIES,
-    VISION,
-    Blob,
+from ipc.messages.blob import Blob
+from ipc.messages.events import Delta, Failed
+from ipc.messages.jobs import (
     ChatInput,
-    Delta,
     EmbedInput,
-    Failed,
     Image,
     Input,
     Job,
     Message,
     RerankInput,
     Sampling,
-    Spec,
     SpeechInput,
     Text,
 )
+from ipc.messages.spec import CAPABILITIES, VISION, Spec
 from worker.engine import Engine, LoadError
 
 _IMAGE_SIDE = 64

@@ -13,7 +13,7 @@ from bench.client import form
 from bench.load.outcome import Outcome
 from bench.load.server import Reply, Request
 from ipc.messages.errors import ServeError
-from ipc.types import CAPABILITIES
+from ipc.messages.spec import CAPABILITIES
 from supervisor.config.errors import ConfigError
 
 

@@ -11,7 +11,7 @@ import orjson
 from bench.load.outcome import Outcome
 from bench.load.server import Reply, Request, refused
 from bench.words import Texts
-from ipc.types import CAPABILITIES
+from ipc.messages.spec import CAPABILITIES
 
 # Text in an event, whatever the spaces in its JSON; "reasoning_content" is text as well.
 _TEXT = re.compile(rb'content":\s*"(?!")')

@@ -7,7 +7,7 @@ import orjson
 from bench.load.outcome import Outcome
 from bench.load.server import Reply, Request
 from bench.words import Texts
-from ipc.types import CAPABILITIES
+from ipc.messages.spec import CAPABILITIES
 
 
 class Embeddings:

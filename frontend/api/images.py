@@ -10,7 +10,7 @@ import binascii
 from typing import NamedTuple
 
 from ipc.messages.errors import InvalidRequest, UndecodableMedia
-from ipc.types import Image
+from ipc.messages.jobs import Image
 
 MAX_IMAGES = 8
 MAX_IMAGE_BYTES = 10 << 20

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from frontend.api.validate import WHOLE, Body
 from ipc.messages.errors import InvalidRequest
-from ipc.types import Truncation
+from ipc.messages.jobs import Truncation
 
 MODEL_LIMIT = -1  # vLLM's: as many tokens as the model takes
 

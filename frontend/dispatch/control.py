@@ -25,9 +25,9 @@ from ipc.messages.control import (
     ToChild,
     child_id,
 )
+from ipc.messages.state import Route
 from ipc.transport.sockets import Port, connect_dealer
 from ipc.transport.wire import Decoder, encode
-from ipc.types import Route
 
 OnStates = Callable[[States], None]
 OnDrain = Callable[[float], None]

@@ -38,19 +38,11 @@ from ipc.messages.errors import (
     WorkerCrashed,
     from_info,
 )
+from ipc.messages.events import Done, Event, Failed
+from ipc.messages.jobs import Cancel, Input, Job
+from ipc.messages.spec import Spec, Task
+from ipc.messages.state import ModelState, Route
 from ipc.transport.wire import WireError, encode
-from ipc.types import (
-    Cancel,
-    Done,
-    Event,
-    Failed,
-    Input,
-    Job,
-    ModelState,
-    Route,
-    Spec,
-    Task,
-)
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from ipc.messages.errors import QueueFull
-from ipc.types import Job, Route, Spec
+from ipc.messages.jobs import Job
+from ipc.messages.spec import Spec
+from ipc.messages.state import Route
 
 RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_MAX_S = 60.0

@@ -18,9 +18,9 @@ from functools import partial
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from ipc.messages.events import Event, Events
 from ipc.transport.sockets import Port, dealer
 from ipc.transport.wire import Decoder, WireError
-from ipc.types import Event, Events
 
 logger = logging.getLogger(__name__)
 

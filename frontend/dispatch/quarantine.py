@@ -18,8 +18,9 @@ import math
 
 import msgspec
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import PoisonRequest
-from ipc.types import Blob, Job
+from ipc.messages.jobs import Job
 
 CRASHES = 2  # the last of them alone
 CRASHES_IN_COMPANY = 3

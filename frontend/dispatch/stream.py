@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from frontend.dispatch.budget import Claim
 from ipc.messages.errors import Cancelled, OutOfMemory, ServeError
-from ipc.types import Delta, Done
+from ipc.messages.events import Delta, Done
 
 # Text that waits for one reader, who may only not have had a turn yet: an upstream can send in one
 # piece what it took minutes to write. One who reads too slowly is the connection's business.

@@ -6,7 +6,7 @@ from starlette.types import Receive
 
 from frontend.dispatch.stream import FREE_CHARS, Stream
 from frontend.http.disconnect import Watch
-from ipc.types import Done
+from ipc.messages.events import Done
 
 
 async def collect(stream: Stream, receive: Receive) -> tuple[str, Done]:

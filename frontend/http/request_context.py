@@ -11,7 +11,8 @@ from starlette.types import Scope
 
 from frontend.dispatch.budget import Budget, Claim
 from frontend.dispatch.stream import Stream
-from ipc.types import Spec, Task, Usage
+from ipc.messages.events import Usage
+from ipc.messages.spec import Spec, Task
 
 # Safe in a header and in a log line, and short enough to repeat on each of them.
 # For those who hold nothing: refusals in place of an application.

@@ -20,7 +20,7 @@ from frontend.dispatch.stream import Stream
 from frontend.http.disconnect import Watch
 from frontend.http.request_context import Exchange
 from ipc.messages.errors import Cancelled, ServeError
-from ipc.types import Delta, Done
+from ipc.messages.events import Delta, Done
 
 DONE = b"data: [DONE]\n\n"
 # A comment line: clients skip it, proxies see traffic.

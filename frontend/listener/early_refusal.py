@@ -25,7 +25,7 @@ from frontend.http.errors import Field, error_bytes
 from frontend.http.request_context import Exchange
 from frontend.listener.request_head import HOST
 from ipc.messages.errors import Cancelled, ServeError
-from ipc.types import Spec, Task
+from ipc.messages.spec import Spec, Task
 
 # Larger ones take longer to read than their refusal does.
 MAX_HEAD_BYTES = 8 << 10

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ipc.types import Loaded, ModelState, Spec
+from ipc.messages.spec import Loaded, Spec
+from ipc.messages.state import ModelState
 
 HEARTBEAT_S = 1.0
 # Missed heartbeats until a process counts as stopped (Paranoid Pirate: 1 s, liveness 3 to 5).

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ipc.types import Blob
+from ipc.messages.blob import Blob
 
 VERSION = 1
 MAGIC = b"ES" + bytes([VERSION])

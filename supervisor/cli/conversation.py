@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from ipc.types import CAPABILITIES
+from ipc.messages.spec import CAPABILITIES
 from supervisor.cli.client import Unreached, ask, trouble
 from supervisor.config.errors import nearest
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from ipc.facts.gguf import read_header
 from ipc.messages.control import FRONTEND_FILES, RemoteImages, Serve
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor import interrupt
 from supervisor.config import access as gates
 from supervisor.config import compat_settings

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx2
 
 from ipc.facts.samples import SENTENCE, grey_png
-from ipc.types import CAPABILITIES, TRANSLATION, VISION
+from ipc.messages.spec import CAPABILITIES, TRANSLATION, VISION
 from supervisor.cli.client import Unreached, ask
 from supervisor.config.errors import nearest, words
 

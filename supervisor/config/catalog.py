@@ -22,7 +22,7 @@ from pydantic import (
     ValidationError,
 )
 
-from ipc.types import Task
+from ipc.messages.spec import Task
 from supervisor.config import compat_catalog, options, strict_yaml
 from supervisor.config.errors import ConfigError, explain, nearest, shown, unreadable
 from supervisor.config.settings import ROOT
@@ -150,7 +150,7 @@ class Variant(_Strict):
 
 
 class Entry(_Strict):
-    """One model. Keys left out take the value of the environment or of `ipc.types.Spec`."""
+    """One model. Keys left out take the value of the environment or of `ipc.messages.spec.Spec`."""
 
     name: Annotated[str, AfterValidator(_plain_name)]
     task: Task

@@ -10,7 +10,7 @@ import shutil
 import ssl
 from importlib.machinery import PathFinder
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.host.hardware import ENGINES, Box
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ipc.types import Defaults, Spec, Task, Warmup
+from ipc.messages.spec import Defaults, Spec, Task, Warmup
 from supervisor.config import options
 from supervisor.config.catalog import Entry
 from supervisor.config.errors import ConfigError

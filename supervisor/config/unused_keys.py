@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ipc.types import Task
+from ipc.messages.spec import Task
 
 _TASKS_OF: dict[str, tuple[Task, ...]] = {
     "max_new_tokens": ("chat",),

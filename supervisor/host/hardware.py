@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from ipc.facts.gguf import Header
-from ipc.types import Task
+from ipc.messages.spec import Task
 from supervisor.config.errors import ConfigError
 from supervisor.host import nvidia
 from supervisor.host.cores import capacities, useful

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.config.settings import child_env
 from supervisor.host.hardware import CONVERTING, ENGINES
 from supervisor.models.archive import FetchError

@@ -13,7 +13,7 @@ from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.config.settings import ROOT, child_env
 from supervisor.models.archive import FetchError, Report
 from supervisor.models.packages import run_pip

@@ -18,7 +18,7 @@ import msgspec
 import psutil
 
 from bench.words import ANSWER_TOKENS
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 
 EMBED_BATCH = 32
 SENTENCE_TRANSFORMERS = "sentence-transformers"
@@ -49,7 +49,7 @@ def chat(spec: Spec) -> Work:
     import openvino
     import openvino_genai as genai
 
-    from ipc.types import Message
+    from ipc.messages.jobs import Message
     from worker.engines.openvino_chat.load import chat_model
 
     pipeline, _, layout, *_ = chat_model(spec, _say)

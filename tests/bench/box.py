@@ -20,7 +20,7 @@ import psutil
 
 from bench.client import HOST, connected, get
 from ipc.messages.control import Serve
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor import plan as plans
 from supervisor.config.settings import child_env
 from supervisor.plan import Plan

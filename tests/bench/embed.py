@@ -14,7 +14,7 @@ from bench.client import Connection, check, connected, post_json
 from bench.figures import Row
 from bench.words import MixedTexts, Texts
 from ipc.messages.control import HEARTBEAT_S
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from tests.bench.bare import EMBED_BATCH, SENTENCE_TRANSFORMERS, Run
 from tests.bench.box import Box, serving
 from tests.bench.models import Models

@@ -22,7 +22,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from ipc.types import ChatInput, Delta, Done, Event, Failed, Job, Message, Sampling, Spec
+from ipc.messages.events import Delta, Done, Event, Failed
+from ipc.messages.jobs import ChatInput, Job, Message, Sampling
+from ipc.messages.spec import Spec
 from tests.bench.ceilings import copy_bandwidth, matrix_rate, synchronise
 from tests.bench.random_model import SHAPES, Shape, build, prompt
 from worker.engine import LoadError

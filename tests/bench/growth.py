@@ -11,7 +11,7 @@ import msgspec
 
 from bench.client import check, connected, post_json
 from bench.figures import Row, quantile
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from tests.bench.box import Box, serving
 from tests.bench.pairs import RUN_S, Rounds
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.types import Defaults, Spec, Task
+from ipc.messages.spec import Defaults, Spec, Task
 from supervisor.cli.launch import Launch
 from supervisor.config import catalog
 from supervisor.config.dotenv_file import load_dotenv

@@ -13,7 +13,7 @@ import psutil
 
 from bench.client import HOST, Connection, ask_each, check, connected, get, post_json
 from bench.figures import Row, quantile
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.config.settings import child_env
 from tests.bench.box import free_port, serving, stop
 from tests.bench.pairs import RUN_S, Rounds

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import child_env
 from tests.bench.bare import ENGINES, Run

@@ -7,25 +7,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import ServeError, from_info
-from ipc.transport.wire import encode
-from ipc.types import (
-    Blob,
+from ipc.messages.events import Delta, Done, Event, Events, Failed, Result
+from ipc.messages.jobs import (
     ChatInput,
-    Delta,
-    Done,
     EmbedInput,
-    Event,
-    Events,
-    Failed,
     Input,
     Job,
     Message,
-    Result,
     Sampling,
     SpeechInput,
     Truncation,
 )
+from ipc.transport.wire import encode
 from worker.engine import Engine
 
 DEADLINE_S = 120.0

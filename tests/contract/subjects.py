@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ipc.types import Loaded, Spec, Task
+from ipc.messages.spec import Loaded, Spec, Task
 from tests.contract.checkpoints import tiny, unconverted
 from worker.engine import Engine
 from worker.engines import make

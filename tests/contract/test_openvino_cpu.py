@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from tests.contract.driver import Driver, embed
 from tests.contract.subjects import MINILM, WHISPER, real_model
 from worker.engines import make

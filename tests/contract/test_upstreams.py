@@ -24,7 +24,8 @@ from ipc.messages.errors import (
     UnsupportedParameter,
     WorkerCrashed,
 )
-from ipc.types import ChatResult, EmbedResult, Spec, SpeechResult, Task
+from ipc.messages.events import ChatResult, EmbedResult, SpeechResult
+from ipc.messages.spec import Spec, Task
 from tests.contract.driver import Driver, chat, embed, speech
 from worker.engine import LoadError
 from worker.engines.upstream.remote import Remote

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from ipc.messages.control import Serve
-from ipc.types import Spec, Task
+from ipc.messages.spec import Spec, Task
 from supervisor import plan as plans
 from supervisor.plan import Plan
 

@@ -19,7 +19,7 @@ import httpx2
 import psutil
 
 from ipc.messages.control import Serve
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor import plan as plans
 from supervisor.plan import Plan
 

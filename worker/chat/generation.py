@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ipc.types import ChatResult, Delta, Done, Event, Finish, Sampling, Usage
+from ipc.messages.events import ChatResult, Delta, Done, Event, Finish, Usage
+from ipc.messages.jobs import Sampling
 from worker.chat.text import StopFilter, TextStream
 from worker.chat.vocabulary import Vocabulary
 

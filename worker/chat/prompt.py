@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ipc.messages.errors import InvalidRequest
-from ipc.types import Message, ToolCall
+from ipc.messages.jobs import Message, ToolCall
 from worker.chat.template import Template, Turn
 from worker.chat.vocabulary import ControlFinder, Vocabulary
 

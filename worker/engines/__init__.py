@@ -10,7 +10,7 @@ import importlib
 import sys
 from typing import cast
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from worker.engine import Engine, LoadError
 
 # Importing OpenVINO would look up an analytics service and write into the home folder.

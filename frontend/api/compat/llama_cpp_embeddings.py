@@ -16,7 +16,7 @@ from frontend.api.truncation import Truncating
 from frontend.api.validate import Name, check, refuse_unsupported
 from ipc.messages.control import Serve
 from ipc.messages.errors import InvalidRequest
-from ipc.types import EmbedInput
+from ipc.messages.jobs import EmbedInput
 
 REFUSED = known_keys.refused_keys(known_keys.PLAIN_EMBEDDINGS)
 

@@ -14,7 +14,7 @@ from frontend.http.collect import collect
 from frontend.http.request_context import Exchange
 from frontend.http.sse import EventStream
 from ipc.messages.control import Serve
-from ipc.types import SpeechResult
+from ipc.messages.events import SpeechResult
 
 
 class Audio:

@@ -11,8 +11,9 @@ from starlette.datastructures import FormData, UploadFile
 from frontend.api import known_keys
 from frontend.api.validate import Body, Name, NoNul, Text, check, refuse_unsupported
 from ipc.facts.languages import code_of
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
-from ipc.types import Blob, SpeechInput
+from ipc.messages.jobs import SpeechInput
 
 MAX_PROMPT_CHARS = 4096
 

@@ -16,7 +16,7 @@ from frontend.http.request_context import Exchange
 from frontend.http.sse import EventStream
 from frontend.metrics import Metrics
 from ipc.messages.control import Serve
-from ipc.types import ChatResult
+from ipc.messages.events import ChatResult
 
 
 class Chat:

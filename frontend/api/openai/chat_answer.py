@@ -11,7 +11,8 @@ import msgspec
 import orjson
 
 from frontend.http.sse import DONE, Render, event
-from ipc.types import ChatResult, Delta, Done, Spec, Usage
+from ipc.messages.events import ChatResult, Delta, Done, Usage
+from ipc.messages.spec import Spec
 
 # Stands for the text while a chunk is cut into what comes before and after it. No name or id can
 # contain it: they are printable, and JSON would escape it.

@@ -13,7 +13,8 @@ from frontend.api.openai.messages_request import MAX_MESSAGES, Turn, read_turns
 from frontend.api.openai.tools_request import check_tools
 from frontend.api.validate import WHOLE, Body, Name, NoNul, check, refuse_unsupported
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.types import ChatInput, Sampling, Spec
+from ipc.messages.jobs import ChatInput, Sampling
+from ipc.messages.spec import Spec
 
 MAX_STOPS = 16
 MAX_STOP_CHARS = 256

@@ -19,7 +19,9 @@ from frontend.http.body import read_json
 from frontend.http.collect import collect
 from frontend.http.request_context import Exchange
 from ipc.messages.control import Serve
-from ipc.types import EmbedInput, EmbedResult, Spec, Usage
+from ipc.messages.events import EmbedResult, Usage
+from ipc.messages.jobs import EmbedInput
+from ipc.messages.spec import Spec
 
 FLOAT_BYTES = 4
 # A number's digits, and the same once more while pieces become one body.

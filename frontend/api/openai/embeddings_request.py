@@ -12,7 +12,7 @@ from frontend.api.texts import checked_texts
 from frontend.api.truncation import Truncating
 from frontend.api.validate import WHOLE, Name, check, refuse_unsupported
 from ipc.messages.control import Serve
-from ipc.types import EmbedInput
+from ipc.messages.jobs import EmbedInput
 
 REFUSED = known_keys.refused_keys(known_keys.EMBEDDINGS)
 

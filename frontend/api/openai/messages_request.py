@@ -11,8 +11,10 @@ from typing import Any, Literal, NamedTuple
 from frontend.api.images import MAX_IMAGES, Remote, is_data_url, read_data_url
 from frontend.api.openai.tools_request import read_calls, read_function_call, read_id
 from frontend.api.validate import Body, clean
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.types import Blob, Image, Message, Spec, Text, ToolCall
+from ipc.messages.jobs import Image, Message, Text, ToolCall
+from ipc.messages.spec import Spec
 
 MAX_MESSAGES = 2048
 MAX_PARTS = 2048

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from frontend.dispatch.dispatcher import Dispatcher
 from ipc.messages.errors import ModelNotFound
-from ipc.types import ModelState, Spec, capabilities
+from ipc.messages.spec import Spec, capabilities
+from ipc.messages.state import ModelState
 
 
 class Models:

@@ -14,7 +14,7 @@ import orjson
 
 from frontend.api.validate import clean
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.types import ToolCall
+from ipc.messages.jobs import ToolCall
 
 MAX_TOOLS = 1024
 MAX_CALLS = 128

@@ -10,7 +10,7 @@ import msgspec
 
 from frontend.http.sse import event
 from ipc.facts.languages import name_of
-from ipc.types import Delta, Done, Segment, SpeechResult, Usage
+from ipc.messages.events import Delta, Done, Segment, SpeechResult, Usage
 
 _LEAST_S = 0.001
 

@@ -18,7 +18,7 @@ from frontend.api.truncation import Truncating
 from frontend.api.validate import WHOLE, Name, check, refuse_unsupported
 from ipc.messages.control import Serve
 from ipc.messages.errors import InvalidRequest
-from ipc.types import RerankInput
+from ipc.messages.jobs import RerankInput
 
 # Cohere's two versions, and llama.cpp's names.
 RERANK_PATHS = ("/v1/rerank", "/rerank", "/v2/rerank", "/v1/reranking", "/reranking")

@@ -16,7 +16,8 @@ from frontend.http.body import read_json
 from frontend.http.collect import collect
 from frontend.http.request_context import Exchange
 from ipc.messages.control import Serve
-from ipc.types import RerankInput, RerankResult, Usage
+from ipc.messages.events import RerankResult, Usage
+from ipc.messages.jobs import RerankInput
 
 Scores = NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from supervisor.cli.commands.arguments import Config, Device, Host, Json, Models
 from supervisor.cli.commands.load_settings import load
 
 if TYPE_CHECKING:
-    from ipc.types import Spec
+    from ipc.messages.spec import Spec
     from supervisor.cli.launch import Launch
     from supervisor.config.catalog import Model
     from supervisor.config.settings import Settings

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ipc.types import Task
+from ipc.messages.spec import Task
 
 APPS = Path(__file__).parent / "apps"
 TORCH = "torch==2.13.0"

@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ipc.messages.errors import ContextTooLong, UnsupportedParameter
-from ipc.types import (
-    ChatInput,
-    ChatResult,
-    Delta,
-    Done,
-    Job,
-    Message,
-    Sampling,
-    ToolCall,
-)
+from ipc.messages.events import ChatResult, Delta, Done
+from ipc.messages.jobs import ChatInput, Job, Message, Sampling, ToolCall
 from tests.contract.driver import Driver, chat, job
 from tests.contract.subjects import CHAT_MODELS, SLOTS, Bench
 

@@ -13,7 +13,7 @@ import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from ipc.messages.errors import InvalidRequest
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from tests.contract.checkpoints import tiny
 from tests.contract.driver import Driver, chat
 from worker.chat.template import Template

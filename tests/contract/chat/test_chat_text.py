@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.types import ChatInput, ChatResult, Job, Message, Sampling, Spec, ToolCall
+from ipc.messages.events import ChatResult
+from ipc.messages.jobs import ChatInput, Job, Message, Sampling, ToolCall
+from ipc.messages.spec import Spec
 from tests.contract.chat.scripts import EMOJI, SIGNS, scripts, texts
 from tests.contract.driver import Driver, chat, job
 from tests.contract.subjects import SMOLLM2, real_model

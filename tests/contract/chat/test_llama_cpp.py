@@ -11,7 +11,9 @@ import psutil
 import pytest
 
 from ipc.messages.errors import ContextTooLong, InvalidRequest
-from ipc.types import ChatResult, Job, Spec
+from ipc.messages.events import ChatResult
+from ipc.messages.jobs import Job
+from ipc.messages.spec import Spec
 from tests.contract.driver import Driver, chat, embed
 from tests.contract.subjects import SMOLLM2, real_model
 from worker.engine import LoadError

@@ -19,7 +19,8 @@ from torch._dynamo.utils import counters
 from transformers import AutoTokenizer
 
 from ipc.messages.errors import OutOfMemory
-from ipc.types import ChatResult, Job
+from ipc.messages.events import ChatResult
+from ipc.messages.jobs import Job
 from tests.contract.chat import torch_images, varlen
 from tests.contract.chat.torch_chats import Reference, loaded, random_chat, refusal
 from tests.contract.chat.torch_images import BLUE, RED, ImageReference, ask

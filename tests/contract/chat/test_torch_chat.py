@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from ipc.messages.errors import ContextTooLong, InvalidRequest, OutOfMemory
-from ipc.types import ChatResult, Job
+from ipc.messages.events import ChatResult
+from ipc.messages.jobs import Job
 from tests.contract.chat.torch_chats import Reference, loaded, random_chat, refusal, spec
 from tests.contract.checkpoints import tiny
 from tests.contract.driver import Driver, chat

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from transformers.quantizers.quantizer_finegrained_fp8 import FineGrainedFP8HfQuantizer
 
-from ipc.types import Job
+from ipc.messages.jobs import Job
 from tests.contract.chat import varlen
 from tests.contract.chat.torch_chats import Reference, first_logits, spec
 from tests.contract.chat.torch_images import RED, ImageReference, ask

@@ -10,8 +10,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest
-from ipc.types import Blob, ChatResult, Image, Message, Text, ToolCall
+from ipc.messages.events import ChatResult
+from ipc.messages.jobs import Image, Message, Text, ToolCall
 from tests.contract.chat.scripts import texts
 from tests.contract.chat.torch_chats import loaded
 from tests.contract.checkpoints import tiny, tiny_vision

@@ -18,8 +18,10 @@ from transformers import (
     AutoTokenizer,
 )
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import ContextTooLong, UndecodableMedia
-from ipc.types import Blob, ChatInput, ChatResult, Image, Message, Sampling, Text, ToolCall
+from ipc.messages.events import ChatResult
+from ipc.messages.jobs import ChatInput, Image, Message, Sampling, Text, ToolCall
 from tests.contract.chat.torch_chats import first_logits
 from tests.contract.chat.torch_images import BLUE, RED, WIDE, ImageReference, ask, asked, spec
 from tests.contract.checkpoints import tiny, tiny_vision

@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ipc.types import ChatInput, Job, Spec
+from ipc.messages.jobs import ChatInput, Job
+from ipc.messages.spec import Spec
 from tests.contract.driver import Driver, chat
 from tests.contract.subjects import DEVICE, EXACT, SLOTS, THREADS
 from worker.engine import LoadError

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
-from ipc.types import Blob, ChatInput, Image, Job, Message, Sampling, Spec, Text
+from ipc.messages.blob import Blob
+from ipc.messages.jobs import ChatInput, Image, Job, Message, Sampling, Text
+from ipc.messages.spec import Spec
 from tests.contract.chat import torch_chats
 from tests.contract.checkpoints import tiny_vision
 from tests.contract.checkpoints.tiny_vision import picture

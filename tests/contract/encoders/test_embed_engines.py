@@ -10,7 +10,8 @@ import openvino
 import pytest
 
 from ipc.messages.errors import ContextTooLong, InvalidRequest
-from ipc.types import Done, EmbedResult, Job
+from ipc.messages.events import Done, EmbedResult
+from ipc.messages.jobs import Job
 from tests.contract.driver import Driver, embed
 from tests.contract.subjects import EMBED_MODELS, MINILM, SLOTS, Bench, Subject, real_model
 from worker.engine import LoadError

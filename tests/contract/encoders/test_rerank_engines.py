@@ -13,7 +13,9 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ipc.messages.errors import ContextTooLong
-from ipc.types import Done, Job, RerankInput, RerankResult, Spec, Truncation
+from ipc.messages.events import Done, RerankResult
+from ipc.messages.jobs import Job, RerankInput, Truncation
+from ipc.messages.spec import Spec
 from tests.contract.checkpoints import tiny_cross
 from tests.contract.driver import Driver, job
 from tests.contract.subjects import SLOTS, Bench, Subject

@@ -13,7 +13,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from ipc.messages.errors import ContextTooLong
-from ipc.types import EmbedResult
+from ipc.messages.events import EmbedResult
 from supervisor.models import to_safetensors
 from tests.contract.checkpoints import tiny_sentence
 from tests.contract.checkpoints.tiny_sentence import MAX_TOKENS, PROMPTS, WIDTH

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ipc.messages.errors import UndecodableMedia
-from ipc.types import Delta, Done, Job, SpeechResult
+from ipc.messages.events import Delta, Done, SpeechResult
+from ipc.messages.jobs import Job
 from tests.contract.driver import Driver, speech
 from tests.contract.subjects import SPEECH_MODELS, Bench, recording
 from worker.engines.common.plain_text import control_tokens

@@ -15,7 +15,8 @@ from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from ipc.messages.errors import OutOfMemory
-from ipc.types import Spec, SpeechResult
+from ipc.messages.events import SpeechResult
+from ipc.messages.spec import Spec
 from tests.contract.checkpoints import tiny_whisper, unconverted
 from tests.contract.driver import Driver, speech
 from tests.contract.subjects import WHISPER, real_model, recording

@@ -19,7 +19,8 @@ from faster_whisper.audio import pad_or_trim
 from tokenizers import AddedToken, Tokenizer
 
 from ipc.messages.errors import InvalidRequest
-from ipc.types import Spec, SpeechResult
+from ipc.messages.events import SpeechResult
+from ipc.messages.spec import Spec
 from tests.contract.driver import DEADLINE_S, Driver, speech
 from tests.contract.subjects import CHECKOUT, WHISPER, Subject, real_model, recording
 from worker.audio import decode

@@ -14,7 +14,8 @@ from ctranslate2.converters import TransformersConverter
 from transformers import WhisperForConditionalGeneration
 
 from ipc.facts.samples import tone_wav
-from ipc.types import Spec, SpeechResult
+from ipc.messages.events import SpeechResult
+from ipc.messages.spec import Spec
 from tests.contract.checkpoints import tiny_whisper
 from tests.contract.driver import Driver, speech
 from worker.engine import LoadError

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.config import access, catalog, settings
 from supervisor.config.settings import Flags, Settings
 from supervisor.config.spec import Files, spec_for

@@ -6,7 +6,10 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from ipc.types import Blob, EmbedInput, EmbedResult, Job, Loaded, Spec, Usage
+from ipc.messages.blob import Blob
+from ipc.messages.events import EmbedResult, Usage
+from ipc.messages.jobs import EmbedInput, Job
+from ipc.messages.spec import Loaded, Spec
 from worker.engine import Stage
 from worker.microbatch import MicroBatch
 

@@ -16,7 +16,7 @@ import httpx2
 import psutil
 import pytest
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 from worker.warmup import tone_wav
 

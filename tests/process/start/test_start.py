@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ipc.types import Warmup
+from ipc.messages.spec import Warmup
 from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 
 ROOT = Path(__file__).parents[3]

@@ -14,27 +14,24 @@ from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.stream import Stream
 from frontend.metrics import Metrics
+from ipc.messages.blob import Blob
 from ipc.messages.control import Serve
 from ipc.messages.errors import InvalidRequest, ModelNotFound
-from ipc.types import (
-    Blob,
+from ipc.messages.events import (
     ChatResult,
     Delta,
     Done,
     EmbedResult,
     Finish,
-    Input,
-    Loaded,
-    ModelState,
     RerankResult,
-    Route,
     Segment,
-    Spec,
     SpeechResult,
-    Task,
     Usage,
     Word,
 )
+from ipc.messages.jobs import Input
+from ipc.messages.spec import Loaded, Spec, Task
+from ipc.messages.state import ModelState, Route
 
 CHAT = Spec(name="org/chat", task="chat", engine="echo", path="", max_new_tokens=100)
 EMBED = Spec(name="org/embed", task="embed", engine="echo", path="")

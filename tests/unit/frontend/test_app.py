@@ -22,7 +22,9 @@ from frontend.dispatch.stream import Stream
 from frontend.http import body
 from frontend.http.body import MAX_VALUES, next_read_at
 from ipc.messages.errors import DeadlineExceeded, ModelLoading, QueueFull, ServeError
-from ipc.types import Delta, Loaded, Spec, SpeechInput, capabilities
+from ipc.messages.events import Delta
+from ipc.messages.jobs import SpeechInput
+from ipc.messages.spec import Loaded, Spec, capabilities
 from tests.unit.frontend.http_fakes import (
     CHAT,
     SPEECH,

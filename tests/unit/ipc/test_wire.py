@@ -11,22 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.messages import errors
+from ipc.messages.blob import Blob
+from ipc.messages.events import ChatResult, Delta, Done, Events, Failed, Usage
+from ipc.messages.jobs import ChatInput, FromFrontend, Job, Message, Sampling, SpeechInput
 from ipc.transport import wire
-from ipc.types import (
-    Blob,
-    ChatInput,
-    ChatResult,
-    Delta,
-    Done,
-    Events,
-    Failed,
-    FromFrontend,
-    Job,
-    Message,
-    Sampling,
-    SpeechInput,
-    Usage,
-)
 
 DECODER = wire.Decoder[FromFrontend](FromFrontend)
 SPEECH = Job(id="a", model="m", input=SpeechInput(audio=Blob(b"\x00\xff" * 9)), deadline_at=1.5)

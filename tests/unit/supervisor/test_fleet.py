@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.fleet import environment
 
 SPEC = Spec(name="m", task="chat", engine="torch", path="", threads=3)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ipc.messages.control import Gate, Serve
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.greeting import Greeting, command
 from supervisor.plan import Plan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.children.process import Process
 from supervisor.fleet import Member
 from supervisor.liveness import LIFE_STEP, SILENT_S, WORK_STEP, signs

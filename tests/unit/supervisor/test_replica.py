@@ -6,7 +6,7 @@ import signal
 from itertools import pairwise
 
 from ipc.messages.control import Counters
-from ipc.types import Loaded
+from ipc.messages.spec import Loaded
 from supervisor.fleet import FRONTEND_PATIENCE
 from supervisor.recycle import Limits
 from supervisor.replica import (

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ipc.messages.events import Delta, Events, Failed
 from ipc.transport.wire import Decoder
-from ipc.types import Delta, Events, Failed
 from worker.jobs import _frames
 
 

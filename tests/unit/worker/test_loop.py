@@ -8,20 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from ipc.messages.errors import InvalidRequest
-from ipc.types import (
-    ChatInput,
-    ChatResult,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Job,
-    Loaded,
-    Message,
-    Sampling,
-    Spec,
-    Usage,
-)
+from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
+from ipc.messages.jobs import ChatInput, Job, Message, Sampling
+from ipc.messages.spec import Loaded, Spec
 from worker.engine import Stage
 from worker.loop import EngineLoop
 

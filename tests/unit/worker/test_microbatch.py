@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest, OutOfMemory
-from ipc.types import Blob, Done, EmbedInput, EmbedResult, Event, Failed, Job, Loaded, Spec, Usage
+from ipc.messages.events import Done, EmbedResult, Event, Failed, Usage
+from ipc.messages.jobs import EmbedInput, Job
+from ipc.messages.spec import Loaded, Spec
 from worker.engine import Stage
 from worker.microbatch import MicroBatch
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from ipc.messages.errors import InternalError
-from ipc.types import Usage
+from ipc.messages.events import Usage
 from worker.engines.common.server_errors import refusal_in_stream
 
 T = TypeVar("T")

@@ -40,29 +40,24 @@ import time
 from collections import deque
 from pathlib import Path
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest
-from ipc.types import (
-    Blob,
-    ChatInput,
+from ipc.messages.events import (
     ChatResult,
     Delta,
     Done,
-    EmbedInput,
     EmbedResult,
     Event,
     Finish,
-    Job,
-    Loaded,
-    RerankInput,
     RerankResult,
     Result,
     Segment,
-    Spec,
-    SpeechInput,
     SpeechResult,
     Usage,
     Word,
 )
+from ipc.messages.jobs import ChatInput, EmbedInput, Job, RerankInput, SpeechInput
+from ipc.messages.spec import Loaded, Spec
 from worker.engine import LoadError, Stage
 from worker.engines.echo import faults
 

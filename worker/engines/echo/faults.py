@@ -14,8 +14,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from ipc.messages.blob import Blob
+from ipc.messages.events import Delta, Done, EmbedResult, Event, Usage
+from ipc.messages.jobs import Job
 from ipc.transport import wire
-from ipc.types import Blob, Delta, Done, EmbedResult, Event, Job, Usage
 
 EXIT_STATUS = 7
 

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import ContextTooLong, InternalError, InvalidRequest
-from ipc.types import Blob, EmbedInput, EmbedResult, Job, Loaded, Spec, Usage
+from ipc.messages.events import EmbedResult, Usage
+from ipc.messages.jobs import EmbedInput, Job
+from ipc.messages.spec import Loaded, Spec
 from worker.engine import LoadError
 from worker.engines.common.plain_text import control_tokens, open_tokenizer
 from worker.engines.encoders.encoder import Array, Place, TextModel

@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.types import Loaded, Spec
+from ipc.messages.spec import Loaded, Spec
 from worker.engine import LoadError, Stage, check_options
 from worker.microbatch import Batched
 

@@ -12,7 +12,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from worker.conversion import prepared, stamp
 from worker.engine import LoadError, Stage
 from worker.engines.common.openvino_cpu import on_cpu

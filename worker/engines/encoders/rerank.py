@@ -8,8 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InternalError, InvalidRequest
-from ipc.types import Blob, Job, Loaded, RerankInput, RerankResult, Spec, Usage
+from ipc.messages.events import RerankResult, Usage
+from ipc.messages.jobs import Job, RerankInput
+from ipc.messages.spec import Loaded, Spec
 from worker.engines.common.plain_text import open_tokenizer
 from worker.engines.encoders.cross import CrossEncoder, read_cross_encoder
 from worker.engines.encoders.encoder import Array, Place, TextModel

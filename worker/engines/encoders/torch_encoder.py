@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ipc.messages.errors import OutOfMemory
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from worker.engine import LoadError, Stage
 from worker.engines.encoders.embed import TextEmbedding
 from worker.engines.encoders.encoder import Array, Checkpoint, Place, precision

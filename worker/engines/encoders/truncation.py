@@ -5,7 +5,8 @@ from __future__ import annotations
 from tokenizers import Tokenizer
 
 from ipc.messages.errors import ContextTooLong, InvalidRequest
-from ipc.types import Spec, Truncation
+from ipc.messages.jobs import Truncation
+from ipc.messages.spec import Spec
 
 # Below so many tokens a model takes less than the paragraph or the page that clients cut documents
 # into, and refusing would fail the whole document.

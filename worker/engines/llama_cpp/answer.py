@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from ipc.messages.errors import InternalError, ServeError, UnsupportedParameter
-from ipc.types import Event, Failed, Finish, Sampling, Spec
+from ipc.messages.events import Event, Failed, Finish
+from ipc.messages.jobs import Sampling
+from ipc.messages.spec import Spec
 from worker.chat.generation import Generation
 from worker.chat.prompt import Part
 from worker.chat.prompt_limits import no_room, too_long

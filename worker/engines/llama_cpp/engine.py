@@ -11,7 +11,9 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ipc.messages.errors import InternalError, InvalidRequest
-from ipc.types import ChatInput, Done, Event, Job, Loaded, Message, Spec
+from ipc.messages.events import Done, Event
+from ipc.messages.jobs import ChatInput, Job, Message
+from ipc.messages.spec import Loaded, Spec
 from worker.chat.prompt import Part, no_prompt
 from worker.engine import Stage
 from worker.engines.llama_cpp.answer import Answer, request_body

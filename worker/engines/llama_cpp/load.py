@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ipc.facts.gguf import Header, read_header
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
 from worker.chat.prompt import Layout
 from worker.engine import LoadError, Stage, check_options

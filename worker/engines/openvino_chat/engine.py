@@ -11,7 +11,9 @@ import openvino
 import openvino_genai as genai
 
 from ipc.messages.errors import InvalidRequest, OutOfMemory
-from ipc.types import ChatInput, Event, Failed, Finish, Job, Loaded, Sampling, Spec
+from ipc.messages.events import Event, Failed, Finish
+from ipc.messages.jobs import ChatInput, Job, Sampling
+from ipc.messages.spec import Loaded, Spec
 from worker.chat.generation import Generation
 from worker.chat.prompt_limits import no_room, too_long
 from worker.engine import Stage

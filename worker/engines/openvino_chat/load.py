@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import openvino
 import openvino_genai as genai
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
 from worker.chat.hf import read_template, read_vocabulary
 from worker.chat.prompt import Layout

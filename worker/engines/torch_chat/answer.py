@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipc.types import Event, Sampling
+from ipc.messages.events import Event
+from ipc.messages.jobs import Sampling
 from worker.chat.generation import Generation
 from worker.chat.vocabulary import Vocabulary
 from worker.engines.torch_chat.attention import Span

@@ -14,7 +14,9 @@ from typing import NamedTuple
 import torch
 
 from ipc.messages.errors import InternalError, OutOfMemory, ServeError
-from ipc.types import ChatInput, Event, Failed, Job, Loaded, Spec
+from ipc.messages.events import Event, Failed
+from ipc.messages.jobs import ChatInput, Job
+from ipc.messages.spec import Loaded, Spec
 from worker.chat.prompt import Layout
 from worker.engine import LoadError, Stage
 from worker.engines.torch_chat.answer import Answer

@@ -18,7 +18,7 @@ from transformers import (
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils import logging as transformers_logging
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from worker.chat import hf
 from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary

@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 from ipc.messages.errors import InvalidRequest
-from ipc.types import ChatInput, Job, Message, Spec
+from ipc.messages.jobs import ChatInput, Job, Message
+from ipc.messages.spec import Spec
 from worker.chat.prompt import Layout
 from worker.chat.prompt_limits import no_room, too_long
 from worker.engines.torch_chat.vision import Tensors, VisionPrompts

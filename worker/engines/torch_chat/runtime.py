@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from worker.engine import LoadError, Stage
 from worker.engines.torch_chat.batch_slots import Rows
 from worker.engines.torch_chat.decode import Decoder, sizes

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from ipc.types import Sampling
+from ipc.messages.jobs import Sampling
 
 # Below this a temperature is 0: logits divided by less would overflow (vLLM's limit too).
 _GREEDY_BELOW = 1e-5

@@ -16,7 +16,8 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils.import_utils import is_torchvision_available
 
 from ipc.messages.errors import InvalidRequest
-from ipc.types import Image, Message, Spec
+from ipc.messages.jobs import Image, Message
+from ipc.messages.spec import Spec
 from worker.chat.history import PROBE, calls_as_text, in_parts, shows_calls
 from worker.chat.prompt import turn
 from worker.chat.vocabulary import ControlFinder, Vocabulary

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ipc.messages.errors import InternalError, ServeError, Unavailable, WorkerCrashed
-from ipc.types import ChatResult, Finish
+from ipc.messages.events import ChatResult, Finish
 from worker.engines.common.server_errors import one_line, refusal_in_stream
 from worker.engines.common.server_json import SurrogateJoiner, decode, not_understood, usage_of
 from worker.engines.upstream.events import StreamEvent

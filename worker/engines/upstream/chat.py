@@ -9,7 +9,7 @@ import base64
 from typing import Any
 
 from ipc.messages.errors import UnsupportedParameter
-from ipc.types import ChatInput, Image, Message, Sampling, ToolCall
+from ipc.messages.jobs import ChatInput, Image, Message, Sampling, ToolCall
 
 # What servers skip in silence, by the `owned_by` of the models that they list. Others are taken
 # at their word: they do what they are asked, or refuse it themselves.

@@ -19,19 +19,9 @@ from ipc.messages.errors import (
     UnsupportedParameter,
     WorkerCrashed,
 )
-from ipc.types import (
-    ChatInput,
-    ChatResult,
-    EmbedInput,
-    EmbedResult,
-    Input,
-    RerankInput,
-    RerankResult,
-    Result,
-    Spec,
-    SpeechInput,
-    SpeechResult,
-)
+from ipc.messages.events import ChatResult, EmbedResult, RerankResult, Result, SpeechResult
+from ipc.messages.jobs import ChatInput, EmbedInput, Input, RerankInput, SpeechInput
+from ipc.messages.spec import Spec
 from worker.engine import LoadError
 from worker.engines.common.server_errors import refusal
 from worker.engines.upstream import speech, text

@@ -15,7 +15,8 @@ import httpx2
 from msgspec.structs import replace
 
 from ipc.messages.errors import Unavailable
-from ipc.types import Event, Failed, Loaded, Spec
+from ipc.messages.events import Event, Failed
+from ipc.messages.spec import Loaded, Spec
 from worker.engine import LoadError, Stage
 from worker.engines.upstream.program import Program
 from worker.engines.upstream.remote import Remote

@@ -21,7 +21,9 @@ import httpx2
 from anyio import CancelScope
 
 from ipc.messages.errors import QueueFull, ServeError, Unavailable
-from ipc.types import ChatInput, Delta, Done, EmbedInput, Event, Failed, Job, Loaded, Spec
+from ipc.messages.events import Delta, Done, Event, Failed
+from ipc.messages.jobs import ChatInput, EmbedInput, Job
+from ipc.messages.spec import Loaded, Spec
 from worker.engine import LoadError, Stage
 from worker.engines.upstream.chat import check_asked
 from worker.engines.upstream.client import OnText, Upstream, as_ours

@@ -8,7 +8,8 @@ import msgspec
 
 from ipc.facts.languages import code_of
 from ipc.messages.errors import UnsupportedParameter
-from ipc.types import Segment, SpeechInput, SpeechResult, Usage, Word
+from ipc.messages.events import Segment, SpeechResult, Usage, Word
+from ipc.messages.jobs import SpeechInput
 from worker.engines.common.server_json import decode_answer, number, well_formed
 
 

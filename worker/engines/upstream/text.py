@@ -14,15 +14,10 @@ from typing import Any
 
 import msgspec
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InternalError, UnsupportedParameter
-from ipc.types import (
-    Blob,
-    EmbedInput,
-    EmbedResult,
-    RerankInput,
-    RerankResult,
-    Truncation,
-)
+from ipc.messages.events import EmbedResult, RerankResult
+from ipc.messages.jobs import EmbedInput, RerankInput, Truncation
 from worker.engines.common.server_json import decode_answer, not_understood, usage_of
 
 _FLOAT_BYTES = 4

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
-from ipc.types import Delta, Done, Event, Segment, SpeechInput, SpeechResult, Usage, Word
+from ipc.messages.events import Delta, Done, Event, Segment, SpeechResult, Usage, Word
+from ipc.messages.jobs import SpeechInput
 from worker.audio import decode
 from worker.engines.whisper.ctranslate2_model import Model
 from worker.engines.whisper.times import PAD_S, VoicedTimes

@@ -20,7 +20,8 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import TranscriptionOptions, get_suppressed_tokens
 
 from ipc.facts.languages import NAMES
-from ipc.types import Spec, SpeechInput
+from ipc.messages.jobs import SpeechInput
+from ipc.messages.spec import Spec
 from worker.audio import decode
 from worker.conversion import prepared, stamp
 from worker.engine import LoadError, Stage

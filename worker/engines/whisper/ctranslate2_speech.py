@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ipc.facts.languages import code_of, name_of
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest, ServeError
-from ipc.types import Blob, Done, Event, Failed, Job, Loaded, Spec, SpeechInput
+from ipc.messages.events import Done, Event, Failed
+from ipc.messages.jobs import Job, SpeechInput
+from ipc.messages.spec import Loaded, Spec
 from worker.audio import decode
 from worker.engine import LoadError, Stage
 

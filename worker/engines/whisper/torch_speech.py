@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, WhisperConfig, WhisperForConditionalGeneration
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from worker.engine import LoadError, Stage, check_options
 from worker.engines.common.torch_pretrained import load_encoder
 from worker.engines.common.weights import check_weights

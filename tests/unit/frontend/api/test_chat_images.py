@@ -12,9 +12,11 @@ from starlette.testclient import TestClient
 
 from frontend.api.images import MAX_IMAGE_BYTES, Remote
 from frontend.api.openai.chat_request import parse_chat
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+from ipc.messages.jobs import ChatInput, Image, Job, Message, Text
+from ipc.messages.spec import Spec
 from ipc.transport.wire import Decoder, encode
-from ipc.types import Blob, ChatInput, Image, Job, Message, Spec, Text
 from supervisor.cli.launch import has_vision
 from supervisor.config.catalog import Entry
 from supervisor.config.errors import ConfigError

@@ -15,9 +15,10 @@ from prometheus_client import CollectorRegistry
 
 from frontend.api.images import Remote
 from frontend.api.remote_images import Address, FetchMetrics, ImageFetcher, is_public_address
+from ipc.messages.blob import Blob
 from ipc.messages.control import RemoteImages
 from ipc.messages.errors import InvalidRequest
-from ipc.types import Blob, Image
+from ipc.messages.jobs import Image
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 HOST = "img.example.com"

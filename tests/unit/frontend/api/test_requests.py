@@ -14,15 +14,8 @@ from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.openai.messages_request import check_count
 from frontend.api.validate import check, refuse_unsupported
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.types import (
-    ChatInput,
-    Defaults,
-    EmbedInput,
-    Message,
-    Sampling,
-    ToolCall,
-    Truncation,
-)
+from ipc.messages.jobs import ChatInput, EmbedInput, Message, Sampling, ToolCall, Truncation
+from ipc.messages.spec import Defaults
 from tests.unit.frontend.http_fakes import CHAT, limits
 
 HI = [{"role": "user", "content": "hi"}]

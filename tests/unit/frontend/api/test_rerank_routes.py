@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.api.rerank.request import RERANK_PATHS
-from ipc.types import EmbedInput, RerankInput, Truncation
+from ipc.messages.jobs import EmbedInput, RerankInput, Truncation
 from tests.unit.frontend.http_fakes import FakeDispatcher, application, embeds, ranks
 
 SCORES = struct.pack("<4f", 0.25, 0.75, 0.25, 0.5)

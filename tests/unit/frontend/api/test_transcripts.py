@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from frontend.api.openai import transcripts
-from ipc.types import Delta, Done
+from ipc.messages.events import Delta, Done
 from tests.unit.frontend.http_fakes import SEGMENT, TRANSCRIPT
 
 SECOND = msgspec.structs.replace(SEGMENT, id=1, start=3661.5, end=3663.0999, text=" A --> b\n\nc. ")

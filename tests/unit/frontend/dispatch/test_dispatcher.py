@@ -22,9 +22,12 @@ from ipc.messages.errors import (
     Unavailable,
     WorkerCrashed,
 )
+from ipc.messages.events import Event, Events, Failed
+from ipc.messages.jobs import EmbedInput, Job
+from ipc.messages.spec import Spec
+from ipc.messages.state import ModelState, Route
 from ipc.transport.sockets import bind_router, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
-from ipc.types import EmbedInput, Event, Events, Failed, Job, ModelState, Route, Spec
 
 SPEC = Spec(name="org/embed", task="embed", engine="echo", path="")
 DEADLINE_S = 10.0

@@ -6,7 +6,9 @@ import pytest
 
 from frontend.dispatch.lane import ALONE_S, MAX_ATTEMPTS, Lane, Ticket, route_id
 from ipc.messages.errors import QueueFull
-from ipc.types import EmbedInput, Job, Route, Spec
+from ipc.messages.jobs import EmbedInput, Job
+from ipc.messages.spec import Spec
+from ipc.messages.state import Route
 
 SPEC = Spec(
     name="m",

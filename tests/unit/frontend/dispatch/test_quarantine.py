@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from frontend.dispatch.quarantine import HOLD_S, LIMIT, Quarantine, fingerprint
-from ipc.types import Blob, EmbedInput, Input, Job, SpeechInput
+from ipc.messages.blob import Blob
+from ipc.messages.jobs import EmbedInput, Input, Job, SpeechInput
 
 
 def job(asked: Input, model: str = "m", name: str = "a") -> Job:

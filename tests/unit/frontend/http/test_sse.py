@@ -18,7 +18,7 @@ from frontend.dispatch.stream import MAX_HELD_CHARS, Stream
 from frontend.http.request_context import Exchange
 from frontend.http.sse import KEEPALIVE, EventStream
 from ipc.messages.errors import OutOfMemory, WorkerCrashed
-from ipc.types import Delta
+from ipc.messages.events import Delta
 from tests.unit.frontend.http_fakes import chat_done
 
 PATIENCE_S = 20.0

@@ -24,7 +24,7 @@ from frontend.listener.early_refusal import MAX_BODY_BYTES, MAX_FIELDS, Door
 from frontend.metrics import Metrics
 from ipc.messages.control import Gate
 from ipc.messages.errors import QueueFull
-from ipc.types import Spec, Task
+from ipc.messages.spec import Spec, Task
 from tests.unit.frontend.http_fakes import CHAT, EMBED, FakeControl, limits, report
 
 KEY = "sk-key-of-the-test"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor import cli, plan, run_dir
 from supervisor.cli import launch, systemd_unit
 from supervisor.config import access, catalog, settings

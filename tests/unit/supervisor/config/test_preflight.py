@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.config.preflight import obstacles
 from supervisor.host.hardware import Box
 

@@ -317,7 +317,7 @@ def test_sampling_defaults_come_from_the_entry_and_stay_below_the_cap() -> None:
 
 
 def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
-    from ipc.types import Spec
+    from ipc.messages.spec import Spec
     from supervisor.config.spec import _SAME
 
     read_by_name = {"name", "task", "engine", "device", "defaults", "options", "queue_mb"}

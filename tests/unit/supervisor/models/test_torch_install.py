@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ipc.types import Spec
+from ipc.messages.spec import Spec
 from supervisor.cli import launch
 from supervisor.config import catalog, settings
 from supervisor.host import hardware

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ipc.types import ChatResult, Delta, Done, Event, Finish, Sampling
+from ipc.messages.events import ChatResult, Delta, Done, Event, Finish
+from ipc.messages.jobs import Sampling
 from worker.chat.generation import Generation
 from worker.chat.vocabulary import Control, Vocabulary
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipc.messages.errors import InvalidRequest
-from ipc.types import Message, ToolCall
+from ipc.messages.jobs import Message, ToolCall
 from worker.chat.prompt import Layout, Part
 from worker.chat.template import Template
 from worker.chat.vocabulary import Control, Vocabulary

@@ -13,7 +13,8 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from ipc.messages.errors import ContextTooLong, InternalError, InvalidRequest
-from ipc.types import EmbedInput, Input, Job, RerankInput, Spec, Truncation
+from ipc.messages.jobs import EmbedInput, Input, Job, RerankInput, Truncation
+from ipc.messages.spec import Spec
 from worker.engine import LoadError
 from worker.engines.encoders.cross import read_cross_encoder
 from worker.engines.encoders.rerank import PairScoring, activated

@@ -12,8 +12,10 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import ContextTooLong, InternalError, InvalidRequest, ServeError
-from ipc.types import Blob, EmbedInput, Job, Spec, SpeechInput, Truncation
+from ipc.messages.jobs import EmbedInput, Job, SpeechInput, Truncation
+from ipc.messages.spec import Spec
 from worker.engine import LoadError
 from worker.engines.encoders.embed import TextEmbedding
 from worker.engines.encoders.encoder import Place

@@ -17,7 +17,7 @@ from ipc.messages.errors import (
     Unavailable,
     WorkerCrashed,
 )
-from ipc.types import ChatResult, Finish, Usage
+from ipc.messages.events import ChatResult, Finish, Usage
 from worker.engines.upstream.answer import ChatAnswer
 from worker.engines.upstream.events import MAX_EVENT_BYTES, EventReader
 

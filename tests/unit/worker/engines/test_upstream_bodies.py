@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import (
     ContextTooLong,
     DeadlineExceeded,
@@ -22,7 +23,8 @@ from ipc.messages.errors import (
     Unavailable,
     UnsupportedParameter,
 )
-from ipc.types import Blob, EmbedInput, RerankInput, SpeechInput, Truncation, Usage, Word
+from ipc.messages.events import Usage, Word
+from ipc.messages.jobs import EmbedInput, RerankInput, SpeechInput, Truncation
 from worker.engines.common.server_errors import refusal
 from worker.engines.upstream.speech import speech_result
 from worker.engines.upstream.text import embed_body, embed_result, rerank_body, rerank_result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ipc.messages.errors import UnsupportedParameter
-from ipc.types import ChatInput, Message, Sampling, ToolCall
+from ipc.messages.jobs import ChatInput, Message, Sampling, ToolCall
 from worker.engines.upstream.chat import SKIPPED_BY, chat_body, check_asked
 
 HI = [Message("user", "hi")]

@@ -1,0 +1,125 @@
+"""What comes back: written by a worker, read by the frontend."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ipc.messages.blob import Blob
+from ipc.messages.errors import ErrorInfo
+
+# `content_filter`: a server elsewhere held the rest back; no engine of ours does.
+Finish = Literal["stop", "length", "content_filter"]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class ChatResult(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
+    """The end of a chat; its text has all gone out as deltas."""
+
+    finish: Finish
+    usage: Usage
+
+
+class EmbedResult(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
+    """``vectors`` holds ``count * dimensions`` little-endian float32, row by row."""
+
+    vectors: Blob
+    count: int
+    dimensions: int
+    usage: Usage
+
+
+class RerankResult(msgspec.Struct, frozen=True, kw_only=True, tag="rerank"):
+    """``scores`` holds one little-endian float32 for each document, in the order of the request;
+    the higher, the more relevant."""
+
+    scores: Blob
+    count: int
+    usage: Usage
+
+
+class Word(msgspec.Struct, frozen=True):
+    word: str
+    start: float
+    end: float
+    probability: float = 0.0
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of speech; times in seconds, log probabilities natural."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class SpeechResult(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
+    """The whole transcript. Its text went out as deltas too, for clients that stream."""
+
+    text: str
+    language: str
+    duration_s: float
+    segments: list[Segment]
+    words: list[Word] | None
+    usage: Usage
+
+
+Result = ChatResult | EmbedResult | RerankResult | SpeechResult
+
+
+class Delta(msgspec.Struct, frozen=True, tag="delta"):
+    """A piece of text, and how many tokens it took."""
+
+    job: str
+    text: str
+    tokens: int = 1
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """The end of a job that went well.
+
+    ``began_at`` is when the engine first worked on it, as the loop saw it. The two counts are of a
+    job's items (texts, pairs) whose outputs were found in the worker's cache or not; both are 0
+    where nothing is cached. ``padding_tokens`` were computed only to make items of a batch equally
+    long.
+    """
+
+    job: str
+    result: Result
+    cache_hits: int = 0
+    cache_misses: int = 0
+    padding_tokens: int = 0
+    began_at: float = 0.0
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """A job that ended without a result. One that never ``began`` may be queued again."""
+
+    job: str
+    error: ErrorInfo
+    began: bool = True
+
+
+Event = Delta | Done | Failed
+
+
+Terminal = Done | Failed
+
+
+class Events(msgspec.Struct, frozen=True, tag="events"):
+    """What one engine step brought, for one frontend: a single message on the wire."""
+
+    events: list[Event]

@@ -1,0 +1,141 @@
+"""What is asked: written by the frontend, read by a worker.
+
+Times named ``*_at`` are seconds of `time.monotonic`, one clock for every process of a machine.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ipc.messages.blob import Blob
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    text: str
+
+
+class Image(msgspec.Struct, frozen=True, tag="image"):
+    """``file`` is the image as it was sent; only the worker decodes it."""
+
+    file: Blob
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that an assistant's turn made; ``arguments`` is the JSON text of an object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a chat. Only a turn with images is in parts; the texts of others are joined.
+
+    ``tool_calls`` are an assistant's; ``tool_call_id`` says which of them a tool's turn answers.
+    ``name`` is the participant's, or that of the tool.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | list[Text | Image]
+    tool_calls: list[ToolCall] = []
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The turn for those who see no images."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if isinstance(part, Text))
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How to pick tokens. ``temperature`` 0 is greedy; ``stop`` texts are left out.
+
+    ``top_k`` 0, ``min_p`` 0 and ``repetition_penalty`` 1 ask for nothing. The last divides the
+    logits of tokens that the prompt or the answer has, as CTRL does (arXiv 1909.05858). A token of
+    ``stop_token_ids`` ends the answer as the model's own end tokens do, which ``ignore_eos``
+    disregards; no end is taken before ``min_tokens``.
+    """
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    stop: list[str] = []
+    stop_token_ids: list[int] = []
+    ignore_eos: bool = False
+    min_tokens: int = 0
+    seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+
+
+class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
+    messages: list[Message]
+    sampling: Sampling
+
+
+class Truncation(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a text that is too long: ``cut`` (None: what the model's entry says), to
+    ``tokens`` (None: as many as the model takes), special ones included; ``side`` is what goes."""
+
+    cut: bool | None = None
+    tokens: int | None = None
+    side: Literal["left", "right"] = "right"
+
+
+class EmbedInput(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
+    """A text may be empty: its vector is that of no words."""
+
+    texts: list[str]
+    dimensions: int | None = None
+    truncation: Truncation = Truncation()
+
+
+class RerankInput(msgspec.Struct, frozen=True, kw_only=True, tag="rerank"):
+    """``document_tokens`` is how much of each document is read, None for all of it;
+    ``activation`` is what the logits go through, None for the model's own."""
+
+    query: str
+    documents: list[str]
+    document_tokens: int | None = None
+    truncation: Truncation = Truncation()
+    activation: Literal["Sigmoid", "Identity"] | None = None
+
+
+class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
+    """``audio`` is the uploaded file as it came; only the worker decodes it."""
+
+    audio: Blob
+    translate: bool = False
+    language: str | None = None
+    prompt: str | None = None
+    temperature: float | None = None
+    word_times: bool = False
+
+
+Input = ChatInput | EmbedInput | RerankInput | SpeechInput
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
+    """One request to one model. ``attempt`` counts how often it was handed to a worker."""
+
+    id: str
+    model: str
+    input: Input
+    deadline_at: float
+    attempt: int = 1
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """The client has gone or the deadline has passed: end this job at the next step."""
+
+    job: str
+
+
+FromFrontend = Job | Cancel

@@ -1,0 +1,117 @@
+"""What to run: one model as a worker is told to serve it, and what loading it brought to light."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Task = Literal["chat", "embed", "rerank", "speech"]
+
+
+# The reference server's names for what a model can do, as /health and /v1/models print them.
+CAPABILITIES: dict[Task, str] = {
+    "chat": "chat-completion",
+    "embed": "text-embedding",
+    "rerank": "rerank",
+    "speech": "audio-transcription",
+}
+
+
+VISION = "vision"
+
+
+TRANSLATION = "audio-translation"
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """Sampling values of a model for requests that name none."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 512
+
+
+class Warmup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model must answer before it counts as ready: ``steps`` rounds (0: none at all) of
+    ``batch_size`` jobs at once, or as many as it has slots.
+
+    On CUDA also no more at once than fit ``vram_budget_mb`` (0: what is free once the model is
+    loaded) at ``vram_per_job_mb`` each (0: no such bound).
+    """
+
+    steps: int = 1
+    batch_size: int = 1
+    vram_budget_mb: int = 0
+    vram_per_job_mb: int = 0
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model as a worker runs it; every limit is per worker process.
+
+    A worker holds at most ``slots`` running jobs plus ``prefetch`` that wait for the next step;
+    everything else waits in the frontend's lane, bounded by ``queue_limit`` requests,
+    ``queue_bytes`` and ``queue_timeout_s``. ``request_timeout_s`` bounds the work, from when a
+    worker is given the request.
+    """
+
+    name: str
+    task: Task
+    engine: str
+    path: str
+    cache: str = ""  # folder for what an engine derives from path, say converted weights
+    device: str = "cpu"
+    threads: int = 0  # 0: the engine's own choice
+    replicas: int = 1
+    slots: int = 8
+    prefetch: int = 2
+    queue_limit: int = 32
+    queue_bytes: int = 128 << 20
+    queue_timeout_s: float = 60.0
+    request_timeout_s: float = 600.0
+    batch_window_ms: float = 6.0
+    batch_tokens: int = 16_384
+    cache_items: int = 0  # how many inputs of micro-batches have their outputs kept
+    max_prompt_tokens: int = 4096
+    max_new_tokens: int = 2048
+    stall_s: float = 60.0
+    load_stall_s: float = 300.0
+    memory_limit_mb: int = 0  # resident memory from which a worker is recycled; 0: no limit
+    recycle_jobs: int = 0  # jobs after which it is; 0: never
+    vision: bool = False  # a chat model that takes images
+    defaults: Defaults = Defaults()
+    warmup: Warmup = Warmup()
+    options: dict[str, str | int | float | bool] = {}
+    owned_by: str = "edge-serve"
+    created: int = 0
+
+    @property
+    def credit(self) -> int:
+        """How many jobs one worker may hold at once."""
+        return self.slots + self.prefetch
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine found out by loading: the facts that only the model itself can tell."""
+
+    device: str
+    context_tokens: int | None = None
+    dimensions: int | None = None
+    languages: list[str] | None = None
+    detail: str = ""
+
+
+def capabilities(spec: Spec, loaded: Loaded | None) -> list[str]:
+    """What the model can do, by those names, as far as that is known before it has been loaded."""
+    known = [CAPABILITIES[spec.task]]
+    if spec.vision:
+        known.append(VISION)
+    # A Whisper of one language was not trained to translate.
+    if spec.task == "speech" and loaded is not None and len(loaded.languages or ()) > 1:
+        known.append(TRANSLATION)
+    return known
