@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from ipc.messages.control import Serve
+from ipc.runtime.log import Format, Level
 
 FILE_NAME = "plan.json"
-
-LogFormat = Literal["text", "json"]
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class PlanError(Exception):
@@ -39,8 +37,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     run_dir: str
     serve: Serve
     unavailable: dict[str, str] = {}
-    log_format: LogFormat = "text"
-    log_level: LogLevel = "info"
+    log_format: Format = "text"
+    log_level: Level = "info"
     drain_s: float = 30.0
     fail_fast: bool = False
     greet: bool = False

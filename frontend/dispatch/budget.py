@@ -10,7 +10,7 @@ Pure but for `Claim.turn`: the numbers are estimates, made by those who know wha
 
 from __future__ import annotations
 
-from frontend.http.turns import Turns
+from frontend.dispatch.turns import Turns
 from ipc.messages.errors import OutOfMemory
 
 # A chat of some pages. Times MAX_CONNECTIONS, it is a bound of its own.

@@ -20,11 +20,12 @@ from pythonjsonlogger.json import JsonFormatter
 from ipc.runtime.outlet import Outlet
 
 Format = Literal["text", "json"]
+Level = Literal["debug", "info", "warning", "error"]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def set_up(process: str, level: str, form: Format) -> None:
+def set_up(process: str, level: Level, form: Format) -> None:
     """Send every record of this process to stderr, marked with the process's name.
 
     From here on no reader of this process's output, or of its children's, can block them; that is

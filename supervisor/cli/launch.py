@@ -23,12 +23,13 @@ from supervisor import interrupt
 from supervisor.config import access as gates
 from supervisor.config import compat_settings
 from supervisor.config.catalog import LocalPath, Model
+from supervisor.config.engines import openvino_reads
 from supervisor.config.errors import ConfigError, nearest
 from supervisor.config.preflight import obstacles
 from supervisor.config.settings import Settings, child_env
 from supervisor.config.spec import Files, spec_for
 from supervisor.config.variants import Settled, settle
-from supervisor.host.hardware import Box, detect, free_mb, openvino_reads, total_mb
+from supervisor.host.hardware import Box, detect, free_mb, total_mb
 from supervisor.models import torch_install
 from supervisor.models.archive import FetchError, Report
 from supervisor.models.convert import is_prepared, prepare

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from ipc.messages.spec import Task
-from supervisor.config import compat_catalog, options, strict_yaml
+from supervisor.config import compat_catalog, engines, options, strict_yaml
 from supervisor.config.errors import ConfigError, explain, nearest, shown, unreadable
 from supervisor.config.settings import ROOT
 from supervisor.config.unused_keys import unused
@@ -37,7 +37,6 @@ from supervisor.config.values import (
     expanded,
 )
 from supervisor.config.variables import unexpanded
-from supervisor.host import hardware
 
 MAX_ALIAS_CHARS = 256  # as long as a request's `model` may be
 BUILT_IN = ROOT / "configs" / "model_config.yaml"
@@ -373,7 +372,7 @@ def _several(raw: dict[str, Any], file: Path) -> Model:
 
 def _is_own(engine: str) -> bool:
     """Whether it is a class of the user's, of which nothing is known here."""
-    return "." in engine and engine not in hardware.ENGINES
+    return "." in engine and engine not in engines.ENGINES
 
 
 def _source(entry: Entry, base: Path) -> Source | None:

@@ -11,7 +11,8 @@ import ssl
 from importlib.machinery import PathFinder
 
 from ipc.messages.spec import Spec
-from supervisor.host.hardware import ENGINES, Box
+from supervisor.config.engines import ENGINES
+from supervisor.host.hardware import Box
 
 
 def obstacles(spec: Spec, box: Box) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ipc.runtime.log import Format, Level
 from supervisor.config import address, variables
 from supervisor.config.compat_settings import REPLACED
 from supervisor.config.errors import ConfigError, explain
@@ -32,7 +33,6 @@ from supervisor.config.values import (
     Text,
     lower,
 )
-from supervisor.plan import LogFormat, LogLevel
 
 ROOT = Path(__file__).resolve().parents[2]
 DOTENV = ".env"
@@ -81,8 +81,8 @@ class Settings(BaseSettings):
     # Where to listen and what to say. Port 0 takes any free one.
     host: Annotated[Text, AfterValidator(address.bare)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535), Number] = 8000
-    log_format: Annotated[LogFormat, BeforeValidator(lower)] = "text"
-    log_level: Annotated[LogLevel, BeforeValidator(lower)] = "info"
+    log_format: Annotated[Format, BeforeValidator(lower)] = "text"
+    log_level: Annotated[Level, BeforeValidator(lower)] = "info"
     enable_metrics: bool = True
     drain_timeout_sec: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), Number] = 30.0
 

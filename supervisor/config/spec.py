@@ -8,9 +8,10 @@ from typing import Any
 from ipc.messages.spec import Defaults, Spec, Task, Warmup
 from supervisor.config import options
 from supervisor.config.catalog import Entry
+from supervisor.config.engines import choose
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
-from supervisor.host.hardware import Box, choose
+from supervisor.host.hardware import Box
 
 # Keys of an entry that are keys of a Spec too, in the same unit.
 _SAME = (

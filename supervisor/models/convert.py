@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from ipc.messages.spec import Spec
+from supervisor.config.engines import CONVERTING, ENGINES
 from supervisor.config.settings import child_env
-from supervisor.host.hardware import CONVERTING, ENGINES
 from supervisor.models.archive import FetchError
 from supervisor.notify import Notifier
 

@@ -28,9 +28,9 @@ from ipc.messages.spec import Spec
 from tests.bench.ceilings import copy_bandwidth, matrix_rate, synchronise
 from tests.bench.random_model import SHAPES, Shape, build, prompt
 from worker.engine import LoadError
+from worker.engines.common.torch_device import find_device
 from worker.engines.torch_chat.engine import TorchChat
 from worker.engines.torch_chat.kv import token_bytes
-from worker.engines.torch_chat.load import find_device
 
 BATCHES = (1, 8, 64)
 _DEADLINE_S = 3600.0

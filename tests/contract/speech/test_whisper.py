@@ -222,7 +222,10 @@ def test_a_broken_file_is_a_permanent_failure(tmp_path: Path, broken: str) -> No
 WITHOUT_TORCH = """
 import sys
 from pathlib import Path
-from ipc.types import Blob, Done, Job, Spec, SpeechInput
+from ipc.messages.blob import Blob
+from ipc.messages.events import Done
+from ipc.messages.jobs import Job, SpeechInput
+from ipc.messages.spec import Spec
 from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
 engine = WhisperSpeech()
 engine.load(Spec(name="w", task="speech", engine="ctranslate2", path=sys.argv[1]), print)

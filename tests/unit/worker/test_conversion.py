@@ -219,7 +219,8 @@ def test_two_at_once_convert_once(source: Path) -> None:
 
 def test_the_child_dies_with_its_parent(source: Path) -> None:
     code = (
-        "import sys, msgspec; from ipc.messages.spec import Spec; from worker.conversion import prepared;"
+        "import sys, msgspec; from ipc.messages.spec import Spec;"
+        "from worker.conversion import prepared;"
         "spec = msgspec.json.decode(sys.argv[1], type=Spec);"
         "prepared(spec, print, 'conversions:hang', '1')"
     )

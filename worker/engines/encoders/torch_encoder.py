@@ -13,12 +13,12 @@ from torch import nn
 from ipc.messages.errors import OutOfMemory
 from ipc.messages.spec import Spec
 from worker.engine import LoadError, Stage
+from worker.engines.common.torch_device import find_device, use_threads
 from worker.engines.encoders.embed import TextEmbedding
 from worker.engines.encoders.encoder import Array, Checkpoint, Place, precision
 from worker.engines.encoders.rerank import PairScoring
 from worker.engines.encoders.torch_cross import PairModel
 from worker.engines.encoders.torch_sentence import SentenceModel
-from worker.engines.torch_chat.load import find_device, use_threads
 from worker.microbatch import MicroBatch
 
 _DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from pathlib import Path
@@ -23,14 +22,13 @@ from worker.chat import hf
 from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary
 from worker.engine import LoadError, Stage
+from worker.engines.common.torch_device import DTYPES, find_device, use_threads
 from worker.engines.common.torch_pretrained import load_error
 from worker.engines.common.weights import check_weights
 from worker.engines.torch_chat.fp8 import adopt, obstacle
 from worker.engines.torch_chat.vision import load_processor
 
 logger = logging.getLogger(__name__)
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class ChatModel(NamedTuple):
@@ -98,37 +96,6 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
         processor=processor,
         note=note,
     )
-
-
-def find_device(name: str) -> torch.device:
-    """The device called ``name``. Raises `LoadError` rather than fall back to another."""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise LoadError(f"device {name!r} is not one of cpu, cuda, cuda:N, mps") from None
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise LoadError(f"device {name} is not there: CUDA sees {count}", permanent=False)
-        # cuDNN's attention makes a plan for each new shape, and a prompt or a token of an answer is
-        # one: Whisper took 54 ms a token on an H200.
-        torch.backends.cuda.enable_cudnn_sdp(False)
-        return torch.device("cuda", device.index or 0)
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise LoadError("device mps is not there", permanent=False)
-    if device.type not in ("cpu", "mps"):
-        raise LoadError(f"device {name!r} is not one of cpu, cuda, cuda:N, mps")
-    return device
-
-
-def use_threads(threads: int) -> None:
-    """Let torch compute on so many threads; 0 leaves it its own choice."""
-    if threads > 0:
-        torch.set_num_threads(threads)
-    # One engine thread runs one model: threads between operators would only sit idle. Torch takes
-    # this once per process and refuses it afterwards.
-    with contextlib.suppress(RuntimeError):
-        torch.set_num_interop_threads(1)
 
 
 def _dtype(spec: Spec, device: torch.device) -> torch.dtype:

@@ -13,9 +13,9 @@ from transformers import AutoTokenizer, WhisperConfig, WhisperForConditionalGene
 
 from ipc.messages.spec import Spec
 from worker.engine import LoadError, Stage, check_options
+from worker.engines.common.torch_device import DTYPES, find_device, use_threads
 from worker.engines.common.torch_pretrained import load_encoder
 from worker.engines.common.weights import check_weights
-from worker.engines.torch_chat.load import DTYPES, find_device, use_threads
 from worker.engines.whisper.ctranslate2_model import Model, prompt_tokenizer
 from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
 from worker.engines.whisper.mel import PiecewiseMel

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from supervisor.config import catalog, options
+from supervisor.config.engines import choose
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
 from supervisor.config.spec import Files, spec_for
-from supervisor.host.hardware import Box, choose
+from supervisor.host.hardware import Box
 
 ROOT = Path(__file__).parents[4]
 

@@ -12,10 +12,11 @@ import pytest
 from ipc.facts.gguf import Header
 from supervisor.config import catalog, settings
 from supervisor.config.dotenv_file import load_dotenv
+from supervisor.config.engines import choose, openvino_reads
 from supervisor.config.errors import ConfigError, nearest
 from supervisor.config.settings import Flags, Settings
 from supervisor.config.spec import Files, spec_for
-from supervisor.host.hardware import Box, choose, count_threads, openvino_reads
+from supervisor.host.hardware import Box, count_threads
 
 ROOT = Path(__file__).parents[4]
 ALL_MINILM = "sentence-transformers/all-MiniLM-L6-v2"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from frontend.http.turns import Turns
+from frontend.dispatch.turns import Turns
 
 
 async def order(events: list[str], turns: Turns, name: str) -> None:

@@ -1,0 +1,154 @@
+"""The tree, kept by a test: who may import whom, a home for each library, how full a folder is.
+
+All of it is read from the source; nothing is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("ipc", "worker", "supervisor", "frontend", "bench")
+
+# What the modules of a folder may import beside their own folder: by folder, all below it included,
+# or by module. The longest name that fits a module is its line. No engine's line names another
+# engine, so none imports another.
+_ENGINE = {"ipc", "worker/engine", "worker/conversion", "worker/engines/common"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "ipc": {"ipc"},
+    "ipc/messages": set(),
+    "ipc/facts": set(),
+    "ipc/runtime": set(),
+    "ipc/transport": {"ipc/messages"},
+    "worker": {"ipc", "worker"},
+    "worker/audio": {"ipc/messages"},
+    "worker/chat": {"ipc/messages", "ipc/facts", "worker/engine"},
+    "worker/engines": {"ipc/messages", "worker/engine"},
+    "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"},
+    "worker/engines/torch_chat": _ENGINE | {"worker/chat", "worker/images"},
+    "worker/engines/openvino_chat": _ENGINE | {"worker/chat"},
+    "worker/engines/llama_cpp": _ENGINE | {"worker/chat"},
+    "worker/engines/encoders": _ENGINE | {"worker/microbatch", "worker/cache"},
+    "worker/engines/whisper": _ENGINE | {"worker/audio"},
+    "worker/engines/upstream": _ENGINE,
+    "worker/engines/echo": _ENGINE,
+    # The daemon reads no catalog and no model file.
+    "supervisor": {"ipc", "supervisor/children", "supervisor/host", "supervisor/config/address"},
+    "supervisor/children": {"supervisor/host"},
+    "supervisor/host": set(),
+    "supervisor/config": {"ipc", "supervisor/host"},
+    "supervisor/models": {"ipc", "supervisor/config", "supervisor/notify"},
+    "supervisor/cli": {"ipc", "supervisor"},
+    "frontend": {"ipc", "frontend"},
+    "frontend/dispatch": {"ipc"},
+    "frontend/http": {"ipc", "frontend/dispatch"},
+    "frontend/listener": {"ipc", "frontend/http", "frontend/dispatch", "frontend/access_log"}
+    | {"frontend/api/rerank/request"},
+    "frontend/api": {"ipc", "frontend/http", "frontend/dispatch", "frontend/metrics"},
+    "frontend/openapi": {"ipc", "frontend/api"},
+    "bench": {"ipc", "supervisor", "worker/audio"},
+}
+# Libraries with one home: elsewhere they would cost memory or blur the line between processes.
+HOMES = {
+    "worker/engines/": {"torch", "transformers", "openvino", "openvino_genai", "ctranslate2"}
+    | {"openvino_tokenizers", "faster_whisper", "accelerate", "gguf", "safetensors"}
+    | {"onnxruntime", "xllamacpp"},
+    "worker/": {"av", "PIL", "tokenizers", "jinja2"},
+    "frontend/": {"starlette", "uvicorn", "uvloop", "prometheus_client", "python_multipart"},
+    "supervisor/": {"psutil", "typer", "rich", "yaml", "pydantic_settings", "huggingface_hub"}
+    | {"pynvml"},
+    "bench/": {"matplotlib"},
+}
+# The daemon is what must not fall over: small, and quick to start.
+DAEMON_LIBRARIES = {"msgspec", "psutil", "pythonjsonlogger", "pynvml", "zmq"}
+MAX_FILES = 20
+
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+MODULES = {path.relative_to(ROOT).with_suffix("").as_posix() for path in FILES}
+TESTS = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
+FOLDERS = sorted({path.parent for path in FILES} | {ROOT / folder for folder in TESTS})
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that ``path`` names in an import, wherever it stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} uses a relative import"
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    """The modules of ours that ``path`` imports, as paths without a suffix."""
+    return {module.replace(".", "/") for module in imports(path)} & MODULES
+
+
+def top(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def within(module: str, place: str) -> bool:
+    return f"{module}/".startswith(f"{place}/")
+
+
+def line_of(module: str) -> str:
+    return max((place for place in MAY_IMPORT if within(module, place)), key=len)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_module_imports_what_its_folder_may(path: Path) -> None:
+    own = line_of(name(path.with_suffix("")))
+    for used in ours(path):
+        allowed = line_of(used) == own or any(within(used, place) for place in MAY_IMPORT[own])
+        assert allowed, f"{own} may not import {used}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_library_is_imported_at_its_home(path: Path) -> None:
+    used = top(imports(path))
+    for home, libraries in HOMES.items():
+        # No part of a server: it measures each library by itself.
+        assert name(path).startswith((home, "bench/")) or not used & libraries
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    uses = {name(path.with_suffix("")): ours(path) for path in FILES}
+    while free := {module for module, used in uses.items() if not used & uses.keys()}:
+        uses = {module: used for module, used in uses.items() if module not in free}
+    assert not uses
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name)
+def test_a_folder_can_be_read_at_a_glance(folder: Path) -> None:
+    files = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
+    assert len(files) <= MAX_FILES
+    # The daemon's loop is the one module that is named for its package, by what it is.
+    named = [stem for stem in files if folder.name in stem.split("_")]
+    assert not named or name(folder) in ("supervisor", *TESTS)
+
+
+def test_the_daemon_stays_small() -> None:
+    """Everything that ``python -m supervisor`` can reach, followed through our own modules."""
+    reached, todo = set(), ["supervisor/__main__"]
+    libraries: set[str] = set()
+    while todo:
+        module = todo.pop()
+        if module in reached:
+            continue
+        reached.add(module)
+        path = ROOT / f"{module}.py"
+        todo += ours(path)
+        libraries |= top(imports(path)) - set(PACKAGES) - set(sys.stdlib_module_names)
+    assert "supervisor/supervisor" in reached
+    assert libraries <= DAEMON_LIBRARIES
