@@ -88,7 +88,14 @@ class Misbehaved(msgspec.Struct, frozen=True, kw_only=True, tag="misbehaved"):
     why: str
 
 
-FromChild = Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth | Misbehaved
+class Left(msgspec.Struct, frozen=True, tag="left"):
+    """The frontend holds no request any more of a model that `Models` no longer had, and has
+    forgotten it: its workers may go. Sent once for each time that a model leaves."""
+
+    model: str
+
+
+FromChild = Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth | Misbehaved | Left
 
 
 # --- supervisor to child -------------------------------------------------------------------------
@@ -148,6 +155,17 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
     remote_images: RemoteImages = RemoteImages()
 
 
+class Models(msgspec.Struct, frozen=True, tag="models"):
+    """The models to serve from now on, all of them; the first set comes in `Serve`.
+
+    A new one has a queue at once, a changed one takes effect for requests that come from now on.
+    One that is missing takes no new requests (404); what it has goes on and ends as usual, and then
+    the frontend says `Left`. One that comes back before that has never left.
+    """
+
+    specs: list[Spec]
+
+
 class Noted(msgspec.Struct, frozen=True, tag="noted"):
     """A `BootFailed` has been read: the process may end, and will not be taken for a crash."""
 
@@ -177,7 +195,7 @@ class Health(msgspec.Struct, frozen=True, tag="health"):
     report: dict[str, Any]
 
 
-ToChild = Start | Noted | Serve | States | Drain | Abandon | Health
+ToChild = Start | Noted | Serve | Models | States | Drain | Abandon | Health
 
 
 def child_id(child: str, generation: int) -> str:
