@@ -26,7 +26,8 @@ from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.request_context import Exchange
 from frontend.http.sse import OnGap
 from ipc.messages.events import Done
-from ipc.messages.spec import Task
+from ipc.messages.jobs import Task
+from ipc.tasks import TASKS
 
 ANSWER_S = 2.0
 
@@ -38,14 +39,6 @@ _BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1, 2.5, 5, 10, 30, 60, 120, 300, 600),
 )
-# The names by which dashboards of the reference server know the tasks.
-_PREFIXES: dict[Task, str] = {
-    "chat": "chat",
-    "embed": "embedding",
-    "rerank": "rerank",
-    "speech": "audio",
-}
-_CACHED: tuple[Task, ...] = ("embed", "rerank")
 
 
 class Metrics:
@@ -58,24 +51,15 @@ class Metrics:
         self._series = functools.cache(lambda metric, *labels: metric.labels(*labels))
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._latency = {
-            task: _histogram(
-                registry, f"{prefix}_request_latency_seconds", "From request to the answer's end"
-            )
-            for task, prefix in _PREFIXES.items()
-        }
-        self._queue_wait = {
-            task: _histogram(
-                registry, f"{prefix}_request_queue_wait_seconds", "From admission to a worker"
-            )
-            for task, prefix in _PREFIXES.items()
-        }
-        self._batch_wait = {
-            task: _histogram(
-                registry, f"{prefix}_batch_wait_seconds", "From a worker's queue to its first step"
-            )
-            for task, prefix in _PREFIXES.items()
-        }
+        self._latency = _by_task(
+            registry, "request_latency_seconds", "From request to the answer's end"
+        )
+        self._queue_wait = _by_task(
+            registry, "request_queue_wait_seconds", "From admission to a worker"
+        )
+        self._batch_wait = _by_task(
+            registry, "batch_wait_seconds", "From a worker's queue to its first step"
+        )
         self._cache_hits = _cache(registry, "hits", "Texts that were computed before")
         self._cache_misses = _cache(registry, "misses", "Texts that had to be computed")
         self._first = _histogram(
@@ -154,10 +138,10 @@ class Metrics:
         if done.began_at:
             wait_s = max(0.0, done.began_at - dispatched_at)
             self._series(self._batch_wait[task], model).observe(wait_s)
-        if task in _CACHED and done.cache_hits + done.cache_misses:
+        if TASKS[task].has_cache and done.cache_hits + done.cache_misses:
             self._series(self._cache_hits[task], model).inc(done.cache_hits)
             self._series(self._cache_misses[task], model).inc(done.cache_misses)
-        if task in _CACHED:
+        if TASKS[task].has_cache:
             self._series(self._padding, model).inc(done.padding_tokens)
 
     def on_gap(self, model: str) -> OnGap:
@@ -193,10 +177,18 @@ def _histogram(registry: CollectorRegistry, name: str, text: str) -> Histogram:
     return Histogram(name, text, ("model",), registry=registry, buckets=_BUCKETS)
 
 
+def _by_task(registry: CollectorRegistry, name: str, text: str) -> dict[Task, Histogram]:
+    return {
+        task: _histogram(registry, f"{each.metric_prefix}_{name}", text)
+        for task, each in TASKS.items()
+    }
+
+
 def _cache(registry: CollectorRegistry, name: str, text: str) -> dict[Task, Counter]:
     return {
-        task: Counter(f"{_PREFIXES[task]}_cache_{name}", text, ("model",), registry=registry)
-        for task in _CACHED
+        task: Counter(f"{each.metric_prefix}_cache_{name}", text, ("model",), registry=registry)
+        for task, each in TASKS.items()
+        if each.has_cache
     }
 
 

@@ -3,96 +3,15 @@
 Inside edge-serve each is imported from its module in `ipc.messages`.
 """
 
+# ruff: noqa: F403
 from __future__ import annotations
 
-from ipc.messages.blob import Blob
-from ipc.messages.events import (
-    ChatResult,
-    Delta,
-    Done,
-    EmbedResult,
-    Event,
-    Events,
-    Failed,
-    Finish,
-    RerankResult,
-    Result,
-    Segment,
-    SpeechResult,
-    Terminal,
-    Usage,
-    Word,
-)
-from ipc.messages.jobs import (
-    Cancel,
-    ChatInput,
-    EmbedInput,
-    FromFrontend,
-    Image,
-    Input,
-    Job,
-    Message,
-    RerankInput,
-    Sampling,
-    SpeechInput,
-    Text,
-    ToolCall,
-    Truncation,
-)
-from ipc.messages.spec import (
-    CAPABILITIES,
-    TRANSLATION,
-    VISION,
-    Defaults,
-    Loaded,
-    Spec,
-    Task,
-    Warmup,
-    capabilities,
-)
-from ipc.messages.state import ModelState, ReplicaState, Route
-
-__all__ = [
-    "CAPABILITIES",
-    "TRANSLATION",
-    "VISION",
-    "Blob",
-    "Cancel",
-    "ChatInput",
-    "ChatResult",
-    "Defaults",
-    "Delta",
-    "Done",
-    "EmbedInput",
-    "EmbedResult",
-    "Event",
-    "Events",
-    "Failed",
-    "Finish",
-    "FromFrontend",
-    "Image",
-    "Input",
-    "Job",
-    "Loaded",
-    "Message",
-    "ModelState",
-    "ReplicaState",
-    "RerankInput",
-    "RerankResult",
-    "Result",
-    "Route",
-    "Sampling",
-    "Segment",
-    "Spec",
-    "SpeechInput",
-    "SpeechResult",
-    "Task",
-    "Terminal",
-    "Text",
-    "ToolCall",
-    "Truncation",
-    "Usage",
-    "Warmup",
-    "Word",
-    "capabilities",
-]
+from ipc.messages.blob import *
+from ipc.messages.events import *
+from ipc.messages.jobs import *
+from ipc.messages.spec import *
+from ipc.messages.state import *
+from ipc.tasks import CAPABILITIES as CAPABILITIES
+from ipc.tasks import TRANSLATION as TRANSLATION
+from ipc.tasks import VISION as VISION
+from ipc.tasks import capabilities as capabilities

@@ -7,22 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from ipc.messages.spec import Spec
+from ipc.tasks import TASKS
 
 
 def curl(url: str, specs: Sequence[Spec], *, with_key: bool = False) -> str:
-    """A command that a shell can run, asking the first chat model, or else what there is."""
+    """A command that a shell can run: it asks the first model that takes JSON, else for a list."""
     command = 'curl -H "Authorization: Bearer $EDGE_SERVE_API_KEY"' if with_key else "curl"
     for spec in specs:
-        body: dict[str, Any] = {"model": spec.name}
-        if spec.task == "chat":
-            body["messages"] = [{"role": "user", "content": "Who are you?"}]
-            return _post(f"{command} {url}/v1/chat/completions", body)
-        if spec.task == "rerank":
-            body.update(query="a small bear", documents=["panda", "paris"])
-            return _post(f"{command} {url}/v1/rerank", body)
-        if spec.task == "embed":
-            body["input"] = "hello"
-            return _post(f"{command} {url}/v1/embeddings", body)
+        task = TASKS[spec.task]
+        if task.example is not None:
+            return _post(f"{command} {url}{task.path}", {"model": spec.name, **task.example})
     return f"{command} {url}/v1/models"
 
 

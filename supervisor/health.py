@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from ipc.messages.spec import CAPABILITIES
+from ipc.tasks import TASKS
 from supervisor.children.process import Vitals
 from supervisor.fleet import Member, best, by_model
 from supervisor.host import nvidia
@@ -115,7 +115,7 @@ def _model(name: str, group: list[Member], now: float) -> Report:
     return {
         "name": name,
         "task": spec.task,
-        "capability": CAPABILITIES[spec.task],
+        "capability": TASKS[spec.task].capability,
         "engine": spec.engine,
         "state": speaker.state,
         "reason": speaker.explained,

@@ -6,22 +6,12 @@ from __future__ import annotations
 import sys
 import time
 
-from ipc.facts.samples import grey_png, tone_wav
+from ipc.facts.samples import grey_png
 from ipc.messages.blob import Blob
 from ipc.messages.events import Delta, Failed
-from ipc.messages.jobs import (
-    ChatInput,
-    EmbedInput,
-    Image,
-    Input,
-    Job,
-    Message,
-    RerankInput,
-    Sampling,
-    SpeechInput,
-    Text,
-)
-from ipc.messages.spec import CAPABILITIES, VISION, Spec
+from ipc.messages.jobs import Image, Input, Job, Text
+from ipc.messages.spec import Spec
+from ipc.tasks import TASKS, VISION, short_chat
 from worker.engine import Engine, LoadError
 
 _IMAGE_SIDE = 64
@@ -48,7 +38,7 @@ def warm(engine: Engine, spec: Spec, context_tokens: int | None = None) -> dict[
             _round(engine, spec, capability, [_inputs(spec, step)[capability]] * count)
     if spec.task == "chat" and spec.device.startswith("cuda"):
         room = min(spec.max_prompt_tokens, context_tokens or spec.max_prompt_tokens)
-        _round(engine, spec, CAPABILITIES["chat"], [_chat(_long_text(room))])
+        _round(engine, spec, TASKS["chat"].capability, [short_chat(_long_text(room))])
     return dict.fromkeys(inputs, "ok")
 
 
@@ -109,18 +99,11 @@ def _step(engine: Engine, capability: str) -> set[str]:
 
 def _inputs(spec: Spec, step: int = 0) -> dict[str, Input]:
     """A small job for each thing that the model can do, by capability."""
-    capability = CAPABILITIES[spec.task]
-    text = f"Hello {step}"  # another in each step: what was computed before may be cached
-    if spec.task == "embed":
-        return {capability: EmbedInput(texts=[text])}
-    if spec.task == "rerank":
-        return {capability: RerankInput(query="Hello", documents=[text])}
-    if spec.task == "speech":
-        return {capability: SpeechInput(audio=Blob(tone_wav(seconds=1.0)))}
-    inputs: dict[str, Input] = {capability: _chat("Hello")}
+    task = TASKS[spec.task]
+    inputs = {task.capability: task.warm_up(step)}
     if spec.vision:
         image = Image(Blob(grey_png(_IMAGE_SIDE)))
-        inputs[VISION] = _chat([image, Text("What is this?")])
+        inputs[VISION] = short_chat([image, Text("What is this?")])
     return inputs
 
 
@@ -128,8 +111,3 @@ def _long_text(room_tokens: int) -> str:
     """A text that fills a large part of a step's tokens: a GPU compiles and chooses kernels by
     size, so after a short prompt alone the first long one took 2 to 3 s more on an H200."""
     return "the " * min(_LONG_WORDS, room_tokens // _MOST_TOKENS_OF_A_WORD)
-
-
-def _chat(content: str | list[Text | Image]) -> ChatInput:
-    sampling = Sampling(max_tokens=4, temperature=0.0)
-    return ChatInput(messages=[Message("user", content)], sampling=sampling)

@@ -13,7 +13,7 @@ from bench.client import form
 from bench.load.outcome import Outcome
 from bench.load.server import Reply, Request
 from ipc.messages.errors import ServeError
-from ipc.messages.spec import CAPABILITIES
+from ipc.tasks import TASKS
 from supervisor.config.errors import ConfigError
 
 
@@ -23,7 +23,7 @@ class Audio:
     Raises `ConfigError` for what is no recording.
     """
 
-    capability = CAPABILITIES["speech"]
+    capability = TASKS["speech"].capability
 
     def __init__(self, files: list[Path], fields: Mapping[str, str]) -> None:
         self._fields = dict(fields)

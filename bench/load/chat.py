@@ -11,7 +11,7 @@ import orjson
 from bench.load.outcome import Outcome
 from bench.load.server import Reply, Request, refused
 from bench.words import Texts
-from ipc.messages.spec import CAPABILITIES
+from ipc.tasks import TASKS
 
 # Text in an event, whatever the spaces in its JSON; "reasoning_content" is text as well.
 _TEXT = re.compile(rb'content":\s*"(?!")')
@@ -23,7 +23,7 @@ _ASKED = "Write a long story with these words."
 class Chat:
     """Chats that answer ``prompt``, or prompts of random words, which no prefix cache has seen."""
 
-    capability = CAPABILITIES["chat"]
+    capability = TASKS["chat"].capability
 
     def __init__(
         self, prompt: str | None, words: int, max_tokens: int, temperature: float, *, stream: bool

@@ -7,13 +7,13 @@ import orjson
 from bench.load.outcome import Outcome
 from bench.load.server import Reply, Request
 from bench.words import Texts
-from ipc.messages.spec import CAPABILITIES
+from ipc.tasks import TASKS
 
 
 class Embeddings:
     """So many texts in each request, of random words, which no cache has seen; or ``text``."""
 
-    capability = CAPABILITIES["embed"]
+    capability = TASKS["embed"].capability
 
     def __init__(self, text: str | None, words: int, batch: int) -> None:
         self._text = text

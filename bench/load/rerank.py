@@ -7,7 +7,7 @@ import orjson
 from bench.load.outcome import Outcome
 from bench.load.server import Reply, Request
 from bench.words import Texts
-from ipc.messages.spec import CAPABILITIES
+from ipc.tasks import TASKS
 
 QUERY_WORDS = 8
 
@@ -16,7 +16,7 @@ class Rerank:
     """So many documents in each request, all of random words, which no cache has seen; the query
     may be given."""
 
-    capability = CAPABILITIES["rerank"]
+    capability = TASKS["rerank"].capability
 
     def __init__(self, query: str | None, words: int, documents: int) -> None:
         self._query = query

@@ -39,9 +39,10 @@ from ipc.messages.errors import (
     from_info,
 )
 from ipc.messages.events import Done, Event, Failed
-from ipc.messages.jobs import Cancel, Input, Job
-from ipc.messages.spec import Spec, Task
+from ipc.messages.jobs import Cancel, Input, Job, Task
+from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState, Route
+from ipc.tasks import TASKS
 from ipc.transport.wire import WireError, encode
 
 logger = logging.getLogger(__name__)
@@ -54,13 +55,6 @@ LEAVE_STEPS = 2
 UNCONNECTED = "this server has no connection to its worker"
 
 OnMisbehaved = Callable[[Route, str], None]
-
-_ENDPOINTS: dict[Task, str] = {
-    "chat": "/v1/chat/completions",
-    "embed": "/v1/embeddings",
-    "rerank": "/v1/rerank",
-    "speech": "/v1/audio/transcriptions",
-}
 
 
 class Dispatcher:
@@ -108,7 +102,7 @@ class Dispatcher:
             known = ", ".join([*self.specs, *self.aliases])
             raise ModelNotFound(f"this server has no such model; it has: {known}", param="model")
         if spec.task != task:
-            where = _ENDPOINTS[spec.task]
+            where = TASKS[spec.task].path
             raise InvalidRequest(f"model {name!r} is served at {where}", param="model")
         return spec
 

@@ -12,7 +12,8 @@ from starlette.types import Scope
 from frontend.dispatch.budget import Budget, Claim
 from frontend.dispatch.stream import Stream
 from ipc.messages.events import Usage
-from ipc.messages.spec import Spec, Task
+from ipc.messages.jobs import Task
+from ipc.messages.spec import Spec
 
 # Safe in a header and in a log line, and short enough to repeat on each of them.
 # For those who hold nothing: refusals in place of an application.

@@ -25,7 +25,8 @@ from frontend.http.errors import Field, error_bytes
 from frontend.http.request_context import Exchange
 from frontend.listener.request_head import HOST
 from ipc.messages.errors import Cancelled, ServeError
-from ipc.messages.spec import Spec, Task
+from ipc.messages.jobs import Task
+from ipc.messages.spec import Spec
 
 # Larger ones take longer to read than their refusal does.
 MAX_HEAD_BYTES = 8 << 10

@@ -26,7 +26,7 @@ from frontend.openapi import answers
 from frontend.openapi.request_shapes import Schema, names_of, one_of, shape
 from ipc.messages.control import Serve
 from ipc.messages.errors import BY_CODE
-from ipc.messages.spec import Task
+from ipc.messages.jobs import Task
 
 VERSION = "3.1.0"
 _REFS = "#/components/schemas/"

@@ -22,7 +22,8 @@ from frontend.api.truncation import MODEL_LIMIT
 from frontend.api.validate import Body
 from ipc.facts.languages import NAMES
 from ipc.messages.control import Serve
-from ipc.messages.spec import Spec, Task
+from ipc.messages.jobs import Task
+from ipc.messages.spec import Spec
 
 Schema = dict[str, Any]
 

@@ -11,6 +11,9 @@ import msgspec
 
 from ipc.messages.blob import Blob
 
+# What a model is for. Each is the tag of its input and of its result; see `ipc.tasks`.
+Task = Literal["chat", "embed", "rerank", "speech"]
+
 
 class Text(msgspec.Struct, frozen=True, tag="text"):
     text: str

@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-Task = Literal["chat", "embed", "rerank", "speech"]
-
-
-# The reference server's names for what a model can do, as /health and /v1/models print them.
-CAPABILITIES: dict[Task, str] = {
-    "chat": "chat-completion",
-    "embed": "text-embedding",
-    "rerank": "rerank",
-    "speech": "audio-transcription",
-}
-
-
-VISION = "vision"
-
-
-TRANSLATION = "audio-translation"
+from ipc.messages.jobs import Task
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,14 +87,3 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int | None = None
     languages: list[str] | None = None
     detail: str = ""
-
-
-def capabilities(spec: Spec, loaded: Loaded | None) -> list[str]:
-    """What the model can do, by those names, as far as that is known before it has been loaded."""
-    known = [CAPABILITIES[spec.task]]
-    if spec.vision:
-        known.append(VISION)
-    # A Whisper of one language was not trained to translate.
-    if spec.task == "speech" and loaded is not None and len(loaded.languages or ()) > 1:
-        known.append(TRANSLATION)
-    return known

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from ipc.messages.spec import CAPABILITIES
+from ipc.tasks import TASKS
 from supervisor.cli.client import Unreached, ask, trouble
 from supervisor.config.errors import nearest
 
@@ -23,7 +23,7 @@ def chat_model(client: httpx2.Client, wanted: str | None) -> str:
     Raises `Unreached`.
     """
     listed = ask(client, "/v1/models", "data")["data"]
-    names = [one["id"] for one in listed if CAPABILITIES["chat"] in one.get("capabilities", ())]
+    names = [one["id"] for one in listed if TASKS["chat"].capability in one.get("capabilities", ())]
     if wanted in names:
         return str(wanted)
     if wanted is not None:

@@ -22,7 +22,7 @@ from pydantic import (
     ValidationError,
 )
 
-from ipc.messages.spec import Task
+from ipc.messages.jobs import Task
 from supervisor.config import compat_catalog, engines, options, strict_yaml
 from supervisor.config.errors import ConfigError, explain, nearest, shown, unreadable
 from supervisor.config.settings import ROOT

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ipc.messages.spec import Task
+from ipc.messages.jobs import Task
 
 
 class Handler(NamedTuple):

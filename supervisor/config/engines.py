@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ipc.facts.gguf import Header
-from ipc.messages.spec import Task
+from ipc.messages.jobs import Task
 from supervisor.config.errors import ConfigError
 from supervisor.host.hardware import Box
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from ipc.messages.spec import Task
+from ipc.messages.jobs import Task
 from supervisor.config.errors import explain, nearest
 from supervisor.config.values import Count, OptionalSeconds, Seconds
 

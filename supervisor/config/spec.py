@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ipc.messages.spec import Defaults, Spec, Task, Warmup
+from ipc.messages.spec import Defaults, Spec, Warmup
+from ipc.tasks import TASKS, TaskDescriptor
 from supervisor.config import options
 from supervisor.config.catalog import Entry
 from supervisor.config.engines import choose
@@ -33,13 +34,6 @@ _SAME = (
     "memory_limit_mb",
     "recycle_jobs",
 )
-
-# One window of audio is one step, and takes a slow box half a minute where speech repeats itself.
-SPEECH_STALL_S = 120.0
-
-
-# Clients send a document's pieces all at once, and wait five minutes for each and longer.
-TEXTS_QUEUE_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +68,7 @@ def spec_for(
         options.check(engine, entry.task, entry.options, has_source=entry.origin() is not None)
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"{entry.name}: {error}") from None
-    values: dict[str, Any] = {"threads": box.threads, **_from_settings(entry.task, settings)}
+    values: dict[str, Any] = {"threads": box.threads, **_from_settings(TASKS[entry.task], settings)}
     values["vision"] = files.vision and (entry.task, engine) == ("chat", "torch")
     for key in _SAME:
         if (value := getattr(entry, key)) is not None:
@@ -102,53 +96,33 @@ def spec_for(
 
 
 def _check_vision(entry: Entry, engine: str) -> None:
-    if entry.task != "chat":
+    if "vision" not in TASKS[entry.task].catalog_keys:
         raise ConfigError(f"{entry.name}: vision: only chat models take images; leave it out")
     if engine in ("openvino", "llama.cpp"):
         raise ConfigError(f"{entry.name}: vision: engine {engine} reads text only; set torch")
 
 
-def _from_settings(task: Task, settings: Settings) -> dict[str, Any]:
+def _from_settings(task: TaskDescriptor, settings: Settings) -> dict[str, Any]:
     """The part of the settings that concerns models of one task."""
-    values = _by_task(task, settings)
+    values: dict[str, Any] = dict(task.limits)
+    for key, name in task.settings.items():
+        values[key] = getattr(settings, name)
+    values["queue_limit"] = _queue_limit(task.settings["queue_limit"], settings)
+    if task.batching is not None and not getattr(settings, task.batching):
+        values |= task.unbatched
     if settings.max_concurrent is not None:
         values["slots"] = min(values["slots"], settings.max_concurrent)
     return values
 
 
-def _by_task(task: Task, settings: Settings) -> dict[str, Any]:
-    if task == "chat":
-        return {
-            "slots": settings.chat_batch_max_size if settings.enable_chat_batching else 1,
-            "queue_limit": _queue_limit("chat_batch_queue_size", settings),
-            "max_prompt_tokens": settings.chat_max_prompt_tokens,
-            "max_new_tokens": settings.chat_max_new_tokens,
-        }
-    if task in ("embed", "rerank"):
-        embed, batching = task == "embed", settings.enable_embedding_batching
-        return {
-            "slots": settings.embedding_batch_window_max_size if batching else 1,
-            "queue_limit": _queue_limit("embedding_batch_queue_size", settings),
-            "queue_timeout_s": TEXTS_QUEUE_TIMEOUT_S,
-            "batch_window_ms": settings.embedding_batch_window_ms if batching else 0.0,
-            "cache_items": settings.embedding_cache_size if embed else 0,
-            "request_timeout_s": settings.embedding_generate_timeout_sec,
-        }
-    return {
-        "slots": settings.audio_max_concurrent,
-        "queue_limit": settings.audio_max_queue_size or settings.max_queue_size,
-        "queue_timeout_s": settings.audio_queue_timeout_sec,
-        "request_timeout_s": settings.audio_process_timeout_sec,
-        "stall_s": SPEECH_STALL_S,
-    }
-
-
 def _queue_limit(name: str, settings: Settings) -> int:
-    """The queue's own setting, else MAX_QUEUE_SIZE, each where it was set; else what the queue's
-    own is when it is not."""
+    """The queue's own setting, else MAX_QUEUE_SIZE, each if it was set; else the own default, if
+    there is one."""
     given = settings.model_fields_set
-    chosen = "max_queue_size" if name not in given and "max_queue_size" in given else name
-    return int(getattr(settings, chosen))
+    own: int | None = getattr(settings, name)
+    if own is None or (name not in given and "max_queue_size" in given):
+        return settings.max_queue_size
+    return own
 
 
 def _warmup(name: str, settings: Settings) -> Warmup:

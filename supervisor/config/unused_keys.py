@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ipc.messages.spec import Task
+from ipc.messages.jobs import Task
+from ipc.tasks import TASKS
 
-_TASKS_OF: dict[str, tuple[Task, ...]] = {
-    "max_new_tokens": ("chat",),
-    "defaults": ("chat",),
-    "vision": ("chat",),
-    "max_prompt_tokens": ("chat", "embed", "rerank"),
-    "batch_window_ms": ("embed", "rerank"),
-    "batch_tokens": ("embed", "rerank"),
-    "cache_items": ("embed", "rerank"),
-}
+_OF_SOME_TASKS = dict.fromkeys(key for task in TASKS.values() for key in task.catalog_keys)
 _SCHEMES_OF = {"files": ("pypi", "sdist"), "include": ("hf",)}
 
 
@@ -23,8 +16,8 @@ def unused(keys: Collection[str], task: Task, origin: str | None) -> str | None:
 
     ``origin`` is the source as text, None where the engine needs no files.
     """
-    for key, tasks in _TASKS_OF.items():
-        if key in keys and task not in tasks:
+    for key in _OF_SOME_TASKS:
+        if key in keys and key not in TASKS[task].catalog_keys:
             return f"{key}: {task} models have no use for it; remove it"
     scheme = (origin or "").partition(":")[0]
     for key, schemes in _SCHEMES_OF.items():

@@ -9,7 +9,8 @@ from time import perf_counter
 from typing import Any, cast
 
 from bench.figures import Row
-from ipc.messages.spec import Spec, Task
+from ipc.messages.jobs import Task
+from ipc.messages.spec import Spec
 from tests.bench.box import Box, serving
 from tests.bench.models import Models
 from tests.bench.pairs import Rounds

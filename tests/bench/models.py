@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.messages.spec import Defaults, Spec, Task
+from ipc.messages.jobs import Task
+from ipc.messages.spec import Defaults, Spec
 from supervisor.cli.launch import Launch
 from supervisor.config import catalog
 from supervisor.config.dotenv_file import load_dotenv

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ipc.messages.spec import Loaded, Spec, Task
+from ipc.messages.jobs import Task
+from ipc.messages.spec import Loaded, Spec
 from tests.contract.checkpoints import tiny, unconverted
 from worker.engine import Engine
 from worker.engines import make

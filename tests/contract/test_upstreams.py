@@ -25,7 +25,8 @@ from ipc.messages.errors import (
     WorkerCrashed,
 )
 from ipc.messages.events import ChatResult, EmbedResult, SpeechResult
-from ipc.messages.spec import Spec, Task
+from ipc.messages.jobs import Task
+from ipc.messages.spec import Spec
 from tests.contract.driver import Driver, chat, embed, speech
 from worker.engine import LoadError
 from worker.engines.upstream.remote import Remote

@@ -16,7 +16,8 @@ import httpx2
 import pytest
 
 from ipc.messages.control import Serve
-from ipc.messages.spec import Spec, Task
+from ipc.messages.jobs import Task
+from ipc.messages.spec import Spec
 from supervisor import plan as plans
 from supervisor.plan import Plan
 

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from frontend.dispatch.dispatcher import Dispatcher
 from ipc.messages.errors import ModelNotFound
-from ipc.messages.spec import Spec, capabilities
+from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
+from ipc.tasks import capabilities
 
 
 class Models:

@@ -16,7 +16,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from ipc.messages.spec import Task
+from ipc.messages.jobs import Task
 from supervisor.config.errors import ConfigError
 from supervisor.models import torch_install
 from supervisor.models.archive import FetchError

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ipc.messages.spec import Task
+from ipc.messages.jobs import Task
 
 APPS = Path(__file__).parent / "apps"
 TORCH = "torch==2.13.0"

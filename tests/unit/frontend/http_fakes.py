@@ -29,8 +29,8 @@ from ipc.messages.events import (
     Usage,
     Word,
 )
-from ipc.messages.jobs import Input
-from ipc.messages.spec import Loaded, Spec, Task
+from ipc.messages.jobs import Input, Task
+from ipc.messages.spec import Loaded, Spec
 from ipc.messages.state import ModelState, Route
 
 CHAT = Spec(name="org/chat", task="chat", engine="echo", path="", max_new_tokens=100)

@@ -24,7 +24,8 @@ from frontend.http.body import MAX_VALUES, next_read_at
 from ipc.messages.errors import DeadlineExceeded, ModelLoading, QueueFull, ServeError
 from ipc.messages.events import Delta
 from ipc.messages.jobs import SpeechInput
-from ipc.messages.spec import Loaded, Spec, capabilities
+from ipc.messages.spec import Loaded, Spec
+from ipc.tasks import capabilities
 from tests.unit.frontend.http_fakes import (
     CHAT,
     SPEECH,

@@ -10,8 +10,17 @@ from PIL import Image as Picture
 from ipc.facts.samples import grey_png
 from ipc.messages.errors import InternalError
 from ipc.messages.events import ChatResult, Done, Event, Failed, Usage
-from ipc.messages.jobs import ChatInput, EmbedInput, Image, Input, Job, RerankInput, SpeechInput
-from ipc.messages.spec import Loaded, Spec, Task, Warmup
+from ipc.messages.jobs import (
+    ChatInput,
+    EmbedInput,
+    Image,
+    Input,
+    Job,
+    RerankInput,
+    SpeechInput,
+    Task,
+)
+from ipc.messages.spec import Loaded, Spec, Warmup
 from worker.engine import LoadError, Stage
 from worker.warmup import at_once, warm
 

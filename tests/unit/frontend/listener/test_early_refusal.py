@@ -24,7 +24,8 @@ from frontend.listener.early_refusal import MAX_BODY_BYTES, MAX_FIELDS, Door
 from frontend.metrics import Metrics
 from ipc.messages.control import Gate
 from ipc.messages.errors import QueueFull
-from ipc.messages.spec import Spec, Task
+from ipc.messages.jobs import Task
+from ipc.messages.spec import Spec
 from tests.unit.frontend.http_fakes import CHAT, EMBED, FakeControl, limits, report
 
 KEY = "sk-key-of-the-test"

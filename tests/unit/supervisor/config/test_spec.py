@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ipc.facts.gguf import Header
+from ipc.tasks import TASKS
 from supervisor.config import catalog, settings
 from supervisor.config.dotenv_file import load_dotenv
 from supervisor.config.engines import choose, openvino_reads
@@ -305,6 +306,13 @@ def test_an_entry_wins_over_the_environment_and_a_flag_over_both(
     os.environ.update(environment)
     spec = spec_for(entry(task=task, **keys), settings.load(Flags()), Box(), Files(), forced)
     assert {key: getattr(spec, key) for key in expected} == expected
+
+
+def test_the_names_in_a_task_s_descriptor_are_settings_and_keys_of_an_entry() -> None:
+    for task in TASKS.values():
+        named = {*task.settings.values(), *filter(None, [task.batching])}
+        assert named <= Settings.model_fields.keys()
+        assert set(task.catalog_keys) <= catalog.Entry.model_fields.keys()
 
 
 def test_sampling_defaults_come_from_the_entry_and_stay_below_the_cap() -> None:
