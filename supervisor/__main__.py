@@ -15,10 +15,10 @@ from pathlib import Path
 from ipc.runtime import log, standard_streams
 from supervisor import plan as plans
 from supervisor.children import orphans
+from supervisor.daemon import Daemon
 from supervisor.listener import listen
 from supervisor.plan import Plan, PlanError
 from supervisor.run_dir import InUseError, RunDir
-from supervisor.supervisor import Supervisor
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: the unit does not restart on it
@@ -49,9 +49,7 @@ def main() -> int:
 
 
 async def _run(plan: Plan, run_dir: RunDir, listener: socket.socket) -> bool:
-    supervisor = Supervisor(plan, run_dir, listener)
-    await supervisor.run()
-    return supervisor.failed
+    return await Daemon(plan, run_dir, listener).run()
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Collection
 
-from supervisor.children import cgroup
-from supervisor.children.cgroup import Cell
+from supervisor.children.cgroup import Cell, Tree
 from supervisor.children.oom import OomWatch
 from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit
@@ -21,10 +20,10 @@ from supervisor.replica import Exited
 class Remains:
     """Clears away after every process. ``own`` are the pids of those that live."""
 
-    def __init__(self) -> None:
-        self._orphans = Orphans()
-        self._oom = OomWatch()
-        self._tree = cgroup.Tree.claim(cgroup.own_folder())
+    def __init__(self, orphans: Orphans, oom: OomWatch, tree: Tree | None) -> None:
+        self._orphans = orphans
+        self._oom = oom
+        self._tree = tree
         self._ended: list[Cell] = []  # not empty yet
 
     def enclose(self, member: Member, name: str) -> None:

@@ -14,8 +14,9 @@ from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState, ReplicaState, Route
 from ipc.transport.sockets import ipc_endpoint
 from supervisor.children.cgroup import Cell
-from supervisor.children.process import Process, python
-from supervisor.children.vram import Vram, nvml
+from supervisor.children.process import python
+from supervisor.children.vram import Vram
+from supervisor.effects import Child, Effects
 from supervisor.plan import Plan
 from supervisor.recycle import Limits
 from supervisor.replica import Patience, Replica
@@ -49,44 +50,52 @@ class Member:
 
     replica: Replica
     spec: Spec | None = None
-    process: Process | None = field(default=None, repr=False)
-    work_done: float | None = 0.0  # when it was last looked at, see Process.work_done
+    process: Child | None = field(default=None, repr=False)
+    work_done: float | None = 0.0  # when it was last looked at, see Child.work_done
     vram: Vram | None = field(default=None, repr=False)
     cell: Cell | None = field(default=None, repr=False)
 
 
-def members(plan: Plan) -> dict[str, Member]:
+def members(plan: Plan, effects: Effects) -> dict[str, Member]:
     """Everyone whom ``plan`` asks for, by name: the frontend first, then workers by task."""
-    frontend = Replica(FRONTEND, FRONTEND_STALL_S, FRONTEND_STALL_S, patience=FRONTEND_PATIENCE)
+    frontend = Replica(
+        FRONTEND,
+        FRONTEND_STALL_S,
+        FRONTEND_STALL_S,
+        patience=FRONTEND_PATIENCE,
+        jitter=effects.jitter,
+    )
     found = {FRONTEND: Member(frontend)}
     counts: dict[str, int] = {}
     for spec in plan.serve.specs:
         for _ in range(spec.replicas):
             counts[spec.task] = counts.get(spec.task, 0) + 1
             name = f"{spec.task}-{counts[spec.task]}"
-            found[name] = _worker(name, spec, plan.drain_s)
+            found[name] = _worker(name, spec, plan.drain_s, effects)
     return found
 
 
-def _worker(name: str, spec: Spec, drain_s: float) -> Member:
+def _worker(name: str, spec: Spec, drain_s: float, effects: Effects) -> Member:
     limits = Limits(spec.memory_limit_mb, spec.recycle_jobs, drain_s)
-    replica = Replica(name, spec.stall_s, spec.load_stall_s, limits)
-    vram = Vram(spec.device, nvml) if spec.device.startswith("cuda") else None
+    replica = Replica(name, spec.stall_s, spec.load_stall_s, limits, jitter=effects.jitter)
+    vram = Vram(spec.device, effects.holds_vram) if spec.device.startswith("cuda") else None
     return Member(replica, spec, vram=vram)
 
 
-def argv(member: Member, plan: Plan, control: str) -> list[str]:
+def argv(member: Member, plan: Plan, effects: Effects) -> list[str]:
     """The command that starts ``member``'s next generation."""
     module = FRONTEND if member.spec is None else "worker"
     command = [
         *python(module),
-        *("--control", control),
+        *("--control", effects.control),
         *("--name", member.replica.name),
         *("--generation", str(member.replica.generation)),
         *("--log-level", plan.log_level),
         *("--log-format", plan.log_format),
     ]
-    return command if member.spec is None else [*command, "--run-dir", plan.run_dir]
+    if member.spec is None:
+        return [*command, "--listen-fd", str(effects.listen_fd)]
+    return [*command, "--run-dir", plan.run_dir]
 
 
 def may_be_away(member: Member, group: list[Member]) -> bool:

@@ -6,7 +6,7 @@ not stopped.
 
 from __future__ import annotations
 
-from supervisor.children.process import Process
+from supervisor.effects import Child
 from supervisor.fleet import Member
 from supervisor.replica import Happening, Progressed, Suspended, Worked
 
@@ -36,7 +36,7 @@ def signs(member: Member, now: float) -> list[Happening]:
     return found
 
 
-def _has_worked(member: Member, process: Process, step: float) -> bool:
+def _has_worked(member: Member, process: Child, step: float) -> bool:
     """Whether its work has come ``step`` further; how far is what the next look starts from."""
     done = process.work_done()
     before = member.work_done

@@ -15,6 +15,7 @@ import pytest
 from supervisor.children import cgroup
 from supervisor.children.cgroup import Cell, Tree
 from supervisor.children.oom import OomWatch
+from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit
 from supervisor.cleanup import Remains
 from supervisor.fleet import Member
@@ -145,7 +146,8 @@ def test_a_kernel_that_does_not_count_has_killed_nobody(tmp_path: Path) -> None:
 
 
 def died(member: Member, reason: str, by: int | None) -> Exited:
-    return Remains().exited(member, Exit(reason, by), now=1.0)
+    remains = Remains(Orphans(), OomWatch(), tree=None)
+    return remains.exited(member, Exit(reason, by), now=1.0)
 
 
 @pytest.mark.parametrize(("at_its_own", "outside"), [(0, True), (1, False)])

@@ -1,0 +1,166 @@
+"""The supervision loop on this machine: its timers, signals, processes and sockets.
+
+What is done, and when, `supervisor.supervisor` decides; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import psutil
+import zmq
+
+from ipc.messages.control import FromChild, ToChild
+from ipc.transport.sockets import Port, SocketFile, bind_router, ipc_endpoint
+from ipc.transport.wire import Decoder, encode
+from supervisor import health, interrupt
+from supervisor.children import cgroup, vram
+from supervisor.children.oom import OomWatch
+from supervisor.children.orphans import Orphans
+from supervisor.children.process import Exit, Percent, Process, sample
+from supervisor.cleanup import Remains
+from supervisor.effects import Child
+from supervisor.listener import url
+from supervisor.notify import Notifier
+from supervisor.plan import Plan
+from supervisor.run_dir import RunDir
+from supervisor.supervisor import TICK_S, Supervisor
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_S = 1.0
+
+
+class Daemon:
+    """The `Effects` of one `Supervisor`. Owns the control socket; `run` returns when every child
+    has ended."""
+
+    def __init__(self, plan: Plan, run_dir: RunDir, listener: socket.socket) -> None:
+        self._run_dir = run_dir
+        self._listener = listener
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._decoder = Decoder[FromChild](FromChild)
+        self._socket = Port(bind_router(self._context, run_dir.control, hwm=0), self._on_message)
+        self._socket_file = SocketFile(run_dir.control)
+        self._notifier = Notifier()
+        self._self = psutil.Process()
+        self._cpu = Percent(self._self.cpu_percent)
+        self._box_cpu = Percent(psutil.cpu_percent)
+        self._ended = asyncio.Event()
+        self._url = url(listener, plan.host, tls=plan.serve.gate.ssl_certfile is not None)
+        tree = cgroup.Tree.claim(cgroup.own_folder())
+        self._remains = Remains(Orphans(), OomWatch(), tree)
+        self.supervisor = Supervisor(plan, self, self._remains)
+
+    async def run(self) -> bool:
+        """Start everyone, keep them alive, and stop them on SIGTERM, SIGINT or SIGHUP. Returns
+        whether it has stopped by itself, since it could not go on."""
+        loop = asyncio.get_running_loop()
+        for number in interrupt.STOPS:
+            ignored = signal.getsignal(number) is signal.SIG_IGN
+            if not (number is signal.SIGHUP and ignored):  # as nohup has it
+                loop.add_signal_handler(number, self.supervisor.stop)
+        interrupt.let(*interrupt.STOPS)
+        self.supervisor.begin()
+        every = [_every(TICK_S, self.supervisor.tick), _every(SAMPLE_S, self.supervisor.sample)]
+        tasks = [asyncio.create_task(one) for one in every]
+        await self._ended.wait()
+        interrupt.hold(*interrupt.STOPS)  # all is done, and the loop takes none after its end
+        for task in tasks:
+            task.cancel()
+        await self._remains.end()
+        self._socket.close()
+        self._context.term()
+        return self.supervisor.failed
+
+    def _on_message(self, frames: list[bytes]) -> None:
+        sender, *rest = frames
+        self.supervisor.on_message(sender.decode(errors="replace"), self._decoder.decode(rest))
+
+    # --- what the loop asks for, see supervisor.effects ---
+
+    @property
+    def control(self) -> str:
+        return ipc_endpoint(self._run_dir.control)
+
+    @property
+    def listen_fd(self) -> int:
+        return self._listener.fileno()
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    @property
+    def port(self) -> int:
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def jitter(self, low: float, high: float) -> float:
+        return random.uniform(low, high)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        pass_fds: Sequence[int],
+        on_exit: Callable[[Exit], None],
+    ) -> Child:
+        return Process(argv, env, pass_fds, on_exit)
+
+    def send(self, child: str, message: ToChild) -> bool:
+        return self._socket.send([child.encode(), *encode(message)])
+
+    def read(self) -> None:
+        self._socket.read()
+
+    def sockets_are_there(self) -> bool:
+        return self._run_dir.whole() and self._socket_file.is_there()
+
+    def restore_sockets(self) -> None:
+        if not self._run_dir.whole():
+            self._run_dir.restore()
+        if not self._socket_file.is_there():
+            self._socket.bind_again(self._run_dir.control)
+            self._socket_file = SocketFile(self._run_dir.control)
+
+    def remove_socket(self, child: str) -> None:
+        with contextlib.suppress(OSError):  # it has no file, or the whole folder has gone
+            (self._run_dir.path / child).unlink()
+
+    def holds_vram(self, device: str, pid: int) -> bool:
+        return vram.nvml(device, pid)
+
+    def measure(self) -> dict[str, Any]:
+        own = health.process(os.getpid(), sample(self._self, self._cpu))
+        return {"box": health.box(self._box_cpu()), "supervisor": own}
+
+    def notify(self, *lines: str) -> None:
+        self._notifier.send(*lines)
+
+    def ping(self) -> None:
+        self._notifier.ping(time.monotonic())
+
+    def end(self) -> None:
+        self._ended.set()
+
+
+async def _every(seconds: float, do: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            do()
+        except Exception:  # of one turn: without the next ones nobody would be looked after
+            logger.exception("turn_failed", extra={"turn": do.__name__})

@@ -1,0 +1,104 @@
+"""What the supervision loop does to the world and asks of it.
+
+`supervisor.daemon` does it on this machine; tests write down what was asked for.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from ipc.messages.control import ToChild
+from supervisor.children.process import Exit, Vitals
+
+
+class Child(Protocol):
+    """A running child process."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """SIGKILL takes the whole group along; other signals are for the process to handle."""
+
+    def resume(self) -> None:
+        """Forget since when it has been stopped: nobody was there to see."""
+
+    def sample(self) -> Vitals | None:
+        """Its vitals now, or None when it is gone."""
+
+    def rss_mb(self) -> float | None:
+        """Its resident memory, or None when it is gone."""
+
+    def work_done(self) -> float:
+        """How much the system accounts to the process: CPU seconds plus MiB read."""
+
+    def suspended_s(self, now: float) -> float:
+        """How long it has been found stopped by a signal; 0 while it runs."""
+
+
+class Effects(Protocol):
+    """Processes, the control socket, the run folder, systemd, clock and chance."""
+
+    @property
+    def control(self) -> str:
+        """The endpoint where children find the control socket."""
+
+    @property
+    def listen_fd(self) -> int:
+        """The listening socket, which the frontend inherits."""
+
+    @property
+    def url(self) -> str:
+        """Where clients find the server."""
+
+    @property
+    def port(self) -> int:
+        """The port of it; one that was left open to choose has become a free one."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def jitter(self, low: float, high: float) -> float:
+        """A number between the two, by chance."""
+
+    def start(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        pass_fds: Sequence[int],
+        on_exit: Callable[[Exit], None],
+    ) -> Child:
+        """Start a child; ``on_exit`` is called once, when it has ended. Raises `OSError`."""
+
+    def send(self, child: str, message: ToChild) -> bool:
+        """Send to the child of that `child_id`. False: it is not connected, nothing was sent."""
+
+    def read(self) -> None:
+        """Have every message handled that lies unread."""
+
+    def sockets_are_there(self) -> bool:
+        """Whether the run folder and the control socket in it can still be found."""
+
+    def restore_sockets(self) -> None:
+        """Make again what has gone of them. Raises `run_dir.InUseError` where another server has
+        been faster, and `OSError` where it cannot be made."""
+
+    def remove_socket(self, child: str) -> None:
+        """Remove what a dead worker has left in the run folder."""
+
+    def holds_vram(self, device: str, pid: int) -> bool:
+        """Whether ``device`` lists the process among those that hold memory."""
+
+    def measure(self) -> dict[str, Any]:
+        """The box and the supervisor itself, as /health prints them."""
+
+    def notify(self, *lines: str) -> None:
+        """Send assignments such as ``READY=1`` to systemd."""
+
+    def ping(self) -> None:
+        """Tell systemd's watchdog that the loop turns."""
+
+    def end(self) -> None:
+        """Every child has ended, and none is to be started any more."""

@@ -1,0 +1,350 @@
+"""A world for the supervision loop without a process, a socket or a clock of its own.
+
+A history is a list of rows: when, what happens, what the loop does about it. Between two rows the
+loop's own timers run, and who is ready sends heartbeats; the loop must do nothing then.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ipc.messages.control import (
+    Abandon,
+    Counters,
+    Drain,
+    FromChild,
+    Health,
+    Heartbeat,
+    Hello,
+    Noted,
+    Ready,
+    Serve,
+    Start,
+    States,
+    ToChild,
+)
+from ipc.messages.spec import Spec
+from ipc.messages.state import ModelState
+from supervisor.children.cgroup import Tree
+from supervisor.children.oom import OomWatch
+from supervisor.children.orphans import Orphans
+from supervisor.children.process import Exit, Vitals
+from supervisor.cleanup import Remains
+from supervisor.plan import Plan
+from supervisor.supervisor import TICK_S, Supervisor
+
+CHAT = Spec(name="chat", task="chat", engine="echo", path="", device="cuda:1")
+EMBED = Spec(name="embed", task="embed", engine="echo", path="", stall_s=10.0, load_stall_s=20.0)
+
+ENDED = Exit("exited with status 0")
+FAULT = Exit("killed by SIGSEGV")
+KILLED = Exit("killed by SIGKILL", by=signal.SIGKILL)
+
+
+@dataclass
+class FakeChild:
+    """What the loop sees of a process, and what it does to it."""
+
+    name: str
+    pid: int
+    on_exit: Callable[[Exit], None]
+    note: Callable[[str], None]
+    argv: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    pass_fds: Sequence[int] = ()
+    rss: float = 50.0
+    work: float = 0.0
+    stopped_at: float | None = None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self.note(f"{number.name} to {self.name}")
+
+    def resume(self) -> None:
+        self.stopped_at = None
+
+    def sample(self) -> Vitals | None:
+        return None
+
+    def rss_mb(self) -> float | None:
+        return self.rss
+
+    def work_done(self) -> float:
+        return self.work
+
+    def suspended_s(self, now: float) -> float:
+        return 0.0 if self.stopped_at is None else now - self.stopped_at
+
+
+class FakeOrphans(Orphans):
+    """The processes that somebody has left behind."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__()
+        self._note = note
+        self.pids: set[int] = set()
+        self.own: set[int] = set()  # who was spared when they were last looked for
+
+    def sweep(self, own: Collection[int]) -> None:
+        self.own = set(own)
+        for pid in sorted(self.pids - self.own):
+            self._note(f"kill orphan {pid}")
+        self.pids &= self.own
+
+    def tick(self, own: Collection[int]) -> None:
+        self.own = set(own)
+
+
+class World:
+    """The `Effects` of a loop for ``specs``: what it asks for is written down in `done`."""
+
+    control = "ipc:///run/control"
+    listen_fd = 9
+    url = "http://127.0.0.1:8000"
+    port = 8000
+
+    def __init__(
+        self, *specs: Spec, tree: Tree | None = None, vmstat: Path = Path("/none"), **plan: Any
+    ) -> None:
+        self.at = 0.0
+        self.done: list[str] = []
+        self.children: dict[str, FakeChild] = {}  # by child_id, those that live
+        self.connected: set[str] = set()
+        self.ready: dict[str, Counters] = {}  # who sends heartbeats, and what is in them
+        self.unread: list[tuple[str, FromChild]] = []
+        self.sent: list[ToChild] = []
+        self.vram: set[tuple[str, int]] = set()
+        self.cannot_start: OSError | None = None
+        self.sockets_lost = False
+        self.cannot_restore: Exception | None = None
+        self._pids = itertools.count(100)
+        self.orphans = FakeOrphans(self.done.append)
+        serve = Serve(specs=list(specs))
+        self.plan = Plan(host="127.0.0.1", port=8000, run_dir="/run", serve=serve, **plan)
+        remains = Remains(self.orphans, OomWatch(vmstat), tree)
+        self.supervisor = Supervisor(self.plan, self, remains)
+
+    # --- a history ---
+
+    def play(self, *rows: tuple[float, Callable[[World], None], list[str]]) -> World:
+        """Have it all happen; fails at the first row after which something else was done."""
+        for at, happens, expected in rows:
+            self._pass_to(at)
+            happens(self)
+            done = self._take()
+            assert done == expected, f"at {at:g} s it has done {done}"
+        return self
+
+    def _pass_to(self, at: float) -> None:
+        assert at % TICK_S == 0.0, "the timers' turns come each quarter of a second"
+        while self.at + TICK_S < at:
+            self.at += TICK_S
+            self.turn()
+            done = self._take()
+            assert done == [], f"at {self.at:g} s, before {at:g} s, it has done {done}"
+        self.at = at
+
+    def turn(self) -> None:
+        """One turn of the timers; at each half second everyone who is ready sends a heartbeat, and
+        memory is measured."""
+        if self.at % 1.0 == 0.5:
+            for child, counters in list(self.ready.items()):
+                self.supervisor.on_message(child, Heartbeat(counters=counters))
+            self.supervisor.sample()
+        self.supervisor.tick()
+
+    def _take(self) -> list[str]:
+        done, self.done[:] = list(self.done), []
+        return done
+
+    # --- what the loop asks for ---
+
+    def now(self) -> float:
+        return self.at
+
+    def jitter(self, low: float, high: float) -> float:
+        return (low + high) / 2
+
+    def start(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        pass_fds: Sequence[int],
+        on_exit: Callable[[Exit], None],
+    ) -> FakeChild:
+        if self.cannot_start is not None:
+            raise self.cannot_start
+        name = f"{argv[argv.index('--name') + 1]}.{argv[argv.index('--generation') + 1]}"
+        self.done.append(f"start {name}")
+        child = FakeChild(name, next(self._pids), on_exit, self.done.append, argv, env, pass_fds)
+        self.children[name] = child
+        return child
+
+    def send(self, child: str, message: ToChild) -> bool:
+        if child not in self.connected:
+            return False
+        self.sent.append(message)
+        self.done.append(f"{child} <- {_words(message)}")
+        return True
+
+    def read(self) -> None:
+        for child, message in self.unread:
+            self.supervisor.on_message(child, message)
+        self.unread.clear()
+
+    def sockets_are_there(self) -> bool:
+        return not self.sockets_lost
+
+    def restore_sockets(self) -> None:
+        self.done.append("restore sockets")
+        if self.cannot_restore is not None:
+            raise self.cannot_restore
+        self.sockets_lost = False
+
+    def remove_socket(self, child: str) -> None:
+        assert child not in self.children
+
+    def holds_vram(self, device: str, pid: int) -> bool:
+        return (device, pid) in self.vram
+
+    def measure(self) -> dict[str, Any]:
+        return {"box": {}, "supervisor": {}}
+
+    def notify(self, *lines: str) -> None:
+        self.done.append(f"systemd: {', '.join(lines)}")
+
+    def ping(self) -> None:
+        pass
+
+    def end(self) -> None:
+        self.done.append("end")
+
+
+def _words(message: ToChild) -> str:
+    match message:
+        case Serve(specs=specs):
+            return f"serve {' '.join(spec.name for spec in specs)}"
+        case Start(spec=spec):
+            return f"load {spec.name} on {spec.device}"
+        case States(models=models):
+            return ", ".join(_state(model) for model in models)
+        case Drain(seconds=seconds):
+            return f"drain within {seconds:g} s"
+        case Abandon(owner=owner):
+            return f"abandon the jobs of {owner}"
+        case Health(id=number):
+            return f"health {number}"
+        case Noted():
+            return "noted"
+        case _:
+            raise AssertionError(f"nobody is sent {message}")
+
+
+def _state(model: ModelState) -> str:
+    """The model's name and state, its routes, in brackets those that are closed."""
+    routes = [
+        f"{route.replica}.{route.generation}" if route.open else f"({route.replica})"
+        for route in model.routes
+    ]
+    return " ".join([model.name, model.state, *routes])
+
+
+# --- what happens ---
+
+Happens = Callable[[World], None]
+
+
+def begin(world: World) -> None:
+    world.supervisor.begin()
+
+
+def stop(world: World) -> None:
+    world.supervisor.stop()
+
+
+def turn(world: World) -> None:
+    """The timers' turn."""
+    world.turn()
+
+
+def late(world: World) -> None:
+    """The loop's turn, with what was said meanwhile still unread."""
+    world.supervisor.tick()
+
+
+def says(child: str, message: FromChild) -> Happens:
+    def happens(world: World) -> None:
+        world.supervisor.on_message(child, message)
+
+    return happens
+
+
+def connects(child: str) -> Happens:
+    """It has found the control socket and says hello."""
+
+    def happens(world: World) -> None:
+        world.connected.add(child)
+        hello = Hello(child=child, generation=1, pid=world.children[child].pid)
+        world.supervisor.on_message(child, hello)
+
+    return happens
+
+
+def becomes_ready(child: str) -> Happens:
+    def happens(world: World) -> None:
+        world.ready[child] = Counters()
+        world.supervisor.on_message(child, Ready())
+
+    return happens
+
+
+def works(child: str, *, progress: int) -> Happens:
+    """From now on its heartbeats tell of a job in hand."""
+
+    def happens(world: World) -> None:
+        world.ready[child] = Counters(progress=progress, in_flight=1)
+        world.supervisor.on_message(child, Heartbeat(counters=world.ready[child]))
+
+    return happens
+
+
+def falls_silent(child: str) -> Happens:
+    def happens(world: World) -> None:
+        del world.ready[child]
+
+    return happens
+
+
+def grows(child: str, rss_mb: float) -> Happens:
+    def happens(world: World) -> None:
+        world.children[child].rss = rss_mb
+
+    return happens
+
+
+def exits(child: str, end: Exit = FAULT) -> Happens:
+    def happens(world: World) -> None:
+        gone = world.children.pop(child)
+        world.connected.discard(child)
+        world.ready.pop(child, None)
+        gone.on_exit(end)
+
+    return happens
+
+
+def run(*specs: Spec, **how: Any) -> World:
+    """A world in which the frontend and one worker for each replica are ready at second 1."""
+    world = World(*specs, **how)
+    begin(world)
+    for child in list(world.children):
+        connects(child)(world)
+    world.at = 1.0
+    for child in list(world.children):
+        becomes_ready(child)(world)
+    world.turn()
+    world.done.clear()
+    return world
