@@ -11,7 +11,7 @@ import pytest
 
 from ipc.facts.gguf import Header
 from ipc.tasks import TASKS
-from supervisor.config import catalog, settings
+from supervisor.config import catalog, dotenv_example, settings
 from supervisor.config.dotenv_file import load_dotenv
 from supervisor.config.engines import choose, openvino_reads
 from supervisor.config.errors import ConfigError, nearest
@@ -57,6 +57,16 @@ def test_without_any_setting_the_defaults_are_those_of_the_example_file() -> Non
             assert float(text) == value, name
         else:
             assert text == ("" if value in (None, []) else str(value)), name
+
+
+def test_the_example_file_is_what_the_settings_say() -> None:
+    written = "to write it: python -m supervisor.config.dotenv_example"
+    assert dotenv_example.PATH.read_text() == dotenv_example.render(), written
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_has_a_description(name: str) -> None:
+    assert Settings.model_fields[name.lower()].description
 
 
 MISTAKES = [
