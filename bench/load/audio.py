@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import av
 import orjson
 
 from bench.client import form
 from bench.load.outcome import Outcome
 from bench.load.server import Reply, Request
-from ipc.messages.errors import ServeError
 from ipc.tasks import TASKS
 from supervisor.config.errors import ConfigError
 
@@ -43,14 +43,19 @@ class Audio:
 
 
 def _recording(path: Path) -> tuple[bytes, float]:
-    """A file and its seconds, as the server will count them: decoded. Raises `ConfigError`."""
-    from worker.audio import decode
-
+    """A file and its seconds, counted by decoding it. Raises `ConfigError`."""
     try:
         data = path.read_bytes()
-        count = sum(len(piece) for piece in decode.pieces(data, max_s=math.inf))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except ServeError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    return data, count / decode.SAMPLE_RATE_HZ
+    try:
+        return data, _seconds(data)
+    except (av.FFmpegError, IndexError):
+        raise ConfigError(f"{path} is not a recording that can be decoded") from None
+
+
+def _seconds(data: bytes) -> float:
+    """Raises `av.FFmpegError`, or `IndexError` where there is no sound."""
+    with av.open(io.BytesIO(data)) as container:
+        sound = container.streams.audio[0]
+        return sum(frame.samples / frame.sample_rate for frame in container.decode(sound))

@@ -20,6 +20,7 @@ from bench.words import ANSWER_TOKENS, TEXT_WORDS
 from supervisor.config.dotenv_file import load_dotenv
 from supervisor.config.errors import EXIT_CONFIG, ConfigError
 from supervisor.config.settings import DOTENV
+from supervisor.models.archive import FetchError
 
 DOCUMENTS = 16
 LOOP = """The loop is closed: each client sends its next request when the last one is answered, so a
@@ -127,7 +128,7 @@ def main(argv: list[str]) -> None:
     except ConfigError as error:
         print(f"edge-serve bench: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
-    except (Unanswered, OSError) as error:
+    except (Unanswered, FetchError, OSError) as error:
         print(f"edge-serve bench: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -21,6 +21,7 @@ from bench.load.screen import Bars, show
 from bench.load.server import Server, Unanswered, Work, choose
 from supervisor.cli.client import way
 from supervisor.config.settings import Flags, Settings, load
+from supervisor.models import optional_packages
 
 _PIPED_COLUMNS = 120
 
@@ -28,9 +29,11 @@ _PIPED_COLUMNS = 120
 def measure(command: str, asked: dict[str, Any], work: Work, common: Common) -> int:
     """The exit status: 1 when no request of some level was answered.
 
-    ``asked`` says what is in each request. Raises `ConfigError` and `Unanswered`; `OSError` for a
-    file that cannot be written.
+    ``asked`` says what is in each request. Raises `ConfigError` and `Unanswered`; `FetchError` if
+    what draws a plot cannot be installed, `OSError` for a file that cannot be written.
     """
+    if common.plot is not None:
+        _have_plots()
     settings = load(Flags())
     url = common.base_url or settings.url
     at = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
@@ -50,6 +53,13 @@ def measure(command: str, asked: dict[str, Any], work: Work, common: Common) -> 
 
         draw(command, f"{url}, {at} UTC: {in_words(asked)}", runs, common.plot)
     return 0 if all(level.answered for run in runs for level in run.levels) else 1
+
+
+def _have_plots() -> None:
+    """Before anything is measured: only who asks for a plot has what draws it."""
+    if not optional_packages.PLOT.are_here():
+        print("edge-serve bench: installing matplotlib, once", file=sys.stderr)
+        optional_packages.PLOT.install(lambda _label, _done, _total: None)
 
 
 async def _runs(settings: Settings, work: Work, common: Common) -> list[Run]:

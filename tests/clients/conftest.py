@@ -1,7 +1,7 @@
 """Applications of other people, driven as their users do, against the default models.
 
 They are large, and need a browser or more of the system, so none runs unless it is named:
-bin/test --clients open-webui. A client is a module here with its ``CLIENT`` and a file
+bin/test clients open-webui. A client is a module here with its ``CLIENT`` and a file
 ``requirements-CLIENT.txt``, from which `environment` makes an environment of its own.
 """
 
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         client = getattr(getattr(item, "module", None), "CLIENT", None)
         if client is not None and client not in asked and "all" not in asked:
-            item.add_marker(pytest.mark.skip(f"needs {client}: bin/test --clients {client}"))
+            item.add_marker(pytest.mark.skip(f"needs {client}: bin/test clients {client}"))
 
 
 def environment(client: str) -> Path:

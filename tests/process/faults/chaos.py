@@ -1,6 +1,6 @@
 """Seeded chaos: random faults under load, and afterwards the books must balance.
 
-    bin/test --chaos MINUTES [--seed N] [--real]
+    bin/test chaos MINUTES [--seed N] [--real]
 
 Each round is a fresh edge-serve with at most three faults for each model: a fifth failure opens a
 circuit, rightly so, and a machine under such a load may add one by itself. After a round everybody
@@ -370,7 +370,7 @@ def play(seed: int, seconds: float, *, real: bool = False) -> Report:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bin/test --chaos", description="Seeded chaos.")
+    parser = argparse.ArgumentParser(prog="bin/test chaos", description="Seeded chaos.")
     parser.add_argument("minutes", type=float)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--real", action="store_true", help="the three default models, as pulled")

@@ -1,6 +1,6 @@
 """A real cgroup for each worker. Needs a part of the tree that is ours, with the memory controller:
 
-systemd-run --user --scope -p Delegate=memory bin/test tests/process/faults/test_cgroup.py
+systemd-run --user --scope -p Delegate=memory bin/test process tests/process/faults/test_cgroup.py
 or, as root, without --user.
 """
 

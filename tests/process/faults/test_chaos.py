@@ -1,4 +1,4 @@
-"""Twenty seconds of random faults under load; `bin/test --chaos` has more of them."""
+"""Twenty seconds of random faults under load; `bin/test chaos` has more of them."""
 
 from __future__ import annotations
 

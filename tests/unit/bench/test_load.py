@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,6 +25,8 @@ from bench.load.plot import draw
 from bench.load.report import in_words, report
 from bench.load.rerank import Rerank
 from bench.load.server import Reply, Request, Unanswered, choose, refused
+from supervisor.models import optional_packages
+from supervisor.models.optional_packages import OptionalPackages
 
 # --- who asks when -------------------------------------------------------------------------------
 
@@ -245,6 +248,21 @@ def test_a_level_without_any_answer_can_be_drawn_and_shown(tmp_path: Path) -> No
     draw("title", "below", [run], tmp_path / "plot.png")
     screen.show(Console(file=io.StringIO()), run)
     assert (tmp_path / "plot.png").stat().st_size > 0
+
+
+def test_what_draws_a_plot_is_installed_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "prefix", "/opt/venv")  # which is not ours to change
+    absent = OptionalPackages("plot", ("plots_of_no_kind",))
+    monkeypatch.setattr(optional_packages, "PLOT", absent)
+    with pytest.raises(SystemExit) as ended:
+        command.main(["chat", "--url", "http://127.0.0.1:1", "--plot", "plot.png"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "plots_of_no_kind is not installed here; run: " in said
+    assert "requirements-plot.txt" in said
 
 
 # --- options -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 from bench.client import Answer
 from bench.words import word_errors
 from supervisor.models import torch_install
+from supervisor.models.optional_packages import OptionalPackages
 from tests.bench import machine
 from tests.bench.peers import chat, command, report
 from tests.bench.peers.install import scripts
@@ -195,7 +196,7 @@ def test_without_torch_here_the_ceilings_are_those_of_a_peers_torch(
         asked.append(python)
         return {"copy": 1.0}
 
-    monkeypatch.setattr(torch_install, "_MODULES", ("torch_of_no_kind",))
+    monkeypatch.setattr(torch_install, "TORCH", OptionalPackages("torch", ("torch_of_no_kind",)))
     monkeypatch.setattr(machine, "ceilings", ceilings)
     with_torch = next(peer for peer in PEERS if TORCH in peer.packages)
     without = next(peer for peer in PEERS if TORCH not in peer.packages)

@@ -18,8 +18,9 @@ from supervisor.cli import launch
 from supervisor.config import catalog, settings
 from supervisor.host import hardware
 from supervisor.host.hardware import Box
-from supervisor.models import convert, torch_install
+from supervisor.models import convert, optional_packages, torch_install
 from supervisor.models.archive import FetchError
+from supervisor.models.optional_packages import OptionalPackages
 
 ROOT = Path(__file__).parents[4]
 TORCH = "requirements-torch.txt"
@@ -49,10 +50,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(PYTHON)
     python.chmod(0o755)
-    monkeypatch.setattr(torch_install, "ROOT", root)
-    monkeypatch.setattr(torch_install, "_SCRIPT", root / "bin" / "venv.sh")
-    monkeypatch.setattr(torch_install, "_OWN", root / ".venv")
-    monkeypatch.setattr(torch_install, "_MODULES", ("torch_of_no_kind",))
+    monkeypatch.setattr(optional_packages, "ROOT", root)
+    monkeypatch.setattr(optional_packages, "_SCRIPT", root / "bin" / "venv.sh")
+    monkeypatch.setattr(optional_packages, "_OWN", root / ".venv")
+    monkeypatch.setattr(torch_install, "TORCH", OptionalPackages("torch", ("torch_of_no_kind",)))
     monkeypatch.setattr(sys, "prefix", str(root / ".venv"))
     return root
 
@@ -137,7 +138,7 @@ def test_the_environment_of_somebody_else_is_left_alone(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(FetchError, match="another user's; pull as its owner"):
+    with pytest.raises(FetchError, match="another user's; do this as its owner"):
         torch_install.install(silent)
     monkeypatch.setattr(sys, "prefix", "/opt/venv")
     with pytest.raises(FetchError, match=f"pip install --requirement {checkout}/{TORCH}"):
@@ -145,7 +146,7 @@ def test_the_environment_of_somebody_else_is_left_alone(
     (checkout / TORCH).unlink()  # installed from a wheel
     with pytest.raises(FetchError, match=r"pip install 'edge-serve\[torch\]'"):
         torch_install.install(silent)
-    monkeypatch.setattr(torch_install, "_MODULES", ("sys",))
+    monkeypatch.setattr(torch_install, "TORCH", OptionalPackages("torch", ("sys",)))
     torch_install.install(silent)  # theirs has it
     assert not (checkout / ".venv/bin/installed").exists()
 
@@ -208,7 +209,7 @@ def test_the_torch_engine_has_torch_installed_and_takes_the_device_that_it_can_u
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(torch_install, "_MODULES", ("torch_of_no_kind",))
+    monkeypatch.setattr(torch_install, "TORCH", OptionalPackages("torch", ("torch_of_no_kind",)))
     monkeypatch.setattr(torch_install, "install", asked.append)
     monkeypatch.setattr(convert, "_run", lambda _spec, _on_stage: None)
     monkeypatch.setattr(launch, "detect", Box)  # what came is a build for CPUs
@@ -227,7 +228,7 @@ def test_nothing_is_installed_where_nothing_may_be_fetched(
     ask: Ask, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.environ["AUTO_DOWNLOAD_MODELS"] = "0"
-    monkeypatch.setattr(torch_install, "_MODULES", ("torch_of_no_kind",))
+    monkeypatch.setattr(torch_install, "TORCH", OptionalPackages("torch", ("torch_of_no_kind",)))
     monkeypatch.setattr(torch_install, "install", pytest.fail)
     for engine in ("torch", "mine.Mine"):
         with pytest.raises(FetchError, match="torch, which is not installed; run: edge-serve pull"):
