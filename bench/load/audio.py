@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,6 +57,6 @@ def _recording(path: Path) -> tuple[bytes, float]:
 
 def _seconds(data: bytes) -> float:
     """Raises `av.FFmpegError`, or `IndexError` where there is no sound."""
-    with av.open(io.BytesIO(data)) as container:
-        sound = container.streams.audio[0]
-        return sum(frame.samples / frame.sample_rate for frame in container.decode(sound))
+    with av.open(io.BytesIO(data), mode="r") as container:
+        frames = container.decode(container.streams.audio[0])
+        return math.fsum(frame.samples / frame.sample_rate for frame in frames)
