@@ -4,7 +4,8 @@ An engine lives on one thread and is called by nobody else, so it needs no locks
 batching is nothing but `Engine.admit` between two calls of `Engine.step`. An engine never talks
 to a socket, a clock or a client; it turns jobs into events:
 
-* every admitted job gets any number of `Delta` and then exactly one `Done` or `Failed`,
+* every admitted job gets any number of `Piece`, mostly `Delta`, then exactly one `Done` or
+  `Failed`,
 * unless it is dropped: then it gets nothing more (the loop ends it).
 """
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from ipc.messages.control import Counters
 from ipc.messages.errors import Cancelled, DeadlineExceeded, Draining, InternalError, ServeError
-from ipc.messages.events import Delta, Done, Event, Failed, SpeechResult, Terminal
+from ipc.messages.events import Done, Event, Failed, Piece, SpeechResult, Terminal
 from ipc.messages.jobs import Cancel, Job
 from worker.engine import Engine, LoadError
 
@@ -171,7 +171,7 @@ class EngineLoop:
         for event in events:
             if event.job not in self._jobs:
                 continue
-            if not isinstance(event, Delta):
+            if not isinstance(event, Piece):
                 del self._jobs[event.job]
                 event = self._dated(event)
             self._account.count(event)
@@ -204,7 +204,7 @@ class Account:
     def count(self, event: Event) -> None:
         if isinstance(event, Failed):
             self.failed += 1
-        elif isinstance(event, Delta):
+        elif isinstance(event, Piece):
             self.completion_tokens += event.tokens
         elif isinstance(event, Done):
             self.jobs += 1

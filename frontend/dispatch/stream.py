@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 from frontend.dispatch.budget import Claim
 from ipc.messages.errors import Cancelled, OutOfMemory, ServeError
-from ipc.messages.events import Delta, Done
+from ipc.messages.events import CallOpened, Done, Piece
 
 # Text that waits for one reader, who may only not have had a turn yet: an upstream can send in one
 # piece what it took minutes to write. One who reads too slowly is the connection's business.
 MAX_HELD_CHARS = 16 << 20
 # What is written in a second or so is not counted one by one.
 FREE_CHARS = 64 << 10
+# What a log probability with its token takes in memory, as so many characters of text.
+LOGPROB_CHARS = 256
 
 
 class Stream:
@@ -32,7 +34,7 @@ class Stream:
         self.first_at: float | None = None
         self.done: Done | None = None
         self._on_close = on_close
-        self._events: list[Delta | Done] = []
+        self._events: list[Piece | Done] = []
         self._held_chars = self._claimed_chars = 0
         self._error: ServeError | None = None
         self._ended = False
@@ -41,7 +43,7 @@ class Stream:
         self._alarm: asyncio.TimerHandle | None = None
         self._silent_at = 0.0
 
-    async def next(self, timeout_s: float | None = None) -> list[Delta | Done]:
+    async def next(self, timeout_s: float | None = None) -> list[Piece | Done]:
         """Every event that is there, waiting for the first; ``[]`` after ``timeout_s`` of silence.
 
         Raises the job's `ServeError`, once the deltas before it have been read.
@@ -83,7 +85,7 @@ class Stream:
 
     # Called by the dispatcher.
 
-    def push(self, event: Delta | Done, now: float) -> None:
+    def push(self, event: Piece | Done, now: float) -> None:
         """An event has come from the worker. Nothing comes after `Done`, an error or `close`."""
         if self._ended:
             return
@@ -94,7 +96,7 @@ class Stream:
             self.done = event
             self._ended = True
         else:
-            self._held_chars += len(event.text)
+            self._held_chars += held_chars(event)
             if self._held_chars > FREE_CHARS:
                 self._hold()
         self._wake()
@@ -133,3 +135,11 @@ class Stream:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def held_chars(piece: Piece) -> int:
+    """What ``piece`` takes in memory, in characters of text."""
+    text = piece.name if isinstance(piece, CallOpened) else piece.text
+    if not piece.logprobs:
+        return len(text)
+    return len(text) + LOGPROB_CHARS * sum(1 + len(one.top) for one in piece.logprobs)

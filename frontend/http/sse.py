@@ -20,7 +20,7 @@ from frontend.dispatch.stream import Stream
 from frontend.http.disconnect import Watch
 from frontend.http.request_context import Exchange
 from ipc.messages.errors import Cancelled, ServeError
-from ipc.messages.events import Delta, Done
+from ipc.messages.events import Done, Piece
 
 DONE = b"data: [DONE]\n\n"
 # A comment line: clients skip it, proxies see traffic.
@@ -35,7 +35,7 @@ _HEADERS = [
 ]
 
 # What a batch of events looks like on the wire; a batch may come to nothing.
-Render = Callable[[list[Delta | Done]], bytes]
+Render = Callable[[list[Piece | Done]], bytes]
 OnGap = Callable[[float], None]
 
 
@@ -81,7 +81,7 @@ class EventStream(Response):
         finally:
             self._stream.close()
 
-    async def _run(self, send: Send, events: list[Delta | Done], exchange: Exchange) -> None:
+    async def _run(self, send: Send, events: list[Piece | Done], exchange: Exchange) -> None:
         try:
             while True:
                 self._time(events)
@@ -98,8 +98,8 @@ class EventStream(Response):
             body = event(error.body())
             await send({"type": "http.response.body", "body": body, "more_body": True})
 
-    def _time(self, events: list[Delta | Done]) -> None:
-        if self._on_gap is None or not events or not isinstance(events[0], Delta):
+    def _time(self, events: list[Piece | Done]) -> None:
+        if self._on_gap is None or not events or not isinstance(events[0], Piece):
             return
         now = time.monotonic()
         if self._delta_at is not None:

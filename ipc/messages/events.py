@@ -10,20 +10,26 @@ from ipc.messages.blob import Blob
 from ipc.messages.errors import ErrorInfo
 
 # `content_filter`: a server elsewhere held the rest back; no engine of ours does.
-Finish = Literal["stop", "length", "content_filter"]
+Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of a request. ``cached_tokens`` are part of the prompt's, ``reasoning_tokens`` of the
+    completion's; with several choices the completion is that of all together."""
+
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 class ChatResult(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
-    """The end of a chat; its text has all gone out as deltas."""
+    """The end of a chat; all that it says has gone out before. ``finish`` is how its first choice
+    ended, ``others`` how the further ones did, in order."""
 
     finish: Finish
     usage: Usage
+    others: list[Finish] = []
 
 
 class EmbedResult(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
@@ -80,12 +86,67 @@ class SpeechResult(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
 Result = ChatResult | EmbedResult | RerankResult | SpeechResult
 
 
-class Delta(msgspec.Struct, frozen=True, tag="delta"):
+class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How likely a token was: ``logprob`` is natural, ``data`` the token's own bytes, ``top`` the
+    likeliest tokens in its place, none of which has a ``top`` of its own."""
+
+    id: int
+    data: bytes
+    logprob: float
+    top: list[TokenLogprob] = []
+
+
+class _Piece(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every piece of an answer tells of itself: the ``choice`` that it belongs to, the
+    ``ids`` of its tokens where the engine knows them, their ``logprobs`` where they were asked for.
+
+    ``ids`` name every token since the last piece of the same choice, those of markup too.
+    """
+
+    choice: int = 0
+    ids: list[int] = []
+    logprobs: list[TokenLogprob] | None = None
+
+
+class Delta(_Piece, frozen=True, tag="delta"):
     """A piece of text, and how many tokens it took."""
 
     job: str
     text: str
     tokens: int = 1
+
+
+class Reasoning(_Piece, frozen=True, tag="reasoning"):
+    """A piece of what a model thinks before it answers, and how many tokens it took."""
+
+    job: str
+    text: str
+    tokens: int = 1
+
+
+class CallOpened(_Piece, frozen=True, tag="call_opened"):
+    """The ``index``-th call of its choice, from 0 on: the tool's ``name`` is known, its arguments
+    follow. A call is complete before the next one opens."""
+
+    job: str
+    index: int
+    id: str
+    name: str
+    tokens: int = 1
+
+
+class CallArguments(_Piece, frozen=True, tag="call_arguments"):
+    """A piece of the arguments of an opened call, and how many tokens it took; the pieces of one
+    call together are the JSON text of an object."""
+
+    job: str
+    index: int
+    text: str
+    tokens: int = 1
+
+
+# What may come of a job before its end.
+Piece = Delta | Reasoning | CallOpened | CallArguments
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
@@ -113,10 +174,10 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     began: bool = True
 
 
-Event = Delta | Done | Failed
-
-
 Terminal = Done | Failed
+
+
+Event = Piece | Terminal
 
 
 class Events(msgspec.Struct, frozen=True, tag="events"):

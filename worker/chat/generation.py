@@ -40,6 +40,7 @@ class Generation:
         self._text = TextStream(vocabulary)
         self._stop = StopFilter(sampling.stop)
         self._unsent = 0  # tokens whose text is still held back
+        self._ids: list[int] = []  # of those, where the library tells them
 
     def push(self, tokens: Sequence[int], finish: Finish | None = None) -> list[Event]:
         """Take the next ``tokens``, and how the answer has ended where the library says so.
@@ -50,6 +51,7 @@ class Generation:
             if token in self._ends and self.written > self._min_tokens:
                 return self._end("stop", text)
             self._unsent += 1
+            self._ids.append(token)
             text += self._passed(self._text.push(token))
             if self._stop.found:
                 return self._end("stop", text)
@@ -77,8 +79,9 @@ class Generation:
     def _delta(self, text: str) -> list[Event]:
         if not text:
             return []
-        tokens, self._unsent = self._unsent, 0
-        return [Delta(self.job_id, text, tokens)]
+        delta = Delta(self.job_id, text, self._unsent, ids=self._ids)
+        self._unsent, self._ids = 0, []
+        return [delta]
 
     def _end(self, finish: Finish, text: str) -> list[Event]:
         self.ended = True

@@ -44,7 +44,7 @@ class Audio:
         )
         if asked.stream:
             return EventStream(stream, transcripts.events, self._limits.keepalive_s)
-        _, done = await collect(stream, request.receive)
+        done = await collect(stream, request.receive)
         exchange.usage = done.result.usage
         assert isinstance(done.result, SpeechResult)
         return render(done.result, asked, translate=translate)

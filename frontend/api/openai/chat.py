@@ -9,6 +9,7 @@ from frontend.api.images import Remote
 from frontend.api.openai.chat_answer import Completion, fingerprint
 from frontend.api.openai.chat_request import parse_chat
 from frontend.api.remote_images import ImageFetcher
+from frontend.api.whole_answer import WholeAnswer
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import COPIES, read_json
 from frontend.http.collect import collect
@@ -54,7 +55,8 @@ class Chat:
                 self._limits.keepalive_s,
                 on_gap=self._metrics.on_gap(spec.name),
             )
-        text, done = await collect(stream, request.receive)
+        answer = WholeAnswer()
+        done = await collect(stream, request.receive, answer.add)
         exchange.usage = done.result.usage
         assert isinstance(done.result, ChatResult)
-        return Response(completion.whole(text, done.result), media_type="application/json")
+        return Response(completion.whole(answer, done.result), media_type="application/json")

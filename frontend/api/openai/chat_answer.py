@@ -10,27 +10,17 @@ from typing import Any
 import msgspec
 import orjson
 
-from frontend.http.sse import DONE, Render, event
-from ipc.messages.events import ChatResult, Delta, Done, Usage
+from frontend.api.openai.chat_chunks import Chunks
+from frontend.api.openai.chat_objects import logprobs_object, usage_object
+from frontend.api.whole_answer import WholeAnswer, WholeCall, WholeChoice
+from frontend.http.sse import Render
+from ipc.messages.events import ChatResult
 from ipc.messages.spec import Spec
-
-# Stands for the text while a chunk is cut into what comes before and after it. No name or id can
-# contain it: they are printable, and JSON would escape it.
-_HOLE = "\x00"
 
 
 def fingerprint(spec: Spec) -> str:
     """A short name for how a model is run: it changes whenever the same seed may answer anew."""
     return "fp_" + hashlib.sha256(msgspec.msgpack.encode(spec)).hexdigest()[:10]
-
-
-def usage_object(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-    }
 
 
 class Completion:
@@ -44,60 +34,45 @@ class Completion:
             "system_fingerprint": system_fingerprint,
         }
 
-    def whole(self, text: str, result: ChatResult) -> bytes:
+    def whole(self, answer: WholeAnswer, result: ChatResult) -> bytes:
         """The answer to a client that did not ask for a stream."""
-        message = {"role": "assistant", "content": text, "refusal": None}
-        choice = {
-            "index": 0,
-            "message": message,
-            "logprobs": None,
-            "finish_reason": result.finish,
-        }
+        choices = [
+            {
+                "index": at,
+                "message": _message(choice),
+                "logprobs": logprobs_object(choice.logprobs),
+                "finish_reason": finish,
+            }
+            for at, (choice, finish) in enumerate(answer.choices(result))
+        ]
         usage = usage_object(result.usage)
         return orjson.dumps(
-            {**self._head, "object": "chat.completion", "choices": [choice], "usage": usage}
+            {**self._head, "object": "chat.completion", "choices": choices, "usage": usage}
         )
 
     def chunks(self, *, include_usage: bool) -> Render:
-        """Renders a stream's events, `Done` being the last, as chunks and the end marker.
+        """Renders the events of a stream, `Done` being the last."""
+        head = {**self._head, "object": "chat.completion.chunk"}
+        return Chunks(head, include_usage=include_usage).render
 
-        Only the text differs from one chunk to the next, so the rest is rendered once: a chunk
-        costs the encoding of its text.
-        """
-        before, after = self._around_text(include_usage)
-        opening = self._chunk({"role": "assistant", "content": ""}, None, include_usage)
 
-        def render(events: list[Delta | Done]) -> bytes:
-            nonlocal opening
-            parts = [opening]
-            opening = b""
-            for item in events:
-                if isinstance(item, Done):
-                    parts.append(self._closing(item, include_usage))
-                elif item.text:
-                    parts += before, orjson.dumps(item.text), after
-            return b"".join(parts)
+def _message(choice: WholeChoice) -> dict[str, Any]:
+    """``content`` is null where there is none beside reasoning or calls; the keys of these two are
+    there only with something in them."""
+    text, reasoning = "".join(choice.texts), "".join(choice.reasoning)
+    silent = not text and (choice.calls or reasoning)
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": None if silent else text,
+        "refusal": None,
+    }
+    if reasoning:
+        message |= {"reasoning_content": reasoning, "reasoning": reasoning}
+    if choice.calls:
+        message["tool_calls"] = [_call(call) for call in choice.calls]
+    return message
 
-        return render
 
-    def _around_text(self, include_usage: bool) -> tuple[bytes, bytes]:
-        chunk = self._chunk({"content": _HOLE}, None, include_usage)
-        before, _, after = chunk.partition(orjson.dumps(_HOLE))
-        return before, after
-
-    def _closing(self, done: Done, include_usage: bool) -> bytes:
-        assert isinstance(done.result, ChatResult)
-        last = self._chunk({}, done.result.finish, include_usage)
-        if not include_usage:
-            return last + DONE
-        usage = usage_object(done.result.usage)
-        return last + event({**self._chunk_head, "choices": [], "usage": usage}) + DONE
-
-    def _chunk(self, delta: dict[str, str], finish: str | None, include_usage: bool) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        tail = {"usage": None} if include_usage else {}
-        return event({**self._chunk_head, "choices": [choice], **tail})
-
-    @property
-    def _chunk_head(self) -> dict[str, Any]:
-        return {**self._head, "object": "chat.completion.chunk"}
+def _call(call: WholeCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": "".join(call.arguments)}
+    return {"id": call.id, "type": "function", "function": function}

@@ -71,7 +71,7 @@ class Embeddings:
         stream = exchange.stream = self._dispatcher.submit(
             exchange.request_id, spec, asked, size_bytes, claim
         )
-        _, done = await collect(stream, request.receive)
+        done = await collect(stream, request.receive)
         exchange.usage = done.result.usage
         assert isinstance(done.result, EmbedResult)
         return done.result

@@ -10,7 +10,8 @@ import msgspec
 
 from frontend.http.sse import event
 from ipc.facts.languages import name_of
-from ipc.messages.events import Delta, Done, Segment, SpeechResult, Usage
+from ipc.messages.errors import InternalError
+from ipc.messages.events import Delta, Done, Piece, Segment, SpeechResult, Usage
 
 _LEAST_S = 0.001
 
@@ -88,14 +89,17 @@ def verbose(
     return {**body, "usage": _duration(result)}
 
 
-def events(batch: list[Delta | Done]) -> bytes:
-    """A stream's events; ``transcript.text.done`` is the last, no other marker follows."""
+def events(batch: list[Piece | Done]) -> bytes:
+    """A stream's events; ``transcript.text.done`` is the last, no other marker follows. Raises
+    `InternalError` for a piece that a transcript cannot have."""
     return b"".join(map(_event, batch))
 
 
-def _event(item: Delta | Done) -> bytes:
+def _event(item: Piece | Done) -> bytes:
     if isinstance(item, Delta):
         return event({"type": "transcript.text.delta", "delta": item.text}) if item.text else b""
+    if not isinstance(item, Done):
+        raise InternalError(f"a transcript has no place for {type(item).__name__}")
     assert isinstance(item.result, SpeechResult)
     usage = _tokens(item.result.usage)
     text = item.result.text.strip()

@@ -43,7 +43,7 @@ class Rerank:
         stream = exchange.stream = dispatcher.submit(
             exchange.request_id, spec, wanted, body.size_bytes, exchange.claim
         )
-        _, done = await collect(stream, request.receive)
+        done = await collect(stream, request.receive)
         usage = exchange.usage = done.result.usage
         assert isinstance(done.result, RerankResult)
         scores = np.frombuffer(done.result.scores.data, dtype="<f4")

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from ipc.messages import errors
 from ipc.messages.blob import Blob
-from ipc.messages.events import ChatResult, Delta, Done, Events, Failed, Usage
+from ipc.messages.events import (
+    CallArguments,
+    CallOpened,
+    ChatResult,
+    Delta,
+    Done,
+    Events,
+    Failed,
+    Reasoning,
+    TokenLogprob,
+    Usage,
+)
 from ipc.messages.jobs import ChatInput, FromFrontend, Job, Message, Sampling, SpeechInput
 from ipc.transport import wire
 
@@ -91,7 +102,18 @@ def test_sizes_are_capped_before_anything_is_sent(monkeypatch: pytest.MonkeyPatc
 def test_a_step_of_events_keeps_its_order() -> None:
     done = Done("b", ChatResult(finish="stop", usage=Usage(prompt_tokens=1, completion_tokens=2)))
     failed = Failed(job="c", error=errors.QueueFull("full", retry_after_s=2.0).info(), began=False)
-    events = Events([Delta("a", "x"), done, failed])
+    likely = TokenLogprob(7, b"\xf0", -0.5, [TokenLogprob(8, b"x", -1.5)])
+    events = Events(
+        [
+            Delta("a", "x"),
+            Reasoning("a", "Hm", 2, choice=1, ids=[5, 6]),
+            Delta("a", "y", logprobs=[likely]),
+            CallOpened("a", 0, "call_a", "weather"),
+            CallArguments("a", 0, "{}", 3),
+            done,
+            failed,
+        ]
+    )
     assert wire.Decoder[Events](Events).decode(wire.encode(events)) == events
 
 

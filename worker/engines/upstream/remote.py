@@ -21,7 +21,7 @@ import httpx2
 from anyio import CancelScope
 
 from ipc.messages.errors import QueueFull, ServeError, Unavailable
-from ipc.messages.events import Delta, Done, Event, Failed
+from ipc.messages.events import Delta, Done, Event, Failed, Piece
 from ipc.messages.jobs import ChatInput, EmbedInput, Job
 from ipc.messages.spec import Loaded, Spec
 from worker.engine import LoadError, Stage
@@ -115,7 +115,7 @@ class Remote:
     def _accept(self, request: _Request, event: Event) -> list[Event]:
         if self._running.get(event.job) is not request:
             return []
-        if not isinstance(event, Delta):
+        if not isinstance(event, Piece):
             del self._running[event.job]
         return [event]
 

@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from frontend.api.openai import transcripts
-from ipc.messages.events import Delta, Done
+from ipc.messages.errors import InternalError
+from ipc.messages.events import Delta, Done, Piece, Reasoning
 from tests.unit.frontend.http_fakes import SEGMENT, TRANSCRIPT
 
 SECOND = msgspec.structs.replace(SEGMENT, id=1, start=3661.5, end=3663.0999, text=" A --> b\n\nc. ")
@@ -131,7 +132,7 @@ def test_verbose_json_has_only_the_granularities_asked_for() -> None:
 
 
 def test_a_stream_ends_with_the_whole_text() -> None:
-    batch: list[Delta | Done] = [Delta("j", " Hello"), Delta("j", ""), Done("j", TRANSCRIPT)]
+    batch: list[Piece | Done] = [Delta("j", " Hello"), Delta("j", ""), Done("j", TRANSCRIPT)]
     lines = transcripts.events(batch).decode().split("\n\n")
     assert lines.pop() == ""
     assert [orjson.loads(line.removeprefix("data: ")) for line in lines] == [
@@ -147,3 +148,8 @@ def test_a_stream_ends_with_the_whole_text() -> None:
             },
         },
     ]
+
+
+def test_a_transcript_does_not_reason() -> None:
+    with pytest.raises(InternalError, match="no place for Reasoning"):
+        transcripts.events([Reasoning("j", "Hm")])

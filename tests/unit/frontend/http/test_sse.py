@@ -14,14 +14,22 @@ from starlette.types import Message
 
 from frontend.api.openai.chat_answer import Completion
 from frontend.dispatch.budget import Budget
-from frontend.dispatch.stream import MAX_HELD_CHARS, Stream
+from frontend.dispatch.stream import LOGPROB_CHARS, MAX_HELD_CHARS, Stream, held_chars
 from frontend.http.request_context import Exchange
 from frontend.http.sse import KEEPALIVE, EventStream
 from ipc.messages.errors import OutOfMemory, WorkerCrashed
-from ipc.messages.events import Delta
+from ipc.messages.events import (
+    CallArguments,
+    CallOpened,
+    Delta,
+    Piece,
+    Reasoning,
+    TokenLogprob,
+)
 from tests.unit.frontend.http_fakes import chat_done
 
 PATIENCE_S = 20.0
+LIKELY = TokenLogprob(7, b"x", -0.5, [TokenLogprob(8, b"y", -1.5)])
 
 
 class Client:
@@ -247,6 +255,31 @@ def test_a_reader_who_is_much_too_slow_reads_why_and_what_came_before() -> None:
         assert chunks(client.body)[-1]["error"]["code"] == "out_of_memory"
         assert b"too late" not in client.body
         assert client.exchange.status == 503
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("piece", "held"),
+    [
+        (Delta("job", "abc"), 3),
+        (Reasoning("job", "abcd"), 4),
+        (CallOpened("job", 0, "call_a", "weather"), 7),
+        (CallArguments("job", 0, "{}"), 2),
+        (Delta("job", "a", logprobs=[]), 1),
+        (Delta("job", "a", logprobs=[LIKELY, LIKELY]), 1 + 4 * LOGPROB_CHARS),
+    ],
+)
+def test_whatever_waits_counts_by_what_it_holds(piece: Piece, held: int) -> None:
+    assert held_chars(piece) == held
+
+
+def test_reasoning_that_waits_has_the_bound_of_text() -> None:
+    async def scene() -> None:
+        client = Client()
+        for _ in range(MAX_HELD_CHARS // (1 << 20) + 1):
+            client.stream.push(Reasoning("job", "x" * (1 << 20)), time.monotonic())
+        assert client.cancelled == ["job"]
 
     play(scene)
 

@@ -84,12 +84,13 @@ def test_the_library_may_end_it() -> None:
     assert told(written(generation(stop=["b"]), [0, 1], "length")) == ("a ", "stop", 2)
 
 
-def test_a_delta_counts_the_tokens_whose_text_waited() -> None:
+def test_a_delta_names_the_tokens_whose_text_waited() -> None:
     events = written(generation(), [0, 4, 5, 1])
-    assert [(one.text, one.tokens) for one in events if isinstance(one, Delta)] == [
-        ("a", 1),
-        ("🎉", 2),
-        (" b", 1),
+    deltas = [one for one in events if isinstance(one, Delta)]
+    assert [(one.text, one.tokens, one.ids) for one in deltas] == [
+        ("a", 1, [0]),
+        ("🎉", 2, [4, 5]),
+        (" b", 1, [1]),
     ]
 
 
