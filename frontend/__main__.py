@@ -19,6 +19,8 @@ from frontend.app import build
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.dispatch.links import Links
+from frontend.dispatch.waits import happens, tick
 from frontend.http.access import host_guards, key_guards
 from frontend.listener.connection import Bounds, protocol
 from frontend.listener.early_refusal import Door
@@ -61,8 +63,8 @@ def main() -> None:
 async def _run(args: argparse.Namespace) -> None:
     control = Control(args.control, args.generation)
     serve = await control.serve
-    dispatcher = Dispatcher(serve.specs, control.identity, aliases=serve.aliases)
-    dispatcher.on_misbehaved = control.misbehaved
+    links = Links(control.identity, control)
+    dispatcher = Dispatcher(serve.specs, links, aliases=serve.aliases)
     control.on_states = lambda states: dispatcher.set_states(states.models)
     budget = Budget(serve.memory_mb << 20)
     metrics = Metrics(dispatcher, control, budget)
@@ -72,9 +74,9 @@ async def _run(args: argparse.Namespace) -> None:
     server = Server(_config(app, door, serve.gate))
     if serve.gate.ssl_certfile:
         _bound_handshakes()
-    tasks = [asyncio.create_task(control.beat()), asyncio.create_task(dispatcher.watch())]
+    tasks = [asyncio.create_task(control.beat()), asyncio.create_task(tick(dispatcher))]
     control.on_drain = lambda seconds: tasks.append(
-        asyncio.create_task(_drain(dispatcher, server, seconds))
+        asyncio.create_task(_drain(dispatcher, links, server, seconds))
     )
     child.settle()
     control.ready()
@@ -87,13 +89,13 @@ async def _run(args: argparse.Namespace) -> None:
 
 async def _know_the_workers(dispatcher: Dispatcher) -> None:
     """Until then each model would be said to be loading, those too that are ready."""
-    if not await dispatcher.informed(STATES_S):
+    if not await happens(dispatcher.informed, STATES_S):
         logger.error(
             "the supervisor has not said within %g s which models are ready; until it does, "
             "requests get 503 model_loading",
             STATES_S,
         )
-    elif not await dispatcher.connected(LINKS_S):
+    elif not await happens(dispatcher.connected, LINKS_S):
         logger.warning("workers_unconnected", extra={"after_s": LINKS_S})
 
 
@@ -131,10 +133,14 @@ def _room(wanted: int) -> int:
     return wanted if most == resource.RLIM_INFINITY else min(wanted, max(1, most - FRONTEND_FILES))
 
 
-async def _drain(dispatcher: Dispatcher, server: uvicorn.Server, seconds: float) -> None:
+async def _drain(
+    dispatcher: Dispatcher, links: Links, server: uvicorn.Server, seconds: float
+) -> None:
     """Refuse what is new, let what runs finish, end what is left with an error, stop listening."""
-    await dispatcher.drain(seconds)
+    dispatcher.drain()
+    await happens(dispatcher.idle, seconds)
     dispatcher.close()
+    links.close_all()
     server.should_exit = True
 
 

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from frontend.dispatch.control import Control
-from frontend.dispatch.dispatcher import UNCONNECTED, Dispatcher
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.dispatch.model_queue import UNCONNECTED
 from frontend.metrics import Metrics
 
 # The supervisor answers in milliseconds; one that takes this long is in trouble itself.

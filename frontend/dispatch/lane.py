@@ -1,4 +1,4 @@
-"""One model's queue: who waits, who runs where, and who must be turned away.
+"""One model's queue: who waits, who runs where, and who must be rejected.
 
 A lane decides and does nothing: no socket, no clock, no task. Each call takes the time and returns
 what to do, so its behaviour is tested with literal histories. It is the only long queue in the
@@ -91,7 +91,7 @@ class Lane:
         self._alone_since: dict[str, float] = {}  # of waiting jobs for which a worker is emptied
         self._workers: dict[str, _Worker] = {}
         self._service_s = 1.0  # until the first job has been measured
-        self._appointed_to = 0.0  # places up to this time are spoken for by those turned away
+        self._appointed_to = 0.0  # places up to this time are promised to those that were rejected
 
     @property
     def depth(self) -> int:
@@ -137,8 +137,7 @@ class Lane:
         return self._service_s / max(1, self.credit)
 
     def _appoint(self, now: float) -> float:
-        """When to come back, a different time for each who is turned away: told the same time,
-        all would stand before as few places as now."""
+        """When to come back: staggered, so that rejected clients do not all return at once."""
         drained_at = now + self.depth * self._job_s
         latest = now + RETRY_AFTER_MAX_S
         self._appointed_to = min(max(drained_at, self._appointed_to + self._job_s), latest)
@@ -151,12 +150,12 @@ class Lane:
         """
         over_bytes = self.depth > 0 and self._waiting_bytes + ticket.size_bytes > self._limit_bytes
         if self.full or over_bytes:
-            raise self.turn_away(ticket.queued_at)
+            raise self.reject(ticket.queued_at)
         if not self._running and not self._waiting:
             self._appointed_to = 0.0  # who was told to come again by now has come, or will not
         self._push(ticket)
 
-    def turn_away(self, now: float) -> QueueFull:
+    def reject(self, now: float) -> QueueFull:
         """The refusal of one more job, with an appointment in it."""
         return QueueFull(
             f"model {self._model!r} has {self.depth} requests waiting, as many as it may; try "
@@ -218,7 +217,7 @@ class Lane:
         if running is not None:
             self._service_s += _EWMA_WEIGHT * (now - running.since - self._service_s)
 
-    def give_back(self, job_id: str) -> bool:
+    def requeue(self, job_id: str) -> bool:
         """A worker refused a job that it had not begun: queue it again, in front of the others.
 
         False where the job has been tried too often; it is then gone from the lane.
@@ -261,7 +260,7 @@ class Lane:
 
     def set_routes(self, routes: Iterable[Route]) -> list[str]:
         """The model's living workers are now these. Returns the routes that are no longer among
-        them: they take nothing more, and what they hold is theirs until `lose`."""
+        them: they take nothing more, and what they hold is theirs until `remove`."""
         before, self._workers = self._workers, {}
         for route in routes:
             worker = self._workers[route_id(route)] = before.pop(route_id(route), _Worker(route))
@@ -274,7 +273,7 @@ class Lane:
         if worker is not None:
             worker.connected = connected
 
-    def lose(self, route: str) -> list[Job]:
+    def remove(self, route: str) -> list[Job]:
         """Nothing more will come of a dead worker: take out the jobs that it still held."""
         held = [run for run in self._running.values() if route_id(run.worker.route) == route]
         for run in held:

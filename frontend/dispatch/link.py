@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import zmq
@@ -32,10 +32,10 @@ CONNECT_TURNS = 10
 GRACE_S = 2.0
 # All that a process has sent comes before the end of its connection, and that comes with its death
 # unless another process holds the socket, too. Jobs of a dead worker wait no longer than this.
-LAST_WORDS_S = 0.2
+LAST_EVENTS_S = 0.2
 
 OnOpen = Callable[[bool], None]
-OnEvents = Callable[[list[Event]], None]
+OnEvents = Callable[[Sequence[Event]], None]
 OnBroken = Callable[[str], None]
 OnEnd = Callable[[], None]
 
@@ -43,7 +43,8 @@ OnEnd = Callable[[], None]
 class Link:
     """A socket to one worker. Owns it, and closes it.
 
-    ``on_open`` is told when jobs may be sent, and when they may no longer be.
+    ``on_open`` is told when jobs may be sent, and when they may no longer be; ``on_end`` ends what
+    `drain_events` began.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Link:
         on_open: OnOpen,
         on_events: OnEvents,
         on_broken: OnBroken,
+        on_end: OnEnd,
     ) -> None:
         self._socket = dealer(context, identity, hwm=0)
         self._on_open = on_open
@@ -62,7 +64,8 @@ class Link:
         self._decoder = Decoder[Events](Events)
         self._heard = True
         self._opened = self._lost = False
-        self._on_end: OnEnd | None = None
+        self._on_end = on_end
+        self._draining = False
         self._alarm: asyncio.TimerHandle | None = None
         # From before it connects: that is another thread's work, and may be done at once.
         # ZeroMQ drops a peer that sends more than it may, and connects again without a word.
@@ -78,12 +81,12 @@ class Link:
         """As `Port.send`."""
         return self._port.send(frames)
 
-    def hear_out(self, on_end: OnEnd) -> None:
-        """The worker is dead. The news of that took another way than its last words, which may
+    def drain_events(self) -> None:
+        """The worker is dead. The news of that took another way than its last events, which may
         still be unread: they are passed on first, and then ``on_end`` is called, once."""
-        self._on_end = on_end
+        self._draining = True
         if self._heard and self._opened and not self._lost:
-            self._set_alarm(LAST_WORDS_S, self._end)
+            self._set_alarm(LAST_EVENTS_S, self._end)
         else:
             self._end()
 
@@ -118,7 +121,7 @@ class Link:
             return
         self._lost = True
         self._on_open(False)
-        if self._on_end is not None:
+        if self._draining:
             self._end()
         elif self._heard:
             self._set_alarm(GRACE_S, lambda: self._break("its connection broke"))
@@ -146,8 +149,8 @@ class Link:
             self._on_broken(why)
 
     def _end(self) -> None:
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
+        if self._draining:
+            self._draining = False
             for frames in self._port.rest():
                 self._on_frames(frames)
-            on_end()
+            self._on_end()

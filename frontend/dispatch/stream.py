@@ -38,7 +38,6 @@ class Stream:
         self._held_chars = self._claimed_chars = 0
         self._error: ServeError | None = None
         self._ended = False
-        self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._silent_at = 0.0
@@ -59,11 +58,12 @@ class Stream:
         return []
 
     async def _wait(self, timeout_s: float | None) -> None:
-        self._waiter = waiter = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
         if timeout_s is not None:
-            self._silent_at = self._loop.time() + timeout_s
+            self._silent_at = loop.time() + timeout_s
             if self._alarm is None:
-                self._alarm = self._loop.call_at(self._silent_at, self._on_alarm)
+                self._alarm = loop.call_at(self._silent_at, self._on_alarm)
         try:
             await waiter
         finally:
@@ -72,10 +72,11 @@ class Stream:
     def _on_alarm(self) -> None:
         """One timer serves a whole stream: it is put off when it rings, not at each event."""
         self._alarm = None
-        if self._loop.time() >= self._silent_at:
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._silent_at:
             self._wake()
         elif not self._ended:
-            self._alarm = self._loop.call_at(self._silent_at, self._on_alarm)
+            self._alarm = loop.call_at(self._silent_at, self._on_alarm)
 
     def close(self) -> None:
         """The reader is done. Cancels the job unless it has ended; idempotent."""

@@ -194,7 +194,9 @@ class Connection(HttpToolsProtocol):
     @property
     def _crowded(self) -> bool:
         """Whether some are turned away at the door, and this one may be: not in a spare place."""
-        return self._door is not None and self._door.crowded and self not in self._others.spare
+        return (
+            self._door is not None and self._door.over_capacity and self not in self._others.spare
+        )
 
     def _stops_at_door(self, data: bytes) -> bool:
         """Whether ``data`` is answered there, or has to wait for more of itself.

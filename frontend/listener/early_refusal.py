@@ -56,9 +56,9 @@ class Door:
         self._record = record
 
     @property
-    def crowded(self) -> bool:
+    def over_capacity(self) -> bool:
         """Whether there is a model that anybody would be turned away from."""
-        return self._dispatcher.crowded
+        return self._dispatcher.over_capacity
 
     def answer(self, data: bytes, fields: Iterable[Field] = ()) -> bytes | int | None:
         """The whole answer to a request that is turned away, with ``fields`` beside its own; it has
@@ -99,7 +99,7 @@ class Door:
                 guard.check(scope)
         except ServeError:
             return None
-        error = self._dispatcher.turn_away(spec)
+        error = self._dispatcher.reject(spec)
         exchange.names(spec)
         exchange.status, exchange.error = error.status, error.code
         self._record("POST", path, exchange)

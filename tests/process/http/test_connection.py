@@ -79,7 +79,7 @@ class App:
 class FullHouse(Door):
     """Turns away what is for ``/full`` once it is whole."""
 
-    crowded = True  # type: ignore[assignment]
+    over_capacity = True  # type: ignore[assignment]
 
     def __init__(self) -> None:
         self.asked = self.answered = 0
@@ -653,7 +653,7 @@ def test_when_there_is_room_again_who_waits_is_let_in_with_the_rest(listen: List
     with Raw(listener.port) as raw:
         raw.send(FULL, b"b-")
         wait_until(lambda: listener.open == 1)
-        listener.door.crowded = False
+        listener.door.over_capacity = False
         assert statuses(raw.send(b"end").read_until(b"hello")) == [200]
     assert listener.app.asked == [("/full", b"b-end")]
 

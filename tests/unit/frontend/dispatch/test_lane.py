@@ -111,7 +111,7 @@ def refusal(by: Lane, now: float) -> float | None:
     return refused.value.retry_after_s
 
 
-def test_those_turned_away_are_told_one_after_the_other_when_a_place_is_free() -> None:
+def test_rejected_clients_are_told_one_after_the_other_when_a_place_is_free() -> None:
     full = lane("a", "b", "c", "d", routes=(TWO,))  # two run; a job ends each half second
     taken(full)
     assert [refusal(full, now=0.0) for _ in range(5)] == [1.0, 1.5, 2.0, 2.5, 3.0]
@@ -157,19 +157,19 @@ def test_a_dead_worker_takes_its_jobs_along_and_the_queue_waits_for_the_next() -
     made = lane("a", "b", routes=(ONE,))
     taken(made)
     assert serve(made) == ["embed-1.1"]
-    assert [job.id for job in made.lose("embed-1.1")] == ["a"]
+    assert [job.id for job in made.remove("embed-1.1")] == ["a"]
     assert taken(made) == []
     assert serve(made, ONE_AGAIN) == []
     assert taken(made) == [("b", "embed-1")]
 
 
-def test_what_a_dead_worker_holds_is_its_own_until_it_is_lost() -> None:
+def test_what_a_dead_worker_holds_is_its_own_until_it_is_removed() -> None:
     made = lane("a", "b", routes=(ONE,))
     taken(made)
     serve(made)
     assert made.in_flight == 1
     made.end("a", now=1.0)
-    assert made.lose("embed-1.1") == []
+    assert made.remove("embed-1.1") == []
     assert made.depth == 1
 
 
@@ -196,11 +196,11 @@ def test_a_job_refused_unbegun_goes_to_the_front_and_counts_its_attempts() -> No
     made = lane("a", "b", routes=(ONE,))
     for attempt in range(2, MAX_ATTEMPTS + 1):
         assert taken(made) == [("a", "embed-1")]
-        assert made.give_back("a")
+        assert made.requeue("a")
         assert made.depth == 2
         assert attempt <= MAX_ATTEMPTS
     assert taken(made) == [("a", "embed-1")]
-    assert not made.give_back("a")
+    assert not made.requeue("a")
     assert taken(made) == [("b", "embed-1")]
 
 

@@ -40,7 +40,7 @@ class FullDispatcher:
     """Its chat model has no room, its embedding model has."""
 
     draining = False
-    crowded = True
+    over_capacity = True
     specs = {spec.name: spec for spec in (CHAT, EMBED)}
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class FullDispatcher:
     def called(self, name: str) -> Spec | None:
         return self.specs.get(CHAT.name if name == ALIAS else name)
 
-    def turn_away(self, spec: Spec) -> QueueFull:
+    def reject(self, spec: Spec) -> QueueFull:
         self.turned_away.append(spec.name)
         return QueueFull(f"model {spec.name!r} is busy", retry_after_s=2.5)
 
@@ -164,7 +164,7 @@ def test_the_answer_is_the_one_of_the_application() -> None:
     dispatcher.spec = lambda name, _: dispatcher.specs[name]
 
     def submit(_id: str, spec: Any, *_: Any) -> Any:
-        raise dispatcher.turn_away(spec)
+        raise dispatcher.reject(spec)
 
     dispatcher.submit = submit
     control = cast(Any, FakeControl(report(chat="ready")))

@@ -1,0 +1,307 @@
+"""One model's jobs on their way to its workers and back: the rules around its `Lane`.
+
+All that the frontend holds for a model is here: its queue, its open jobs, what is suspected of
+crashing its workers. What it does to the world it asks of its `Effects`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from frontend.dispatch import refusals
+from frontend.dispatch.budget import Claim
+from frontend.dispatch.dropped import DroppedJobs
+from frontend.dispatch.effects import Effects
+from frontend.dispatch.lane import Lane, Ticket, route_id
+from frontend.dispatch.open_jobs import OpenJob, OpenJobs
+from frontend.dispatch.quarantine import Fingerprint, Quarantine, fingerprint
+from frontend.dispatch.stream import Stream
+from ipc.messages.errors import PoisonRequest, QueueFull, ServeError, from_info
+from ipc.messages.events import Done, Event, Failed, Piece
+from ipc.messages.jobs import Cancel, Input, Job
+from ipc.messages.spec import Spec
+from ipc.messages.state import ModelState, Route
+from ipc.transport.wire import WireError
+
+logger = logging.getLogger(__name__)
+
+# Why a model is not ready that the supervisor calls so.
+UNCONNECTED = "this server has no connection to its worker"
+
+
+class ModelQueue:
+    """Hands a model's jobs to its workers in the order they came, within each worker's credit.
+
+    ``on_change`` is called when its connections have changed, or its last client has gone.
+    """
+
+    def __init__(self, spec: Spec, effects: Effects, on_change: Callable[[], None]) -> None:
+        self.spec = spec
+        self._state = ModelState(name=spec.name, routes=[], state="starting")
+        self._effects = effects
+        self._on_change = on_change
+        self._quarantine = Quarantine()
+        self._lane = Lane(spec, self._is_suspect)
+        self._jobs = OpenJobs()
+        self._dropped = DroppedJobs()
+        self._closing: dict[str, bool] = {}  # routes of dead workers: whether it was their doing
+
+    # --- how it stands ---
+
+    @property
+    def state(self) -> ModelState:
+        """As clients meet it: a ready model to which no job can be sent is not ready."""
+        if self._state.state == "ready" and not self._lane.credit:
+            return msgspec.structs.replace(self._state, state="starting", reason=UNCONNECTED)
+        return self._state
+
+    @property
+    def has_credit(self) -> bool:
+        """Whether any worker can be sent jobs."""
+        return self._lane.credit > 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether jobs reach every worker that should take some."""
+        return self._lane.connected
+
+    @property
+    def full(self) -> bool:
+        """Whether no request has a place, however small."""
+        return self._lane.full
+
+    @property
+    def refuses_all(self) -> bool:
+        """Whether `submit` would refuse every request, whatever it asks, for want of a place. One
+        that is suspected of crashes may be refused for that instead."""
+        return self._lane.full and not self._quarantine
+
+    @property
+    def readers(self) -> int:
+        """How many clients wait for it."""
+        return self._jobs.readers
+
+    def facts(self) -> dict[str, float]:
+        """How full it is now."""
+        lane = self._lane
+        return {
+            "depth": lane.depth,
+            "limit": self.spec.queue_limit,
+            "bytes": lane.waiting_bytes,
+            "in_flight": lane.in_flight,
+            "credit": lane.credit,
+            "oldest_s": round(lane.oldest_wait_s(self._effects.now()), 3),
+        }
+
+    # --- what the dispatcher tells it ---
+
+    def submit(self, request_id: str, asked: Input, size_bytes: int, claim: Claim) -> Stream:
+        """Queue a job and return its stream. Raises at once where the model cannot take it."""
+        if (error := refusals.not_admitting(self._state)) is not None:
+            raise error
+        spec, now = self.spec, self._effects.now()
+        job = Job(
+            id=self._jobs.unused_id(request_id),
+            model=spec.name,
+            input=asked,
+            deadline_at=now + spec.queue_timeout_s + spec.request_timeout_s,
+        )
+        if (error := self._held(job)) is not None:
+            raise error
+        self._lane.admit(Ticket(job, size_bytes, now))
+        stream = Stream(job.id, now, self._cancel, claim)
+        self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at))
+        self._pump()
+        return stream
+
+    def reject(self) -> QueueFull:
+        """The refusal of a request while there is no place."""
+        return self._lane.reject(self._effects.now())
+
+    def set_state(self, state: ModelState) -> None:
+        """The model's workers have changed: part with the dead, open links to new ones."""
+        linked = {route_id(route) for route in self._state.routes}
+        self._state = state
+        for gone in self._lane.set_routes(state.routes):
+            self._closing[gone] = gone in state.faulty
+            self._effects.drain_events(gone)
+        for route in state.routes:
+            if route_id(route) not in linked:
+                self._effects.connect(route, self)
+        if state.state == "failed":
+            for job in self._lane.clear():
+                self._fail(job.id, refusals.circuit_open(state))
+        self._pump()  # a worker's credit may have grown
+        self._on_change()
+
+    def tick(self) -> None:
+        """Enforce waiting times and deadlines."""
+        now = self._effects.now()
+        self._quarantine.forget(now)
+        for job in self._lane.expired(now):
+            self._fail(job.id, refusals.waited_too_long(self._lane.retry_after_s()))
+        if self._quarantine:
+            self._pump()  # whoever waited so that a suspect could run alone
+        for opened in self._jobs.overdue(now):
+            self._expire(opened)
+        for route, after_s in self._dropped.tick():
+            self._report(route, f"it ended no job that was dropped {after_s:.0f} s ago")
+
+    def fail_all(self, error: ServeError) -> None:
+        """End every job."""
+        self._lane.clear()
+        for job_id in self._jobs.ids():
+            self._fail(job_id, error)
+
+    # --- what its links tell it ---
+
+    def on_open(self, route: str, is_open: bool) -> None:
+        self._lane.set_connected(route, is_open)
+        self._on_change()
+        self._pump()
+
+    def on_events(self, events: Sequence[Event]) -> None:
+        now = self._effects.now()
+        for event in events:
+            if isinstance(event, Failed):
+                self._on_failed(event, now)
+            else:
+                self._on_progress(event, now)
+        self._pump()
+
+    def on_broken(self, route: str, why: str) -> None:
+        self._report(route, why)
+
+    def on_route_closed(self, route: str) -> None:
+        """What a dead worker still held has no outcome but its death."""
+        self._effects.close(route)
+        faulty = self._closing.pop(route)
+        if lost := self._lane.remove(route):
+            self._on_lost(lost, faulty)
+        self._pump()
+
+    # --- inside ---
+
+    def _pump(self) -> None:
+        """Hand over jobs while any worker has credit."""
+        while (pair := self._lane.take(self._effects.now())) is not None:
+            self._hand_over(*pair)
+
+    def _hand_over(self, job: Job, route: Route) -> None:
+        opened = self._jobs.get(job.id)
+        assert opened is not None, "a job in the lane is open"
+        now = self._effects.now()
+        if opened.stream is not None:
+            opened.stream.dispatched_at = now
+        # The wait had a limit of its own; from here on the job has its time to be worked on.
+        opened.deadline_at = now + opened.spec.request_timeout_s
+        job = msgspec.structs.replace(job, deadline_at=opened.deadline_at)
+        if (error := self._send(route_id(route), job)) is not None:
+            self._lane.end(job.id, now)
+            self._fail(job.id, error)
+
+    def _send(self, route: str, job: Job) -> ServeError | None:
+        """Why it could not be sent."""
+        try:
+            sent = self._effects.send(route, job)
+        except WireError as error:
+            return refusals.too_large(error)
+        return None if sent else refusals.worker_takes_nothing()
+
+    def _on_failed(self, event: Failed, now: float) -> None:
+        if not event.began and self._requeue(event.job):
+            return
+        self._lane.end(event.job, now)
+        self._fail(event.job, from_info(event.error))
+
+    def _requeue(self, job_id: str) -> bool:
+        """Queue a job again that a draining worker had not begun, if anybody waits for it."""
+        opened = self._jobs.get(job_id)
+        if opened is None or opened.stream is None or not self._lane.requeue(job_id):
+            return False
+        opened.deadline_at = opened.job.deadline_at  # it waits again, as when it was admitted
+        return True
+
+    def _on_progress(self, event: Piece | Done, now: float) -> None:
+        stream = self._jobs.stream(event.job)
+        if stream is not None:
+            stream.push(event, now)
+        if isinstance(event, Done):
+            self._on_done(event.job, now)
+
+    def _on_done(self, job_id: str, now: float) -> None:
+        self._lane.end(job_id, now)
+        opened = self._jobs.get(job_id)
+        if self._quarantine and opened is not None:
+            self._quarantine.clear(opened.fingerprint)
+        self._close(job_id)
+
+    def _on_lost(self, lost: Sequence[Job], faulty: bool) -> None:
+        """A worker has gone with these. Who may have been the cause is remembered."""
+        # Several copies of a request in one crash are still one crash.
+        suspects = {self._fingerprint(job) for job in lost} if faulty else set()
+        for found in suspects:
+            self._quarantine.suspect(found, self._effects.now(), alone=len(suspects) == 1)
+        for job in lost:
+            self._fail(job.id, self._held(job) or refusals.worker_crashed(job.model))
+        for job in self._lane.waiting():  # repeats of the same request
+            if (error := self._held(job)) is not None:
+                self._lane.cancel(job.id)
+                self._fail(job.id, error)
+
+    def _fingerprint(self, job: Job) -> Fingerprint:
+        opened = self._jobs.get(job.id)
+        return opened.fingerprint if opened is not None else fingerprint(job)
+
+    def _is_suspect(self, job: Job) -> bool:
+        return bool(self._quarantine) and self._quarantine.suspects(self._fingerprint(job))
+
+    def _held(self, job: Job) -> PoisonRequest | None:
+        if not self._quarantine:
+            return None
+        return self._quarantine.held(self._fingerprint(job), self._effects.now())
+
+    def _cancel(self, job_id: str) -> None:
+        """Nobody waits for it. Credit comes back with the worker's terminal event."""
+        opened = self._jobs.get(job_id)
+        assert opened is not None, "a stream that has not ended has an open job"
+        self._jobs.detach(job_id)
+        route = self._lane.cancel(job_id)
+        if route is None:
+            self._close(job_id)
+            return
+        self._effects.send(route, Cancel(job_id))
+        self._dropped.add(job_id, route, opened.spec.stall_s)
+        self._note_readers()
+
+    def _expire(self, opened: OpenJob) -> None:
+        stream = opened.stream
+        assert stream is not None, "a job that nobody waits for is not overdue"
+        self._cancel(opened.job.id)
+        stream.fail(refusals.took_too_long(opened.spec))
+
+    def _report(self, route: str, why: str) -> None:
+        """Have a living worker replaced."""
+        for each in self._state.routes:
+            if route_id(each) == route:
+                logger.error("worker_misbehaved", extra={"worker": route, "why": why})
+                self._effects.misbehaved(each, why)
+
+    def _fail(self, job_id: str, error: ServeError) -> None:
+        stream = self._close(job_id)
+        if stream is not None:
+            stream.fail(error)
+
+    def _close(self, job_id: str) -> Stream | None:
+        """A job has ended: returns its stream, if anybody waits for it."""
+        self._dropped.remove(job_id)
+        stream = self._jobs.remove(job_id)
+        self._note_readers()
+        return stream
+
+    def _note_readers(self) -> None:
+        if not self._jobs.readers:
+            self._on_change()

@@ -1,0 +1,89 @@
+"""The jobs of one model that have no terminal event yet, and what this process holds for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from frontend.dispatch.budget import Claim
+from frontend.dispatch.quarantine import Fingerprint, fingerprint
+from frontend.dispatch.stream import Stream
+from ipc.messages.jobs import Job
+from ipc.messages.spec import Spec
+
+
+@dataclass(slots=True, eq=False)
+class OpenJob:
+    """A job as it was admitted: ``spec`` has the limits that it was admitted under.
+
+    ``stream`` is None once its client has gone, or has been given another answer.
+    """
+
+    job: Job
+    spec: Spec
+    claim: Claim
+    stream: Stream | None
+    deadline_at: float
+    _fingerprint: Fingerprint | None = None
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Computed when it is first needed, which is after a crash."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.job)
+        return self._fingerprint
+
+
+class OpenJobs:
+    """Owns the claims: one is held from `add` to `remove`, which may outlive its request."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, OpenJob] = {}
+        self.readers = 0  # how many of them a client waits for
+
+    def add(self, opened: OpenJob) -> None:
+        opened.claim.hold()
+        self._jobs[opened.job.id] = opened
+        self.readers += 1
+
+    def get(self, job_id: str) -> OpenJob | None:
+        return self._jobs.get(job_id)
+
+    def stream(self, job_id: str) -> Stream | None:
+        """Where its events go, if anybody waits for them."""
+        opened = self._jobs.get(job_id)
+        return opened.stream if opened is not None else None
+
+    def detach(self, job_id: str) -> None:
+        """Nobody waits for its events any more."""
+        opened = self._jobs.get(job_id)
+        if opened is not None and opened.stream is not None:
+            opened.stream = None
+            self.readers -= 1
+
+    def remove(self, job_id: str) -> Stream | None:
+        """It has ended. Returns the stream that is to be told, if there is one."""
+        opened = self._jobs.pop(job_id, None)
+        if opened is None:
+            return None
+        opened.claim.release()
+        if opened.stream is not None:
+            self.readers -= 1
+        return opened.stream
+
+    def unused_id(self, request_id: str) -> str:
+        """Clients choose request ids and may repeat them; jobs must not share one."""
+        count, job_id = 1, request_id
+        while job_id in self._jobs:
+            count, job_id = count + 1, f"{request_id}#{count + 1}"
+        return job_id
+
+    def ids(self) -> list[str]:
+        return list(self._jobs)
+
+    def overdue(self, now: float) -> list[OpenJob]:
+        """Those whose time is over and whose clients still wait."""
+        return [
+            opened
+            for opened in self._jobs.values()
+            if opened.deadline_at <= now and opened.stream is not None
+        ]

@@ -1,0 +1,78 @@
+"""Why a model takes no request now, and what becomes of those that it cannot finish: the errors
+that clients read."""
+
+from __future__ import annotations
+
+from ipc.messages.errors import (
+    CircuitOpen,
+    DeadlineExceeded,
+    Draining,
+    InvalidRequest,
+    ModelLoading,
+    QueueTimeout,
+    ServeError,
+    Unavailable,
+    WorkerCrashed,
+)
+from ipc.messages.spec import Spec
+from ipc.messages.state import ModelState
+from ipc.transport.wire import WireError
+
+
+def stopping() -> Draining:
+    return Draining("the server is stopping", retry_after_s=5.0)
+
+
+def stopped_before_end() -> Draining:
+    return Draining("the server stopped before this request was finished")
+
+
+def not_admitting(state: ModelState) -> ServeError | None:
+    """Why a model in this state takes no requests; None where it does.
+
+    A model that was ready and is being replaced keeps its queue; one that never was has nothing to
+    promise yet.
+    """
+    if state.state == "failed":
+        return circuit_open(state)
+    if state.state == "stopped":
+        return Unavailable(f"model {state.name!r} is stopped", retry_after_s=60.0)
+    if not state.routes and not state.was_ready:
+        failed = f"; its last start failed: {state.reason}" if state.reason else ""
+        return ModelLoading(f"model {state.name!r} is loading{failed}", retry_after_s=5.0)
+    return None
+
+
+def circuit_open(state: ModelState) -> CircuitOpen:
+    return CircuitOpen(
+        f"model {state.name!r} is not available: {state.reason or 'see /health'}",
+        retry_after_s=state.retry_after_s or 60.0,
+    )
+
+
+def worker_crashed(model: str) -> WorkerCrashed:
+    return WorkerCrashed(
+        f"the worker of model {model!r} stopped while it worked on this request",
+        retry_after_s=1.0,
+    )
+
+
+def worker_takes_nothing() -> WorkerCrashed:
+    return WorkerCrashed("the worker takes no requests", retry_after_s=1.0)
+
+
+def too_large(error: WireError) -> InvalidRequest:
+    return InvalidRequest(f"the request is too large: {error}")
+
+
+def waited_too_long(retry_after_s: float) -> QueueTimeout:
+    return QueueTimeout(
+        "the request waited too long for a free place; the server is overloaded",
+        retry_after_s=retry_after_s,
+    )
+
+
+def took_too_long(spec: Spec) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"the request took longer than its limit of {spec.request_timeout_s:g} s"
+    )

@@ -1,0 +1,24 @@
+"""Waiting for what the dispatcher notes, with a limit; and the clock that drives it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.dispatch.dropped import TICK_S
+
+
+async def happens(event: asyncio.Event, within_s: float) -> bool:
+    """Whether it has happened by then."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    return event.is_set()
+
+
+async def tick(dispatcher: Dispatcher) -> None:
+    """Enforce waiting times and deadlines, for as long as the process runs."""
+    while True:
+        await asyncio.sleep(TICK_S)
+        dispatcher.tick()
