@@ -26,8 +26,10 @@ is_installed() { [ "$(cat "$venv/$1.stamp" 2>/dev/null)" = "$(wanted)" ]; }
 
 # pip_install FILE: what pip says is kept back, but for one line that shows how far it is. It is shown
 # whole where pip fails, and line by line where a program wants to follow it (PIP_PROGRESS_BAR=raw).
+# Python compiles what is imported when it is: all of it would be 60 MB that mostly nobody needs.
 pip_install() {
-  local pip=("$venv/bin/python" -m pip install --disable-pip-version-check --requirement "$root/$1")
+  local pip=("$venv/bin/python" -m pip install --disable-pip-version-check --no-compile)
+  pip+=(--requirement "$root/$1")
   if [ "${PIP_PROGRESS_BAR:-}" = raw ]; then
     "${pip[@]}" >&2
     return
