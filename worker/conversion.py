@@ -11,7 +11,6 @@ where torch is needed and not installed: it is to be installed, and the command 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib
 import os
@@ -21,14 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from ipc.messages.spec import Spec
-from ipc.runtime import lifeline
+from ipc.runtime import durable, lifeline
 from worker.engine import LoadError, Stage
 from worker.engines import TorchMissing, is_for_want_of_torch, make
 
@@ -72,9 +71,10 @@ def prepared(spec: Spec, stage: Stage, convert: str, key: str) -> Path:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target.parent / f".{own}lock", target.parent, own, spec, stage):
+        lock = target.parent / f".{own}lock"
+        with durable.held(lock, lambda take: _take_turns(take, target.parent, own, spec, stage)):
             if not _is_whole(target, origin):
-                _sweep(target.parent.glob(f"{own}*.part"))
+                _sweep(filter(durable.is_partial, target.parent.glob(f"{own}*")))
                 _convert(target, origin, spec, stage)
                 _sweep(set(target.parent.glob(f"{own}*")) - {target})
     except OSError as error:
@@ -109,39 +109,19 @@ def _is_whole(folder: Path, origin: Origin) -> bool:
     return marker.origin == origin and marker.files == sizes
 
 
-@contextmanager
-def _alone(lock: Path, cache: Path, own: str, spec: Spec, stage: Stage) -> Iterator[None]:
-    """Hold ``lock``, which the system releases however its holder ends."""
-    with lock.open("w") as held:
-
-        def taken() -> bool:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        if not _wait(taken, lambda: _written_bytes(cache, own), spec.load_stall_s, stage):
-            raise LoadError(f"another conversion of {spec.name} makes no progress", permanent=False)
-        yield
+def _take_turns(take: Callable[[], bool], cache: Path, own: str, spec: Spec, stage: Stage) -> None:
+    """Wait for whoever converts the same model, while that makes progress. Raises `LoadError`."""
+    if not _wait(take, lambda: _written_bytes(cache, own), spec.load_stall_s, stage):
+        raise LoadError(f"another conversion of {spec.name} makes no progress", permanent=False)
 
 
 def _convert(target: Path, origin: Origin, spec: Spec, stage: Stage) -> None:
-    """Fill a folder beside ``target`` in a child process, then move it there whole."""
+    """Have a child process fill the folder ``target``, which is there when it is whole."""
     stage("converting")
-    part = target.with_name(f"{target.name}.part")
-    part.mkdir()
-    try:
+    with durable.new_folder(target) as part:
         _run_child(part, origin, spec, stage)
         files = {str(file.relative_to(part)): file.stat().st_size for file in _files(part)}
         (part / MARKER).write_bytes(msgspec.json.encode(Marker(origin=origin, files=files)))
-        for path in (*_files(part), part):
-            _flush(path)
-        _sweep([target])  # one that is not whole any more
-        part.rename(target)
-        _flush(target.parent)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _run_child(part: Path, origin: Origin, spec: Spec, stage: Stage) -> None:
@@ -229,15 +209,6 @@ def _written_bytes(folder: Path, prefix: str) -> int:
 def _sweep(folders: Iterable[Path]) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    """Have ``path`` on the disk before anything that is done next."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _last_line(fd: int) -> str:

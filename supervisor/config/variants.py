@@ -20,6 +20,15 @@ class Offer(NamedTuple):
     devices: Sequence[str] = ()
 
 
+class Contender(NamedTuple):
+    """A model, the name of its variant that is ``pulled`` (empty: none), and the ``device`` it will
+    run on: as that variant, or as the first while it is open."""
+
+    model: Model
+    pulled: str
+    device: str
+
+
 class Settled(NamedTuple):
     """The models with their variants chosen, and a line for each choice: what, and why."""
 
@@ -42,29 +51,28 @@ def choose(offers: Sequence[Offer], device: str, free_mb: int) -> tuple[str, str
     return best.name, why
 
 
-def settle(
-    models: Sequence[Model],
-    pulled: Callable[[Model], str],
-    device: Callable[[Model], str],
-    free_mb: Callable[[str], int],
-) -> Settled:
-    """Each of ``models`` as the variant to serve: the one that its entry names, else the one that
-    is ``pulled`` (by name), else the one that `choose` finds, in the order of the models.
+def settled(model: Model, pulled: str) -> Model | None:
+    """The variant of ``model`` where there is nothing to choose: the one that its entry names, else
+    the one that is ``pulled``. A model without variants is its only one."""
+    if not model.variants:
+        return model
+    return model.variants.get(model.entry.variant or pulled)
 
-    ``device`` is where a model will run, ``free_mb`` what a kind of device has for all of them.
+
+def settle(contenders: Sequence[Contender], free_mb: Callable[[str], int]) -> Settled:
+    """Each model as the variant to serve: the one that is `settled`, else the one that `choose`
+    finds, in the order of the models.
+
+    ``free_mb`` tells what a kind of device has for all of them.
     """
-    fixed = [_fixed(model, pulled(model)) for model in models]
-    open_ones = [model for model, one in zip(models, fixed, strict=True) if one is None]
+    fixed = [settled(one.model, one.pulled) for one in contenders]
     taken: Counter[str] = Counter()
-    for model in fixed:
-        if model is not None:
-            taken[_kind(device(model))] += _memory_mb(model)
-    for model in open_ones:
-        taken[_kind(device(model))] += _least_mb(model)
+    for (model, _, device), one in zip(contenders, fixed, strict=True):
+        taken[_kind(device)] += _least_mb(model) if one is None else _memory_mb(one)
     chosen, notes = [], []
-    for model, one in zip(models, fixed, strict=True):
+    for (model, _, device), one in zip(contenders, fixed, strict=True):
         if one is None:
-            kind = _kind(device(model))
+            kind = _kind(device)
             left_mb = max(0, free_mb(kind) - taken[kind] + _least_mb(model))
             share_mb = left_mb // (model.entry.replicas or 1)
             name, why = choose(_offers(model), kind, share_mb)
@@ -76,13 +84,6 @@ def settle(
             notes.append(f"{model.entry.name}: variant {one.entry.variant}: {why}")
         chosen.append(one)
     return Settled(chosen, notes)
-
-
-def _fixed(model: Model, pulled: str) -> Model | None:
-    """The model where there is nothing to choose."""
-    if not model.variants:
-        return model
-    return model.variants.get(model.entry.variant or pulled)
 
 
 def _offers(model: Model) -> list[Offer]:

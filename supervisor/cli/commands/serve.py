@@ -59,27 +59,31 @@ def serve(
 def _serve(flags: Flags) -> None:
     from ipc.runtime import standard_streams
     from supervisor import plan as plans
-    from supervisor.cli.launch import become_daemon, fetch_all, make_run_dir, warnings
     from supervisor.config.access import gate
     from supervisor.config.catalog import aliases
+    from supervisor.launch.daemon import become_daemon, plan_for
+    from supervisor.launch.operator_warnings import warnings
+    from supervisor.launch.run_folder import make_run_dir
+    from supervisor.launch.stages import fetch_all
 
     standard_streams.outlive_readers()
     settings, catalog, launch = load(flags)
-    chosen, notes = launch.settle(catalog.select(settings.models))
+    # A mistake in any entry shows here, before anything is fetched.
+    candidates, notes = launch.candidates(catalog.select(settings.models))
     for note in notes:
         print(note)
-    for model in chosen:
-        launch.spec(model)  # a mistake in any entry shows before anything is fetched
     run_dir = make_run_dir(settings)
     gate(settings)
+    chosen = [candidate.model for candidate in candidates]
     say.warn(catalog.warnings + warnings(settings, chosen))
     bars = say.bars()
     with bars.shown():
-        specs, unavailable = fetch_all(launch, chosen, bars.report_for)
+        specs, unavailable = fetch_all(launch, candidates, bars.report_for)
     say.failures(unavailable)
     if not specs or (unavailable and settings.warmup_fail_fast):
         raise typer.Exit(1)
-    become_daemon(plans.write(launch.plan(specs, unavailable, run_dir, aliases(chosen))))
+    plan = plan_for(settings, specs, unavailable, run_dir, aliases(chosen))
+    become_daemon(plans.write(plan))
 
 
 def install_service(

@@ -30,10 +30,10 @@ def stop(
     It is the one of this user on --port. Exits 0 when it has ended or none was running, 1 when it
     has not ended in time. A second stop ends unfinished answers at once.
     """
-    from supervisor.cli.launch import run_dir_of
     from supervisor.cli.stop import NotStopped
     from supervisor.cli.stop import stop as end
     from supervisor.config.settings import Flags
+    from supervisor.launch.run_folder import run_dir_of
 
     settings = load_settings(Flags(port=port).over(context.obj))
     wait_s = settings.drain_timeout_sec + _MARGIN_S if wait is None else wait

@@ -17,12 +17,12 @@ from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import ChatInput, Image, Job, Message, Text
 from ipc.messages.spec import Spec
 from ipc.transport.wire import Decoder, encode
-from supervisor.cli.launch import has_vision
 from supervisor.config.catalog import Entry
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
 from supervisor.config.spec import Files, spec_for
 from supervisor.host.hardware import Box
+from supervisor.launch.files import has_vision
 from tests.unit.frontend.http_fakes import FakeDispatcher, application, says
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)

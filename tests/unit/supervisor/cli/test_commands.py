@@ -18,11 +18,10 @@ from typing import Any
 import pytest
 
 from ipc.messages.spec import Spec
-from supervisor import cli, plan, run_dir
-from supervisor.cli import launch, systemd_unit
+from supervisor import cli, plan
+from supervisor.cli import systemd_unit
 from supervisor.config import access, catalog, settings
 from supervisor.config.errors import ConfigError
-from supervisor.host.hardware import Box
 from supervisor.models import convert
 from supervisor.models.archive import FetchError
 
@@ -284,120 +283,6 @@ def test_only_loopback_addresses_are_private(host: str, expected: bool) -> None:
     assert access.is_loopback(host) is expected
 
 
-def test_more_memory_than_there_is_is_warned_about() -> None:
-    huge = catalog.Entry.model_validate(
-        {"name": "huge", "task": "chat", "engine": "echo", "memory_mb": 1 << 40}
-    )
-    found = launch.warnings(settings.load(settings.Flags()), [catalog.Model(huge, None)])
-    assert len(found) == 1
-    assert "the models need about 1099511627776 MB of memory" in found[0]
-
-
-# --- the run folder ------------------------------------------------------------------------------
-
-
-def test_the_run_folder_is_made_private(tmp_path: Path) -> None:
-    made = launch.make_run_dir(settings.load(settings.Flags()))
-    assert made == tmp_path / "run"
-    assert made.stat().st_mode & 0o777 == 0o700
-    assert launch.make_run_dir(settings.load(settings.Flags())) == made
-
-
-def test_each_port_has_a_run_folder_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    del os.environ["EDGE_SERVE_RUN_DIR"]
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    folders = [
-        launch.make_run_dir(settings.load(settings.Flags(port=port))).name
-        for port in ("8000", "9000", "0")
-    ]
-    user = f"edge-serve-{os.getuid()}"
-    assert folders == [f"{user}-8000", f"{user}-9000", f"{user}-any-{os.getpid()}"]
-
-
-@pytest.mark.parametrize(("most", "warned"), [(1280, False), (1279, True), (-1, False)])
-def test_too_few_open_files_are_told_with_the_number_that_is_needed(
-    monkeypatch: pytest.MonkeyPatch, most: int, warned: bool
-) -> None:
-    monkeypatch.setenv("MAX_CONNECTIONS", "1024")
-    monkeypatch.setattr("resource.getrlimit", lambda _: (64, most))
-    found = [
-        line for line in launch.warnings(settings.load(settings.Flags()), []) if "files" in line
-    ]
-    assert bool(found) == warned
-    for line in found:
-        assert "MAX_CONNECTIONS=1024 needs 1280 open files" in line
-        assert "which leaves 1023 connections" in line
-        assert "LimitNOFILE=1280" in line
-
-
-def test_who_runs_in_a_folder_is_told_while_it_does(tmp_path: Path) -> None:
-    folder = run_dir.RunDir(tmp_path / "run")
-    assert run_dir.owner(folder.path) is None
-    folder.claim()
-    assert run_dir.owner(folder.path) == os.getpid()
-    folder.release()
-    assert run_dir.owner(folder.path) is None
-    (folder.path / "lock").write_text(f"{os.getpid()}\n")  # as a crash leaves it
-    assert run_dir.owner(folder.path) is None
-
-
-def test_the_run_folder_is_not_the_sessions_which_a_logout_removes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    del os.environ["EDGE_SERVE_RUN_DIR"]
-    os.environ["XDG_RUNTIME_DIR"] = str(tmp_path / "session")
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "tmp"))
-    made = tmp_path / f"tmp/edge-serve-{os.getuid()}-8000"
-    assert launch.make_run_dir(settings.load(settings.Flags())) == made
-
-
-def test_the_service_brings_its_own_run_folder(tmp_path: Path) -> None:
-    del os.environ["EDGE_SERVE_RUN_DIR"]
-    real, link = tmp_path / "private", tmp_path / "edge-serve"
-    real.mkdir(mode=0o700)
-    link.symlink_to(real)  # as systemd does for a dynamic user
-    os.environ["RUNTIME_DIRECTORY"] = str(link)
-    assert launch.make_run_dir(settings.load(settings.Flags())) == real
-
-
-def test_a_run_folder_open_to_others_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run").chmod(0o755)
-    with pytest.raises(ConfigError, match="is open to other users; run: chmod 700"):
-        launch.make_run_dir(settings.load(settings.Flags()))
-
-
-def test_a_run_folder_of_another_user_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "run").mkdir(mode=0o700)
-    monkeypatch.setattr(os, "getuid", lambda: 4321)
-    with pytest.raises(ConfigError, match="is not a folder of this user; set another"):
-        launch.make_run_dir(settings.load(settings.Flags()))
-
-
-def test_a_link_planted_in_tmp_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    del os.environ["EDGE_SERVE_RUN_DIR"]
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    (tmp_path / "mine").mkdir(mode=0o700)
-    (tmp_path / f"edge-serve-{os.getuid()}-8000").symlink_to(tmp_path / "mine")
-    with pytest.raises(ConfigError, match="is not a folder of this user"):
-        launch.make_run_dir(settings.load(settings.Flags()))
-
-
-def test_conversions_are_kept_among_the_models_or_where_systemd_says(tmp_path: Path) -> None:
-    whisper = catalog.load(None).models["openai/whisper-base"]
-
-    def cache() -> str:
-        return launch.Launch(settings.load(settings.Flags()), Box()).spec(whisper).cache
-
-    assert cache() == str(tmp_path / "models/.cache/openai--whisper-base")
-    os.environ["CACHE_DIRECTORY"] = "/var/cache/edge-serve"
-    assert cache() == "/var/cache/edge-serve/openai--whisper-base"
-
-
 # --- the plan ------------------------------------------------------------------------------------
 
 
@@ -439,23 +324,6 @@ def test_a_conversion_that_fails_gives_its_last_words_and_is_tried_again(tmp_pat
     for _ in range(2):
         with pytest.raises(FetchError, match=r"engine no\.Such cannot be imported"):
             convert.prepare(spec, lambda _stage: None, pytest.fail)
-
-
-def test_the_service_uses_what_has_been_converted_among_the_models(tmp_path: Path) -> None:
-    weights = tmp_path / "weights.gguf"
-    weights.touch()
-    own = tmp_path / "own.yaml"
-    own.write_text(f"models: [{{name: a/b, task: chat, engine: {OWN}, source: 'file:{weights}'}}]")
-
-    def cache() -> str:
-        box = launch.Launch(settings.load(settings.Flags()), Box())
-        return box.fetch(catalog.load(own).models["a/b"], lambda *_: None).cache
-
-    pulled = cache()
-    os.environ["CACHE_DIRECTORY"] = str(tmp_path / "service")
-    assert cache() == pulled == str(tmp_path / "models/.cache/a--b")
-    os.utime(weights, (1, 1))  # another file, which `pull` has not seen
-    assert cache() == str(tmp_path / "service/a--b")
 
 
 # --- looking -------------------------------------------------------------------------------------

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.launch import Launch, warnings
 from supervisor.config import catalog, settings
 from supervisor.config.compat_settings import REPLACED
 from supervisor.config.settings import Flags, Settings
 from supervisor.config.spec import Files, spec_for
 from supervisor.host.hardware import Box
+from supervisor.launch.daemon import plan_for
+from supervisor.launch.operator_warnings import warnings
 
 # Where the effect is neither in a spec nor in the plan, and what shows it.
 ELSEWHERE = {
@@ -112,7 +113,7 @@ def spec(task: str) -> Any:
 
 
 def plan() -> Any:
-    return Launch(settings.load(Flags()), Box()).plan([], {}, Path("/run/x"))
+    return plan_for(settings.load(Flags()), [], {}, Path("/run/x"))
 
 
 @pytest.mark.parametrize(("name", "value", "task", "expected"), ON_SPECS)

@@ -9,7 +9,7 @@ import pytest
 from supervisor.config import catalog
 from supervisor.config.catalog import Catalog, HubRepo, Model
 from supervisor.config.errors import ConfigError
-from supervisor.config.variants import Offer, choose, settle
+from supervisor.config.variants import Contender, Offer, choose, settle
 
 FULL = Offer("bf16", 9000, ["cuda", "mps"])
 LARGE, SMALL = Offer("Q8_0", 5000, ["cpu"]), Offer("Q4_K_M", 3000, ["cpu"])
@@ -67,10 +67,9 @@ def load(folder: Path, text: str = TWO) -> Catalog:
 def chosen(
     models: list[Model], free_mb: int, pulled: dict[str, str] | None = None
 ) -> tuple[list[str | None], list[str]]:
+    here = pulled or {}
     found = settle(
-        models,
-        pulled=lambda model: (pulled or {}).get(model.entry.name, ""),
-        device=lambda _: "cpu",
+        [Contender(model, here.get(model.entry.name, ""), "cpu") for model in models],
         free_mb=lambda _: free_mb,
     )
     return [model.entry.variant for model in found.models], found.notes

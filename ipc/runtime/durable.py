@@ -1,0 +1,141 @@
+"""Files and folders that are the old ones or the new ones after a crash, never half of either.
+
+What is new is written beside its place, flushed to the disk, and moved there in one step. A lock
+file has writers take turns; the system releases it however its holder ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PARTIAL, _OLD = ".partial", ".old"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+# What renameat2(2) answers where the kernel or the file system cannot exchange two folders.
+_NO_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+
+
+@contextmanager
+def new_folder(place: Path) -> Iterator[Path]:
+    """An empty folder to fill, which takes the place of ``place`` when the block ends.
+
+    If the block raises, ``place`` stays as it was. One writer at a time: see `held`. What an
+    interrupted one has left is removed first. Raises `OSError`.
+    """
+    partial = place.with_name(place.name + _PARTIAL)
+    _put_back(place)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        _flush_all(partial)
+        _move(partial, place)
+        flush(place.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether ``path`` is, by its name, what an interrupted `new_folder` has left."""
+    return path.name.endswith((_PARTIAL, _OLD))
+
+
+def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Put ``content`` where ``path`` is, or is not yet; the umask applies to ``mode``.
+
+    Raises `OSError`; the file is then as it was.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    try:
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Have ``path``, a file or the names in a folder, on the disk before what is done next."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def held(lock: Path, wait: Callable[[Callable[[], bool]], None]) -> Iterator[None]:
+    """Hold the file ``lock`` within the block.
+
+    ``wait`` gets a function that tries to take the lock and says whether it has; it calls that
+    until it has, and raises when it gives up.
+    """
+    with lock.open("w") as file:
+        wait(lambda: try_lock(file.fileno()))
+        yield
+
+
+def try_lock(handle: int) -> bool:
+    """Take the lock of an open file for this process, unless another one has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _flush_all(folder: Path) -> None:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            flush(Path(root, name))
+        flush(Path(root))
+
+
+def _move(partial: Path, place: Path) -> None:
+    if not place.exists():
+        partial.rename(place)
+        return
+    try:
+        _exchange(partial, place)
+    except OSError as error:
+        if error.errno not in _NO_EXCHANGE:
+            raise
+        _move_in_two_steps(partial, place)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Let two folders change places in one step, by renameat2(2). Raises `OSError`."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        raise OSError(errno.ENOSYS, "no renameat2") from None
+    paths = os.fsencode(one), os.fsencode(other)
+    if renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) != 0:
+        raise OSError(ctypes.get_errno(), "cannot exchange", str(one), None, str(other))
+
+
+def _move_in_two_steps(partial: Path, place: Path) -> None:
+    """Where folders cannot be exchanged. A crash in between leaves the old one beside its place,
+    where the next writer finds it."""
+    old = place.with_name(place.name + _OLD)
+    shutil.rmtree(old, ignore_errors=True)
+    place.rename(old)
+    partial.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(place: Path) -> None:
+    old = place.with_name(place.name + _OLD)
+    if old.exists() and not place.exists():
+        old.rename(place)

@@ -1,0 +1,43 @@
+"""What is known of one model on its way to being served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ipc.messages.spec import Spec
+from supervisor.config.catalog import Model
+from supervisor.config.spec import Files
+from supervisor.host.hardware import Box
+from supervisor.models.store import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model of the catalog, its variant chosen, and what has been found out about it by now.
+
+    ``pulled`` is what the store has by its name, ``files`` what its files are, and ``spec`` what a
+    worker would be told on ``box``. A stage that changes one of these returns another candidate.
+    """
+
+    model: Model
+    pulled: Manifest | None
+    files: Files
+    box: Box
+    spec: Spec
+
+    @property
+    def name(self) -> str:
+        return self.model.entry.name
+
+    @property
+    def variant_here(self) -> str:
+        """Which of its variants has been pulled; empty if none has."""
+        return self.pulled.variant if self.pulled else ""
+
+
+class Candidates(NamedTuple):
+    """The chosen models, and a line for each variant that was chosen: which, and why."""
+
+    all: list[Candidate]
+    notes: list[str]

@@ -1,0 +1,93 @@
+"""The end of the command line: its plan for the daemon, and the change into it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ipc.messages.control import RemoteImages, Serve
+from ipc.messages.spec import Spec
+from supervisor import interrupt
+from supervisor.config import access as gates
+from supervisor.config.settings import Settings, child_env
+from supervisor.host.hardware import total_mb
+from supervisor.plan import Plan
+
+# Enough for a hundred of the largest bodies, however large the machine.
+MOST_FRONTEND_MB = 2048
+
+
+def plan_for(
+    settings: Settings,
+    specs: list[Spec],
+    unavailable: dict[str, str],
+    run_dir: Path,
+    aliases: dict[str, str] | None = None,
+) -> Plan:
+    """What the daemon shall do.
+
+    ``unavailable`` has the reason by the name of each model that cannot be served, ``aliases`` a
+    model's own name by each of its others.
+    """
+    greet = _is_watched(settings)
+    return Plan(
+        host=settings.host,
+        port=settings.port,
+        run_dir=str(run_dir),
+        serve=_serve(settings, specs, aliases or {}),
+        unavailable={
+            name: f"{reason} (restart edge-serve to try again)"
+            for name, reason in unavailable.items()
+        },
+        log_format=settings.log_format,
+        log_level="warning" if greet else settings.log_level,
+        greet=greet,
+        drain_s=settings.drain_timeout_sec,
+        fail_fast=settings.warmup_fail_fast,
+        settings=in_force(settings),
+    )
+
+
+def _is_watched(settings: Settings) -> bool:
+    """Whether somebody at a terminal sees what is said, who has not asked for the log."""
+    asked = {"log_level", "log_format"} & settings.model_fields_set
+    return not asked and sys.stderr.isatty()
+
+
+def _serve(settings: Settings, specs: list[Spec], aliases: dict[str, str]) -> Serve:
+    return Serve(
+        specs=specs,
+        aliases=aliases,
+        max_audio_bytes=settings.max_audio_bytes,
+        max_batch_size=settings.max_batch_size,
+        max_text_chars=settings.max_text_chars,
+        memory_mb=settings.frontend_memory_mb or min(total_mb() // 8, MOST_FRONTEND_MB),
+        metrics=settings.enable_metrics,
+        embedding_usage=not settings.embedding_usage_disable_token_count,
+        gate=gates.gate(settings),
+        remote_images=RemoteImages(
+            allowed=settings.allow_remote_images,
+            hosts=settings.remote_image_host_allowlist,
+            timeout_s=settings.remote_image_timeout,
+            max_bytes=settings.max_remote_image_bytes,
+        ),
+    )
+
+
+def in_force(settings: Settings) -> dict[str, Any]:
+    """The settings by name as JSON knows them, without secrets and what is not set."""
+    secret = {name for name, field in Settings.model_fields.items() if not field.repr}
+    return settings.model_dump(mode="json", exclude=secret, exclude_none=True)
+
+
+def become_daemon(plan_file: Path) -> NoReturn:
+    """Replace this process, same pid, by the daemon. It reads local files only and has no token."""
+    # -P: the current folder is no place to import from.
+    argv = [sys.executable, "-P", "-m", "supervisor", str(plan_file)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    interrupt.hold(signal.SIGINT)  # until the daemon can drain
+    os.execve(sys.executable, argv, child_env(HF_HUB_OFFLINE="1"))

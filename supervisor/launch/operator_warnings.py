@@ -1,0 +1,79 @@
+"""What an operator should know before it bites."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from ipc.messages.control import FRONTEND_FILES
+from supervisor.config import access as gates
+from supervisor.config import compat_settings
+from supervisor.config.catalog import Model
+from supervisor.config.errors import nearest
+from supervisor.config.settings import Settings
+
+
+def warnings(settings: Settings, models: list[Model]) -> list[str]:
+    """Each as a line, for ``models`` with their variants chosen."""
+    found = gates.warnings(settings) + compat_settings.warnings(os.environ)
+    found += _unmet(settings, models)
+    found += _open_files(settings.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    needed = sum((model.entry.memory_mb or 0) * (model.entry.replicas or 1) for model in models)
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    if needed > total:
+        found.append(f"the models need about {needed} MB of memory; this machine has {total} MB")
+    return found
+
+
+def _open_files(connections: int, most: int) -> list[str]:
+    """What to say where a process may not open as many files as there may be connections. The
+    frontend raises the soft limit itself, so it is ``most``, the hard one, that counts."""
+    needed = connections + FRONTEND_FILES
+    if most in (resource.RLIM_INFINITY, -1) or most >= needed:
+        return []
+    return [
+        f"MAX_CONNECTIONS={connections} needs {needed} open files, and this machine lets a process "
+        f"have {most}, which leaves {max(1, most - FRONTEND_FILES)} connections; raise the limit "
+        f"(ulimit -Hn {needed} as root, LimitNOFILE={needed} in a systemd unit, --ulimit "
+        f"nofile={needed} of docker run) or lower MAX_CONNECTIONS"
+    ]
+
+
+def _unmet(settings: Settings, models: list[Model]) -> list[str]:
+    """Settings that were understood but do not do what they seem to."""
+    served = {model.entry.name for model in models}
+    lists = {
+        "WARMUP_ALLOWLIST": settings.warmup_allowlist,
+        "WARMUP_SKIPLIST": settings.warmup_skiplist,
+    }
+    found = [
+        f"MODELS: names {name} twice, and it is served once; `replicas` in its entry adds processes"
+        for name in dict.fromkeys(settings.models)
+        if settings.models.count(name) > 1
+    ]
+    found += [
+        f"{setting}: {name} is not among the models that are served{nearest(name, served)}"
+        for setting, names in lists.items()
+        for name in names
+        if name not in served
+    ]
+    if settings.allow_remote_images and not settings.remote_image_host_allowlist:
+        found.append(
+            "ALLOW_REMOTE_IMAGES: no image is fetched until REMOTE_IMAGE_HOST_ALLOWLIST names hosts"
+        )
+    if settings.remote_image_host_allowlist and not settings.allow_remote_images:
+        found.append("REMOTE_IMAGE_HOST_ALLOWLIST: no image is fetched until ALLOW_REMOTE_IMAGES=1")
+    asked = "max_new_tokens" in settings.model_fields_set
+    if asked and settings.max_new_tokens > settings.chat_max_new_tokens:
+        found.append(
+            f"MAX_NEW_TOKENS={settings.max_new_tokens}: no answer is longer than "
+            f"CHAT_MAX_NEW_TOKENS={settings.chat_max_new_tokens}; set that too"
+        )
+    cap = settings.max_concurrent
+    if cap is not None and cap < settings.chat_batch_max_size and settings.enable_chat_batching:
+        found.append(
+            f"MAX_CONCURRENT={cap} holds each model to {cap} requests at a time, also where one "
+            "step could serve a batch of them; unset it to have batches of CHAT_BATCH_MAX_SIZE="
+            f"{settings.chat_batch_max_size}"
+        )
+    return found

@@ -1,0 +1,185 @@
+"""The stages in which a model of the catalog becomes a spec that a worker can run.
+
+    entry ── variant ── files ── spec ──┬── check: what would keep it from starting here
+                                        └── fetch: its files are here ── torch ── its conversion
+
+The first four are the same for all commands, and each fact is looked up once. `check` stops there
+and tells; a start goes on and changes what it can.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ipc.messages.spec import Spec
+from supervisor.config import preflight, variants
+from supervisor.config.catalog import LocalPath, Model
+from supervisor.config.settings import Settings
+from supervisor.config.spec import Files, spec_for
+from supervisor.host.hardware import Box, detect, free_mb
+from supervisor.launch import files
+from supervisor.launch.candidate import Candidate, Candidates
+from supervisor.models import torch_install
+from supervisor.models.archive import FetchError, Report
+from supervisor.models.convert import prepare
+from supervisor.models.store import Manifest, Store, slug
+
+
+class Launch:
+    """One box's settings, applied to the chosen models."""
+
+    def __init__(self, settings: Settings, box: Box, forced_device: str | None = None) -> None:
+        self.settings = settings
+        self.store = Store(settings.edge_serve_models_dir)
+        self._box = box
+        self._forced_device = forced_device
+
+    # --- what all commands do ---
+
+    def candidates(self, models: Sequence[Model]) -> Candidates:
+        """``models``, each as the variant that is here or else as the best that fits this box, with
+        all that is known of it before anything is fetched. Raises `ConfigError`."""
+        found = [self._entered(model) for model in models]
+        settled = variants.settle(
+            [
+                variants.Contender(model, one.variant_here, one.spec.device)
+                for model, one in zip(models, found, strict=True)
+            ],
+            free_mb,
+        )
+        return Candidates(
+            [
+                one if one.model is model else self._look(model, one.pulled)
+                for one, model in zip(found, settled.models, strict=True)
+            ],
+            settled.notes,
+        )
+
+    def _entered(self, model: Model) -> Candidate:
+        """Not settled yet where it has several variants and none is here: then as the first."""
+        pulled = self.store.manifest(model)
+        chosen = variants.settled(model, pulled.variant if pulled else "")
+        return self._look(chosen or model, pulled)
+
+    def _look(self, model: Model, pulled: Manifest | None) -> Candidate:
+        found = Files() if model.source is None else self._files(model, pulled)
+        return Candidate(
+            model=model, pulled=pulled, files=found, box=self._box, spec=self._spec(model, found)
+        )
+
+    def _files(self, model: Model, pulled: Manifest | None) -> Files:
+        is_local = isinstance(model.source, LocalPath)
+        return files.look(
+            self.store.path(model),
+            cache=self._cache_root() / slug(model.entry.name),
+            pulled_at=None if is_local else pulled.pulled_at if pulled else 0,
+        )
+
+    def _spec(self, model: Model, found: Files) -> Spec:
+        return spec_for(model.entry, self.settings, self._box, found, self._forced_device)
+
+    def fault(self, candidate: Candidate, report: Report) -> str | None:
+        """What is wrong with the model's files, or None if they are here and whole."""
+        path = Path(candidate.files.path)
+        return self.store.fault(candidate.model, candidate.pulled, path, report)
+
+    # --- check ---
+
+    def obstacles(self, candidate: Candidate, fault: str | None) -> list[str]:
+        """Why the model would not start on this box as it is now, with that ``fault`` of its files.
+        Fetches and starts nothing."""
+        model, may_fetch = candidate.model, self.settings.auto_download_models
+        found = preflight.obstacles(candidate.spec, candidate.box)
+        will_pull = may_fetch and not isinstance(model.source, LocalPath)
+        if fault and not will_pull:
+            found.append(_mend(model, fault))
+        needs_torch = torch_install.serves_by_torch(candidate.spec)
+        if needs_torch and not may_fetch and not torch_install.is_here():
+            found.append(_torch_missing(model))
+        return [f"{candidate.name}: {obstacle}" for obstacle in found]
+
+    # --- fetch ---
+
+    def fetch(self, candidate: Candidate, report: Report) -> Spec:
+        """The model's spec, its files pulled and converted where they were not yet.
+
+        Raises `FetchError`, and `ConfigError` for what only the pulled files show.
+        """
+        here = self._on_this_box(self._with_files(candidate, report))
+        if torch_install.serves_by_torch(here.spec):
+            self._add_torch(here, report)
+            here = self._on_this_box(here)
+        return self._with_conversion(here, report)
+
+    def _with_files(self, candidate: Candidate, report: Report) -> Candidate:
+        fault = self.fault(candidate, report)
+        if fault is None:
+            return candidate
+        model = candidate.model
+        if isinstance(model.source, LocalPath) or not self.settings.auto_download_models:
+            raise FetchError(_mend(model, fault))
+        self.store.pull(model, report, self.settings.hf_token)
+        return self._look(model, self.store.manifest(model))
+
+    def _on_this_box(self, candidate: Candidate) -> Candidate:
+        """``candidate`` with a spec for the box as it is by now: see `_add_torch`."""
+        if candidate.box == self._box:
+            return candidate
+        spec = self._spec(candidate.model, candidate.files)
+        return replace(candidate, box=self._box, spec=spec)
+
+    def _add_torch(self, candidate: Candidate, report: Report) -> None:
+        """Install torch unless it is here. What comes may be a build without CUDA, so what the box
+        has is looked at again."""
+        was_here = torch_install.is_here()
+        if self.settings.auto_download_models:
+            torch_install.install(report)
+        elif not was_here:
+            raise FetchError(_torch_missing(candidate.model))
+        if not was_here:
+            self._box = detect()
+
+    def _with_conversion(self, candidate: Candidate, report: Report) -> Spec:
+        return prepare(
+            candidate.spec,
+            lambda stage: report(stage.partition(":")[0], 0, 0),
+            lambda: self._add_torch(candidate, report),
+            # The service may not write among the models, but what `pull` converted there serves it.
+            elsewhere=self._among_models / slug(candidate.name),
+        )
+
+    def _cache_root(self) -> Path:
+        """systemd's cache folder for the service, else one among the models."""
+        given = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
+        return Path(given) if given else self._among_models
+
+    @property
+    def _among_models(self) -> Path:
+        return self.store.folder / ".cache"
+
+
+def fetch_all(
+    launch: Launch, candidates: Sequence[Candidate], report_for: Callable[[str], Report]
+) -> tuple[list[Spec], dict[str, str]]:
+    """Fetch every model; one that fails does not stop the others, its reason is kept."""
+    specs, unavailable = [], {}
+    for candidate in candidates:
+        try:
+            specs.append(launch.fetch(candidate, report_for(candidate.name)))
+        except FetchError as error:
+            unavailable[candidate.name] = str(error)
+    return specs, unavailable
+
+
+def _mend(model: Model, fault: str) -> str:
+    """What to do about a ``fault`` of the model's files."""
+    if isinstance(model.source, LocalPath):
+        return f"{fault}; correct source in its entry"
+    return f"{fault}; run: edge-serve pull {model.entry.name}"
+
+
+def _torch_missing(model: Model) -> str:
+    return f"it needs torch, which is not installed; run: edge-serve pull {model.entry.name}"

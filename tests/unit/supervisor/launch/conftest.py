@@ -1,0 +1,21 @@
+"""A box of the test's own: no settings but these."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from supervisor.config.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    for name in Settings.model_fields:
+        os.environ.pop(name.upper(), None)
+    for name in ("RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "XDG_RUNTIME_DIR", "NOTIFY_SOCKET"):
+        os.environ.pop(name, None)
+    os.environ["EDGE_SERVE_MODELS_DIR"] = str(tmp_path / "models")
+    os.environ["EDGE_SERVE_RUN_DIR"] = str(tmp_path / "run")
