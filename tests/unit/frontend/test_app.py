@@ -860,7 +860,7 @@ def test_the_largest_ordinary_requests_are_served(
 ) -> None:
     """However many commas their texts have."""
     fake.script = says("ok") if "chat" in path else embeds(array.array("f", [1.0]).tobytes(), 1)
-    limits = {"max_json_bytes": 20 * MIB, "max_batch_size": 2048, "max_text_chars": 10_000}
+    limits: Any = {"max_json_bytes": 20 * MIB, "max_batch_size": 2048, "max_text_chars": 10_000}
     with TestClient(application(fake, **limits)) as client:
         assert post(client, path, asked).status_code == 200
 

@@ -26,6 +26,20 @@ SPECS = [CHAT, EMBED, SPEECH]
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 KEYS = Gate(api_keys={"ann": "00" * 32})
+SAMPLING: list[tuple[dict[str, Any], bool]] = [
+    ({"max_tokens": 0, "top_k": -1, "min_p": 0.1, "stop_token_ids": [2]}, True),
+    ({"max_completion_tokens": -1}, True),
+    ({"max_completion_tokens": 0}, False),
+    ({"repeat_last_n": 64}, True),
+    ({"repeat_last_n": 64, "repeat_penalty": 1.1}, False),
+    ({"stop": ["x"] * 16}, True),
+    ({"stop": ["x"] * 17}, False),
+    ({"tools": [TOOL], "tool_choice": "auto"}, True),
+    ({"tools": [TOOL], "tool_choice": "required"}, False),
+    ({"tools": [{"type": "function"}]}, False),
+    ({"guided_json": {}}, False),
+    ({"priority": 3, "something_else": 1}, True),
+]
 
 
 @pytest.fixture(scope="module")
@@ -130,20 +144,7 @@ def test_keys_are_described_where_they_are_needed(described: dict[str, Any]) -> 
         ],
         *[
             ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], **given}, ok)
-            for given, ok in [
-                ({"max_tokens": 0, "top_k": -1, "min_p": 0.1, "stop_token_ids": [2]}, True),
-                ({"max_completion_tokens": -1}, True),
-                ({"max_completion_tokens": 0}, False),
-                ({"repeat_last_n": 64}, True),
-                ({"repeat_last_n": 64, "repeat_penalty": 1.1}, False),
-                ({"stop": ["x"] * 16}, True),
-                ({"stop": ["x"] * 17}, False),
-                ({"tools": [TOOL], "tool_choice": "auto"}, True),
-                ({"tools": [TOOL], "tool_choice": "required"}, False),
-                ({"tools": [{"type": "function"}]}, False),
-                ({"guided_json": {}}, False),
-                ({"priority": 3, "something_else": 1}, True),
-            ]
+            for given, ok in SAMPLING
         ],
         ("/v1/embeddings", {"input": ["a", "b"]}, True),
         ("/v1/embeddings", {"input": []}, False),

@@ -312,8 +312,8 @@ def test_two_recycles_have_a_minute_between_them() -> None:
     again += [(4, Sampled(50.0)), (5, Sampled(101.0)), (61, Sampled(101.0))]
     play(again, replica)
     assert replica.state == "ready"
-    replica.on(Sampled(101.0), 62)
-    assert replica.state == "draining"
+    again = [(62, Sampled(101.0))]
+    assert play(again, replica)[0].state == "draining"
 
 
 def test_a_memory_limit_below_what_the_model_takes_is_said_and_not_used() -> None:
@@ -393,10 +393,9 @@ def test_who_said_nothing_while_the_supervisor_did_not_run_was_not_silent() -> N
 
 
 def test_a_pause_is_no_stall_of_a_load_or_of_work_in_hand() -> None:
-    for history in (
-        [(0, Begin()), (1, Progressed("loading"))],
-        [(0, Begin()), (0, READY), (1, busy(progress=7))],
-    ):
+    loading: History = [(0, Begin()), (1, Progressed("loading"))]
+    working: History = [(0, Begin()), (0, READY), (1, busy(progress=7))]
+    for history in (loading, working):
         replica, _ = play(history)
         play([(1000, Resumed(999.0)), (1000, Tick())], replica)
         assert signals(play([(1001, busy(7)), (1001, Tick())], replica)[1]) == []

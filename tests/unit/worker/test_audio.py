@@ -17,6 +17,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 
 from ipc.messages.errors import InvalidRequest, UndecodableMedia
 from worker.audio import decode
@@ -30,6 +32,14 @@ def tone(seconds: float, rate: int = 16_000) -> npt.NDArray[np.float32]:
     return np.float32(0.5) * np.sin(2 * np.pi * np.float32(TONE_HZ) * at)
 
 
+def audio_stream(target: OutputContainer, codec: str, rate: int, layout: str) -> AudioStream:
+    """One more track of ``target``; its encoder is opened, so that it has a frame size."""
+    stream = target.add_stream(codec, rate=rate, layout=layout)
+    assert isinstance(stream, AudioStream)
+    stream.codec_context.open()
+    return stream
+
+
 def encode(
     samples: npt.NDArray[np.float32],
     container: str = "wav",
@@ -40,8 +50,7 @@ def encode(
     """``samples`` at 16 kHz as a file of the given kind."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as target:
-        stream = target.add_stream(codec, rate=rate, layout=layout)
-        stream.open()
+        stream = audio_stream(target, codec, rate, layout)
         resampler = av.AudioResampler(
             format=stream.format, layout=layout, rate=rate, frame_size=stream.frame_size or 1024
         )
@@ -55,7 +64,9 @@ def encode(
     return out.getvalue()
 
 
-def wav(payload: bytes, *, code: int = 1, channels: int = 1, rate: int = 16_000, bits: int = 16):
+def wav(
+    payload: bytes, *, code: int = 1, channels: int = 1, rate: int = 16_000, bits: int = 16
+) -> bytes:
     """A WAV file with whatever header one likes."""
     block = channels * bits // 8
     header = struct.pack("<IHHIIHH", 16, code, channels, rate, rate * block, block, bits)
@@ -87,7 +98,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("container", "codec", "rate", "layout"), KINDS)
-def test_decodes_what_people_record(container, codec, rate, layout):
+def test_decodes_what_people_record(container: str, codec: str, rate: int, layout: str) -> None:
     samples = decode.decode(encode(tone(2.0), container, codec, rate, layout))
     assert samples.dtype == np.float32
     assert samples.ndim == 1
@@ -96,7 +107,7 @@ def test_decodes_what_people_record(container, codec, rate, layout):
     assert 0.2 < np.abs(samples).max() <= 1.0
 
 
-def test_the_samples_of_a_wav_file_come_out_unchanged():
+def test_the_samples_of_a_wav_file_come_out_unchanged() -> None:
     given = np.arange(-20_000, 20_000, 7, dtype="<i2")
     assert np.array_equal(decode.decode(wav(given.tobytes())) * 32_768, given)
 
@@ -112,16 +123,15 @@ def timed(
     out = io.BytesIO()
     with av.open(out, "w", format=container) as target:
         picture = target.add_stream("mpeg4", rate=10) if video else None
-        stream = target.add_stream(codec, rate=48_000, layout="mono")
-        stream.open()
+        stream = audio_stream(target, codec, 48_000, "mono")
         size = stream.frame_size or 1024
         if picture is not None:
             picture.width = picture.height = 32
             picture.pix_fmt = "yuv420p"
             for at in range(10):
-                frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
-                frame.pts = at
-                target.mux(picture.encode(frame))
+                still = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+                still.pts = at
+                target.mux(picture.encode(still))
             target.mux(picture.encode(None))
         for start_s, samples in parts:
             wide = np.repeat(samples, 3)  # 48 kHz
@@ -148,33 +158,33 @@ CONTAINERS = [("matroska", "aac"), ("matroska", "libopus"), ("mp4", "aac"), ("mo
 
 
 @pytest.mark.parametrize(("container", "codec"), CONTAINERS)
-def test_a_track_that_starts_late_keeps_the_files_clock(container, codec):
+def test_a_track_that_starts_late_keeps_the_files_clock(container: str, codec: str) -> None:
     samples = decode.decode(timed(container, codec, [(5.0, tone(2.0))], video=True))
     assert begins_s(samples) == pytest.approx(5.0, abs=0.05)
     assert samples.size / decode.SAMPLE_RATE_HZ == pytest.approx(7.0, abs=0.1)
 
 
 @pytest.mark.parametrize(("container", "codec"), CONTAINERS[:2])
-def test_a_recording_with_a_gap_keeps_its_clock(container, codec):
+def test_a_recording_with_a_gap_keeps_its_clock(container: str, codec: str) -> None:
     samples = decode.decode(timed(container, codec, [(0.0, tone(2.0)), (12.0, tone(2.0))]))
     assert begins_s(samples) < 0.05
     assert begins_s(samples, after_s=2.2) == pytest.approx(12.0, abs=0.05)
     assert samples.size / decode.SAMPLE_RATE_HZ == pytest.approx(14.0, abs=0.1)
 
 
-def test_silence_in_a_gap_comes_in_pieces_too():
+def test_silence_in_a_gap_comes_in_pieces_too() -> None:
     data = timed("matroska", "libopus", [(0.0, tone(1.0)), (200.0, tone(1.0))])
     sizes = [piece.size / decode.SAMPLE_RATE_HZ for piece in decode.pieces(data)]
     assert max(sizes) <= 2 * decode.PIECE_S
     assert sum(sizes) == pytest.approx(201, abs=0.1)
 
 
-def test_a_timestamp_that_cannot_be_makes_no_silence():
+def test_a_timestamp_that_cannot_be_makes_no_silence() -> None:
     data = timed("matroska", "libopus", [(0.0, tone(1.0)), (3_600.0, tone(1.0))])
     assert decode.decode(data).size / decode.SAMPLE_RATE_HZ == pytest.approx(2.0, abs=0.1)
 
 
-def test_gaps_count_towards_the_longest_recording():
+def test_gaps_count_towards_the_longest_recording() -> None:
     data = timed("matroska", "libopus", [(200.0 * at, tone(0.5)) for at in range(4)])
     with pytest.raises(InvalidRequest, match="longer than the 300 s"):
         decode.decode(data, max_s=300)
@@ -185,8 +195,7 @@ def mixed(weights: list[float], codec: str, layout: str, container: str = "wav")
     rows = np.outer(np.array(weights, np.float32), tone(2.0, 48_000))
     out = io.BytesIO()
     with av.open(out, "w", format=container) as target:
-        stream = target.add_stream(codec, rate=48_000, layout=layout)
-        stream.open()
+        stream = audio_stream(target, codec, 48_000, layout)
         size = stream.frame_size or 1024
         for at in range(0, rows.shape[1] - size, size):
             frame = av.AudioFrame.from_ndarray(
@@ -204,7 +213,7 @@ LOUD = 0.5 / 2**0.5
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_f32le", "pcm_f64le"])
 @pytest.mark.parametrize("weights", [[1, -1], [-1, 1], [1, -0.9], [0.9, -1]])
-def test_channels_in_opposite_phase_are_heard(weights, codec):
+def test_channels_in_opposite_phase_are_heard(weights: list[float], codec: str) -> None:
     samples = decode.decode(mixed(weights, codec, "stereo"))
     assert np.sqrt(np.mean(samples**2)) == pytest.approx(LOUD, rel=0.12)
     assert loudest_hz(samples) == pytest.approx(TONE_HZ, abs=3)
@@ -220,7 +229,9 @@ def test_channels_in_opposite_phase_are_heard(weights, codec):
         ([1, -1, 1, -1], "quad", "wav", "pcm_s16le"),
     ],
 )
-def test_so_they_are_in_other_files(weights, layout, container, codec):
+def test_so_they_are_in_other_files(
+    weights: list[float], layout: str, container: str, codec: str
+) -> None:
     samples = decode.decode(mixed(weights, codec, layout, container))
     assert np.sqrt(np.mean(samples**2)) == pytest.approx(LOUD, rel=0.12)
 
@@ -229,18 +240,18 @@ def test_so_they_are_in_other_files(weights, layout, container, codec):
     ("weights", "layout"),
     [([1, 0], "stereo"), ([0, 1], "stereo"), ([0, 0, 1, 0, 0, 0], "5.1"), ([1, 0, 0, 0], "quad")],
 )
-def test_a_voice_in_one_channel_is_heard(weights, layout):
+def test_a_voice_in_one_channel_is_heard(weights: list[float], layout: str) -> None:
     samples = decode.decode(mixed(weights, "pcm_s16le", layout))
     assert np.sqrt(np.mean(samples**2)) > LOUD / 5
 
 
-def test_channels_that_agree_are_mixed_as_before():
+def test_channels_that_agree_are_mixed_as_before() -> None:
     given = np.arange(-20_000, 20_000, 7, dtype="<i2")
     data = wav(np.repeat(given, 2).tobytes(), channels=2)
     assert np.array_equal(decode.decode(data) * 32_768, given)
 
 
-def test_a_long_file_comes_in_pieces():
+def test_a_long_file_comes_in_pieces() -> None:
     data = encode(np.zeros(95 * 16_000, np.float32), "flac", "flac")
     sizes = [piece.size / decode.SAMPLE_RATE_HZ for piece in decode.pieces(data)]
     assert len(sizes) == 4
@@ -248,7 +259,7 @@ def test_a_long_file_comes_in_pieces():
     assert sum(sizes) == pytest.approx(95)
 
 
-def test_floats_beyond_full_scale_and_not_numbers_become_ordinary_samples():
+def test_floats_beyond_full_scale_and_not_numbers_become_ordinary_samples() -> None:
     wild = np.array([np.nan, np.inf, -np.inf, 9.0, 0.25] * 1000, "<f4")
     samples = decode.decode(wav(wild.tobytes(), code=3, bits=32))
     assert np.isfinite(samples).all()
@@ -282,7 +293,7 @@ REFUSED: list[tuple[str, Callable[[], bytes]]] = [
 
 
 @pytest.mark.parametrize(("why", "make"), REFUSED)
-def test_says_why_a_file_is_refused_and_what_to_send(why, make):
+def test_says_why_a_file_is_refused_and_what_to_send(why: str, make: Callable[[], bytes]) -> None:
     with pytest.raises(UndecodableMedia, match=why) as refused:
         decode.decode(make())
     assert refused.value.param == "file"
@@ -290,7 +301,7 @@ def test_says_why_a_file_is_refused_and_what_to_send(why, make):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_noise_in_place_of_a_file_is_refused(seed):
+def test_noise_in_place_of_a_file_is_refused(seed: int) -> None:
     with pytest.raises(UndecodableMedia):
         decode.decode(random.Random(seed).randbytes(20_000))
 
@@ -299,21 +310,23 @@ def test_noise_in_place_of_a_file_is_refused(seed):
     ("container", "codec"),
     [("wav", "pcm_s16le"), ("mp3", "libmp3lame"), ("ogg", "libopus"), ("flac", "flac")],
 )
-def test_a_file_cut_off_in_the_middle_gives_what_it_holds(container, codec):
+def test_a_file_cut_off_in_the_middle_gives_what_it_holds(container: str, codec: str) -> None:
     data = encode(tone(4.0), container, codec, 48_000)
     samples = decode.decode(data[: len(data) // 2])
     assert 1.5 < samples.size / decode.SAMPLE_RATE_HZ < 2.5
     assert loudest_hz(samples) == pytest.approx(TONE_HZ, abs=3)
 
 
-def test_damage_in_the_middle_costs_only_itself():
+def test_damage_in_the_middle_costs_only_itself() -> None:
     data = bytearray(encode(tone(10.0), "mp3", "libmp3lame"))
     data[len(data) // 2 : len(data) // 2 + 500] = random.Random(1).randbytes(500)
     samples = decode.decode(bytes(data))
     assert samples.size / decode.SAMPLE_RATE_HZ > 9
 
 
-def test_a_file_that_goes_on_without_a_sample_still_comes_in_pieces(monkeypatch):
+def test_a_file_that_goes_on_without_a_sample_still_comes_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(decode, "PIECE_PACKETS", 100)
     data = bytearray(encode(tone(110.0), "ipod", "alac", 48_000))
     start, end = data.index(b"mdat") + 4, data.index(b"moov")
@@ -336,7 +349,9 @@ def playlist(kind: str, target: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["hls", "concat", "sdp", "dash"])
-def test_a_list_of_files_is_refused_and_nothing_on_it_is_opened(kind, tmp_path, monkeypatch):
+def test_a_list_of_files_is_refused_and_nothing_on_it_is_opened(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "secret.wav").write_bytes(encode(tone(1.0)))
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -352,8 +367,7 @@ def test_a_list_of_files_is_refused_and_nothing_on_it_is_opened(kind, tmp_path, 
 def silence_bomb(seconds: int) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format="flac") as target:
-        stream = target.add_stream("flac", rate=16_000, layout="mono")
-        stream.open()
+        stream = audio_stream(target, "flac", 16_000, "mono")
         for _ in range(seconds * 16_000 // stream.frame_size):
             frame = av.AudioFrame(format="s16", layout="mono", samples=stream.frame_size)
             frame.rate = 16_000
@@ -364,7 +378,7 @@ def silence_bomb(seconds: int) -> bytes:
     return out.getvalue()
 
 
-def test_a_bomb_stops_at_the_cap_while_decoding():
+def test_a_bomb_stops_at_the_cap_while_decoding() -> None:
     bomb = silence_bomb(seconds=3600)
     tracemalloc.start()
     try:
@@ -388,6 +402,9 @@ def index_bomb(count: int) -> bytes:
 
 MEASURE = """
 import resource, sys
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+
 from ipc.messages.errors import UndecodableMedia
 from worker.audio import decode
 data = sys.stdin.buffer.read()
@@ -401,7 +418,7 @@ except UndecodableMedia:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts memory on Linux only")
-def test_an_index_bomb_finds_no_memory_to_grow_in():
+def test_an_index_bomb_finds_no_memory_to_grow_in() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", MEASURE],
         input=index_bomb(50_000_000),
@@ -415,10 +432,12 @@ def test_an_index_bomb_finds_no_memory_to_grow_in():
     assert limits.strip() == "(-1, -1)"
 
 
-def test_memory_that_runs_out_while_decoding_refuses_the_file(monkeypatch):
+def test_memory_that_runs_out_while_decoding_refuses_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(decode.av, "open", fail)
+    monkeypatch.setattr(av, "open", fail)
     with pytest.raises(UndecodableMedia, match="more memory"):
         decode.decode(b"RIFF")

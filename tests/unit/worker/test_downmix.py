@@ -20,7 +20,7 @@ def choices(*frames: tuple[float, ...]) -> list[int | None]:
     """Of frames that have one voice in all channels, with these weights."""
     downmix = Downmix()
     return [
-        downmix.choose(np.outer(np.float32(weights), voice(at)), FRAME_S)
+        downmix.choose(np.outer(np.array(weights, np.float32), voice(at)), FRAME_S)
         for at, weights in enumerate(frames)
     ]
 

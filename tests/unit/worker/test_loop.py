@@ -174,7 +174,7 @@ def test_a_result_tells_when_the_engine_began(out: list[Event]) -> None:
 
 
 def test_what_batching_and_the_cache_did_is_counted(out: list[Event]) -> None:
-    done = [
+    done: list[Event] = [
         Done("a", DONE, cache_hits=3, cache_misses=1, padding_tokens=5),
         Done("b", DONE, cache_misses=2, padding_tokens=2),
     ]

@@ -83,12 +83,21 @@ def table(rows: tuple[Row, ...]) -> str:
     return head + "\n".join(line(row) for row in rows)
 
 
+def with_table(text: str, name: str) -> str:
+    """``text`` with this table in its place, between two comments."""
+
+    def written(found: re.Match[str]) -> str:
+        return found[1] + table(TABLES[name]) + found[2]
+
+    place = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    text, count = place.subn(written, text)
+    assert count == 1, f"docs/parameters.md has {count} places for {name}"
+    return text
+
+
 def with_tables(text: str) -> str:
-    """``text`` with each table in its place, between two comments."""
-    for name, rows in TABLES.items():
-        place = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        text, count = place.subn(lambda found, rows=rows: found[1] + table(rows) + found[2], text)
-        assert count == 1, f"docs/parameters.md has {count} places for {name}"
+    for name in TABLES:
+        text = with_table(text, name)
     return text
 
 

@@ -127,9 +127,10 @@ def test_a_penalty_has_two_names() -> None:
 @pytest.mark.parametrize("penalty", ["repeat_penalty", "presence_penalty", "frequency_penalty"])
 def test_a_penalty_over_the_last_tokens_only_is_refused(penalty: str) -> None:
     assert chat(repeat_last_n=64) == chat()
-    assert chat(repeat_last_n=-1, **{penalty: 1.5})
+    given: Any = {penalty: 1.5}
+    assert chat(repeat_last_n=-1, **given)
     with pytest.raises(UnsupportedParameter) as refused:
-        chat(repeat_last_n=64, **{penalty: 1.5})
+        chat(repeat_last_n=64, **given)
     assert refused.value.param == "repeat_last_n"
 
 

@@ -13,7 +13,8 @@ from ipc.messages.jobs import EmbedInput, RerankInput, Truncation
 from tests.unit.frontend.http_fakes import FakeDispatcher, application, embeds, ranks
 
 SCORES = struct.pack("<4f", 0.25, 0.75, 0.25, 0.5)
-BODY = {"model": "org/rerank", "query": "q", "documents": ["a", "b", "c", "d"]}
+DOCUMENTS = ["a", "b", "c", "d"]
+BODY = {"model": "org/rerank", "query": "q", "documents": DOCUMENTS}
 
 
 def ask(path: str, body: dict[str, Any], fake: FakeDispatcher) -> Any:
@@ -61,7 +62,7 @@ def test_the_worker_gets_how_much_of_each_text_to_read() -> None:
     fake = FakeDispatcher(ranks(SCORES))
     ask("/v2/rerank", {**BODY, "max_tokens_per_doc": 9, "truncate": True}, fake)
     wanted = RerankInput(
-        query="q", documents=BODY["documents"], document_tokens=9, truncation=Truncation(cut=True)
+        query="q", documents=DOCUMENTS, document_tokens=9, truncation=Truncation(cut=True)
     )
     assert fake.asked == [wanted]
 

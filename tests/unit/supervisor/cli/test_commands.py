@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -671,7 +672,7 @@ def test_a_closed_checkout_is_served_as_its_owner_and_never_as_root(
     closed.mkdir(mode=0o700)
     owners = iter([0, os.getuid() or 1])
     monkeypatch.setattr(systemd_unit, "ROOT", SimpleNamespace(stat=lambda: _Owned(next(owners))))
-    monkeypatch.setattr(systemd_unit.pwd, "getpwuid", lambda _uid: SimpleNamespace(pw_name="alice"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: SimpleNamespace(pw_name="alice"))
     with pytest.raises(ConfigError, match=r"closed/models is closed to other users, .* /opt"):
         systemd_unit._account([closed / "models"])
     assert systemd_unit._account([closed / "models"]) == "User=alice"

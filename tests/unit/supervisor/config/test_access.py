@@ -199,12 +199,13 @@ def test_a_certificate_that_can_be_used_is_taken_over(certificate: tuple[Path, P
 
 def test_one_that_cannot_is_a_mistake(certificate: tuple[Path, Path], tmp_path: Path) -> None:
     made, key = certificate
-    for environment, message in [
+    cases: list[tuple[dict[str, object], str]] = [
         ({"SSL_CERTFILE": tmp_path / "none"}, "SSL_CERTFILE: .*none cannot be read: No such file"),
         ({"SSL_CERTFILE": made, "SSL_KEYFILE": tmp_path / "none"}, "SSL_KEYFILE: .*cannot be read"),
         ({"SSL_CERTFILE": made, "SSL_KEYFILE": made}, "SSL_CERTFILE: .*cannot be used"),
         ({"SSL_CERTFILE": "", "SSL_KEYFILE": key}, "SSL_CERTFILE: is missing"),
-    ]:
+    ]
+    for environment, message in cases:
         with pytest.raises(ConfigError, match=message):
             gate(load(**environment))
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from worker.chat.history import PROBE, calls_as_text, shows_calls
 from worker.chat.template import Template
 
 CALL = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": {"in": "Köln"}}}
 
 
-def call(content: str = "") -> dict[str, object]:
+def call(content: str = "") -> dict[str, Any]:
     return {"role": "assistant", "content": content, "tool_calls": [CALL]}
 
 
-def result(content: str, name: str | None = "weather") -> dict[str, object]:
+def result(content: str, name: str | None = "weather") -> dict[str, Any]:
     return {"role": "tool", "content": content, "tool_call_id": "c", "name": name}
 
 

@@ -129,7 +129,8 @@ def test_without_sharing_nothing_is_kept() -> None:
 
 def test_no_two_segments_in_use_ever_overlap() -> None:
     draw = random.Random(3)
-    arena, running = Arena(2000), []
+    arena = Arena(2000)
+    running: list[Segment] = []
     for _ in range(2000):
         if running and draw.random() < 0.5:
             segment = running.pop(draw.randrange(len(running)))

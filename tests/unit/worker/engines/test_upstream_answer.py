@@ -76,6 +76,12 @@ def read(body: bytes, piece_bytes: int | None = None) -> tuple[str, ChatResult]:
 
 
 HELLO_WORLD = "Hello world"
+REASONS: dict[Finish, tuple[str, ...]] = {
+    "stop": ("stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence", "COMPLETE"),
+    "length": ("length", "LENGTH", "max_tokens", "MAX_TOKENS", "model_length", "limit"),
+    "content_filter": ("content_filter", "SAFETY", "sensitive", "guardrail_intervened"),
+}
+
 ANSWERS: list[tuple[str, bytes, str, Finish, Usage]] = [
     ("plain", counted(COUNTS), HELLO_WORLD, "stop", COUNTED),
     ("no mark of the end", stream([*HELLO, end()[0]]), HELLO_WORLD, "stop", TWO),
@@ -145,11 +151,7 @@ ANSWERS: list[tuple[str, bytes, str, Finish, Usage]] = [
     # reasons
     *[
         (f"reason {reason}", stream([*HELLO, *end(reason)]), HELLO_WORLD, finish, TWO)
-        for finish, reasons in {
-            "stop": ("stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence", "COMPLETE"),
-            "length": ("length", "LENGTH", "max_tokens", "MAX_TOKENS", "model_length", "limit"),
-            "content_filter": ("content_filter", "SAFETY", "sensitive", "guardrail_intervened"),
-        }.items()
+        for finish, reasons in REASONS.items()
         for reason in reasons
     ],
     ("filtered before any text", stream(end("content_filter")), "", "content_filter", Usage()),
@@ -338,7 +340,7 @@ ANSWERS: list[tuple[str, bytes, str, Finish, Usage]] = [
 ]
 
 
-def named(cases: list[Any]) -> Any:
+def named(cases: list[Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=lambda case: str(case[0]))
 
 

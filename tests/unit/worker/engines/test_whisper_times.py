@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from worker.audio.decode import SAMPLE_RATE_HZ
 from worker.engines.whisper.times import VoicedTimes
 
 
-class Word(NamedTuple):
+@dataclass
+class Word:
     start: float
     end: float
     word: str = ""
