@@ -68,7 +68,7 @@ def send(page: Page, text: str) -> str:
     page.wait_for_selector(ANSWER)
     # The button to copy an answer appears at its end.
     page.wait_for_selector(".copy-response-button")
-    return page.locator(ANSWER).last.inner_text()
+    return str(page.locator(ANSWER).last.inner_text())
 
 
 def chat(page: Page, address: str) -> str:
@@ -122,7 +122,7 @@ def dictate(page: Page, address: str) -> str:
     page.wait_for_timeout(13_000)  # the recording has 11 s
     page.click("#confirm-recording-button")
     page.wait_for_function(f"document.querySelector('{INPUT}')?.innerText.trim().length > 0")
-    return page.locator(INPUT).inner_text()
+    return str(page.locator(INPUT).inner_text())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from ipc.messages.blob import Blob
 from ipc.messages.errors import ServeError, from_info
@@ -38,8 +38,11 @@ def job(asked: Input) -> Job:
     )
 
 
+Role = Literal["system", "user", "assistant", "tool"]
+
+
 def chat(
-    *turns: str | tuple[str, str],
+    *turns: str | tuple[Role, str],
     max_tokens: int = 24,
     temperature: float = 0.0,
     **sampling: object,
@@ -124,7 +127,7 @@ class Driver:
         return [event for event in self.of(one) if isinstance(event, Delta)]
 
     def terminals(self, one: Job) -> list[Done | Failed]:
-        return [event for event in self.of(one) if not isinstance(event, Delta)]
+        return [event for event in self.of(one) if isinstance(event, Done | Failed)]
 
     def ended(self, one: Job) -> bool:
         return bool(self.terminals(one))

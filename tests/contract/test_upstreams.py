@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import msgspec
 import numpy as np
 import psutil
 import pytest
 
+from ipc.facts.samples import tone_wav
 from ipc.messages.errors import (
     InternalError,
     InvalidRequest,
@@ -30,7 +32,6 @@ from ipc.messages.spec import Spec
 from tests.contract.driver import Driver, chat, embed, speech
 from worker.engine import LoadError
 from worker.engines.upstream.remote import Remote
-from worker.warmup import tone_wav
 
 SERVER = Path(__file__).parents[1] / "openai_server.py"
 KEY = "sk-secret"
@@ -174,13 +175,9 @@ def test_an_id_may_be_used_again_after_a_drop(driver: Driver) -> None:
     driver.until(lambda: bool(driver.deltas(first)))
     driver.engine.drop(first.id)
     seen = len(driver.of(first))
-    driver.admit(type(first)(**{**_fields(chat("new new")), "id": first.id}))
+    driver.admit(msgspec.structs.replace(chat("new new"), id=first.id))
     driver.finish(first)
     assert "old" not in "".join(delta.text for delta in driver.deltas(first)[seen:])
-
-
-def _fields(job: object) -> dict[str, object]:
-    return {name: getattr(job, name) for name in job.__struct_fields__}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("driver", ["embed"], indirect=True)

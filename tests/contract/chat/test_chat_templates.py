@@ -126,7 +126,12 @@ TEMPLATES = {
 {%- if custom_option is defined -%}option{%- endif -%}
 {%- endfor -%}{{ dict(a=1) | tojson }}{{ [3, 1] | sort | join(',') }}""",
 }
-NAMED = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+NAMED: dict[str, Any] = {
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "unk_token": "<unk>",
+    "pad_token": "<pad>",
+}
 
 
 # A template that leaves calls out gets them as text, which transformers does not do.

@@ -109,8 +109,8 @@ def test_a_seed_repeats_an_answer(driver: Driver) -> None:
 
 def test_penalties_change_an_answer(driver: Driver) -> None:
     plain = answer(driver, chat(STORY))
-    for penalty in ("presence_penalty", "frequency_penalty"):
-        assert answer(driver, chat(STORY, **{penalty: 2.0})) != plain
+    for one in (chat(STORY, presence_penalty=2.0), chat(STORY, frequency_penalty=2.0)):
+        assert answer(driver, one) != plain
 
 
 def test_the_context_bounds_prompt_and_answer_together(driver: Driver) -> None:

@@ -25,12 +25,12 @@ from tests.contract.chat import torch_images, varlen
 from tests.contract.chat.torch_chats import Reference, loaded, random_chat, refusal
 from tests.contract.chat.torch_images import BLUE, RED, ImageReference, ask
 from tests.contract.checkpoints import tiny, tiny_vision
-from tests.contract.driver import Driver, chat
+from tests.contract.driver import Driver, Role, chat
 from tests.contract.subjects import SLOTS
 from worker.engines.torch_chat.engine import TorchChat
 from worker.engines.torch_chat.language_model import Language
 
-SYSTEM = (
+SYSTEM: tuple[Role, str] = (
     "system",
     "the quick brown fox jumps over the lazy dog while seven wizards mix a potion " * 8,
 )

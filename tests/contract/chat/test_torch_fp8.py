@@ -165,7 +165,7 @@ def check_rounding(found: torch.Tensor, model: Any, inputs: Mapping[str, torch.T
 
 def rounded(inputs: torch.Tensor) -> torch.Tensor:
     """In float8 and back, with a scale for each token and 128 of its numbers."""
-    groups = inputs.unflatten(-1, (-1, scaled.BLOCK))
+    groups: torch.Tensor = inputs.unflatten(-1, (-1, scaled.BLOCK))  # type: ignore[no-untyped-call]
     scales = groups.abs().amax(-1, keepdim=True) / 448
     return ((groups / scales).to(torch.float8_e4m3fn).float() * scales).flatten(-2)
 

@@ -115,7 +115,7 @@ def test_a_folder_is_read_alike_without_transformers(tmp_path: Path) -> None:
     source = hf.read_template(folder)
     assert source is not None
     layout = Layout(Template(source, vocabulary.named), vocabulary)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     for text in texts():
         turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": text}]
         expected = tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]

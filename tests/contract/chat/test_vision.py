@@ -178,8 +178,8 @@ def test_another_architecture_answers_as_generate_does(tmp_path: Path) -> None:
     driver = Driver(engine)
     one = ask(*TWO_IMAGES)
     driver.run(one, ask("count from one to twenty"), ask(WIDE, max_tokens=30))
-    model = AutoModelForImageTextToText.from_pretrained(path)
-    processor = AutoProcessor.from_pretrained(path)
+    model: Any = AutoModelForImageTextToText.from_pretrained(path)
+    processor: Any = AutoProcessor.from_pretrained(path)  # type: ignore[no-untyped-call]
     parts = [
         {"type": "text", "text": part}
         if isinstance(part, str)
@@ -211,8 +211,8 @@ def test_fp8_weights_of_a_text_model_are_dequantised(tmp_path: Path) -> None:
         driver.run(one)
         texts.append(driver.text(one))
         engine.close()
-    reference = AutoModelForCausalLM.from_pretrained(plain, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(plain)
+    reference: Any = AutoModelForCausalLM.from_pretrained(plain, dtype=torch.float32)
+    tokenizer: Any = AutoTokenizer.from_pretrained(plain)
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": "count from one to twenty"}],
         add_generation_prompt=True,

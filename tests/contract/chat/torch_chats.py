@@ -53,8 +53,8 @@ class Reference:
     """The same checkpoint, run by transformers one request at a time."""
 
     def __init__(self, path: Path) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
 
     def tokens(self, one: Job) -> list[int]:
         """The greedy answer to ``one``, the token that ends it included."""

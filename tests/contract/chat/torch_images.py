@@ -45,9 +45,9 @@ class ImageReference:
     """The same checkpoint in transformers, one request at a time, its prompt laid out by hand."""
 
     def __init__(self, path: Path) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.images = AutoImageProcessor.from_pretrained(path)
-        self.model = AutoModelForImageTextToText.from_pretrained(path, dtype=torch.float32)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        self.images = AutoImageProcessor.from_pretrained(path)  # type: ignore[no-untyped-call]
+        self.model: Any = AutoModelForImageTextToText.from_pretrained(path, dtype=torch.float32)
 
     def inputs(self, one: Job) -> dict[str, torch.Tensor]:
         assert isinstance(one.input, ChatInput)

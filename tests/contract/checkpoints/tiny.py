@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -43,7 +44,7 @@ _CORPUS = [
     "what is your name, where do you live, and which letters do you like the most of all",
 ]
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -85,9 +86,9 @@ def _save(folder: Path, kind: type, config: object, eos: tuple[int, ...]) -> Pat
     model = kind(config).float().eval()
     with torch.no_grad():
         model.lm_head.weight[unprintable(tokenizer)] = 0
-    ends = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
-    model.generation_config.eos_token_id = [*ends, *eos]
-    model.generation_config.pad_token_id = ends[1]
+    turn, text = (tokenizer.convert_tokens_to_ids(end) for end in ("<|im_end|>", "<|endoftext|>"))
+    model.generation_config.eos_token_id = [turn, text, *eos]
+    model.generation_config.pad_token_id = text
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -104,7 +105,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     core.train_from_iterator(_CORPUS, trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
@@ -117,7 +118,7 @@ def unprintable(tokenizer: PreTrainedTokenizerFast, vocabulary: int = VOCABULARY
     size = len(tokenizer)
     texts = tokenizer.batch_decode([[at] for at in range(size)])
     return [at for at, text in enumerate(texts) if not text.isprintable() or "\ufffd" in text] + [
-        *tokenizer.convert_tokens_to_ids(SPECIAL),
+        *(tokenizer.convert_tokens_to_ids(one) for one in SPECIAL),
         *range(size, vocabulary),
     ]
 

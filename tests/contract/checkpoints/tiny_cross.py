@@ -42,7 +42,7 @@ def bert(folder: Path, labels: int = 1, **config: Any) -> Path:
     core = Tokenizer(models.WordPiece(_pieces(), unk_token="[UNK]"))
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     core.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         pad_token="[PAD]",
         unk_token="[UNK]",
@@ -51,9 +51,8 @@ def bert(folder: Path, labels: int = 1, **config: Any) -> Path:
         model_max_length=MAX_TOKENS,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
-    shape = BertConfig(
-        **_SHAPE, max_position_embeddings=MAX_TOKENS, pad_token_id=0, num_labels=labels, **config
-    )
+    config = {"num_labels": labels, **config}
+    shape = BertConfig(**_SHAPE, max_position_embeddings=MAX_TOKENS, pad_token_id=0, **config)
     return _save(folder, BertForSequenceClassification(_seeded(shape)), tokenizer)
 
 
@@ -81,7 +80,7 @@ def xlm_roberta(folder: Path, **config: Any) -> Path:
         pair="<s> $A </s> </s> $B </s>",
         special_tokens=[("<s>", 0), ("</s>", 2)],
     )
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         pad_token="<pad>",
         unk_token="<unk>",
@@ -95,8 +94,7 @@ def xlm_roberta(folder: Path, **config: Any) -> Path:
         max_position_embeddings=MAX_TOKENS + 2,
         type_vocab_size=1,
         pad_token_id=1,
-        num_labels=1,
-        **config,
+        **{"num_labels": 1, **config},
     )
     return _save(folder, XLMRobertaForSequenceClassification(_seeded(shape)), tokenizer)
 

@@ -61,7 +61,7 @@ def minilm(folder: Path) -> Path:
     """As all-MiniLM-L6-v2: a BERT, the mean of whose vectors is normalised."""
     config = BertConfig(**_SHAPE, max_position_embeddings=MAX_TOKENS, pad_token_id=0)
     torch.manual_seed(20)
-    BertModel(config).eval().save_pretrained(folder)
+    BertModel(config).save_pretrained(folder)
     _word_piece().save_pretrained(folder)
     _lay_out(folder, ["Pooling", "Normalize"], "mean_tokens", {})
     return folder
@@ -73,7 +73,7 @@ def bge_m3(folder: Path) -> Path:
         **_SHAPE, max_position_embeddings=MAX_TOKENS + 2, type_vocab_size=1, pad_token_id=1
     )
     torch.manual_seed(20)
-    XLMRobertaModel(config).eval().save_pretrained(folder)
+    XLMRobertaModel(config).save_pretrained(folder)
     _unigram().save_pretrained(folder)
     _lay_out(folder, ["Pooling", "Normalize"], "cls_token", {})
     return folder
@@ -96,7 +96,7 @@ def embeddinggemma(folder: Path) -> Path:
         bos_token_id=2,
     )
     torch.manual_seed(20)
-    Gemma3TextModel(config).eval().save_pretrained(folder)
+    Gemma3TextModel(config).save_pretrained(folder)
     _byte_fallback_bpe().save_pretrained(folder)
     kinds = ["Pooling", "Dense", "Dense", "Normalize"]
     _lay_out(folder, kinds, "mean_tokens", {"prompts": PROMPTS, "similarity_fn_name": "cosine"})
@@ -172,7 +172,7 @@ def _word_piece() -> PreTrainedTokenizerFast:
     )
     core.train_from_iterator(_CORPUS, trainer)
     core.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         pad_token="[PAD]",
         unk_token="[UNK]",
@@ -199,7 +199,7 @@ def _unigram() -> PreTrainedTokenizerFast:
     core.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         bos_token="<s>",
         eos_token="</s>",
@@ -228,7 +228,7 @@ def _byte_fallback_bpe() -> PreTrainedTokenizerFast:
     core.post_processor = processors.TemplateProcessing(
         single="<bos> $A <eos>", special_tokens=[("<bos>", 2), ("<eos>", 1)]
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         bos_token="<bos>",
         eos_token="<eos>",

@@ -74,7 +74,7 @@ def qwen3_vl(folder: Path, **shape: int) -> Path:
     tokenizer.add_special_tokens({"additional_special_tokens": MARKS})
     tokenizer.chat_template = TEMPLATE
     torch.manual_seed(20)
-    model = Qwen3VLForConditionalGeneration(_config(tokenizer, shape)).float().eval()
+    model = Qwen3VLForConditionalGeneration(_config(tokenizer, shape)).float().eval()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         model.lm_head.weight[tiny.unprintable(tokenizer, VOCABULARY)] = 0
         # Random vision layers leave hardly a trace in what follows; these must matter.
@@ -107,12 +107,12 @@ def llava(folder: Path) -> Path:
     config = LlavaConfig(
         vision_config=sees.to_dict(),
         text_config=LlamaConfig(**tiny.SHAPE | {"vocab_size": VOCABULARY}).to_dict(),
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_token_index=tokenizer.vocab[IMAGE],
         vision_feature_layer=-1,
     )
     torch.manual_seed(20)
-    LlavaForConditionalGeneration(config).float().save_pretrained(folder)
-    LlavaProcessor(
+    LlavaForConditionalGeneration(config).float().save_pretrained(folder)  # type: ignore[no-untyped-call]
+    LlavaProcessor(  # type: ignore[no-untyped-call]
         CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
         tokenizer,
         patch_size=8,

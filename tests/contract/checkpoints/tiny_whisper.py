@@ -26,6 +26,6 @@ def whisper(folder: Path) -> Path:
     )
     torch.manual_seed(20)
     # All sides shall compute with the same numbers, and a conversion keeps 16 bits of each.
-    WhisperForConditionalGeneration(config).half().float().save_pretrained(folder)
+    WhisperForConditionalGeneration(config).half().float().save_pretrained(folder)  # type: ignore[no-untyped-call]
     shutil.copy(real_model(WHISPER, "tokenizer.json"), folder)
     return folder

@@ -47,13 +47,13 @@ def whisper(converted: Path, folder: Path) -> Path:
         if name.endswith(("/weight", "/bias", "/gamma", "/beta", "/encodings"))
     }
     tensors = {f"model.{name}": part for name, part in _parts(weights) if "projection" not in name}
-    model = WhisperForConditionalGeneration(_config(weights)).half()
+    model = WhisperForConditionalGeneration(_config(weights)).half()  # type: ignore[no-untyped-call]
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     assert missing == ["proj_out.weight"], missing  # tied to the embeddings
     assert unexpected == []
     model.generation_config = _generation(converted)
     model.save_pretrained(folder)
-    WhisperFeatureExtractor().save_pretrained(folder)
+    WhisperFeatureExtractor().save_pretrained(folder)  # type: ignore[no-untyped-call]
     shutil.copy(converted / "tokenizer.json", folder)
     return folder
 
@@ -77,7 +77,7 @@ def _generation(converted: Path) -> GenerationConfig:
     """The file beside the weights, as OpenAI's repositories have it."""
     told = json.loads((converted / "config.json").read_text())
     token = Tokenizer.from_file(str(converted / "tokenizer.json")).id_to_token
-    return GenerationConfig(
+    return GenerationConfig(  # type: ignore[no-untyped-call]
         alignment_heads=told["alignment_heads"],
         suppress_tokens=told["suppress_ids"],
         begin_suppress_tokens=told["suppress_ids_begin"],

@@ -22,7 +22,7 @@ from tests.contract.subjects import SLOTS, Bench, Subject
 from worker.engine import LoadError
 from worker.engines import make
 
-MODELS = [Subject(engine, "rerank", tiny_cross.bert, 1) for engine in ("torch", "openvino")]
+MODELS = [Subject(engine, "rerank", tiny_cross.bert) for engine in ("torch", "openvino")]
 
 QUERY = "what does a cat eat"
 DOCUMENTS = [

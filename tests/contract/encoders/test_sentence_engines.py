@@ -61,7 +61,7 @@ def serve(
     def load(folder: Path, **options: Any) -> Driver:
         if folder not in scratch:
             scratch[folder] = tmp_path_factory.mktemp(request.param)
-        subject = Subject(request.param, "embed", lambda _: folder, 1, options=options)
+        subject = Subject(request.param, "embed", lambda _: folder, options=options)
         loaded.append(Bench(subject, scratch[folder]))
         return Driver(loaded[-1].engine)
 

@@ -165,7 +165,8 @@ def test_nor_does_it_change_what_is_heard(driver: Driver, clip: bytes, prompt: s
 def spoken(audio: bytes) -> bytes:
     """The samples of a WAV file."""
     with wave.open(io.BytesIO(audio)) as file:
-        return file.readframes(file.getnframes())
+        samples: bytes = file.readframes(file.getnframes())
+    return samples
 
 
 def silence(seconds: float) -> bytes:

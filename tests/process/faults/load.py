@@ -55,7 +55,7 @@ def once(_: Answer) -> None:
 
 @dataclass(slots=True)
 class _Connection:
-    socket: socket.socket
+    link: socket.socket
     mirror: socket.socket | None = None  # the other end, where that is ours too
     client: int = SHADOW
     began_at: float = 0.0
@@ -117,16 +117,16 @@ class Load:
 
     def close(self) -> None:
         for connection in self._idle + self._mirrors:
-            connection.socket.close()
+            connection.link.close()
             if connection.mirror is not None:
                 connection.mirror.close()
         self._epoll.close()
 
     def _send(self, connection: _Connection, client: int, now: float) -> None:
         connection.client, connection.began_at = client, now
-        self._busy[connection.socket.fileno()] = connection
+        self._busy[connection.link.fileno()] = connection
         with contextlib.suppress(OSError):  # a broken connection is also one that can be read
-            connection.socket.send(next(self._requests))
+            connection.link.send(next(self._requests))
         if connection.mirror is not None:
             connection.mirror.recv(1 << 16)
             connection.mirror.send(_REFUSAL)
@@ -137,7 +137,7 @@ class Load:
         if connection is None or now - connection.idle_since < KEPT_S:
             return connection
         for stale in (connection, *self._idle):  # the others are older still
-            stale.socket.close()
+            stale.link.close()
         self._idle.clear()
         return None
 
@@ -164,19 +164,19 @@ class Load:
 
     def _forget(self, number: int) -> None:
         """The server has closed a connection that was idle."""
-        (closed,) = (one for one in self._idle if one.socket.fileno() == number)
+        (closed,) = (one for one in self._idle if one.link.fileno() == number)
         self._idle.remove(closed)
-        closed.socket.close()
+        closed.link.close()
 
     def _read(self, connection: _Connection) -> Answer | None:
         """The answer, once all of it is there; the connection is then kept, or closed if broken."""
         try:
-            data = connection.socket.recv(1 << 16)
+            data = connection.link.recv(1 << 16)
         except OSError:
             data = b""
         now = time.monotonic()
         if not data:
-            connection.socket.close()
+            connection.link.close()
             return Answer(connection.client, RESET, 0, connection.began_at, now)
         connection.data += data
         end = connection.data.find(b"\r\n\r\n") + 4

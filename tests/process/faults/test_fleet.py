@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -83,13 +84,17 @@ def test_a_killed_frontend_comes_back_and_models_stay_loaded(box: Box) -> None:
     assert box.chat("again").status_code == 200
 
 
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid)
+
+
 def test_a_new_frontend_answers_nobody_before_it_knows_its_workers(box: Box) -> None:
     """A connection that is made while the frontend is away waits, and is then answered."""
     for generation in (1, 2, 3):
         frontend = box.health()["frontend"]
         assert frontend["generation"] == generation
         os.kill(frontend["pid"], signal.SIGKILL)
-        wait_until(lambda pid=frontend["pid"]: not psutil.pid_exists(pid))
+        wait_until(partial(is_gone, frontend["pid"]))
         with httpx2.Client(base_url=box.url, timeout=60) as client:
             body = {"model": EMBED, "input": "first"}
             first = client.post("/v1/embeddings", json=body)

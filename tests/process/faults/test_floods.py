@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -126,7 +126,8 @@ def test_large_requests_come_to_every_end_and_their_memory_comes_back(tight: Box
             )
 
     with ThreadPoolExecutor(8) as pool:
-        ends = [pool.submit(act, tight, kind) for act in (send,) for kind in (batch, sound, broken)]
+        ends: list[Future[Any]]
+        ends = [pool.submit(send, tight, kind) for kind in (batch, sound, broken)]
         ends += [pool.submit(act, kind) for act in (leave, impatient) for kind in (batch, sound)]
         tight.kill(EMBED)
         ends += [pool.submit(send, tight, batch) for _ in range(4)]

@@ -107,8 +107,12 @@ class News:
     def ready_at(self, model: str, generation: int) -> float:
         """When that worker was ready, once it is."""
         key = model, generation
-        wait_until(lambda: self.read() or key in self._ready_at)
+        wait_until(lambda: self._knows(key))
         return self._ready_at[key]
+
+    def _knows(self, key: tuple[str, int]) -> bool:
+        self.read()
+        return key in self._ready_at
 
     def kill(self, model: str) -> Death:
         """Kill its next worker as soon as that is ready."""

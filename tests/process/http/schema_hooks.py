@@ -34,35 +34,37 @@ def _least(body: dict[str, Any]) -> None:
 
 def _tools(body: dict[str, Any]) -> None:
     """Tools differ in their names."""
-    tools, seen = body.get("tools"), set()
+    tools = body.get("tools")
     if not isinstance(tools, list) or not all(isinstance(_name(tool), str) for tool in tools):
         return
-    body["tools"] = [tool for tool in tools if not (_name(tool) in seen or seen.add(_name(tool)))]
+    different: dict[str, Any] = {}
+    for tool in tools:
+        different.setdefault(_name(tool), tool)
+    body["tools"] = list(different.values())
 
 
 def _allowed(body: dict[str, Any]) -> None:
     """Tools that are allowed are tools that there are."""
     choice = body.get("tool_choice")
     allowed = choice.get("allowed_tools") if isinstance(choice, dict) else None
-    tools = allowed.get("tools") if isinstance(allowed, dict) else None
-    if isinstance(tools, list) and all(isinstance(_name(tool), str) for tool in tools):
+    if not isinstance(allowed, dict) or not isinstance(tools := allowed.get("tools"), list):
+        return
+    if all(isinstance(_name(tool), str) for tool in tools):
         allowed["tools"] = []
 
 
 def _arguments(body: dict[str, Any]) -> None:
     """The arguments of a call, where they are text, are the text of an object."""
-    messages = body.get("messages")
-    turns = [turn for turn in messages if isinstance(turn, dict)] if _is_list(messages) else []
-    for turn in turns:
-        calls = turn["tool_calls"] if _is_list(turn.get("tool_calls")) else []
-        functions = [call.get("function") for call in calls if isinstance(call, dict)]
+    for turn in _objects(body.get("messages")):
+        functions = [call.get("function") for call in _objects(turn.get("tool_calls"))]
         for function in (*functions, turn.get("function_call")):
             if isinstance(function, dict) and isinstance(function.get("arguments"), str):
                 function["arguments"] = "{}"
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; none, where it is not one."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _name(tool: Any) -> Any:

@@ -79,7 +79,7 @@ class App:
 class FullHouse(Door):
     """Turns away what is for ``/full`` once it is whole."""
 
-    over_capacity = True  # type: ignore[assignment]
+    over_capacity = True
 
     def __init__(self) -> None:
         self.asked = self.answered = 0
@@ -438,7 +438,8 @@ def test_who_sends_much_takes_turns_and_its_chunks_are_handed_on_together() -> N
 
     async def scene() -> list[str]:
         config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
-        made: Any = protocol(Bounds())(config=config, server_state=ServerState(), app_state={})
+        connection: Any = protocol(Bounds())
+        made = connection(config=config, server_state=ServerState(), app_state={})
         transport = Transport()
         made.connection_made(transport)
         made.data_received(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 40_000)

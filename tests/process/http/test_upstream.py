@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import httpx2
 import psutil
 import pytest
 
+from ipc.facts.samples import tone_wav
 from ipc.messages.spec import Spec
 from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
-from worker.warmup import tone_wav
 
 PROGRAM = Path(__file__).parents[2] / "openai_server.py"
 SLOW = "/slow 200 " + "word " * 15
@@ -158,7 +157,7 @@ def programs(box: Box) -> list[psutil.Process]:
 
 
 @pytest.fixture
-def started(make_box: MakeBox) -> Iterator[Box]:
+def started(make_box: MakeBox) -> Box:
     box = make_box(command(slots=2, prefetch=0, queue_limit=8), spec(EMBED)).wait_ready()
     assert len(programs(box)) == 2
     return box
