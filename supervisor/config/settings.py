@@ -71,152 +71,172 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
     # What to run, and where its files are.
-    models: Names = Field([], description="by name in the catalog; not set: those it serves")
-    model_device: Device = Field("auto", description="auto, cpu, mps, cuda, cuda:<n>")
+    models: Names = Field(
+        default=[], description="by name in the catalog; not set: those it serves"
+    )
+    model_device: Device = Field(default="auto", description="auto, cpu, mps, cuda, cuda:<n>")
     auto_download_models: bool = Field(
-        True, description="0: serve only what `edge-serve pull` has fetched"
+        default=True, description="0: serve only what `edge-serve pull` has fetched"
     )
     hf_token: str | None = Field(
-        None, repr=False, description="for gated hub models; used by pulls only"
+        default=None, repr=False, description="for gated hub models; used by pulls only"
     )
     edge_serve_config: Folder | None = Field(
-        None, description="a catalog of your own, see configs/model_config.yaml"
+        default=None, description="a catalog of your own, see configs/model_config.yaml"
     )
     edge_serve_models_dir: Folder = Field(
         default_factory=_models_dir, description="where pulled files are kept"
     )
     edge_serve_run_dir: Folder | None = Field(
-        None,
+        default=None,
         description="private folder for sockets, with a short name; not set: one for each port, so "
         "that two servers need only two ports",
     )
 
     # Where to listen and what to say.
     host: Annotated[Text, AfterValidator(address.bare)] = Field(
-        "127.0.0.1",
+        default="127.0.0.1",
         description="anything wider: set API_KEYS_FILE; 0.0.0.0 is all of IPv4, :: all of IPv6 and "
         "IPv4",
     )
-    port: Annotated[int, Field(ge=0, le=65535), Number] = Field(8000, description="0: any free one")
-    log_format: Annotated[Format, BeforeValidator(lower)] = Field("text", description="or json")
+    port: Annotated[int, Field(ge=0, le=65535), Number] = Field(
+        default=8000, description="0: any free one"
+    )
+    log_format: Annotated[Format, BeforeValidator(lower)] = Field(
+        default="text", description="or json"
+    )
     log_level: Annotated[Level, BeforeValidator(lower)] = Field(
-        "info",
+        default="info",
         description="debug, info, warning, error; not set: on a terminal a few lines in place of "
         "the log",
     )
-    enable_metrics: bool = Field(True, description="0: no GET /metrics")
+    enable_metrics: bool = Field(default=True, description="0: no GET /metrics")
     drain_timeout_sec: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), Number] = Field(
-        30.0, description="for answers in progress when stopped"
+        default=30.0, description="for answers in progress when stopped"
     )
 
     # Who may come in; see `supervisor.config.access`.
     api_keys_file: Folder | None = Field(
-        None, description="a key on each line, as name:key; not set: all may come in"
+        default=None, description="a key on each line, as name:key; not set: all may come in"
     )
     api_keys: Names = Field(
-        [], repr=False, description="the same, separated by commas; a file is the safer place"
+        default=[],
+        repr=False,
+        description="the same, separated by commas; a file is the safer place",
     )
     edge_serve_api_key: str | None = Field(
-        None,
+        default=None,
         repr=False,
         description="the one that `edge-serve status`, `smoke` and `bench` send",
     )
     trusted_hosts: Names = Field(
-        [],
+        default=[],
         description="names it is called by; not set: any, and localhost alone where HOST is this "
         "machine and no key is needed; .lan is every name under lan",
     )
     cors_allow_origins: Names = Field(
-        [],
+        default=[],
         description="web pages that may use it, say https://chat.example, https://*.example.com, "
         "http://localhost:*; or *",
     )
     ssl_certfile: Folder | None = Field(
-        None,
+        default=None,
         description="PEM, with its chain; then it speaks https only, and `status`, `smoke` and "
         "`bench` trust this certificate",
     )
-    ssl_keyfile: Folder | None = Field(None, description="PEM, the key of that certificate")
-    max_connections: Count = Field(4096, description="more get 503, once none is idle")
+    ssl_keyfile: Folder | None = Field(default=None, description="PEM, the key of that certificate")
+    max_connections: Count = Field(default=4096, description="more get 503, once none is idle")
     frontend_memory_mb: Megabytes = Field(
-        0,
+        default=0,
         description="for bodies, jobs and unread answers of all clients; more get 503. "
         "0: an eighth of the memory, at most 2048",
     )
 
     # What one request may bring.
-    max_batch_size: Count = Field(2048, description="texts to embed, documents to rerank")
-    max_text_chars: Count = Field(200_000, description="characters of one text")
-    max_audio_bytes: Count = Field(25 << 20, description="bytes of one recording")
-    max_new_tokens: Count = Field(512, description="of an answer whose request names no max_tokens")
+    max_batch_size: Count = Field(default=2048, description="texts to embed, documents to rerank")
+    max_text_chars: Count = Field(default=200_000, description="characters of one text")
+    max_audio_bytes: Count = Field(default=25 << 20, description="bytes of one recording")
+    max_new_tokens: Count = Field(
+        default=512, description="of an answer whose request names no max_tokens"
+    )
 
     # Images that requests name by their address.
     allow_remote_images: bool = Field(
-        False, description="0: images come as data URLs only; nothing is fetched"
+        default=False, description="0: images come as data URLs only; nothing is fetched"
     )
     remote_image_host_allowlist: Annotated[Names, AfterValidator(_host_names)] = Field(
-        [], description="hosts to fetch from, their subdomains included"
+        default=[], description="hosts to fetch from, their subdomains included"
     )
-    remote_image_timeout: Seconds = Field(5.0, description="seconds for one image")
-    max_remote_image_bytes: Count = Field(5 << 20, description="bytes of one image")
+    remote_image_timeout: Seconds = Field(default=5.0, description="seconds for one image")
+    max_remote_image_bytes: Count = Field(default=5 << 20, description="bytes of one image")
 
     # What a model must have answered before it counts as ready.
-    enable_warmup: bool = Field(True, description="0: a model is ready as soon as it is loaded")
-    warmup_steps: Count = Field(1, description="rounds")
+    enable_warmup: bool = Field(
+        default=True, description="0: a model is ready as soon as it is loaded"
+    )
+    warmup_steps: Count = Field(default=1, description="rounds")
     warmup_batch_size: Count = Field(
-        1, description="requests at once in a round, as far as the model has slots"
+        default=1, description="requests at once in a round, as far as the model has slots"
     )
     warmup_vram_budget_mb: Megabytes = Field(
-        0, description="on CUDA no more at once than fit this; 0: what is free"
+        default=0, description="on CUDA no more at once than fit this; 0: what is free"
     )
     warmup_vram_per_worker_mb: Megabytes = Field(
-        0, description="at so much for each; 0: no such bound"
+        default=0, description="at so much for each; 0: no such bound"
     )
-    warmup_allowlist: Names = Field([], description="models to warm up; all if not set")
-    warmup_skiplist: Names = Field([], description="models not to warm up")
+    warmup_allowlist: Names = Field(default=[], description="models to warm up; all if not set")
+    warmup_skiplist: Names = Field(default=[], description="models not to warm up")
     warmup_fail_fast: bool = Field(
-        False, description="1: a model that cannot start ends the server (status 1)"
+        default=False, description="1: a model that cannot start ends the server (status 1)"
     )
 
     # Waiting requests for each model; how these four go together says `spec`. That a client's
     # ordinary burst passes is what they are measured by: docs/limits.md.
-    max_queue_size: Count = Field(128, description="once it is set, of the next two as well")
-    chat_batch_queue_size: Count = Field(256, description="of chat models")
-    embedding_batch_queue_size: Count = Field(
-        1024, description="of all models of texts, rerankers too"
+    max_queue_size: Count = Field(
+        default=128, description="once it is set, of the next two as well"
     )
-    audio_max_queue_size: OptionalCount = Field(None, description="MAX_QUEUE_SIZE if not set")
+    chat_batch_queue_size: Count = Field(default=256, description="of chat models")
+    embedding_batch_queue_size: Count = Field(
+        default=1024, description="of all models of texts, rerankers too"
+    )
+    audio_max_queue_size: OptionalCount = Field(
+        default=None, description="MAX_QUEUE_SIZE if not set"
+    )
     audio_queue_timeout_sec: Seconds = Field(
-        300.0, description="how long a clip waits before work on it begins"
+        default=300.0, description="how long a clip waits before work on it begins"
     )
 
     # Work in one worker.
     max_concurrent: OptionalCount = Field(
-        None, description="caps the requests at once of each model, batched or not"
+        default=None, description="caps the requests at once of each model, batched or not"
     )
-    enable_chat_batching: bool = Field(True, description="0: one answer at a time")
-    chat_batch_max_size: Count = Field(8, description="answers written at once")
+    enable_chat_batching: bool = Field(default=True, description="0: one answer at a time")
+    chat_batch_max_size: Count = Field(default=8, description="answers written at once")
     chat_batch_allow_vision: bool = Field(
-        False, description="1: also by models that take images; 0: one at a time"
+        default=False, description="1: also by models that take images; 0: one at a time"
     )
-    chat_max_prompt_tokens: Count = Field(4096, description="tokens of a prompt")
-    chat_max_new_tokens: Count = Field(2048, description="tokens of an answer")
-    enable_embedding_batching: bool = Field(True, description="0: one request at a time")
+    chat_max_prompt_tokens: Count = Field(default=4096, description="tokens of a prompt")
+    chat_max_new_tokens: Count = Field(default=2048, description="tokens of an answer")
+    enable_embedding_batching: bool = Field(default=True, description="0: one request at a time")
     embedding_batch_window_ms: Milliseconds = Field(
-        6.0, description="how long a batch waits to fill; 0: not at all"
+        default=6.0, description="how long a batch waits to fill; 0: not at all"
     )
-    embedding_batch_window_max_size: Count = Field(16, description="requests that fill it")
+    embedding_batch_window_max_size: Count = Field(default=16, description="requests that fill it")
     embedding_generate_timeout_sec: Seconds = Field(
-        60.0, description="these three are for all models of texts"
+        default=60.0, description="these three are for all models of texts"
     )
     embedding_cache_size: CountOrZero = Field(
-        256, description="texts whose vectors a worker keeps; 0: none"
+        default=256, description="texts whose vectors a worker keeps; 0: none"
     )
     embedding_usage_disable_token_count: bool = Field(
-        False, description="1: answers say 0 tokens; counting costs nothing here"
+        default=False, description="1: answers say 0 tokens; counting costs nothing here"
     )
-    audio_max_concurrent: Count = Field(1, description="clips that a model works on at once")
-    audio_process_timeout_sec: Seconds = Field(600.0, description="how long the work may take")
+    audio_max_concurrent: Count = Field(
+        default=1, description="clips that a model works on at once"
+    )
+    audio_process_timeout_sec: Seconds = Field(
+        default=600.0, description="how long the work may take"
+    )
 
     @property
     def url(self) -> str:
