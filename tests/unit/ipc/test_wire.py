@@ -75,7 +75,6 @@ def test_a_damaged_message_is_read_as_another_or_refused(data: st.DataObject) ->
     "frames",
     [
         pytest.param([], id="nothing"),
-        pytest.param([b"ES\x02" + wire.encode(SPEECH)[0][3:]], id="another version"),
         pytest.param([wire.encode(SPEECH)[0]], id="the blob is missing"),
         pytest.param([pickle.dumps(SPEECH.id)], id="pickle"),
         pytest.param([*wire.encode(SPEECH), *[b""] * wire.MAX_BLOBS], id="too many frames"),
@@ -86,6 +85,23 @@ def test_a_damaged_message_is_read_as_another_or_refused(data: st.DataObject) ->
 def test_what_is_not_ours_is_refused(frames: list[bytes]) -> None:
     with pytest.raises(wire.WireError):
         DECODER.decode(frames)
+
+
+def test_another_version_is_refused_however_well_it_reads() -> None:
+    header, blob = wire.encode(SPEECH)
+    with pytest.raises(wire.WireError, match="of another version"):
+        DECODER.decode([b"ES\x02" + header[3:], blob])
+
+
+@pytest.mark.parametrize("number", [-1, 0, 2, "1"])
+def test_a_blob_is_one_of_the_frames_behind_the_header(number: object) -> None:
+    """Not the header itself, which is frame 0."""
+    header, blob = wire.encode(SPEECH)
+    message = msgspec.msgpack.decode(header[3:])
+    assert message["input"]["audio"] == 1
+    message["input"]["audio"] = number
+    with pytest.raises(wire.WireError, match="names a blob that did not arrive"):
+        DECODER.decode([wire.MAGIC + msgspec.msgpack.encode(message), blob])
 
 
 def test_a_message_of_another_direction_is_refused() -> None:

@@ -151,6 +151,25 @@ def test_what_has_not_begun_when_the_loop_finishes_may_be_queued_again(out: list
     assert Done("a", DONE) in out
 
 
+def test_what_is_offered_while_the_loop_finishes_may_be_queued_again(out: list[Event]) -> None:
+    engine = Scripted([], [Done("a", DONE)], AssertionError("it goes on with another job"))
+    loop = EngineLoop(engine, out.extend, lambda: 0.0)
+    loop.offer(job("a"))
+
+    def finish_and_offer() -> None:
+        loop.finish()
+        loop.offer(job("b"))
+        engine.on_step = lambda: None
+
+    engine.on_step = finish_and_offer
+    loop.run()
+    assert engine.admitted == ["a"]
+    assert [(e.job, e.error.code, e.began) for e in out if isinstance(e, Failed)] == [
+        ("b", "draining", False)
+    ]
+    assert Done("a", DONE) in out
+
+
 def test_it_sleeps_while_idle_and_wakes_for_mail(out: list[Event]) -> None:
     loop = EngineLoop(Scripted([Done("a", DONE)]), out.extend)
     thread = threading.Thread(target=loop.run)

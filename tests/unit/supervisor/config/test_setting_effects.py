@@ -127,6 +127,12 @@ def test_a_setting_changes_the_spec(
     assert all(before[path] != after[path] for path in expected)
 
 
+@pytest.mark.parametrize(("batch", "slots"), [("3", 3), ("6", 6), ("9", 6)])
+def test_a_cap_on_requests_at_a_time_lowers_and_never_raises(batch: str, slots: int) -> None:
+    os.environ.update(MAX_CONCURRENT="6", CHAT_BATCH_MAX_SIZE=batch)
+    assert spec("chat").slots == slots
+
+
 @pytest.mark.parametrize(("name", "value", "expected"), ON_PLANS)
 def test_a_setting_changes_the_plan(name: str, value: str, expected: dict[str, Any]) -> None:
     before = {path: part(plan(), path) for path in expected}

@@ -213,6 +213,15 @@ def test_numbers_beyond_their_storage_are_refused(
         refusal(write_bin(file, pickled({"weight": wrong}), {"0": FLOATS}))
 
 
+@pytest.mark.parametrize(("shape", "offset"), [((7,), 0), ((2, 4), 0), ((6,), 1)])
+def test_a_tensor_ends_within_its_storage_whatever_its_file_holds(
+    tensor: Callable[..., Called], shape: tuple[int, ...], offset: int
+) -> None:
+    table = pickled({"weight": tensor("0", shape, offset=offset, count=6)})
+    with pytest.raises(Refused, match="larger than its storage"):
+        read_table(io.BytesIO(table))
+
+
 def test_a_small_file_does_not_become_a_large_one(
     tmp_path: Path, tensor: Callable[..., Called]
 ) -> None:
