@@ -7,6 +7,8 @@ to a socket, a clock or a client; it turns jobs into events:
 * every admitted job gets any number of `Piece`, mostly `Delta`, then exactly one `Done` or
   `Failed`,
 * unless it is dropped: then it gets nothing more (the loop ends it).
+
+A library that writes chats token by token has less to do: see `worker.chat.token_engine`.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ def chat(spec: Spec) -> Work:
     from ipc.messages.jobs import Message
     from worker.engines.openvino_chat.load import chat_model
 
-    pipeline, _, layout, *_ = chat_model(spec, _say)
+    model = chat_model(spec, _say)
+    pipeline, layout = model.pipeline, model.layout
     tokenizer = pipeline.get_tokenizer()
     config = genai.GenerationConfig()
     config.max_new_tokens = ANSWER_TOKENS

@@ -166,11 +166,11 @@ class Size:
 
     @classmethod
     def of(cls, engine: TorchChat) -> Size:
-        language = engine.language
-        inside = sum(one.numel() for one in language.model.model.layers.parameters())
+        model = engine.language_model
+        inside = sum(one.numel() for one in model.model.model.layers.parameters())
         return cls(
-            weight_bytes=sum(one.nbytes for one in language.model.parameters()),
-            kv_bytes=token_bytes(language.shapes, language.model.dtype),
+            weight_bytes=sum(one.nbytes for one in model.model.parameters()),
+            kv_bytes=token_bytes(model.shapes, model.model.dtype),
             weights=inside,
         )
 

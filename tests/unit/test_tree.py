@@ -67,6 +67,9 @@ HOMES = {
 }
 # The daemon is what must not fall over: small, and quick to start.
 DAEMON_LIBRARIES = {"msgspec", "psutil", "pythonjsonlogger", "pynvml", "zmq"}
+# Engines that turn tokens into tokens; `worker/chat` makes events of them.
+TOKEN_ENGINES = ("worker/engines/torch_chat/", "worker/engines/openvino_chat/")
+EVENTS = ("Delta", "Reasoning", "CallOpened", "CallArguments", "Done", "Failed")
 MAX_FILES = 20
 
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -122,6 +125,12 @@ def test_a_library_is_imported_at_its_home(path: Path) -> None:
     for home, libraries in HOMES.items():
         # No part of a server: it measures each library by itself.
         assert name(path).startswith((home, "bench/")) or not used & libraries
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_token_engine_makes_no_events(path: Path) -> None:
+    events = {f"ipc.messages.events.{kind}" for kind in EVENTS}
+    assert not name(path).startswith(TOKEN_ENGINES) or not imports(path) & events
 
 
 def test_no_import_goes_in_a_circle() -> None:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import assert_never
 
-from ipc.messages.events import ChatResult, Delta, Done, Event, Finish, Usage
+from ipc.messages.events import (
+    CallArguments,
+    CallOpened,
+    ChatResult,
+    Delta,
+    Done,
+    Event,
+    Finish,
+    Piece,
+    Reasoning,
+    Usage,
+)
 from ipc.messages.jobs import Sampling
+from worker.chat.parser import Arguments, Content, Opened, Parser, Said, Thought
 from worker.chat.text import StopFilter, TextStream
 from worker.chat.vocabulary import Vocabulary
 
 
 class Generation:
-    """The answer to the job ``job_id``: counts, text, stop texts and its end.
+    """The answer to the job ``job_id``: counts, text, stop texts, what ``parser`` makes of the
+    text, and its end.
 
     Where the library does not end it, it ends with one of the tokens ``ends``, or one that the
     request names, after ``min_tokens``; with a stop text; or with its ``limit``-th token.
@@ -25,6 +39,7 @@ class Generation:
         prompt_tokens: int,
         limit: int,
         vocabulary: Vocabulary,
+        parser: Parser,
         ends: Collection[int] = (),
     ) -> None:
         self.job_id = job_id
@@ -39,6 +54,9 @@ class Generation:
         )
         self._text = TextStream(vocabulary)
         self._stop = StopFilter(sampling.stop)
+        self._parser = parser
+        self._calls = 0
+        self._reasoning_tokens = 0
         self._unsent = 0  # tokens whose text is still held back
         self._ids: list[int] = []  # of those, where the library tells them
 
@@ -58,14 +76,14 @@ class Generation:
             if self.written >= self._limit:
                 finish = finish or "length"
                 break
-        return self._delta(text) if finish is None else self._end(finish, text)
+        return self._pieces(text) if finish is None else self._end(finish, text)
 
     def push_text(self, text: str, tokens: int) -> list[Event]:
         """The same where the library makes the text: ``tokens`` are those that it took."""
         self.written += tokens
         self._unsent += tokens
         passed = self._passed(self._text.push_text(text))
-        return self._end("stop", passed) if self._stop.found else self._delta(passed)
+        return self._end("stop", passed) if self._stop.found else self._pieces(passed)
 
     def finish(self, finish: Finish) -> list[Event]:
         """The library has ended it."""
@@ -76,21 +94,39 @@ class Generation:
         ``min_tokens``."""
         return text if self.written <= self._min_tokens else self._stop.push(text)
 
-    def _delta(self, text: str) -> list[Event]:
-        if not text:
-            return []
-        delta = Delta(self.job_id, text, self._unsent, ids=self._ids)
+    def _pieces(self, text: str) -> list[Event]:
+        return [self._piece(said) for said in self._parser.push(text)] if text else []
+
+    def _piece(self, said: Said) -> Piece:
+        """What was said as an event. The first one takes all tokens since the last."""
+        job_id, tokens, ids = self.job_id, self._unsent, self._ids
         self._unsent, self._ids = 0, []
-        return [delta]
+        match said:
+            case Content():
+                return Delta(job_id, said.text, tokens, ids=ids)
+            case Thought():
+                self._reasoning_tokens += tokens
+                return Reasoning(job_id, said.text, tokens, ids=ids)
+            case Opened():
+                self._calls += 1
+                return CallOpened(job_id, self._calls - 1, said.id, said.name, tokens, ids=ids)
+            case Arguments():
+                return CallArguments(job_id, self._calls - 1, said.text, tokens, ids=ids)
+            case _:
+                assert_never(said)
 
     def _end(self, finish: Finish, text: str) -> list[Event]:
         self.ended = True
         text += self._stop.push(self._text.finish()) + self._stop.finish()
+        pieces = [*self._pieces(text), *map(self._piece, self._parser.finish())]
         if self._stop.found:
             finish = "stop"
+        if self._calls and finish == "stop":
+            finish = "tool_calls"
         usage = Usage(
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.written,
             cached_tokens=self.cached_tokens,
+            reasoning_tokens=self._reasoning_tokens,
         )
-        return [*self._delta(text), Done(self.job_id, ChatResult(finish=finish, usage=usage))]
+        return [*pieces, Done(self.job_id, ChatResult(finish=finish, usage=usage))]

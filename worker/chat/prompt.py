@@ -10,26 +10,53 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.jobs import Message, ToolCall
-from worker.chat.template import Template, Turn
+from ipc.messages.jobs import ChatInput, Input, Message, ToolCall
+from ipc.messages.spec import Spec
+from worker.chat.dialects.dialect import Dialect, Turn
+from worker.chat.template import Template
 from worker.chat.vocabulary import ControlFinder, Vocabulary
 
 # A control token, or a text that has none.
 Part = int | str
 
 
+class Prompt(NamedTuple):
+    """``images`` is what the model takes beside the tokens, by the names that its library has."""
+
+    tokens: list[int]
+    images: Mapping[str, Any] = {}
+
+
+class Prompts(Protocol):
+    """How a model's prompts are laid out, and what reads its answers."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def lay_out(self, messages: Sequence[Message]) -> Prompt:
+        """The prompt of a chat, up to where its answer begins. Raises `InvalidRequest`."""
+        ...
+
+
 class Layout:
-    """How the prompts of a model with this ``template`` are laid out."""
+    """The `Prompts` of a model with this ``template``."""
 
     def __init__(self, template: Template, vocabulary: Vocabulary) -> None:
         self._template = template
         self.vocabulary = vocabulary
+        self.dialect = template.dialect
         self._finder = ControlFinder(vocabulary.control)
         self._edges = _Edges(vocabulary.control)
+
+    def lay_out(self, messages: Sequence[Message]) -> Prompt:
+        return Prompt(self.tokens(messages))
 
     def tokens(self, messages: Sequence[Message]) -> list[int]:
         """The prompt of a chat. Raises `InvalidRequest`."""
@@ -82,6 +109,13 @@ class Layout:
             if control.rstrip:
                 at = len(rendered) - len(rendered[end:].lstrip())
         return [part for part in [*parts, rendered[at:]] if part != ""]
+
+
+def chat_of(asked: Input, spec: Spec) -> ChatInput:
+    """``asked``, if it is a chat. Raises `InvalidRequest`."""
+    if not isinstance(asked, ChatInput):
+        raise InvalidRequest(f"model {spec.name} answers chat requests only")
+    return asked
 
 
 def no_prompt() -> InvalidRequest:

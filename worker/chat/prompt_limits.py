@@ -16,6 +16,16 @@ _FIRST_WORDS = "This model's maximum context length is"
 _LAST_WORDS = "The prompt is too long: it exceeds the context window."
 
 
+def room_for_answer(prompt_tokens: int, max_prompt_tokens: int, context_tokens: int) -> int:
+    """How many tokens the answer to a prompt may have, at least one: ``context_tokens`` are for
+    both together. Raises `ContextTooLong`."""
+    if prompt_tokens > max_prompt_tokens:
+        raise too_long(prompt_tokens, max_prompt_tokens)
+    if prompt_tokens >= context_tokens:
+        raise no_room(prompt_tokens, context_tokens)
+    return context_tokens - prompt_tokens
+
+
 def too_long(tokens: int | str, limit: int) -> ContextTooLong:
     """There are more ``tokens``, or "at least" so many, than a prompt may have."""
     return _refusal(limit, f"your messages have {tokens} tokens")

@@ -19,10 +19,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 from ipc.messages.errors import InvalidRequest
-from worker.chat.history import PROBE, calls_as_text, shows_calls
+from worker.chat.dialects.detect import dialect_of
+from worker.chat.dialects.dialect import Turn
 from worker.engine import LoadError
-
-Turn = dict[str, Any]
 
 # No model reads as much. A template that writes without end must not fill the memory.
 _MAX_CHARACTERS = 64 << 20
@@ -45,17 +44,18 @@ class Template:
         self._in_parts = not self._shows([user], _TEXT) and self._shows(_in_parts([user]), _TEXT)
         system = {"role": "system", "content": _SYSTEM}
         self._has_system = self._shows(self._laid_out([system, user]), _SYSTEM)
-        self._has_calls = shows_calls(self._rendered_if_taken(self._laid_out(PROBE)))
+        self.dialect = dialect_of(lambda turns: self._rendered_if_taken(self._laid_out(turns)))
 
     def render(self, turns: Sequence[Turn]) -> str:
         """The prompt of a chat, up to where the assistant's answer begins.
 
         Templates without a system turn get its text before that of the user's first, as
         llama.cpp's server has it; templates without calls get those of a history, and their
-        results, as text. Raises `InvalidRequest` in the words of the template.
+        results, as text in the form of their dialect. Raises `InvalidRequest` in the words of the
+        template.
         """
-        turns = turns if self._has_calls else calls_as_text(turns)
-        turns = list(turns) if self._has_system else _merged(turns)
+        turns = self.dialect.history(turns)
+        turns = turns if self._has_system else _merged(turns)
         try:
             return self._rendered(self._laid_out(turns))
         except Exception as error:  # whatever a template may do wrong, it does to these messages
@@ -64,8 +64,8 @@ class Template:
                 f"the model's chat template refuses these messages: {said}", param="messages"
             ) from error
 
-    def _laid_out(self, turns: list[Turn]) -> list[Turn]:
-        return _in_parts(turns) if self._in_parts else turns
+    def _laid_out(self, turns: Sequence[Turn]) -> list[Turn]:
+        return _in_parts(turns) if self._in_parts else list(turns)
 
     def _shows(self, turns: list[Turn], text: str) -> bool:
         return text in self._rendered_if_taken(turns)

@@ -170,13 +170,13 @@ def test_each_control_token_of_the_model_is_text_wherever_it_is_sent(
 
 def test_the_prompt_has_no_control_tokens_but_the_templates(gguf: Path, scratch: Path) -> None:
     engine: Any = _loaded("openvino", gguf, scratch)
-    silent = {one.id for one in engine._vocabulary.control.values()}
+    silent = {one.id for one in engine.prompts.vocabulary.control.values()}
 
     def controls(text: str) -> list[int]:
         asked = [Message("user", text), Message("tool", f"a{text} b", name=text)]
-        return [token for token in engine._layout.tokens(asked) if token in silent]
+        return [token for token in engine.prompts.lay_out(asked).tokens if token in silent]
 
-    for text in engine._vocabulary.control:
+    for text in engine.prompts.vocabulary.control:
         assert controls(text) == controls("harmless")
     engine.close()
 
@@ -200,7 +200,7 @@ def test_benign_texts_have_the_librarys_own_tokens(gguf: Path, scratch: Path) ->
         "It isn't the one , is it ? No !\n\n  a .",
         "x = 12345;\n\treturn\n\n\n",
     ]:
-        assert engine._vocabulary.encode([text]) == [independent.encode(text).ids], text
+        assert engine.prompts.vocabulary.encode([text]) == [independent.encode(text).ids], text
     engine.close()
 
 

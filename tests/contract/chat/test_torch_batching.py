@@ -28,7 +28,7 @@ from tests.contract.checkpoints import tiny, tiny_vision
 from tests.contract.driver import Driver, Role, chat
 from tests.contract.subjects import SLOTS
 from worker.engines.torch_chat.engine import TorchChat
-from worker.engines.torch_chat.language_model import Language
+from worker.engines.torch_chat.language_model import LanguageModel
 
 SYSTEM: tuple[Role, str] = (
     "system",
@@ -66,13 +66,13 @@ def driver(llama: Path) -> Iterator[Driver]:
 def tokens_run(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many tokens each forward has had."""
     counts: list[int] = []
-    logits = Language.logits
+    logits = LanguageModel.logits
 
-    def counted(self: Language, ids: torch.Tensor, *others: Any) -> torch.Tensor:
+    def counted(self: LanguageModel, ids: torch.Tensor, *others: Any) -> torch.Tensor:
         counts.append(len(ids))
         return logits(self, ids, *others)
 
-    monkeypatch.setattr(Language, "logits", counted)
+    monkeypatch.setattr(LanguageModel, "logits", counted)
     return counts
 
 
@@ -84,7 +84,7 @@ def usage(driver: Driver, one: Job) -> tuple[int, int]:
 
 def test_the_way_of_knowing_is_the_one_under_test(driver: Driver, knowing: str) -> None:
     assert isinstance(driver.engine, TorchChat)
-    assert bool(driver.engine._parts.graphs) == (knowing == "device")
+    assert bool(driver.engine._torch._runtime.graphs) == (knowing == "device")
 
 
 def test_ragged_answers_that_come_and_go_are_those_of_generate(checkpoint: Path) -> None:
@@ -166,7 +166,7 @@ def test_short_prompts_are_read_together(llama: Path, tokens_run: list[int]) -> 
     assert isinstance(driver.engine, TorchChat)
     jobs = [chat(word, max_tokens=1) for word in ("sea", "fox", "moon")]
     driver.admit(*jobs)
-    wait([one.prompt for one in driver.engine._preparing.values()], timeout=60)
+    wait(driver.engine._preparing.values(), timeout=60)
     tokens_run.clear()
     driver.finish(*jobs)
     assert tokens_run == [sum(usage(driver, one)[0] for one in jobs)]

@@ -18,7 +18,7 @@ from tests.contract.chat.torch_chats import Reference, loaded, random_chat, refu
 from tests.contract.checkpoints import tiny
 from tests.contract.driver import Driver, chat
 from worker.engines.torch_chat.engine import TorchChat
-from worker.engines.torch_chat.language_model import Language
+from worker.engines.torch_chat.language_model import LanguageModel
 
 
 @pytest.fixture(scope="module", params=[tiny.llama, tiny.qwen3, tiny.mistral])
@@ -159,7 +159,7 @@ def test_memory_that_runs_out_in_a_prompt_costs_that_job(
 ) -> None:
     driver = Driver(loaded(llama))
     with monkeypatch.context() as full:
-        full.setattr(Language, "logits", no_memory)
+        full.setattr(LanguageModel, "logits", no_memory)
         assert isinstance(driver.refused(chat("sea")), OutOfMemory)
     driver.run(chat("sea"))
 
@@ -172,7 +172,7 @@ def test_memory_that_runs_out_in_the_batch_costs_the_newest_job(
     driver.admit(older, newest)
     driver.until(lambda: bool(driver.of(newest)))
     with monkeypatch.context() as full:
-        full.setattr(Language, "logits", no_memory)
+        full.setattr(LanguageModel, "logits", no_memory)
         driver.turn()
     driver.finish(older, newest)
     with pytest.raises(OutOfMemory):
@@ -187,7 +187,7 @@ def test_a_device_that_is_broken_for_good_ends_the_worker(
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
     driver = Driver(loaded(llama))
-    monkeypatch.setattr(Language, "logits", broken)
+    monkeypatch.setattr(LanguageModel, "logits", broken)
     # No refusal of a job: the loop fails all of them, and the process ends.
     with pytest.raises(torch.AcceleratorError):
         driver.run(chat("sea"))

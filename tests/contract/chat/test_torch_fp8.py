@@ -67,7 +67,7 @@ def question() -> Job:
 
 
 def layers(engine: TorchChat) -> list[Fp8Linear]:
-    return [one for one in engine.language.model.modules() if isinstance(one, Fp8Linear)]
+    return [one for one in engine.language_model.model.modules() if isinstance(one, Fp8Linear)]
 
 
 def layer(rows: int, columns: int, bias: torch.Tensor | None = None) -> Fp8Linear:
@@ -175,7 +175,7 @@ def test_weights_take_one_byte_in_memory(plain: Path, packed: Path) -> None:
     sizes = []
     for path in (plain, packed):
         engine, _ = loaded(path)
-        model = engine.language.model
+        model = engine.language_model.model
         sizes.append(
             sum(
                 tensor.nbytes

@@ -23,6 +23,7 @@ from worker.chat.prompt import Layout
 from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary
 from worker.engines.torch_chat.engine import TorchChat
+from worker.engines.torch_chat.vision import VisionPrompts
 
 
 @pytest.fixture(scope="module", params=["text", "images"])
@@ -40,12 +41,12 @@ def idle(engine: TorchChat) -> Iterator[None]:
 
 
 def vocabulary(engine: Any) -> Vocabulary:
-    found: Vocabulary = engine._vocabulary
+    found: Vocabulary = engine.prompts.vocabulary
     return found
 
 
 def tokens(engine: Any, *messages: Message) -> list[int]:
-    prompt: list[int] = engine._prompts._prompt(list(messages)).tokens
+    prompt: list[int] = engine.prompts.lay_out(messages).tokens
     return prompt
 
 
@@ -94,7 +95,7 @@ def test_each_control_token_is_text_wherever_it_is_sent(engine: TorchChat) -> No
 
 
 def test_an_image_has_its_place_and_a_forged_one_has_none(engine: TorchChat) -> None:
-    if not hasattr(engine._prompts._layout, "lay_out"):
+    if not isinstance(engine.prompts, VisionPrompts):
         pytest.skip("this model sees no images")
     pad = vocabulary(engine).control[tiny_vision.IMAGE_PAD].id
     image = Image(Blob(tiny_vision.picture(64, 64, "red")))

@@ -11,9 +11,8 @@ from ipc.messages.events import Event, Failed, Finish
 from ipc.messages.jobs import Sampling
 from ipc.messages.spec import Spec
 from worker.chat.generation import Generation
-from worker.chat.prompt import Part
-from worker.chat.prompt_limits import no_room, too_long
-from worker.chat.vocabulary import Vocabulary
+from worker.chat.prompt import Part, Prompts
+from worker.chat.prompt_limits import no_room, room_for_answer
 from worker.engines.common.server_errors import refusal_in_stream
 from worker.engines.common.server_json import decode
 
@@ -114,7 +113,7 @@ class Answer:
         spec: Spec,
         *,
         context_tokens: int,
-        vocabulary: Vocabulary,
+        prompts: Prompts,
     ) -> None:
         self.job_id = job_id
         self.is_over = False
@@ -127,7 +126,8 @@ class Answer:
             sampling,
             prompt_tokens=0,
             limit=min(sampling.max_tokens, context_tokens),
-            vocabulary=vocabulary,
+            vocabulary=prompts.vocabulary,
+            parser=prompts.dialect.parser(),
         )
         self.tokens = self._hold(min(most_tokens(prompt), spec.max_prompt_tokens))
 
@@ -162,8 +162,7 @@ class Answer:
         return events
 
     def _on_counted(self, progress: _Progress) -> None:
-        if progress.total > self._max_prompt_tokens:
-            raise too_long(progress.total, self._max_prompt_tokens)
+        room_for_answer(progress.total, self._max_prompt_tokens, self._context_tokens)
         self.tokens = self._hold(progress.total)
         self._generation.prompt_tokens = progress.total
         self._generation.cached_tokens = progress.cache

@@ -6,16 +6,16 @@ HTTP: each request blocks a thread that holds no GIL and hands the stream's piec
 
 from __future__ import annotations
 
-import queue
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ipc.messages.errors import InternalError, InvalidRequest
+from ipc.messages.errors import InternalError
 from ipc.messages.events import Done, Event
-from ipc.messages.jobs import ChatInput, Job, Message
+from ipc.messages.jobs import Job, Message
 from ipc.messages.spec import Loaded, Spec
-from worker.chat.prompt import Part, no_prompt
+from worker.chat.prompt import Part, chat_of, no_prompt
 from worker.engine import Stage
+from worker.engines.common.arrivals import Arrivals
 from worker.engines.llama_cpp.answer import Answer, request_body
 from worker.engines.llama_cpp.load import llama_model
 
@@ -43,7 +43,7 @@ class LlamaChat:
         self._prefix_caching = bool(spec.options.get("prefix_caching", True))
         # Twice as many threads as slots, for those that are leaving.
         self._threads = ThreadPoolExecutor(2 * spec.slots, thread_name_prefix="request")
-        self._news: queue.SimpleQueue[tuple[Answer, _News]] = queue.SimpleQueue()
+        self._news: Arrivals[tuple[Answer, _News]] = Arrivals(_STEP_S)
         self._answers: dict[str, Answer] = {}
         self._inside: dict[Answer, Future[None]] = {}  # all that llama.cpp has, dropped ones too
         self._heard_at = 0.0
@@ -56,9 +56,8 @@ class LlamaChat:
     def admit(self, job: Job) -> bool:
         if len(self._answers) >= self._spec.slots:
             return False
-        if not isinstance(job.input, ChatInput):
-            raise InvalidRequest(f"model {self._spec.name} answers chat requests only")
-        sampling, prompt = job.input.sampling, self._prompt(job.input.messages)
+        asked = chat_of(job.input, self._spec)
+        sampling, prompt = asked.sampling, self._prompt(asked.messages)
         body = request_body(
             sampling, prompt, self._context_tokens, prefix_caching=self._prefix_caching
         )
@@ -68,7 +67,7 @@ class LlamaChat:
             prompt,
             self._spec,
             context_tokens=self._context_tokens,
-            vocabulary=self._layout.vocabulary,
+            prompts=self._layout,
         )
         # A cache that runs out would end all running answers.
         held = sum(other.tokens for other in self._inside)
@@ -88,16 +87,12 @@ class LlamaChat:
 
         Raises `RuntimeError` where nothing has come for ``spec.stall_s``.
         """
-        events: list[Event] = []
-        try:
-            answer, news = self._news.get(timeout=_STEP_S)
+        arrived = self._news.drain()
+        if arrived:
             self._heard_at = time.monotonic()
-            while True:
-                events += self._read(answer, news)
-                answer, news = self._news.get_nowait()
-        except queue.Empty:
-            self._check_silence()
-            return events
+        events = [event for answer, news in arrived for event in self._read(answer, news)]
+        self._check_silence()
+        return events
 
     def drop(self, job_id: str) -> None:
         answer = self._answers.pop(job_id, None)

@@ -17,14 +17,13 @@ import msgspec
 from ipc.facts.gguf import Header, read_header
 from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
+from worker.chat.kv_budget import kv_cache_tokens, longest_tokens
 from worker.chat.prompt import Layout
 from worker.engine import LoadError, Stage, check_options
 
 _OPTIONS = {"kv_cache_tokens", "prefix_caching"}
 # A prompt is read so many tokens at a time, all running answers moving on between two times.
 _BATCH_TOKENS = 256
-# Few answers use up the whole context: a slot's share of the cache is at most so much.
-_SLOT_TOKENS = 2048
 _SILENT, _ERRORS = -1, 1
 _REASON = "error loading model: "
 
@@ -73,11 +72,8 @@ def _header(path: Path) -> Header:
 
 def _sizes(spec: Spec, header: Header) -> tuple[int, int]:
     """The tokens of one context, and of the cache of keys and values that all share."""
-    longest = spec.max_prompt_tokens + spec.max_new_tokens
-    if header.context_tokens:
-        longest = min(longest, header.context_tokens)
-    wanted = int(spec.options.get("kv_cache_tokens", 0))
-    kv_tokens = wanted or max(longest, spec.slots * min(longest, _SLOT_TOKENS))
+    longest = longest_tokens(spec, header.context_tokens)
+    kv_tokens = kv_cache_tokens(spec, longest, int(spec.options.get("kv_cache_tokens", 0)))
     return min(longest, kv_tokens), kv_tokens
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import Any
+from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 import openvino
 import openvino_genai as genai
 
-from ipc.messages.errors import InvalidRequest, OutOfMemory
-from ipc.messages.events import Event, Failed, Finish
-from ipc.messages.jobs import ChatInput, Job, Sampling
+from ipc.messages.errors import OutOfMemory
+from ipc.messages.events import Finish
+from ipc.messages.jobs import Sampling
 from ipc.messages.spec import Loaded, Spec
-from worker.chat.generation import Generation
-from worker.chat.prompt_limits import no_room, too_long
+from worker.chat.engine import TokenChat
+from worker.chat.grammar import AnyText, Grammar
+from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.engine import Stage
 from worker.engines.openvino_chat.load import BLOCK_TOKENS, chat_folder, chat_model
 
@@ -24,7 +25,7 @@ _MIN_TEMPERATURE = 1e-4
 _MIN_TOP_P = 1e-6
 
 
-class OpenvinoChat:
+class OpenvinoChat(TokenChat):
     """An `Engine`. Options: ``kv_cache_tokens``, how many tokens all running chats may have
     together; ``precision`` of the arithmetic (f32, bf16, f16); ``prefix_caching`` (on).
 
@@ -33,80 +34,58 @@ class OpenvinoChat:
     repeat exactly.
     """
 
+    def __init__(self) -> None:
+        super().__init__(OpenvinoTokens())
+
     def prepare(self, spec: Spec, stage: Stage) -> None:
         """Do now what the first load would have to do. Raises `LoadError`."""
         chat_folder(spec, stage)
 
-    def load(self, spec: Spec, stage: Stage) -> Loaded:
-        self._spec = spec
-        loaded = chat_model(spec, stage)
-        self._pipeline, self._vocabulary, self._layout, self._eos = loaded[:4]
-        self._context_tokens, self._free_blocks = loaded.context_tokens, loaded.kv_blocks
-        self._leaving_blocks = 0
-        self._answers: dict[str, _Answer] = {}
-        self._numbers = itertools.count()
-        return Loaded(device="cpu", context_tokens=self._context_tokens, detail=loaded.detail)
 
-    def admit(self, job: Job) -> bool:
-        if len(self._answers) >= self._spec.slots:
-            return False
-        if not isinstance(job.input, ChatInput):
-            raise InvalidRequest(f"model {self._spec.name} answers chat requests only")
-        prompt = self._layout.tokens(job.input.messages)
-        prompt_tokens = len(prompt)
-        sampling = job.input.sampling
-        max_tokens = min(sampling.max_tokens, self._room(prompt_tokens))
+class OpenvinoTokens:
+    """A `TokenEngine`: OpenVINO GenAI's pipeline."""
+
+    def load(self, spec: Spec, stage: Stage) -> TokenModel:
+        model = chat_model(spec, stage)
+        self._pipeline, self._eos = model.pipeline, model.eos
+        self._free_blocks = model.kv_blocks
+        self._leaving_blocks = 0
+        self._requests: dict[str, _Request] = {}
+        self._numbers = itertools.count()
+        loaded = Loaded(device="cpu", context_tokens=model.context_tokens, detail=model.detail)
+        return TokenModel(loaded, model.layout, model.eos, model.context_tokens)
+
+    def begin(self, request: TokenRequest) -> bool:
+        prompt, limit = request.prompt.tokens, request.limit
         # Reserved to the end: a pipeline whose cache runs out sets requests back, and some
         # releases abort there (github.com/openvinotoolkit/model_server/issues/4428).
-        blocks = -(-(prompt_tokens + max_tokens) // BLOCK_TOKENS)
+        blocks = -(-(len(prompt) + limit) // BLOCK_TOKENS)
         if blocks > self._free_blocks:
             return False
         self._free_blocks -= blocks
-        self._answers[job.id] = _Answer(
-            handle=self._pipeline.add_request(
-                next(self._numbers),
-                openvino.Tensor(np.array([prompt], dtype=np.int64)),
-                _generation(sampling, max_tokens, self._eos),
-            ),
-            blocks=blocks,
-            generation=Generation(
-                job.id,
-                sampling,
-                prompt_tokens=prompt_tokens,
-                limit=max_tokens,
-                vocabulary=self._vocabulary,
-                ends=self._eos,
-            ),
+        handle = self._pipeline.add_request(
+            next(self._numbers),
+            openvino.Tensor(np.array([prompt], dtype=np.int64)),
+            _generation(request.sampling, limit, self._eos, request.grammar),
         )
+        self._requests[request.job_id] = _Request(handle, blocks)
         return True
 
-    def wait_s(self) -> float | None:
-        return 0.0 if self._answers else None
-
-    def step(self) -> list[Event]:
-        if not self._answers:
-            return []
+    def step(self) -> list[Written]:
         self._advance()
-        events: list[Event] = []
-        for answer in tuple(self._answers.values()):
-            events += answer.read()
-            if answer.ended:
-                self.drop(answer.job_id)
-        return events
+        return [_written(job_id, request.handle) for job_id, request in self._requests.items()]
 
     def drop(self, job_id: str) -> None:
-        answer = self._answers.pop(job_id, None)
-        if answer is None:
+        request = self._requests.pop(job_id, None)
+        if request is None:
             return
-        answer.handle.cancel()
-        self._leaving_blocks += answer.blocks
-        if not self._answers:
+        request.handle.cancel()
+        self._leaving_blocks += request.blocks
+        if not self._requests:
             self._advance()
 
     def close(self) -> None:
-        for job_id in tuple(self._answers):
-            self.drop(job_id)
-        del self._pipeline, self._layout, self._vocabulary
+        del self._pipeline
 
     def _advance(self) -> None:
         """One step of the pipeline, which at its end frees what has been cancelled."""
@@ -115,48 +94,35 @@ class OpenvinoChat:
         self._free_blocks += self._leaving_blocks
         self._leaving_blocks = 0
 
-    def _room(self, prompt_tokens: int) -> int:
-        """How many tokens an answer to such a prompt may have, at least one."""
-        if prompt_tokens > self._spec.max_prompt_tokens:
-            raise too_long(prompt_tokens, self._spec.max_prompt_tokens)
-        room = self._context_tokens - prompt_tokens
-        if room < 1:
-            raise no_room(prompt_tokens, self._context_tokens)
-        return room
+
+class _Request(NamedTuple):
+    """One request in the pipeline, and the ``blocks`` of its cache that are reserved for it."""
+
+    handle: Any
+    blocks: int
 
 
-class _Answer:
-    """One request in the pipeline, and its answer as far as it is written."""
-
-    def __init__(self, *, handle: Any, blocks: int, generation: Generation) -> None:
-        self.job_id = generation.job_id
-        self.handle = handle
-        self.blocks = blocks
-        self.ended = False
-        self._generation = generation
-
-    def read(self) -> list[Event]:
-        """What the last step has brought."""
-        tokens: list[int] = []
-        finish: Finish | None = None
-        while self.handle.can_read():
-            for output in self.handle.read().values():
-                tokens += output.generated_ids
-                finish = _finish(output.finish_reason)
-        if self.handle.get_status() == genai.GenerationStatus.IGNORED:
-            return [self._out_of_memory()]
-        events = self._generation.push(tokens, finish)
-        self.ended = self._generation.ended
-        return events
-
-    def _out_of_memory(self) -> Event:
-        self.ended = True
-        error = OutOfMemory("the cache for running chats is full; try again later")
-        return Failed(job=self.job_id, error=error.info())
+def _written(job_id: str, handle: Any) -> Written:
+    """What the last step has brought."""
+    tokens: list[int] = []
+    finish: Finish | None = None
+    while handle.can_read():
+        for output in handle.read().values():
+            tokens += output.generated_ids
+            finish = _finish(output.finish_reason)
+    if handle.get_status() == genai.GenerationStatus.IGNORED:
+        full = OutOfMemory("the cache for running chats is full; try again later")
+        return Written(job_id, error=full)
+    return Written(job_id, tokens, finish)
 
 
-def _generation(sampling: Sampling, max_tokens: int, eos: frozenset[int]) -> Any:
+def _generation(sampling: Sampling, max_tokens: int, eos: frozenset[int], grammar: Grammar) -> Any:
     config = genai.GenerationConfig()
+    match grammar:
+        case AnyText():
+            pass
+        case _:
+            assert_never(grammar)
     config.apply_chat_template = False
     config.max_new_tokens = max_tokens
     config.min_new_tokens = min(sampling.min_tokens, max_tokens)

@@ -20,6 +20,7 @@ import openvino_genai as genai
 from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
 from worker.chat.hf import read_template, read_vocabulary
+from worker.chat.kv_budget import kv_cache_tokens, longest_tokens
 from worker.chat.prompt import Layout
 from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary
@@ -34,8 +35,6 @@ _CONVERT = f"{__name__}:convert_gguf"
 _OPTIONS = {"kv_cache_tokens", "precision", "prefix_caching"}
 # OpenVINO's CPU plugin keeps keys and values in blocks of so many tokens.
 BLOCK_TOKENS = 32
-# Few answers use up the whole context: a slot's share of the cache is at most so much.
-_SLOT_TOKENS = 2048
 
 
 class ChatModel(NamedTuple):
@@ -43,7 +42,6 @@ class ChatModel(NamedTuple):
     a prompt and its answer may have together, ``kv_blocks`` what all running ones may hold."""
 
     pipeline: Any
-    vocabulary: Vocabulary
     layout: Layout
     eos: frozenset[int]
     context_tokens: int
@@ -95,7 +93,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     kv_blocks = kv_tokens // BLOCK_TOKENS
     detail = f"{properties['INFERENCE_PRECISION_HINT']}, KV cache of {kv_tokens} tokens"
     layout = Layout(template, vocabulary)
-    return ChatModel(pipeline, vocabulary, layout, eos, context_tokens, kv_blocks, detail)
+    return ChatModel(pipeline, layout, eos, context_tokens, kv_blocks, detail)
 
 
 def _text_parts(path: Path, tokenizer: Any) -> tuple[Vocabulary, Template]:
@@ -188,9 +186,8 @@ def _kv_tokens(spec: Spec, context_tokens: int) -> int:
 
     Memory is reserved for all of them and used as far as they are filled.
     """
-    longest = min(context_tokens, spec.max_prompt_tokens + spec.max_new_tokens)
     wanted = int(spec.options.get("kv_cache_tokens", 0))
-    tokens = wanted or max(longest, spec.slots * min(longest, _SLOT_TOKENS))
+    tokens = kv_cache_tokens(spec, longest_tokens(spec, context_tokens), wanted)
     return -(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS
 
 

@@ -1,4 +1,4 @@
-"""What the device knows of the answers being written: a row each, the first ones in use.
+"""What the device knows of the answers being written: a slot each, the first ones in use.
 
 Everything that changes from token to token is here and changes on the device, so a step needs
 nothing from the host.
@@ -13,43 +13,43 @@ import torch
 from worker.engines.torch_chat.kv import to_device
 from worker.engines.torch_chat.sampling import Choice, Choices, Need
 
-# The whole numbers of a row: the token to run next, its position, how many tokens are before it,
-# where the sequence lies, its seed, 1 if the row is in use, its `top_k`, and how many tokens, the
+# The whole numbers of a slot: the token to run next, its position, how many tokens are before it,
+# where the sequence lies, its seed, 1 if the slot is in use, its `top_k`, and how many tokens, the
 # prompt's among them, it has at least.
 _TOKEN, _POSITION, _LENGTH, _START, _SEED, _USED, _TOP_K, _LEAST = range(8)
 _TEMPERATURE, _TOP_P, _PRESENCE, _FREQUENCY, _REPETITION, _MIN_P = range(6)
 
 
-class Rows:
-    """``slots`` rows. One that is not in use stands at ``spare``, a place that nobody reads."""
+class BatchSlots:
+    """``count`` slots. One that is not in use stands at ``spare``, a place that nobody reads."""
 
-    def __init__(self, slots: int, vocabulary: int, spare: int, device: torch.device) -> None:
+    def __init__(self, count: int, vocabulary: int, spare: int, device: torch.device) -> None:
         self._device = device
         self._free = [0, 0, 0, spare, 0, 0, 0, 0]
-        self._whole = torch.tensor([self._free] * slots).T.contiguous().to(device)
-        self._real = torch.zeros(6, slots, device=device)
+        self._whole = torch.tensor([self._free] * count).T.contiguous().to(device)
+        self._real = torch.zeros(6, count, device=device)
         self._real[_TOP_P] = 1.0
         self._real[_REPETITION] = 1.0
-        self._counts = torch.zeros(slots, vocabulary, dtype=torch.int32, device=device)
-        self._seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
-        self._ends = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
+        self._counts = torch.zeros(count, vocabulary, dtype=torch.int32, device=device)
+        self._seen = torch.zeros(count, vocabulary, dtype=torch.bool, device=device)
+        self._ends = torch.zeros(count, vocabulary, dtype=torch.bool, device=device)
 
-    def join(self, row: int, start: int, prompt: list[int], shift: int, choice: Choice) -> None:
-        """Put an answer whose ``prompt`` lies at ``start`` and is read into ``row``; its first
+    def join(self, slot: int, start: int, prompt: list[int], shift: int, choice: Choice) -> None:
+        """Put an answer whose ``prompt`` lies at ``start`` and is read into ``slot``; its first
         token is still to be picked."""
         length = len(prompt)
         least = length + choice.min_tokens
         whole = [0, length + shift, length, start, choice.seed, 1, choice.top_k, least]
         real = [choice.temperature, choice.top_p, choice.presence, choice.frequency]
         real += [choice.repetition, choice.min_p]
-        self._whole[:, row] = to_device(whole, self._device)
-        self._real[:, row] = to_device(real, self._device)
+        self._whole[:, slot] = to_device(whole, self._device)
+        self._real[:, slot] = to_device(real, self._device)
         if choice.presence or choice.frequency:
-            self._counts[row] = 0
+            self._counts[slot] = 0
         if choice.repetition != 1:
-            self._mark(self._seen[row], prompt)
+            self._mark(self._seen[slot], prompt)
         if choice.min_tokens:
-            self._mark(self._ends[row], choice.ends)
+            self._mark(self._ends[slot], choice.ends)
 
     def _mark(self, marks: torch.Tensor, tokens: Collection[int]) -> None:
         """Mark ``tokens`` in a row of the vocabulary, and no others."""
@@ -58,58 +58,58 @@ class Rows:
         if known:
             marks[to_device(known, self._device)] = True
 
-    def leave(self, row: int, last: int, need: Need) -> None:
-        """Free ``row`` by moving the ``last`` one there, and of the vocabulary what their answers'
+    def leave(self, slot: int, last: int, need: Need) -> None:
+        """Free ``slot`` by moving the ``last`` one there, and of the vocabulary what their answers'
         ``need`` uses."""
-        if row != last:
-            self._whole[:, row] = self._whole[:, last]
-            self._real[:, row] = self._real[:, last]
+        if slot != last:
+            self._whole[:, slot] = self._whole[:, last]
+            self._real[:, slot] = self._real[:, last]
             for marks, used in (
                 (self._counts, need.penalised),
                 (self._seen, need.repeated),
                 (self._ends, need.held),
             ):
                 if used:
-                    marks[row] = marks[last]
+                    marks[slot] = marks[last]
         self._whole[:, last] = to_device(self._free, self._device)
 
-    def tokens(self, rows: slice) -> torch.Tensor:
-        """The newest token of each row."""
-        return self._whole[_TOKEN, rows]
+    def tokens(self, slots: slice) -> torch.Tensor:
+        """The newest token of each slot."""
+        return self._whole[_TOKEN, slots]
 
-    def positions(self, rows: slice) -> torch.Tensor:
-        return self._whole[_POSITION, rows]
+    def positions(self, slots: slice) -> torch.Tensor:
+        return self._whole[_POSITION, slots]
 
-    def lengths(self, rows: slice) -> torch.Tensor:
-        """How many tokens of each row are kept, the newest not among them."""
-        return self._whole[_LENGTH, rows]
+    def lengths(self, slots: slice) -> torch.Tensor:
+        """How many tokens of each slot are kept, the newest not among them."""
+        return self._whole[_LENGTH, slots]
 
-    def starts(self, rows: slice) -> torch.Tensor:
-        return self._whole[_START, rows]
+    def starts(self, slots: slice) -> torch.Tensor:
+        return self._whole[_START, slots]
 
-    def choices(self, rows: slice) -> Choices:
+    def choices(self, slots: slice) -> Choices:
         return Choices(
-            temperature=self._real[_TEMPERATURE, rows],
-            top_p=self._real[_TOP_P, rows],
-            presence=self._real[_PRESENCE, rows],
-            frequency=self._real[_FREQUENCY, rows],
-            seed=self._whole[_SEED, rows],
-            counts=self._counts[rows],
-            top_k=self._whole[_TOP_K, rows],
-            min_p=self._real[_MIN_P, rows],
-            repetition=self._real[_REPETITION, rows],
-            least=self._whole[_LEAST, rows],
-            seen=self._seen[rows],
-            ends=self._ends[rows],
+            temperature=self._real[_TEMPERATURE, slots],
+            top_p=self._real[_TOP_P, slots],
+            presence=self._real[_PRESENCE, slots],
+            frequency=self._real[_FREQUENCY, slots],
+            seed=self._whole[_SEED, slots],
+            counts=self._counts[slots],
+            top_k=self._whole[_TOP_K, slots],
+            min_p=self._real[_MIN_P, slots],
+            repetition=self._real[_REPETITION, slots],
+            least=self._whole[_LEAST, slots],
+            seen=self._seen[slots],
+            ends=self._ends[slots],
         )
 
-    def take(self, rows: slice, tokens: torch.Tensor) -> None:
-        """Take the first ``tokens`` of rows that have just joined."""
-        self._whole[_TOKEN, rows] = tokens
+    def take(self, slots: slice, tokens: torch.Tensor) -> None:
+        """Take the first ``tokens`` of slots that have just joined."""
+        self._whole[_TOKEN, slots] = tokens
 
-    def advance(self, rows: slice, tokens: torch.Tensor) -> None:
+    def advance(self, slots: slice, tokens: torch.Tensor) -> None:
         """Take the ``tokens`` picked after those that were run."""
-        used = self._whole[_USED, rows]
-        self.take(rows, tokens)
-        self._whole[_POSITION, rows] += used
-        self._whole[_LENGTH, rows] += used
+        used = self._whole[_USED, slots]
+        self.take(slots, tokens)
+        self._whole[_POSITION, slots] += used
+        self._whole[_LENGTH, slots] += used

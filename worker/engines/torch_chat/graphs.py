@@ -25,9 +25,9 @@ _WORKING_SHARE = 0.1
 
 
 class Graphs:
-    """A ``step`` for so many rows at most as there are ``sizes``, launched as one graph each.
+    """A ``step`` for so many slots at most as there are ``sizes``, launched as one graph each.
 
-    Rows beyond those in use are run too; that costs less than a graph for each count. What is
+    BatchSlots beyond those in use are run too; that costs less than a graph for each count. What is
     picked greedily has graphs of its own, since drawing from a large vocabulary takes a while, and
     so has what uses only the options of OpenAI's API.
     """
@@ -42,7 +42,7 @@ class Graphs:
         return f"{len(self._graphs)} CUDA graphs" if self._graphs else "no CUDA graphs"
 
     def run(self, count: int, need: Need) -> None:
-        """Begin a step of the first ``count`` rows."""
+        """Begin a step of the first ``count`` slots."""
         size = self._sizes[bisect.bisect_left(self._sizes, count)]
         kind = next(kind for kind in _KINDS if kind.covers(need))
         graph = self._graphs.get((size, kind))

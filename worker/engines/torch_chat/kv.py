@@ -1,4 +1,4 @@
-"""The keys and values of every layer, allocated once: a row for each place of the `Arena`."""
+"""The keys and values of every layer, allocated once: a row for each place that segments lie in."""
 
 from __future__ import annotations
 

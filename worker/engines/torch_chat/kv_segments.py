@@ -25,7 +25,7 @@ class Segment:
         self.used_at = 0
 
 
-class Placed(NamedTuple):
+class Allocation(NamedTuple):
     """A segment, and the ``shared`` tokens that are already computed from ``source`` on. They are
     to be copied to the segment's start before anything else is written anywhere."""
 
@@ -34,7 +34,7 @@ class Placed(NamedTuple):
     shared: int
 
 
-class Arena:
+class SegmentAllocator:
     """``capacity`` places. Sizes are rounded up to a multiple of ``unit``."""
 
     def __init__(self, capacity: int, unit: int = 1, *, share: bool = True) -> None:
@@ -44,7 +44,7 @@ class Arena:
         self._segments: list[Segment] = []
         self._turns = 0
 
-    def place(self, prompt: Sequence[int], size: int) -> Placed | None:
+    def place(self, prompt: Sequence[int], size: int) -> Allocation | None:
         """A segment of ``size`` for an answer to ``prompt``, or None until others have ended.
 
         An empty ``prompt`` shares nothing. Its last token always remains to be computed, since
@@ -57,7 +57,7 @@ class Arena:
             return self._take_over(source, shared, size)
         start = self._make_room(size, spared=source)
         if start is not None:
-            return self._placed(start, size, source, shared)
+            return self._allocated(start, size, source, shared)
         if source is None or source.in_use:
             return None
         return self._take_over(source, shared, size)
@@ -78,7 +78,7 @@ class Arena:
         shared, source = max(found, key=lambda pair: pair[0], default=(0, None))
         return (source, shared) if shared >= MIN_SHARED_TOKENS else (None, 0)
 
-    def _take_over(self, source: Segment, shared: int, size: int) -> Placed | None:
+    def _take_over(self, source: Segment, shared: int, size: int) -> Allocation | None:
         """Place a segment where the kept ``source`` is, or near, giving it up."""
         others = [one for one in self._segments if one is not source]
         if self._gap(size, (one for one in others if one.in_use)) is None:
@@ -91,7 +91,7 @@ class Arena:
             assert start is not None  # a gap was found, but for what is kept
         else:
             start = source.start
-        return self._placed(start, size, source, shared)
+        return self._allocated(start, size, source, shared)
 
     def _make_room(self, size: int, spared: Segment | None = None) -> int | None:
         """Where ``size`` places are free, once as many kept segments are given up as it takes."""
@@ -113,14 +113,14 @@ class Arena:
             at = segment.start + segment.size
         return at if self.capacity - at >= size else None
 
-    def _placed(self, start: int, size: int, source: Segment | None, shared: int) -> Placed:
+    def _allocated(self, start: int, size: int, source: Segment | None, shared: int) -> Allocation:
         segment = Segment(start, size)
         self._segments.append(segment)
         if source is None:
-            return Placed(segment, start, 0)
+            return Allocation(segment, start, 0)
         source.used_at = self._turn()
         segment.tokens = source.tokens[:shared]
-        return Placed(segment, source.start, shared)
+        return Allocation(segment, source.start, shared)
 
     def _turn(self) -> int:
         self._turns += 1

@@ -24,7 +24,7 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 _KINDS = {None, "full_attention", "sliding_attention"}
 
 
-class Language:
+class LanguageModel:
     """``shapes`` are of what each layer keeps of a token. Raises `LoadError` for a model whose
     attention is not that of its kind."""
 

@@ -12,8 +12,8 @@ from worker.engines.torch_chat.answer import Answer
 from worker.engines.torch_chat.attention import Batch, Span, Spans
 from worker.engines.torch_chat.flash import of_spans
 from worker.engines.torch_chat.kv import KeyValues, to_device
-from worker.engines.torch_chat.kv_segments import MIN_SHARED_TOKENS, Arena, shared_tokens
-from worker.engines.torch_chat.language_model import Language
+from worker.engines.torch_chat.kv_segments import MIN_SHARED_TOKENS, SegmentAllocator, shared_tokens
+from worker.engines.torch_chat.language_model import LanguageModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Chunk:
         return self.answer.read + self.count == len(self.answer.prompt)
 
 
-class Reader:
+class Prefill:
     """The prompts that are being read, at most ``step_tokens`` tokens in a step.
 
     One that is not read to its end waits behind the others, so a long one does not hold up short
@@ -36,11 +36,17 @@ class Reader:
     """
 
     def __init__(
-        self, language: Language, kv: KeyValues, arena: Arena, step_tokens: int, *, flash: bool
+        self,
+        language_model: LanguageModel,
+        kv: KeyValues,
+        segments: SegmentAllocator,
+        step_tokens: int,
+        *,
+        flash: bool,
     ) -> None:
-        self._language = language
+        self._language_model = language_model
         self._kv = kv
-        self._arena = arena
+        self._segments = segments
         self._step_tokens = step_tokens
         self._flash = flash
         self._waiting: deque[Answer] = deque()
@@ -92,11 +98,11 @@ class Reader:
         return max(ahead, default=0) >= MIN_SHARED_TOKENS
 
     def _place(self, answer: Answer) -> bool:
-        placed = self._arena.place([] if answer.pictured else answer.prompt, answer.size)
-        if placed is None:
+        allocation = self._segments.place([] if answer.pictured else answer.prompt, answer.size)
+        if allocation is None:
             return False
-        self._kv.copy(placed.source, placed.segment.start, placed.shared)
-        answer.segment, answer.read = placed.segment, placed.shared
+        self._kv.copy(allocation.source, allocation.segment.start, allocation.shared)
+        answer.segment, answer.read = allocation.segment, allocation.shared
         return True
 
     def _read_texts(self, chunks: list[Chunk]) -> torch.Tensor | None:
@@ -111,8 +117,8 @@ class Reader:
             positions += range(answer.read, end)
             if chunk.ends:
                 last.append(len(ids) - 1)
-        device = self._language.device
-        logits = self._language.logits(
+        device = self._language_model.device
+        logits = self._language_model.logits(
             to_device(ids, device),
             to_device(positions, device),
             self._batch(spans),
@@ -121,14 +127,14 @@ class Reader:
         return logits if last else None
 
     def _batch(self, spans: list[Span]) -> Batch:
-        device = self._language.device
+        device = self._language_model.device
         if self._flash:
             return of_spans(self._kv, spans, device)
-        return Spans(self._kv, spans, self._arena.unit, device)
+        return Spans(self._kv, spans, self._segments.unit, device)
 
     def _read_images(self, answer: Answer) -> torch.Tensor:
-        ids = to_device(answer.prompt, self._language.device)
-        logits, cache, answer.shift = self._language.read_images(ids, answer.images)
+        ids = to_device(answer.prompt, self._language_model.device)
+        logits, cache, answer.shift = self._language_model.read_images(ids, answer.images)
         self._kv.fill(answer.start, cache)
         answer.images = {}
         return logits

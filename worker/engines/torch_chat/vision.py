@@ -6,6 +6,7 @@ and where they go. Only the parts that need pictures are here; everything else i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from transformers.utils.import_utils import is_torchvision_available
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import Image, Message
 from ipc.messages.spec import Spec
-from worker.chat.history import PROBE, calls_as_text, in_parts, shows_calls
-from worker.chat.prompt import turn
+from worker.chat.dialects.detect import dialect_of
+from worker.chat.dialects.dialect import Turn
+from worker.chat.dialects.in_text import in_parts
+from worker.chat.prompt import Prompt, turn
 from worker.chat.vocabulary import ControlFinder, Vocabulary
 from worker.images import TOKEN_PIXELS, decode
 
-Tensors = dict[str, torch.Tensor]
+Tensors = Mapping[str, torch.Tensor]
 
 
 def load_processor(folder: Path, config: Any) -> Any:
@@ -60,29 +63,30 @@ def vision_prompts(
 
 
 class VisionPrompts:
-    """Turns messages into prompts. Images are scaled down to at most ``max_pixels`` each."""
+    """The `Prompts` of a model with this ``processor``. Images are scaled down to at most
+    ``max_pixels`` each."""
 
     def __init__(
         self, processor: Any, vocabulary: Vocabulary, dtype: torch.dtype, max_pixels: int
     ) -> None:
         self._processor = processor
+        self.vocabulary = vocabulary
         self._finder = ControlFinder(vocabulary.control)
         self._dtype = dtype
         self._max_pixels = max_pixels
-        self._has_calls = shows_calls(self._probed())
+        self.dialect = dialect_of(self._rendered_if_taken)
 
-    def _probed(self) -> str:
-        """What the template makes of a history of calls; nothing where it refuses that."""
-        probe = [one | {"content": in_parts(one["content"])} for one in PROBE]
+    def _rendered_if_taken(self, turns: Sequence[Turn]) -> str:
+        """What the template makes of ``turns``; nothing where it refuses them."""
+        probe = [one | {"content": in_parts(one["content"])} for one in turns]
         try:
             text: str = self._processor.apply_chat_template(probe, tokenize=False)
         except Exception:  # somebody else's program
             return ""
         return text
 
-    def lay_out(self, messages: list[Message]) -> tuple[list[int], Tensors]:
-        """The prompt's tokens, and what else the model takes for its images: nothing without any.
-        They stay off the device until the prompt's turn has come.
+    def lay_out(self, messages: Sequence[Message]) -> Prompt:
+        """The prompt. Its images stay off the device until its turn has come.
 
         Raises `UndecodableMedia`, or `InvalidRequest` where the model's template wants something
         else than these messages.
@@ -112,13 +116,13 @@ class VisionPrompts:
             ) from error
         ids: list[int] = found.pop("input_ids")[0].tolist()
         if not any(isinstance(part, Image) for message in messages for part in message.content):
-            return ids, {}
+            return Prompt(ids)
         found.pop("attention_mask", None)
-        return ids, {name: self._cast(value) for name, value in found.items()}
+        return Prompt(ids, {name: self._cast(value) for name, value in found.items()})
 
-    def _turns(self, messages: list[Message]) -> list[dict[str, Any]]:
+    def _turns(self, messages: Sequence[Message]) -> list[Turn]:
         """The messages as templates for images take them, every content in parts."""
-        turns: list[dict[str, Any]] = []
+        turns: list[Turn] = []
         images = 0
         for message in messages:
             content: str | list[dict[str, Any]] = message.text
@@ -132,8 +136,7 @@ class VisionPrompts:
                     else:
                         content.append({"type": "text", "text": part.text})
             turns.append(turn(message, str, self._checked_key) | {"content": content})
-        turns = turns if self._has_calls else calls_as_text(turns)
-        return [one | {"content": in_parts(one["content"])} for one in turns]
+        return [one | {"content": in_parts(one["content"])} for one in self.dialect.history(turns)]
 
     def _checked_key(self, key: str) -> str:
         """transformers makes control tokens text in all that it is given but the keys."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import threading
 import time
 from collections.abc import Coroutine
@@ -25,6 +24,7 @@ from ipc.messages.events import Delta, Done, Event, Failed, Piece
 from ipc.messages.jobs import ChatInput, EmbedInput, Job
 from ipc.messages.spec import Loaded, Spec
 from worker.engine import LoadError, Stage
+from worker.engines.common.arrivals import Arrivals
 from worker.engines.upstream.chat import check_asked
 from worker.engines.upstream.client import OnText, Upstream, as_ours
 from worker.engines.upstream.text import Listed
@@ -59,7 +59,7 @@ class Remote:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread
         # Each event with the request that it came from: a job's id may be used again after a drop.
-        self._arrived: queue.SimpleQueue[tuple[_Request, Event]] = queue.SimpleQueue()
+        self._arrived: Arrivals[tuple[_Request, Event]] = Arrivals(STEP_S)
         self._running: dict[str, _Request] = {}
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
@@ -87,13 +87,7 @@ class Remote:
 
     def step(self) -> list[Event]:
         """Everything that has come, waiting a moment for the first of it."""
-        events: list[Event] = []
-        with contextlib.suppress(queue.Empty):
-            arrived = self._arrived.get(timeout=STEP_S)
-            while True:
-                events += self._accept(*arrived)
-                arrived = self._arrived.get_nowait()
-        return events
+        return [event for arrived in self._arrived.drain() for event in self._accept(*arrived)]
 
     def drop(self, job_id: str) -> None:
         """Close the job's request, by which the upstream learns that nobody waits for it."""

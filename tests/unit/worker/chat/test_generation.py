@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from ipc.messages.events import ChatResult, Delta, Done, Event, Finish
+from ipc.messages.events import (
+    CallArguments,
+    CallOpened,
+    ChatResult,
+    Delta,
+    Done,
+    Event,
+    Finish,
+    Reasoning,
+    Usage,
+)
 from ipc.messages.jobs import Sampling
 from worker.chat.generation import Generation
+from worker.chat.parser import Arguments, Content, Opened, PlainText, Said, Thought
 from worker.chat.vocabulary import Control, Vocabulary
 
 END, OTHER_END, EMOJI = 2, 3, "🎉".encode()
@@ -21,7 +33,13 @@ VOCABULARY = Vocabulary(
 def generation(limit: int = 100, **sampling: Any) -> Generation:
     asked = Sampling(max_tokens=limit, **sampling)
     return Generation(
-        "job", asked, prompt_tokens=7, limit=limit, vocabulary=VOCABULARY, ends={END, OTHER_END}
+        "job",
+        asked,
+        prompt_tokens=7,
+        limit=limit,
+        vocabulary=VOCABULARY,
+        parser=PlainText(),
+        ends={END, OTHER_END},
     )
 
 
@@ -105,6 +123,70 @@ def test_a_library_that_makes_the_text_itself() -> None:
 def test_the_first_space_of_such_a_text_is_the_tokenizers_too() -> None:
     vocabulary = Vocabulary(PIECES, {}, lambda _text: [], drops_first_space=True)
     asked = Sampling(max_tokens=9)
-    one = Generation("job", asked, prompt_tokens=7, limit=9, vocabulary=vocabulary)
+    one = Generation(
+        "job", asked, prompt_tokens=7, limit=9, vocabulary=vocabulary, parser=PlainText()
+    )
     events = [*one.push_text(" a", 1), *one.push_text(" b", 1), *one.finish("stop")]
     assert told(events) == ("a b", "stop", 2)
+
+
+class Letters:
+    """A parser to whom ``a`` is a thought, ``b`` the beginning of a call and ``c`` its arguments;
+    it holds the last character back."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def push(self, text: str) -> Sequence[Said]:
+        text = self._held + text.replace(" ", "")
+        self._held = text[-1:]
+        return [self._said(one) for one in text[:-1]]
+
+    def finish(self) -> Sequence[Said]:
+        return [self._said(self._held)] if self._held else []
+
+    def _said(self, text: str) -> Said:
+        match text:
+            case "a":
+                return Thought(text)
+            case "b":
+                return Opened("call_x", "weather")
+            case "c":
+                return Arguments(text)
+            case _:
+                return Content(text)
+
+
+def parsed(tokens: list[int], limit: int = 100) -> list[Event]:
+    asked = Sampling(max_tokens=limit)
+    one = Generation(
+        "job",
+        asked,
+        prompt_tokens=7,
+        limit=limit,
+        vocabulary=VOCABULARY,
+        parser=Letters(),
+        ends={END},
+    )
+    return written(one, tokens)
+
+
+def test_what_the_parser_finds_are_events_of_their_own() -> None:
+    result = ChatResult(
+        finish="tool_calls", usage=Usage(prompt_tokens=7, completion_tokens=7, reasoning_tokens=2)
+    )
+    assert parsed([0, 1, 6, 1, 4, 5, END]) == [
+        Reasoning("job", "a", 2, ids=[0, 1]),
+        CallOpened("job", 0, "call_x", "weather", 1, ids=[6]),
+        CallArguments("job", 0, "c", 1, ids=[1]),
+        CallOpened("job", 1, "call_x", "weather", 2, ids=[4, 5]),
+        Delta("job", "🎉", 0),
+        Done("job", result),
+    ]
+
+
+def test_a_call_that_is_cut_off_ends_for_its_length() -> None:
+    done = parsed([1, 6, 6], limit=2)[-1]
+    assert isinstance(done, Done)
+    assert isinstance(done.result, ChatResult)
+    assert done.result.finish == "length"

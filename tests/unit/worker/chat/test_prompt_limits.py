@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ipc.messages.errors import ContextTooLong
-from worker.chat.prompt_limits import no_room, too_long
+from worker.chat.prompt_limits import no_room, room_for_answer, too_long
 from worker.engines.common.server_errors import refusal
 
 # litellm 1.110.2, litellm_core_utils/exception_mapping_utils.py,
@@ -52,6 +52,24 @@ def test_the_numbers_are_those_of_the_limit_that_was_exceeded() -> None:
         "tokens, which leaves no room for an answer. Please reduce the length of the messages. "
         f"{LAST}"
     )
+
+
+@pytest.mark.parametrize(
+    ("prompt_tokens", "room"),
+    [(1, 99), (40, 60), (41, "40 tokens.*have 41"), (100, "40 tokens.*have 100")],
+)
+def test_an_answer_has_the_room_that_its_prompt_leaves(prompt_tokens: int, room: int | str) -> None:
+    if isinstance(room, int):
+        assert room_for_answer(prompt_tokens, 40, context_tokens=100) == room
+    else:
+        with pytest.raises(ContextTooLong, match=room):
+            room_for_answer(prompt_tokens, 40, context_tokens=100)
+
+
+@pytest.mark.parametrize("prompt_tokens", [30, 31])
+def test_a_prompt_that_fills_the_context_leaves_no_room(prompt_tokens: int) -> None:
+    with pytest.raises(ContextTooLong, match=r"30 tokens.*leaves no room"):
+        room_for_answer(prompt_tokens, 40, context_tokens=30)
 
 
 @pytest.mark.parametrize("error", REFUSALS)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.chat.history import PROBE, calls_as_text, shows_calls
+import pytest
+
+from worker.chat.dialects.detect import PROBE, dialect_of
+from worker.chat.dialects.dialect import Dialect
+from worker.chat.dialects.generic import GENERIC
+from worker.chat.dialects.native import NATIVE
+from worker.chat.parser import Content
 from worker.chat.template import Template
 
 CALL = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": {"in": "Köln"}}}
@@ -20,12 +26,12 @@ def result(content: str, name: str | None = "weather") -> dict[str, Any]:
 
 def test_a_history_without_calls_is_left_as_it_is() -> None:
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
-    assert calls_as_text(turns) == turns
+    assert GENERIC.history(turns) == turns
 
 
 def test_a_call_and_its_result_become_text() -> None:
     turns = [{"role": "user", "content": "hi"}, call(), result("18 degrees")]
-    assert calls_as_text(turns) == [
+    assert GENERIC.history(turns) == [
         {"role": "user", "content": "hi"},
         {
             "role": "assistant",
@@ -39,32 +45,46 @@ def test_a_call_and_its_result_become_text() -> None:
 
 
 def test_text_before_a_call_stays_before_it() -> None:
-    (turn,) = calls_as_text([call("One moment.")])
+    (turn,) = GENERIC.history([call("One moment.")])
     assert turn["content"].startswith('One moment.\n{"tool_calls"')
 
 
 def test_results_and_what_the_user_says_next_are_one_turn() -> None:
     turns = [call(), result("a"), result("b", None), {"role": "user", "content": "and now?"}]
-    assert [turn["role"] for turn in calls_as_text(turns)] == ["assistant", "user"]
-    assert calls_as_text(turns)[1]["content"].splitlines() == [
+    assert [turn["role"] for turn in GENERIC.history(turns)] == ["assistant", "user"]
+    assert GENERIC.history(turns)[1]["content"].splitlines() == [
         '{"tool_response": {"name": "weather", "content": "a"}}',
         '{"tool_response": {"content": "b"}}',
         "and now?",
     ]
     again = [*turns, {"role": "user", "content": "well?"}]
-    assert [turn["role"] for turn in calls_as_text(again)] == ["assistant", "user", "user"]
+    assert [turn["role"] for turn in GENERIC.history(again)] == ["assistant", "user", "user"]
 
 
 def test_an_image_after_a_result_stays_an_image() -> None:
     picture = [{"type": "image", "image": "pixels"}]
-    turns = calls_as_text([result("a"), {"role": "user", "content": picture}])
+    turns = GENERIC.history([result("a"), {"role": "user", "content": picture}])
     assert [part["type"] for part in turns[0]["content"]] == ["text", "image"]
 
 
 def test_a_template_shows_calls_if_none_of_them_is_lost() -> None:
-    assert shows_calls(str(PROBE))
-    assert not shows_calls(str([turn for turn in PROBE if turn["role"] == "tool"]))
-    assert not shows_calls(str([turn | {"content": ""} for turn in PROBE]))
+    assert dialect_of(str) is NATIVE
+    assert dialect_of(lambda turns: str([one for one in turns if one["role"] == "tool"])) is GENERIC
+    assert dialect_of(lambda turns: str([one | {"content": ""} for one in turns])) is GENERIC
+    assert dialect_of(lambda _turns: "") is GENERIC
+
+
+def test_a_template_that_writes_calls_is_given_the_history_as_it_is() -> None:
+    assert NATIVE.history(PROBE) == PROBE
+
+
+@pytest.mark.parametrize("dialect", [NATIVE, GENERIC])
+def test_answers_are_content_as_yet(dialect: Dialect) -> None:
+    parser = dialect.parser()
+    assert [*parser.push("<tool_call>"), *parser.push("{}"), *parser.finish()] == [
+        Content("<tool_call>"),
+        Content("{}"),
+    ]
 
 
 SMOLLM2 = (

@@ -1,0 +1,231 @@
+"""The chat core over a token engine that a script plays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from ipc.messages.errors import ContextTooLong, InvalidRequest, OutOfMemory
+from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
+from ipc.messages.jobs import ChatInput, EmbedInput, Job, Message, Sampling
+from ipc.messages.spec import Loaded, Spec
+from worker.chat.dialects.dialect import Dialect
+from worker.chat.dialects.native import NATIVE
+from worker.chat.engine import TokenChat
+from worker.chat.grammar import AnyText
+from worker.chat.prompt import Prompt
+from worker.chat.token_engine import TokenModel, TokenRequest, Written
+from worker.chat.vocabulary import Control, Vocabulary
+from worker.engine import Stage
+
+SPEC = Spec(name="m", task="chat", engine="x", path="", slots=2, max_prompt_tokens=8)
+END = 2
+DEADLINE_S = 20.0
+
+
+class Letters:
+    """Prompts of a token for each letter; a message that is ``broken`` cannot be laid out."""
+
+    vocabulary = Vocabulary([b"a", b" b", b"<end>"], {"<end>": Control(END)}, lambda _texts: [])
+    dialect: Dialect = NATIVE
+
+    def lay_out(self, messages: Sequence[Message]) -> Prompt:
+        text = "".join(message.text for message in messages)
+        if text == "broken":
+            raise RuntimeError("a template has failed")
+        return Prompt([0] * len(text))
+
+
+class Scripted:
+    """A `TokenEngine` with room for ``room`` requests. Each step is one of ``steps``."""
+
+    def __init__(self, *steps: list[Written], room: int = 9, prompts_apart: bool = False) -> None:
+        self.steps = list(steps)
+        self.room = room
+        self.prompts_apart = prompts_apart
+        self.begun: list[TokenRequest] = []
+        self.dropped: list[str] = []
+        self.closed = False
+
+    def load(self, spec: Spec, stage: Stage) -> TokenModel:
+        stage(spec.name)
+        loaded = Loaded(device="cpu", context_tokens=10)
+        return TokenModel(loaded, Letters(), frozenset({END}), 10, self.prompts_apart)
+
+    def begin(self, request: TokenRequest) -> bool:
+        if len(self.begun) - len(self.dropped) >= self.room:
+            return False
+        self.begun.append(request)
+        return True
+
+    def step(self) -> list[Written]:
+        return self.steps.pop(0) if self.steps else []
+
+    def drop(self, job_id: str) -> None:
+        self.dropped.append(job_id)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def chat(scripted: Scripted) -> TokenChat:
+    one = TokenChat(scripted)
+    one.load(SPEC, lambda _stage: None)
+    return one
+
+
+def job(name: str, text: str = "hi", max_tokens: int = 100) -> Job:
+    asked = ChatInput(messages=[Message("user", text)], sampling=Sampling(max_tokens=max_tokens))
+    return Job(id=name, model="m", input=asked, deadline_at=0.0)
+
+
+def done(name: str, tokens: int, finish: str = "stop") -> Done:
+    usage = Usage(prompt_tokens=2, completion_tokens=tokens)
+    assert finish in ("stop", "length")
+    return Done(name, ChatResult(finish="stop" if finish == "stop" else "length", usage=usage))
+
+
+def test_tokens_of_a_step_are_events_of_their_jobs() -> None:
+    scripted = Scripted(
+        [Written("a", (0,)), Written("b", (0, 1))], [Written("b", (END,)), Written("a")]
+    )
+    one = chat(scripted)
+    assert one.admit(job("a"))
+    assert one.admit(job("b"))
+    assert one.step() == [Delta("a", "a", ids=[0]), Delta("b", "a b", 2, ids=[0, 1])]
+    assert one.step() == [done("b", 3)]
+    assert scripted.dropped == ["b"]
+    assert one.wait_s() == 0.0
+
+
+def test_a_request_has_the_prompt_and_what_room_it_leaves() -> None:
+    scripted = Scripted()
+    one = chat(scripted)
+    assert one.admit(job("a", "four"))
+    assert one.admit(job("b", "four", max_tokens=3))
+    assert [(len(made.prompt.tokens), made.limit) for made in scripted.begun] == [(4, 6), (4, 3)]
+    assert {made.grammar for made in scripted.begun} == {AnyText()}
+
+
+def test_the_last_token_of_its_limit_ends_an_answer() -> None:
+    one = chat(Scripted([Written("a", (0,))]))
+    assert one.admit(job("a", max_tokens=1))
+    assert one.step() == [Delta("a", "a", ids=[0]), done("a", 1, "length")]
+    assert one.wait_s() is None
+
+
+def test_no_more_are_admitted_than_there_are_slots_or_room() -> None:
+    scripted = Scripted()
+    one = chat(scripted)
+    assert [one.admit(job(name)) for name in "abc"] == [True, True, False]
+    one.drop("a")
+    assert one.admit(job("c"))
+    full = chat(Scripted(room=1))
+    assert [full.admit(job(name)) for name in "ab"] == [True, False]
+
+
+@pytest.mark.parametrize("prompts_apart", [False, True])
+def test_a_job_that_cannot_be_served_is_refused_before_it_has_begun(prompts_apart: bool) -> None:
+    scripted = Scripted(prompts_apart=prompts_apart)
+    one = chat(scripted)
+    assert isinstance(refusal(one, job("a", "123456789")), ContextTooLong)
+    other = Job(id="b", model="m", input=EmbedInput(texts=["x"]), deadline_at=0.0)
+    assert isinstance(refusal(one, other), InvalidRequest)
+    assert scripted.begun == []
+    assert one.wait_s() is None
+
+
+def refusal(one: TokenChat, asked: Job) -> Exception:
+    """What refuses it, at once or in a step."""
+    try:
+        assert one.admit(asked)
+    except (ContextTooLong, InvalidRequest) as error:
+        return error
+    (failed,) = stepped(one)
+    assert isinstance(failed, Failed)
+    return {"context_length_exceeded": ContextTooLong, "invalid_value": InvalidRequest}[
+        failed.error.code
+    ](failed.error.message)
+
+
+def stepped(one: TokenChat) -> list[Event]:
+    """The first events that come."""
+    give_up_at = time.monotonic() + DEADLINE_S
+    while not (events := one.step()):
+        assert time.monotonic() < give_up_at
+    return events
+
+
+def until_begun(one: TokenChat, scripted: Scripted, names: list[str]) -> None:
+    give_up_at = time.monotonic() + DEADLINE_S
+    while [made.job_id for made in scripted.begun] != names:
+        assert time.monotonic() < give_up_at
+        one.step()
+
+
+def test_prompts_laid_out_apart_begin_in_the_order_they_came() -> None:
+    scripted = Scripted([Written("a", (0,)), Written("b", (0,))], prompts_apart=True)
+    one = chat(scripted)
+    assert [one.admit(job(name)) for name in "abc"] == [True, True, False]
+    until_begun(one, scripted, ["a", "b"])
+
+
+def test_a_prompt_waits_for_room_and_for_those_before_it() -> None:
+    scripted = Scripted([Written("a", (END,))], room=1, prompts_apart=True)
+    one = chat(scripted)
+    assert one.admit(job("a"))
+    assert one.admit(job("b"))
+    assert [event.job for event in stepped(one)] == ["a"]
+    until_begun(one, scripted, ["a", "b"])
+
+
+def test_a_prompt_that_breaks_the_layout_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
+    scripted = Scripted([], prompts_apart=True)
+    one = chat(scripted)
+    assert one.admit(job("a", "broken"))
+    assert one.admit(job("b"))
+    (failed,) = stepped(one)
+    assert isinstance(failed, Failed)
+    assert (failed.job, failed.error.code) == ("a", "internal_error")
+    assert "prompt_failed" in caplog.messages
+
+
+def test_a_job_dropped_before_it_has_begun_never_begins() -> None:
+    scripted = Scripted(prompts_apart=True)
+    one = chat(scripted)
+    assert one.admit(job("a"))
+    one.drop("a")
+    assert one.wait_s() is None
+    assert one.step() == []
+    assert scripted.begun == []
+    assert scripted.dropped == []
+
+
+def test_an_error_of_the_engine_ends_that_answer() -> None:
+    full = OutOfMemory("no room for keys and values")
+    scripted = Scripted([Written("a", error=full), Written("b", (0,))])
+    one = chat(scripted)
+    assert one.admit(job("a"))
+    assert one.admit(job("b"))
+    assert one.step() == [Failed(job="a", error=full.info()), Delta("b", "a", ids=[0])]
+    assert scripted.dropped == ["a"]
+
+
+def test_tokens_that_come_after_the_end_are_nobodys() -> None:
+    scripted = Scripted([Written("a", (END,)), Written("a", (0,))], [Written("b", (0,))])
+    one = chat(scripted)
+    assert one.admit(job("a"))
+    assert one.admit(job("b"))
+    assert one.step() == [done("a", 1)]
+    one.drop("b")
+    assert one.step() == []
+
+
+def test_closing_drops_what_is_running() -> None:
+    scripted = Scripted()
+    one = chat(scripted)
+    assert one.admit(job("a"))
+    one.close()
+    assert (scripted.dropped, scripted.closed) == (["a"], True)

@@ -1,0 +1,1 @@
+"""How families of models write calls and reasoning: one module for each, and how it is found."""

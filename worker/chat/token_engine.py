@@ -1,0 +1,81 @@
+"""What a token engine is: a model library that turns token ids into token ids, and nothing else.
+
+There are two kinds of chat engine. A *token engine* (openvino, torch) implements `TokenEngine`, and
+`worker.chat.engine.TokenChat` makes an `Engine` of it: prompts, limits, counts, text, stop texts,
+calls, finish and events are there, once for all of them. A *text engine* (remote, command,
+llama.cpp, a user's own) is an `Engine` itself and makes the events of an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from ipc.messages.errors import ServeError
+from ipc.messages.events import Finish
+from ipc.messages.jobs import Sampling
+from ipc.messages.spec import Loaded, Spec
+from worker.chat.grammar import Grammar
+from worker.chat.prompt import Prompt, Prompts
+from worker.engine import Stage
+
+
+class TokenModel(NamedTuple):
+    """A model that has been loaded.
+
+    ``ends`` are the tokens that end an answer, ``context_tokens`` what a prompt and its answer may
+    have together. With ``prompts_apart`` prompts are laid out in a thread of their own, which
+    suits an engine whose steps are short.
+    """
+
+    loaded: Loaded
+    prompts: Prompts
+    ends: frozenset[int]
+    context_tokens: int
+    prompts_apart: bool = False
+
+
+class TokenRequest(NamedTuple):
+    """A prompt that is within the model's limits; its answer has at most ``limit`` tokens."""
+
+    job_id: str
+    prompt: Prompt
+    sampling: Sampling
+    limit: int
+    grammar: Grammar
+
+
+class Written(NamedTuple):
+    """What a step has brought for one request: the next tokens, and how it has ended where the
+    library has ended it; or the error that it ended with, and then it holds nothing any more."""
+
+    job_id: str
+    tokens: Sequence[int] = ()
+    finish: Finish | None = None
+    error: ServeError | None = None
+
+
+class TokenEngine(Protocol):
+    """A model that writes several answers at once. Called by one thread."""
+
+    def load(self, spec: Spec, stage: Stage) -> TokenModel:
+        """As `Engine.load`."""
+        ...
+
+    def begin(self, request: TokenRequest) -> bool:
+        """Take ``request`` into the batch; False while there is no room for it. Raises a
+        `ServeError` where it asks for what the library cannot do."""
+        ...
+
+    def step(self) -> Iterable[Written]:
+        """Advance every request a little, as `Engine.step`. Tokens of one that is over since may
+        still come; nobody reads them."""
+        ...
+
+    def drop(self, job_id: str) -> None:
+        """Forget a request: it has ended, or nobody waits for it. Unknown ids are fine."""
+        ...
+
+    def close(self) -> None:
+        """Release what the library holds. Called once, at exit."""
+        ...
