@@ -25,6 +25,7 @@ from frontend.http.access import host_guards, key_guards
 from frontend.listener.connection import Bounds, protocol
 from frontend.listener.early_refusal import Door
 from frontend.metrics import Metrics
+from frontend.routes import POLLED, PROBES
 from ipc.messages.control import FRONTEND_FILES, Gate
 from ipc.runtime import child, heap
 
@@ -69,7 +70,7 @@ async def _run(args: argparse.Namespace) -> None:
     budget = Budget(serve.memory_mb << 20)
     metrics = Metrics(dispatcher, control, budget)
     guards = [*host_guards(serve.gate), *key_guards(serve.gate)]
-    door = Door(dispatcher, guards, Record(metrics))
+    door = Door(dispatcher, guards, Record(metrics, POLLED))
     app = build(dispatcher, control, serve, metrics, budget)
     server = Server(_config(app, door, serve.gate))
     if serve.gate.ssl_certfile:
@@ -102,7 +103,7 @@ async def _know_the_workers(dispatcher: Dispatcher) -> None:
 def _config(app: Starlette, door: Door, gate: Gate) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol(Bounds(connections=_room(gate.max_connections)), door),
+        http=protocol(Bounds(probes=PROBES, connections=_room(gate.max_connections)), door),
         ws="none",
         proxy_headers=False,
         ssl_certfile=gate.ssl_certfile,

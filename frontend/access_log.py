@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from collections.abc import Collection
 from urllib.parse import quote
 
 from frontend.http.request_context import Exchange
@@ -14,22 +15,22 @@ from ipc.runtime.log import Channel
 access = Channel("edge_serve.access")
 
 _MAX_PATH_CHARS = 200
-# Monitors ask for these every few seconds; their answers matter, their log lines do not.
-_PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
 class Record:
-    """Called once for each request, whoever answered it."""
+    """Called once for each request, whoever answered it. Monitors ask for ``polled`` paths every
+    few seconds: their answers matter, their log lines do not."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, polled: Collection[str]) -> None:
         self._metrics = metrics
+        self._polled = polled
 
     def __call__(self, method: str, path: str, exchange: Exchange) -> None:
         seconds = time.monotonic() - exchange.started_at
         self._metrics.observe(exchange, seconds)
         usage = exchange.usage
         access.tell(
-            logging.DEBUG if path in _PROBES else logging.INFO,
+            logging.DEBUG if path in self._polled else logging.INFO,
             "request",
             {
                 "method": method,

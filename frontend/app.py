@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.access_log import Record
-from frontend.api.health import Health
-from frontend.api.openai.audio import Audio
-from frontend.api.openai.chat import Chat
-from frontend.api.openai.embeddings import Embeddings
-from frontend.api.openai.models import Models
-from frontend.api.rerank.request import RERANK_PATHS
-from frontend.api.rerank.route import Rerank
+from frontend.api.route import Answer, Services
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
-from frontend.http.access import Guarded, host_guards, key_guards
+from frontend.http.access import Guard, Guarded, host_guards, key_guards
 from frontend.http.paths import Unserved
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
-from frontend.openapi.document import OpenApi
+from frontend.routes import OPEN, POLLED, routes
 from ipc.messages.control import Gate, Serve
 
 SLICE_BYTES = 64 << 10
-
-Answer = Callable[[Request], Awaitable[Response]]
+# A model's name, as a part of a path, may have slashes.
+_PARAMETERS = re.compile(r"\{(\w+)\}")
 
 
 class Application(Starlette):
@@ -83,62 +76,32 @@ def build(
 ) -> Starlette:
     """The ASGI application that answers for ``dispatcher``'s models within ``serve``'s limits, and
     with no more memory for all requests than ``budget`` has."""
-    chat = Chat(dispatcher, serve, metrics)
-    embeddings = Embeddings(dispatcher, serve)
-    rerank = Rerank(dispatcher, serve)
-    audio = Audio(dispatcher, serve)
-    models = Models(dispatcher)
-    health = Health(dispatcher, control, metrics)
-    routes = [
-        _get("/", front),
-        _post("/v1/chat/completions", chat.complete),
-        _post("/v1/embeddings", embeddings.create),
-        _post("/embedding", embeddings.create_plain),
-        _post("/embeddings", embeddings.create_plain),
-        *(_post(path, rerank.rerank) for path in RERANK_PATHS),
-        _post("/v1/audio/transcriptions", audio.transcribe),
-        _post("/v1/audio/translations", audio.translate),
-        _get("/v1/models", models.index),
-        _get("/v1/models/{id:path}", models.get),
-        _get("/livez", health.livez),
-        _get("/readyz", health.readyz),
-        _get("/health", health.health),
-        _get("/openapi.json", OpenApi(serve).describe),
-    ]
-    if serve.metrics:
-        routes.append(_get("/metrics", health.metrics))
+    offered = routes(serve)
+    services = Services(dispatcher, control, serve, metrics)
     app = Application(
-        routes=routes,
+        routes=[
+            Route(
+                _PARAMETERS.sub(r"{\1:path}", each.path),
+                Endpoint(each.answer(services)),
+                methods=[each.method],
+            )
+            for each in offered
+        ],
         middleware=[
-            Middleware(Access, record=Record(metrics), budget=budget),
+            Middleware(Access, record=Record(metrics, POLLED), budget=budget),
             *_gate(serve.gate),
             Middleware(Refusals),
         ],
     )
     # A redirect would be built from the client's Host header, and repeat the whole body.
     app.router.redirect_slashes = False
-    app.router.default = Unserved(routes)
+    app.router.default = Unserved([(each.method, each.path) for each in offered])
     return app
-
-
-async def front(_: Request) -> Response:
-    """For people and programs that look whether somebody is there, as Ollama's clients do."""
-    return PlainTextResponse(
-        "edge-serve: an inference server with OpenAI's API under /v1, described at /openapi.json\n"
-    )
-
-
-def _get(path: str, answer: Answer) -> Route:
-    return Route(path, Endpoint(answer), methods=["GET"])
-
-
-def _post(path: str, answer: Answer) -> Route:
-    return Route(path, Endpoint(answer), methods=["POST"])
 
 
 def _gate(gate: Gate) -> list[Middleware]:
     """What stands before the routes. A browser's question whether it may ask carries no key."""
-    layers = [Middleware(Guarded, guard=guard) for guard in host_guards(gate)]
+    layers = [_guarded(guard) for guard in host_guards(gate)]
     if gate.cors_origins:
         layers.append(
             Middleware(
@@ -152,7 +115,11 @@ def _gate(gate: Gate) -> list[Middleware]:
                 expose_headers=["x-request-id", "retry-after", "x-should-retry"],
             )
         )
-    return layers + [Middleware(Guarded, guard=guard) for guard in key_guards(gate)]
+    return layers + [_guarded(guard) for guard in key_guards(gate)]
+
+
+def _guarded(guard: Guard) -> Middleware:
+    return Middleware(Guarded, guard=guard, open_paths=OPEN)
 
 
 def _is_pattern(origin: str) -> bool:

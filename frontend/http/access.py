@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,9 +18,6 @@ from frontend.http.errors import error_response, shown
 from frontend.http.request_context import Exchange
 from ipc.messages.control import Gate
 from ipc.messages.errors import HostNotAllowed, InvalidApiKey, ServeError
-
-# For probes, which have neither a key nor a name for this server. It says only that it lives.
-OPEN = "/livez"
 
 
 class Guard(Protocol):
@@ -75,14 +72,15 @@ class Keys:
 
 
 class Guarded:
-    """``app``, for those whom ``guard`` lets in, and its open path for everybody."""
+    """``app``, for those whom ``guard`` lets in, and its ``open_paths`` for everybody."""
 
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+    def __init__(self, app: ASGIApp, guard: Guard, open_paths: Collection[str]) -> None:
         self._app = app
         self._guard = guard
+        self._open = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != OPEN:
+        if scope["path"] not in self._open:
             try:
                 self._guard.check(scope)
             except ServeError as error:

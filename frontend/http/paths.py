@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from frontend.http.errors import shown
 from ipc.messages.errors import RouteNotFound
 
 _SLASHES = re.compile("//+")
-_IDS = re.compile(r"\{[^}]*\}")
 # Routes that clients of these APIs know, by what they begin with; the first that fits is told.
 _NOT_BUILT = {
     "OpenAI's API": (
@@ -48,13 +46,9 @@ def plain(path: str) -> str:
 class Unserved:
     """What the router answers where no route fits: what was asked, and what there is."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._served = [
-            (method, _IDS.sub("{id}", route.path))
-            for route in routes
-            for method in sorted(route.methods or ())
-            if method != "HEAD"
-        ]
+    def __init__(self, served: Sequence[tuple[str, str]]) -> None:
+        """``served`` are methods with paths."""
+        self._served = served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (scope["method"], scope["path"]) == ("OPTIONS", "*"):  # asked of the server as a whole

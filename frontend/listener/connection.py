@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 access = Channel("edge_serve.access")
 
-# What is answered even where there is no room for more connections, each on one of its own.
-_PROBES = frozenset({b"/livez", b"/readyz", b"/health"})
 # What is taken in a turn of the loop from a client that sends as fast as it can: 2 ms, if it is of
 # chunks of one byte.
 _TURN_BYTES = 64 << 10
@@ -59,8 +57,10 @@ class Bounds:
     ``unread_s`` is the time in which a client must take ``unread_bytes`` of what waits for it;
     ``door_s`` is how long a request that may be turned away waits for the rest of its body.
     A connection makes room for others once it has been silent for ``silent_s``; ``spare`` ones
-    beyond the cap have ``spare_s`` each to turn out to be a probe's.
+    beyond the cap have ``spare_s`` each to turn out to be a probe's, by its path.
     """
+
+    probes: frozenset[str] = frozenset()
 
     connections: int = 1024
     lingering: int = 64
@@ -519,7 +519,7 @@ class Connection(HttpToolsProtocol):
         self._refuse(_no_room())
 
     def _answer_probes_only(self) -> None:
-        if self.url not in _PROBES:
+        if self.url.decode("latin-1") not in self._bounds.probes:
             del self._others.spare[self]
             raise _no_room()
         self._others.spare[self] = True

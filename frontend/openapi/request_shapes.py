@@ -32,7 +32,7 @@ _NO_NUL = "^[^\\x00]*$"
 _INT = {"minimum": -(1 << 63), "maximum": (1 << 64) - 1}
 
 
-def shape(kind: type[Body], task: Task, serve: Serve) -> Schema:
+def shape(kind: type[Body], task: Task | None, serve: Serve) -> Schema:
     """What a body that is checked by ``kind`` may be, for ``serve``'s models of ``task``."""
     schema = kind.model_json_schema(mode="validation")
     properties: Schema = _bounded(_inlined(schema)["properties"])

@@ -19,6 +19,7 @@ from uvicorn.server import ServerState
 from frontend.http.errors import Field
 from frontend.listener.connection import Bounds, protocol
 from frontend.listener.early_refusal import Door
+from frontend.routes import PROBES
 from tests.process.http.raw_http import Raw, statuses
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -144,7 +145,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen]:
     started = []
 
     def start(idle_s: int = 75, **bounds: Any) -> Listener:
-        started.append(Listener(Bounds(**bounds), idle_s))
+        started.append(Listener(Bounds(probes=PROBES, **bounds), idle_s))
         return started[-1]
 
     yield start

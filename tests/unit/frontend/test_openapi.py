@@ -10,8 +10,9 @@ from openapi_spec_validator import validate
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from frontend.openapi.document import document
-from ipc.messages.control import Gate
+from frontend.openapi import document as openapi
+from frontend.routes import routes
+from ipc.messages.control import Gate, Serve
 from tests.unit.frontend.http_fakes import (
     CHAT,
     EMBED,
@@ -40,6 +41,10 @@ SAMPLING: list[tuple[dict[str, Any], bool]] = [
     ({"guided_json": {}}, False),
     ({"priority": 3, "something_else": 1}, True),
 ]
+
+
+def document(serve: Serve) -> dict[str, Any]:
+    return openapi.document(routes(serve), serve)
 
 
 @pytest.fixture(scope="module")

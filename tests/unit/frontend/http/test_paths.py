@@ -100,7 +100,7 @@ def test_a_method_that_a_route_does_not_take_is_told_with_those_that_it_does() -
 
 
 def test_the_server_as_a_whole_has_methods_too() -> None:
-    served = Unserved([Route("/a", print, methods=["GET"]), Route("/b", print, methods=["POST"])])
+    served = Unserved([("GET", "/a"), ("POST", "/b")])
     scope = {"type": "http", "method": "OPTIONS", "path": "*"}
     sent: list[Message] = []
 

@@ -23,6 +23,7 @@ from frontend.http.access import host_guards, key_guards
 from frontend.listener.connection import Bounds, protocol
 from frontend.listener.early_refusal import MAX_BODY_BYTES, MAX_FIELDS, Door
 from frontend.metrics import Metrics
+from frontend.routes import POLLED
 from ipc.messages.control import Gate
 from ipc.messages.errors import QueueFull
 from ipc.messages.jobs import Task
@@ -62,7 +63,7 @@ def door(fake: FullDispatcher | None = None, gate: Gate | None = None) -> Door:
     dispatcher = cast(Dispatcher, fake or FullDispatcher())
     metrics = Metrics(dispatcher, cast(Any, FakeControl(report(chat="ready"))), Budget(0))
     guards = [*host_guards(gate), *key_guards(gate)] if gate else []
-    return Door(dispatcher, guards, Record(metrics))
+    return Door(dispatcher, guards, Record(metrics, POLLED))
 
 
 def request(

@@ -1,0 +1,79 @@
+"""What a route is: one entry says all that the parts of this process know of it.
+
+The entries are in `frontend.routes`. The application, the OpenAPI document, the words of a 404, the
+check of keys, the log and the listener read them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.api.validate import Body
+from frontend.dispatch.control import Control
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.metrics import Metrics
+from ipc.messages.control import Serve
+from ipc.messages.jobs import Task
+
+JSON, FORM, TEXT, EVENTS = (
+    "application/json",
+    "multipart/form-data",
+    "text/plain",
+    "text/event-stream",
+)
+
+Answer = Callable[[Request], Awaitable[Response]]
+# What a media type holds: a model, one of several, an array of one; None: no JSON.
+Given = type[BaseModel] | tuple[Any, ...] | list[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What routes answer with. Shared by all of them."""
+
+    dispatcher: Dispatcher
+    control: Control
+    serve: Serve
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One path with its method.
+
+    ``answer`` makes what answers its requests. ``takes`` are the models that check a body, one of
+    which fits; none: there is no body. It comes as ``body``. ``task`` is what a model must do that
+    serves the request. ``gives`` maps the media types of a 200 to what they hold, ``also`` other
+    statuses to answers that are no errors; ``errors`` are statuses of errors beside those that any
+    such route has. ``ignores`` are keys of the body that may hold anything.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    id: str
+    summary: str
+    answer: Callable[[Services], Answer]
+    gives: Mapping[str, Given]
+    takes: tuple[type[Body], ...] = ()
+    body: str = JSON
+    task: Task | None = None
+    ignores: tuple[str, ...] = ()
+    errors: tuple[int, ...] = ()
+    also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
+    # Anybody may ask, with a key or without, under whatever name they call this server.
+    open: bool = False
+    # Monitors ask for it every few seconds: its lines are in the log for who looks for details.
+    polled: bool = False
+    # Answered even where no connection is free: whether this server lives must be known then, too.
+    probe: bool = False
+
+    @property
+    def names_model(self) -> bool:
+        """Whether the path's ``{id}`` is the name of a model."""
+        return "{id}" in self.path

@@ -1,0 +1,203 @@
+"""Every route of this server, and all that is known of it. One that is added here is served,
+described, guarded, counted, and named where a path is not found."""
+
+from __future__ import annotations
+
+from frontend.api.compat.llama_cpp_embeddings import PlainEmbeddingRequest
+from frontend.api.front import front
+from frontend.api.health import Health
+from frontend.api.openai.audio import Audio
+from frontend.api.openai.audio_request import AudioRequest
+from frontend.api.openai.chat import Chat
+from frontend.api.openai.chat_request import ChatRequest
+from frontend.api.openai.embeddings import Embeddings
+from frontend.api.openai.embeddings_request import EmbeddingRequest
+from frontend.api.openai.models import Models
+from frontend.api.rerank.request import RERANK_PATHS, RerankRequest, TextsRerankRequest
+from frontend.api.rerank.route import Rerank
+from frontend.api.route import EVENTS, FORM, JSON, TEXT, Route, Services
+from frontend.openapi import answers
+from frontend.openapi.document import OpenApi
+from ipc.messages.control import Serve
+from ipc.tasks import TASKS
+
+_CHAT = (
+    Route(
+        method="POST",
+        path=TASKS["chat"].path,
+        id="chat",
+        summary="Answer a conversation, whole or as a stream",
+        answer=lambda its: Chat(its.dispatcher, its.serve, its.metrics).complete,
+        task="chat",
+        takes=(ChatRequest,),
+        gives={JSON: answers.ChatCompletion, EVENTS: None},
+    ),
+)
+_EMBEDDINGS = (
+    Route(
+        method="POST",
+        path=TASKS["embed"].path,
+        id="embeddings",
+        summary="A vector for each text",
+        answer=lambda its: Embeddings(its.dispatcher, its.serve).create,
+        task="embed",
+        takes=(EmbeddingRequest,),
+        gives={JSON: answers.EmbeddingList},
+    ),
+    *(
+        Route(
+            method="POST",
+            path=path,
+            id=name,
+            summary=summary,
+            answer=lambda its: Embeddings(its.dispatcher, its.serve).create_plain,
+            task="embed",
+            takes=(PlainEmbeddingRequest,),
+            gives={JSON: [answers.PlainEmbedding]},
+        )
+        for path, name, summary in (
+            (
+                "/embedding",
+                "embedding_plain",
+                "A vector for each text, as llama.cpp's server gives it",
+            ),
+            ("/embeddings", "embeddings_plain", "The same, under its other name"),
+        )
+    ),
+)
+_RERANK = tuple(
+    Route(
+        method="POST",
+        path=path,
+        id=path.strip("/").replace("/", "_"),
+        summary="Documents by their relevance to a query",
+        answer=lambda its: Rerank(its.dispatcher, its.serve).rerank,
+        task="rerank",
+        takes=(RerankRequest, TextsRerankRequest),
+        gives={JSON: (answers.Ranking, [answers.RankedByTei])},
+    )
+    for path in RERANK_PATHS
+)
+_TRANSCRIPT = {
+    JSON: (answers.Transcript, answers.VerboseTranscript),
+    TEXT: None,
+    EVENTS: None,
+}
+_AUDIO = (
+    Route(
+        method="POST",
+        path=TASKS["speech"].path,
+        id="transcribe",
+        summary="Speech to text in its own language",
+        answer=lambda its: Audio(its.dispatcher, its.serve).transcribe,
+        task="speech",
+        takes=(AudioRequest,),
+        body=FORM,
+        gives=_TRANSCRIPT,
+    ),
+    Route(
+        method="POST",
+        path="/v1/audio/translations",
+        id="translate",
+        summary="Speech to English text",
+        answer=lambda its: Audio(its.dispatcher, its.serve).translate,
+        task="speech",
+        takes=(AudioRequest,),
+        body=FORM,
+        ignores=("language",),
+        gives=_TRANSCRIPT,
+    ),
+)
+_MODELS = (
+    Route(
+        method="GET",
+        path="/v1/models",
+        id="models",
+        summary="The configured models",
+        answer=lambda its: Models(its.dispatcher).index,
+        gives={JSON: answers.ModelList},
+    ),
+    Route(
+        method="GET",
+        path="/v1/models/{id}",
+        id="model",
+        summary="One of them",
+        answer=lambda its: Models(its.dispatcher).get,
+        gives={JSON: answers.ModelEntry},
+        errors=(404,),
+    ),
+)
+_SERVER = (
+    Route(
+        method="GET",
+        path="/",
+        id="front",
+        summary="What this server is, in a line",
+        answer=lambda _: front,
+        gives={TEXT: None},
+    ),
+    Route(
+        method="GET",
+        path="/livez",
+        id="livez",
+        summary="The server answers",
+        answer=lambda its: _health(its).livez,
+        gives={JSON: answers.Life},
+        open=True,
+        polled=True,
+        probe=True,
+    ),
+    Route(
+        method="GET",
+        path="/readyz",
+        id="readyz",
+        summary="Every model that should run is ready",
+        answer=lambda its: _health(its).readyz,
+        gives={JSON: answers.Readiness},
+        also={503: answers.Readiness},
+        polled=True,
+        probe=True,
+    ),
+    Route(
+        method="GET",
+        path="/health",
+        id="health",
+        summary="Every process, measured now",
+        answer=lambda its: _health(its).health,
+        gives={JSON: answers.HealthReport},
+        also={503: answers.HealthReport},
+        polled=True,
+        probe=True,
+    ),
+    Route(
+        method="GET",
+        path="/openapi.json",
+        id="openapi",
+        summary="This description",
+        answer=lambda its: OpenApi(routes(its.serve), its.serve).describe,
+        gives={JSON: None},
+    ),
+)
+_METRICS = Route(
+    method="GET",
+    path="/metrics",
+    id="metrics",
+    summary="For Prometheus",
+    answer=lambda its: _health(its).metrics,
+    gives={TEXT: None},
+    polled=True,
+)
+ROUTES = (*_CHAT, *_EMBEDDINGS, *_RERANK, *_AUDIO, *_MODELS, *_SERVER, _METRICS)
+
+POLLED = frozenset(route.path for route in ROUTES if route.polled)
+PROBES = frozenset(route.path for route in ROUTES if route.probe)
+OPEN = frozenset(route.path for route in ROUTES if route.open)
+
+
+def routes(serve: Serve) -> tuple[Route, ...]:
+    """Those of a server that is set up like this."""
+    return tuple(route for route in ROUTES if serve.metrics or route is not _METRICS)
+
+
+def _health(its: Services) -> Health:
+    return Health(its.dispatcher, its.control, its.metrics)
