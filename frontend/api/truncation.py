@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Tag
 
-from frontend.api.validate import WHOLE, Body
+from frontend.api.validate import WHOLE, Body, OneOf
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import Truncation
 
@@ -15,12 +15,25 @@ MODEL_LIMIT = -1  # vLLM's: as many tokens as the model takes
 Direction = Literal["left", "right", "Left", "Right"]
 
 
+def _flag_or_word(given: object) -> str | None:
+    if isinstance(given, str):
+        return "<word>"
+    return "<flag>" if isinstance(given, bool) else None
+
+
+# One Literal of all five would take 0.0 for false: Python finds them equal.
+Cut = Annotated[
+    Annotated[bool, Tag("<flag>")] | Annotated[Literal["NONE", "START", "END"], Tag("<word>")],
+    OneOf(_flag_or_word, "must be true, false, 'NONE', 'START' or 'END'"),
+]
+
+
 class Truncating(Body):
     """``truncate`` is Ollama's and TEI's as true or false, Cohere's and NVIDIA's as a word that
     says which end goes; TEI and vLLM say that beside it, each by a name of its own.
     ``truncate_prompt_tokens`` is vLLM's."""
 
-    truncate: Literal[True, False, "NONE", "START", "END"] | None = None
+    truncate: Cut | None = None
     truncate_prompt_tokens: Annotated[int, Field(ge=MODEL_LIMIT), WHOLE] | None = None
     truncation_direction: Direction | None = None
     truncation_side: Direction | None = None

@@ -5,7 +5,8 @@ A message names the parameter and the rule, never the value: that may be somebod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -14,10 +15,12 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
+    GetCoreSchemaHandler,
     StringConstraints,
     ValidationError,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails
 
 from frontend.api.known_keys import Row
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
@@ -47,6 +50,7 @@ _RULES = {
     "too_long": "must have at most {max_length} items",
     "literal_error": "must be one of {expected}",
     "value_error": "{error}",
+    "none_of": "{rule}",
 }
 
 
@@ -77,6 +81,29 @@ WHOLE = BeforeValidator(_whole)
 Text = Annotated[str, NoNul]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
 B = TypeVar("B", bound=Body)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a union of kinds, each with a `Tag`, as ``<text>``: the tag that ``tell`` gives says
+    which kind a value is to be; ``rule`` is what is said of one that is none.
+
+    A union that is left to pydantic tries every kind, and complains in the name of each.
+    """
+
+    tell: Callable[[object], str | None]
+    rule: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        by = Discriminator(
+            self.tell,
+            custom_error_type="none_of",
+            custom_error_message="{rule}",
+            custom_error_context={"rule": self.rule},
+        )
+        return by.__get_pydantic_core_schema__(source, handler)
 
 
 def check(kind: type[B], data: Mapping[str, Any]) -> B:
@@ -124,9 +151,11 @@ def clean(text: str, path: str) -> str:
 
 
 def path_of(location: tuple[int | str, ...]) -> str:
-    """A place in a body as people write it: ``messages[0].content``."""
+    """A place in a body as people write it: ``messages[0].content``. Tags are no places."""
     path = ""
     for step in location:
+        if str(step).startswith("<"):
+            continue
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
     return path
 

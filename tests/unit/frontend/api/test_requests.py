@@ -565,6 +565,14 @@ def test_what_becomes_of_long_texts_is_said_in_the_words_of_several_servers(
     assert embed(input="a", **fields).truncation == expected
 
 
+@pytest.mark.parametrize("number", [0, 1, 0.0, 1.0])
+def test_a_number_is_no_flag(number: float) -> None:
+    """To Python 0.0 is False, and to pydantic's Literal, too."""
+    with pytest.raises(InvalidRequest) as refused:
+        embed(input="a", truncate=number)
+    assert refused.value.message == ("`truncate` must be true, false, 'NONE', 'START' or 'END'")
+
+
 @pytest.mark.parametrize("tokens", [[1, 2], [[1, 2], [3]]])
 def test_token_arrays_are_refused_with_the_setting_that_avoids_them(tokens: Any) -> None:
     with pytest.raises(InvalidRequest, match="check_embedding_ctx_length=False"):
