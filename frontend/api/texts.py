@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
-from ipc.messages.control import Serve
-from ipc.messages.errors import InvalidRequest
+from pydantic import BeforeValidator, Field, Tag
 
+from frontend.api.fields import Batch, ServerText, text_or
 
-def checked_texts(given: object, path: str, limits: Serve) -> list[str]:
-    """The texts of ``given``, one or several. Raises `InvalidRequest` naming ``path``."""
-    if isinstance(given, str):
-        return [checked_text(given, path, limits)]
-    if not isinstance(given, list):
-        raise InvalidRequest(f"`{path}` must be a string or an array of strings", param=path)
-    if given and isinstance(given[0], int | list):
-        raise InvalidRequest(
-            f"`{path}` must be text: token ids mean something else to each model. With LangChain's "
-            "OpenAIEmbeddings, set check_embedding_ctx_length=False",
-            param=path,
-        )
-    check_count(given, path, limits)
-    return [checked_text(text, f"{path}[{at}]", limits) for at, text in enumerate(given)]
+_RULE = "must be a string or an array of strings"
 
 
-def check_count(given: list[Any], path: str, limits: Serve) -> None:
-    """Raise `InvalidRequest` naming ``path`` where there is nothing in ``given``, or too much."""
-    if not given:
-        raise InvalidRequest(f"`{path}` must have at least 1 item", param=path)
-    if len(given) > limits.max_batch_size:
-        raise InvalidRequest(
-            f"`{path}` must have at most {limits.max_batch_size} items, this server's "
-            f"MAX_BATCH_SIZE, and has {len(given)}",
-            param=path,
-        )
-
-
-def checked_text(given: object, path: str, limits: Serve) -> str:
-    """``given`` if it is a text that can be served. Raises `InvalidRequest` naming ``path``.
-
-    It may be empty, and may hold NUL characters as texts taken from PDF files do: one odd piece is
-    no reason to refuse a document of hundreds.
-    """
-    if not isinstance(given, str):
-        raise InvalidRequest(f"`{path}` must be a string", param=path)
-    if len(given) > limits.max_text_chars:
-        raise InvalidRequest(
-            f"`{path}` must have at most {limits.max_text_chars} characters, this server's "
-            f"MAX_TEXT_CHARS, and has {len(given)}",
-            param=path,
+def _no_tokens(given: object) -> object:
+    if isinstance(given, list) and given and isinstance(given[0], int | list):
+        raise ValueError(
+            "must be text: token ids mean something else to each model. With LangChain's "
+            "OpenAIEmbeddings, set check_embedding_ctx_length=False"
         )
     return given
+
+
+NoTokens = BeforeValidator(_no_tokens)
+Texts = Annotated[
+    Annotated[ServerText, Tag("<text>")]
+    | Annotated[list[ServerText], Field(min_length=1), Batch, NoTokens, Tag("<texts>")],
+    text_or("<texts>", list, _RULE),
+]

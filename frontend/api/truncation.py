@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Tag
+from pydantic import ConfigDict, Field, Tag
 
-from frontend.api.validate import WHOLE, Body, OneOf
+from frontend.api.fields import WHOLE, NotZero, OneOf, Schema
+from frontend.api.validate import Body
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import Truncation
 
@@ -28,25 +29,39 @@ Cut = Annotated[
 ]
 
 
+Tokens = Annotated[
+    int,
+    Field(ge=MODEL_LIMIT),
+    WHOLE,
+    NotZero("must be at least 1, or -1 for as many tokens as the model takes"),
+]
+# What `Truncating.truncation` refuses.
+AT_ODDS: Schema = {
+    "not": {
+        "properties": {
+            "truncate": {"enum": [False, "NONE"]},
+            "truncate_prompt_tokens": {"type": "integer"},
+        },
+        "required": ["truncate", "truncate_prompt_tokens"],
+    }
+}
+
+
 class Truncating(Body):
     """``truncate`` is Ollama's and TEI's as true or false, Cohere's and NVIDIA's as a word that
     says which end goes; TEI and vLLM say that beside it, each by a name of its own.
     ``truncate_prompt_tokens`` is vLLM's."""
 
+    model_config = ConfigDict(json_schema_extra=AT_ODDS)
+
     truncate: Cut | None = None
-    truncate_prompt_tokens: Annotated[int, Field(ge=MODEL_LIMIT), WHOLE] | None = None
+    truncate_prompt_tokens: Tokens | None = None
     truncation_direction: Direction | None = None
     truncation_side: Direction | None = None
 
     def truncation(self) -> Truncation:
         """The request's wish. Raises `InvalidRequest` where it wishes for nothing that there is."""
         tokens = self.truncate_prompt_tokens
-        if tokens == 0:
-            raise InvalidRequest(
-                "`truncate_prompt_tokens` must be at least 1, or -1 for as many tokens as the "
-                "model takes",
-                param="truncate_prompt_tokens",
-            )
         cut = self.truncate != "NONE" if isinstance(self.truncate, str) else self.truncate
         if cut is False and tokens is not None:
             raise InvalidRequest(

@@ -5,28 +5,17 @@ A message names the parameter and the rule, never the value: that may be somebod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
 
 import orjson
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    GetCoreSchemaHandler,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails
 
+from frontend.api.fields import Schema
 from frontend.api.known_keys import Row
+from ipc.messages.control import Serve
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-
-MAX_NAME_CHARS = 256
-EXACT_FLOAT = 1 << 53
 
 # By pydantic's error type; braces are filled from the error's own context, which holds limits.
 _RULES = {
@@ -41,7 +30,9 @@ _RULES = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "list_type": "must be an array",
+    "dict_type": "must be an object",
     "model_type": "must be an object",
+    "none_required": "must be null",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "string_too_short": "must not be empty",
@@ -51,65 +42,43 @@ _RULES = {
     "literal_error": "must be one of {expected}",
     "value_error": "{error}",
     "none_of": "{rule}",
+    "string_pattern_mismatch": "must match {pattern}",
+    "unsupported": "{why}",
 }
 
 
 class Body(BaseModel):
-    """What all requests share: exact JSON types, and keys that are unknown here are skipped."""
+    """What all requests share: exact JSON types, and keys that are unknown here are skipped.
+
+    ``REFUSED`` has the row of each key that is refused, whatever else a body has.
+    """
 
     model_config = ConfigDict(
         extra="ignore", strict=True, hide_input_in_errors=True, allow_inf_nan=False
     )
+    REFUSED: ClassVar[Mapping[str, Row]] = {}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> Schema:
+        schema = handler(core)
+        refused = {name: {"enum": [*row.neutral, None]} for name, row in cls.REFUSED.items()}
+        handler.resolve_ref_schema(schema)["properties"] |= refused
+        return schema
 
 
-def no_nul(text: str) -> str:
-    """``text`` itself. A NUL ends a string for many a tokenizer: the rest would be dropped."""
-    if "\0" in text:
-        raise ValueError("must not contain NUL characters")
-    return text
-
-
-def _whole(value: object) -> object:
-    """JSON has one kind of number: 3.0 is an integer, up to where floats skip some."""
-    if isinstance(value, float) and abs(value) <= EXACT_FLOAT and value.is_integer():
-        return int(value)
-    return value
-
-
-NoNul = AfterValidator(no_nul)
-WHOLE = BeforeValidator(_whole)
-Text = Annotated[str, NoNul]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
 B = TypeVar("B", bound=Body)
 
 
-@dataclass(frozen=True)
-class OneOf:
-    """Marks a union of kinds, each with a `Tag`, as ``<text>``: the tag that ``tell`` gives says
-    which kind a value is to be; ``rule`` is what is said of one that is none.
+def check(kind: type[B], data: Mapping[str, Any], limits: Serve | None = None) -> B:
+    """``data`` as a ``kind``, within this server's ``limits`` where the kind has such.
 
-    A union that is left to pydantic tries every kind, and complains in the name of each.
+    Raises `InvalidRequest` for the first thing that is wrong, or `UnsupportedParameter`.
     """
-
-    tell: Callable[[object], str | None]
-    rule: str
-
-    def __get_pydantic_core_schema__(
-        self, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        by = Discriminator(
-            self.tell,
-            custom_error_type="none_of",
-            custom_error_message="{rule}",
-            custom_error_context={"rule": self.rule},
-        )
-        return by.__get_pydantic_core_schema__(source, handler)
-
-
-def check(kind: type[B], data: Mapping[str, Any]) -> B:
-    """``data`` as a ``kind``. Raises `InvalidRequest` for the first thing that is wrong."""
+    refuse_unsupported(data, kind.REFUSED)
     try:
-        return kind.model_validate(data)
+        return kind.model_validate(data, context=limits)
     except ValidationError as error:
         raise _refusal(error.errors(include_url=False, include_input=False)[0]) from None
 
@@ -142,14 +111,6 @@ def _but(values: tuple[Any, ...]) -> str:
     )
 
 
-def clean(text: str, path: str) -> str:
-    """``text`` itself. Raises `InvalidRequest` naming ``path``."""
-    try:
-        return no_nul(text)
-    except ValueError as error:
-        raise InvalidRequest(f"`{path}` {error}", param=path) from None
-
-
 def path_of(location: tuple[int | str, ...]) -> str:
     """A place in a body as people write it: ``messages[0].content``. Tags are no places."""
     path = ""
@@ -161,6 +122,9 @@ def path_of(location: tuple[int | str, ...]) -> str:
 
 
 def _refusal(detail: ErrorDetails) -> InvalidRequest:
-    path = path_of(detail["loc"])
-    rule = _RULES.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
-    return InvalidRequest(f"`{path}` {rule}", param=path)
+    facts = detail.get("ctx", {})
+    key = facts.get("key")
+    path = path_of((*detail["loc"], key) if key else detail["loc"])
+    rule = _RULES.get(detail["type"], "is not valid").format(**facts)
+    kind = UnsupportedParameter if detail["type"] == "unsupported" else InvalidRequest
+    return kind(f"`{path}` {rule}", param=path)

@@ -1,6 +1,6 @@
 """GET /openapi.json: the API as this very server offers it, with its models and its limits.
 
-Requests are described by the models that check them, see `frontend.openapi.request_shapes`; answers
+Requests are described by the models that check them, see `frontend.openapi.request_schema`; answers
 by models that exist for this alone, and are held against real answers by the tests.
 """
 
@@ -15,9 +15,10 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import Response
 
+from frontend.api.fields import Schema
 from frontend.api.route import JSON, Given, Route
 from frontend.openapi import answers
-from frontend.openapi.request_shapes import Schema, names_of, one_of, shape
+from frontend.openapi.request_schema import names_of, one_of, request_schema
 from ipc.messages.control import Serve
 from ipc.messages.errors import BY_CODE
 
@@ -83,7 +84,7 @@ def _operation(route: Route, serve: Serve) -> Schema:
 
 
 def _taken(route: Route, serve: Serve) -> Schema:
-    shapes = [shape(kind, route.task, serve) for kind in route.takes]
+    shapes = [request_schema(kind, route.task, serve) for kind in route.takes]
     for each in shapes:
         each["properties"].update({name: {} for name in route.ignores})
     return shapes[0] if len(shapes) == 1 else {"anyOf": shapes}

@@ -7,45 +7,88 @@ https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field, Tag
 
 from frontend.api import known_keys
-from frontend.api.texts import checked_texts
-from frontend.api.truncation import Truncating
-from frontend.api.validate import Name, check, refuse_unsupported
-from ipc.messages.control import Serve
+from frontend.api.fields import Batch, Name, OneOf, Schema, ServerText
+from frontend.api.texts import NoTokens
+from frontend.api.truncation import AT_ODDS, Truncating
+from frontend.api.validate import Body, refuse_unsupported
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import EmbedInput
 
-REFUSED = known_keys.refused_keys(known_keys.PLAIN_EMBEDDINGS)
+_KEYS = known_keys.refused_keys(known_keys.PLAIN_EMBEDDINGS)
+_RULE = "must be a string, an object with a `prompt_string`, or an array of these"
+_SOME: Schema = {"not": {"type": "null"}}
+
+
+class PromptString(Body):
+    """A text in an object."""
+
+    REFUSED = _KEYS
+
+    prompt_string: ServerText
+
+
+def _plain_names(given: object) -> object:
+    """``given`` without what is refused, and by the name that its text has in the first place."""
+    if not isinstance(given, dict):
+        return given
+    refuse_unsupported(given, _KEYS)
+    return {"prompt_string": given.get("content"), **given}
+
+
+def _tell(given: object) -> str | None:
+    if isinstance(given, str):
+        return "<text>"
+    return "<object>" if isinstance(given, dict) else None
+
+
+def _tell_many(given: object) -> str | None:
+    return "<array>" if isinstance(given, list) else _tell(given)
+
+
+_Wrapped = Annotated[PromptString, BeforeValidator(_plain_names), Tag("<object>")]
+_Plain = Annotated[
+    Annotated[ServerText, Tag("<text>")] | _Wrapped,
+    OneOf(_tell, "must be a string or an object with a `prompt_string`"),
+]
+PlainTexts = Annotated[
+    Annotated[ServerText, Tag("<text>")]
+    | _Wrapped
+    | Annotated[list[_Plain], Field(min_length=1), Batch, NoTokens, Tag("<array>")],
+    OneOf(_tell_many, _RULE),
+]
 
 
 class PlainEmbeddingRequest(Truncating):
     """``model`` may be left out where there is only one to take."""
 
-    model: Name | None = None
-    content: Any = None
-    input: Any = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            **AT_ODDS,
+            "anyOf": [
+                {"properties": {"input": _SOME}, "required": ["input"]},
+                {"properties": {"content": _SOME}, "required": ["content"]},
+            ],
+        }
+    )
+    REFUSED = _KEYS
 
-    def to_input(self, limits: Serve) -> EmbedInput:
-        """The job. Raises `InvalidRequest` where the texts exceed ``limits`` or are no texts."""
-        path, given = ("content", self.content) if self.input is None else ("input", self.input)
+    model: Name | None = None
+    content: PlainTexts | None = None
+    input: PlainTexts | None = None
+
+    def to_input(self) -> EmbedInput:
+        """The job. Raises `InvalidRequest` where there is no text, or its wishes are at odds."""
+        given = self.content if self.input is None else self.input
         if given is None:
             raise InvalidRequest("`content` is required", param="content")
-        bare = [_bare(each) for each in given] if isinstance(given, list) else _bare(given)
-        return EmbedInput(texts=checked_texts(bare, path, limits), truncation=self.truncation())
+        texts = [_text(each) for each in (given if isinstance(given, list) else [given])]
+        return EmbedInput(texts=texts, truncation=self.truncation())
 
 
-def parse_plain_embedding(data: Mapping[str, Any]) -> PlainEmbeddingRequest:
-    """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
-    refuse_unsupported(data, REFUSED)
-    return check(PlainEmbeddingRequest, data)
-
-
-def _bare(given: object) -> object:
-    """The text of an object that has one, else what was given."""
-    if not isinstance(given, dict):
-        return given
-    refuse_unsupported(given, REFUSED)
-    return given.get("prompt_string", given.get("content"))
+def _text(given: str | PromptString) -> str:
+    return given if isinstance(given, str) else given.prompt_string

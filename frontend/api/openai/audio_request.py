@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 from starlette.datastructures import FormData, UploadFile
 
 from frontend.api import known_keys
-from frontend.api.validate import Body, Name, NoNul, Text, check, refuse_unsupported
-from ipc.facts.languages import code_of
+from frontend.api.fields import Name, NoNul, Schema, Text
+from frontend.api.validate import Body, check, refuse_unsupported
+from ipc.facts.languages import NAMES, code_of
 from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
 from ipc.messages.jobs import SpeechInput
@@ -20,22 +21,51 @@ MAX_PROMPT_CHARS = 4096
 Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
 Granularity = Literal["word", "segment"]
 
+# Not described: what asks for nothing, null and [], cannot be said in a form.
+_REFUSED = known_keys.refused_keys(known_keys.AUDIO)
 _LISTS = ("timestamp_granularities", "include", "languages", "keywords", "known_speaker_names")
-REFUSED = known_keys.refused_keys(known_keys.AUDIO)
+
+
+def _as_form(schema: Schema) -> None:
+    """A form holds a file beside what is checked here, and has no null but leaving a field out."""
+    for name, field in schema["properties"].items():
+        kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+        schema["properties"][name] = kinds[0] if kinds else field
+    schema["properties"]["file"] = {"type": "string", "format": "binary", "minLength": 1}
+    schema["required"] = [*schema["required"], "file"]
+    # What `parse_audio` refuses.
+    schema["anyOf"] = [
+        {"properties": {"response_format": {"enum": ["json", "text"]}, **_NO_TIMES}},
+        {
+            "properties": {"response_format": {"enum": ["srt", "vtt"]}, **_NO_TIMES, **_NO_STREAM},
+            "required": ["response_format"],
+        },
+        {
+            "properties": {"response_format": {"const": "verbose_json"}, **_NO_STREAM},
+            "required": ["response_format"],
+        },
+    ]
+
+
+_NO_TIMES: Schema = {"timestamp_granularities": {"maxItems": 0}}
+_NO_STREAM: Schema = {"stream": {"enum": [False, 0]}}
+# Many more are understood; these are understood by everybody.
+Language = Annotated[Text, WithJsonSchema({"enum": sorted(NAMES)})]
+FormFlag = Annotated[bool, WithJsonSchema({"enum": [False, True, 0, 1]})]
 
 
 class AudioRequest(Body):
     """The fields beside the file. A form has only text, so numbers are read from it."""
 
-    model_config = ConfigDict(strict=False)
+    model_config = ConfigDict(strict=False, json_schema_extra=_as_form)
 
     model: Name
-    language: Text | None = None
+    language: Language | None = None
     prompt: Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS), NoNul] | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     response_format: Format = "json"
     timestamp_granularities: Annotated[list[Granularity], Field(max_length=2)] = []
-    stream: bool = False
+    stream: FormFlag = False
 
     @property
     def words(self) -> bool:
@@ -62,7 +92,7 @@ class AudioRequest(Body):
 def parse_audio(form: FormData) -> AudioRequest:
     """The checked fields. Raises `InvalidRequest`, or `UnsupportedParameter`."""
     data = _fields(form)
-    refuse_unsupported(data, REFUSED)
+    refuse_unsupported(data, _REFUSED)
     if data.get("response_format") == "diarized_json":
         raise UnsupportedParameter(
             "`response_format` 'diarized_json' is not supported: nothing here tells speakers apart",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, Tag
 
 from frontend.api import known_keys
+from frontend.api.fields import WHOLE, Name, NoNul, NotZero, Schema, text_or
 from frontend.api.images import Remote
-from frontend.api.openai.messages_request import MAX_MESSAGES, Turn, read_turns
-from frontend.api.openai.tools_request import check_tools
-from frontend.api.validate import WHOLE, Body, Name, NoNul, check, refuse_unsupported
+from frontend.api.openai.messages_request import Turns, read_turns
+from frontend.api.openai.tools_request import Choice, Tools, check_tools
+from frontend.api.validate import Body, check
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import ChatInput, Sampling
 from ipc.messages.spec import Spec
@@ -25,20 +26,39 @@ MAX_INT32 = (1 << 31) - 1
 
 N = TypeVar("N", int, float)
 
-REFUSED = known_keys.refused_keys(known_keys.CHAT)
-
-
-def _as_list(stop: object) -> object:
-    return [stop] if isinstance(stop, str) else stop
-
-
 Stop = Annotated[str, StringConstraints(max_length=MAX_STOP_CHARS), NoNul]
+Stops = Annotated[
+    Annotated[Stop, Tag("<text>")]
+    | Annotated[list[Stop], Field(max_length=MAX_STOPS), Tag("<texts>")],
+    text_or("<texts>", list, "must be a string or an array of strings"),
+]
 Token = Annotated[int, Field(ge=0, le=MAX_INT32), WHOLE]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 # vLLM takes any above 0; beyond these bounds float32 logits are not told apart any more.
 Repetition = Annotated[float, Field(ge=0.01, le=10)]
 # -1 and 0 are how clients of llama.cpp's server and of Ollama say "no limit".
 Limit = Annotated[int, Field(ge=-1), WHOLE]
+NewerLimit = Annotated[int, Field(ge=-1), WHOLE, NotZero("must be at least 1, or -1 for no limit")]
+# What `_check_penalties` refuses; of two names that are equal it takes both.
+_ONE_REPETITION: Schema = {
+    "anyOf": [
+        {"properties": {"repetition_penalty": {"type": "null"}}},
+        {"properties": {"repeat_penalty": {"type": "null"}}},
+    ]
+}
+_PENALTIES_SEE_ALL: Schema = {
+    "anyOf": [
+        {"properties": {"repeat_last_n": {"enum": [-1, None]}}},
+        {
+            "properties": {
+                "repetition_penalty": {"enum": [1, None]},
+                "repeat_penalty": {"enum": [1, None]},
+                "presence_penalty": {"enum": [0, None]},
+                "frequency_penalty": {"enum": [0, None]},
+            }
+        },
+    ]
+}
 
 
 class StreamOptions(Body):
@@ -46,21 +66,22 @@ class StreamOptions(Body):
 
 
 class ChatRequest(Body):
+    model_config = ConfigDict(json_schema_extra={"allOf": [_ONE_REPETITION, _PENALTIES_SEE_ALL]})
+    REFUSED = known_keys.refused_keys(known_keys.CHAT)
+
     model: Name
-    messages: Annotated[list[Turn], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Turns
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Limit | None = None
-    max_completion_tokens: Limit | None = None
+    max_completion_tokens: NewerLimit | None = None
     n_predict: Limit | None = None
     min_tokens: Annotated[int, Field(ge=0, le=MAX_INT32), WHOLE] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1, le=MAX_INT32), WHOLE] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    stop: Annotated[list[Stop], BeforeValidator(_as_list), Field(max_length=MAX_STOPS)] | None = (
-        None
-    )
+    stop: Stops | None = None
     stop_token_ids: Annotated[list[Token], Field(max_length=MAX_STOP_TOKENS)] | None = None
     ignore_eos: bool | None = None
     seed: Annotated[int, WHOLE] | None = None
@@ -69,8 +90,8 @@ class ChatRequest(Body):
     repetition_penalty: Repetition | None = None
     repeat_penalty: Repetition | None = None
     repeat_last_n: Annotated[int, Field(ge=-1, le=MAX_INT32), WHOLE] | None = None
-    tools: Any = None
-    tool_choice: Any = None
+    tools: Tools | None = None
+    tool_choice: Choice | None = None
 
     @property
     def include_usage(self) -> bool:
@@ -103,7 +124,7 @@ class ChatRequest(Body):
             top_p=top_p,
             top_k=max(0, _given(self.top_k, defaults.top_k)),
             min_p=min_p,
-            stop=[stop for stop in self.stop or [] if stop],
+            stop=self._stops(),
             stop_token_ids=sorted({*(self.stop_token_ids or [])}),
             ignore_eos=bool(self.ignore_eos),
             seed=None if self.seed is None else self.seed % SEEDS,
@@ -111,6 +132,10 @@ class ChatRequest(Body):
             frequency_penalty=_given(self.frequency_penalty, defaults.frequency_penalty),
             repetition_penalty=_given(self.repetition, defaults.repetition_penalty),
         )
+
+    def _stops(self) -> list[str]:
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [stop for stop in stops if stop]
 
     def _max_tokens(self, spec: Spec) -> int:
         """The first limit that is one, at most the model's."""
@@ -130,14 +155,8 @@ class ChatRequest(Body):
 
 def parse_chat(data: Mapping[str, Any]) -> ChatRequest:
     """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
-    refuse_unsupported(data, REFUSED)
     asked = check(ChatRequest, data)
-    check_tools(asked.tools, asked.tool_choice)
-    if asked.max_completion_tokens == 0:
-        raise InvalidRequest(
-            "`max_completion_tokens` must be at least 1, or -1 for no limit",
-            param="max_completion_tokens",
-        )
+    check_tools(asked.tools or (), asked.tool_choice)
     _check_penalties(asked)
     return asked
 

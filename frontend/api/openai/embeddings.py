@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from frontend.api.compat.llama_cpp_embeddings import parse_plain_embedding
-from frontend.api.openai.embeddings_request import parse_embedding
+from frontend.api.compat.llama_cpp_embeddings import PlainEmbeddingRequest
+from frontend.api.openai.embeddings_request import EmbeddingRequest
+from frontend.api.validate import check
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import read_json
 from frontend.http.collect import collect
@@ -43,9 +44,9 @@ class Embeddings:
 
     async def create(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
-        asked = parse_embedding(body.data)
+        asked = check(EmbeddingRequest, body.data, self._limits)
         spec = self._dispatcher.spec(asked.model, "embed")
-        result = await self._embed(request, spec, asked.to_input(self._limits), body.size_bytes)
+        result = await self._embed(request, spec, asked.to_input(), body.size_bytes)
         usage = result.usage if self._limits.embedding_usage else Usage()
         as_base64 = asked.encoding_format == "base64"
         pieces = render(result, asked.model, usage, as_base64=as_base64)
@@ -53,10 +54,10 @@ class Embeddings:
 
     async def create_plain(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
-        asked = parse_plain_embedding(body.data)
+        asked = check(PlainEmbeddingRequest, body.data, self._limits)
         dispatcher = self._dispatcher
         spec = dispatcher.spec(asked.model, "embed") if asked.model else dispatcher.only("embed")
-        result = await self._embed(request, spec, asked.to_input(self._limits), body.size_bytes)
+        result = await self._embed(request, spec, asked.to_input(), body.size_bytes)
         return await _answer(request, result.count * result.dimensions, render_plain(result))
 
     async def _embed(

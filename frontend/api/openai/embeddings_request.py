@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from frontend.api import known_keys
-from frontend.api.texts import checked_texts
+from frontend.api.fields import AtLeastOne, Name
+from frontend.api.texts import Texts
 from frontend.api.truncation import Truncating
-from frontend.api.validate import WHOLE, Name, check, refuse_unsupported
-from ipc.messages.control import Serve
 from ipc.messages.jobs import EmbedInput
-
-REFUSED = known_keys.refused_keys(known_keys.EMBEDDINGS)
 
 
 class EmbeddingRequest(Truncating):
-    """``input`` is looked into by hand: its limits are the server's, not the API's."""
+    REFUSED = known_keys.refused_keys(known_keys.EMBEDDINGS)
 
     model: Name
-    input: Any
+    input: Texts
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Field(ge=1), WHOLE] | None = None
+    dimensions: AtLeastOne | None = None
 
-    def to_input(self, limits: Serve) -> EmbedInput:
-        """The job. Raises `InvalidRequest` where the texts exceed ``limits`` or are no texts."""
+    def to_input(self) -> EmbedInput:
+        """The job. Raises `InvalidRequest` where its wishes are at odds."""
         return EmbedInput(
-            texts=checked_texts(self.input, "input", limits),
+            texts=[self.input] if isinstance(self.input, str) else self.input,
             dimensions=self.dimensions,
             truncation=self.truncation(),
         )
-
-
-def parse_embedding(data: Mapping[str, Any]) -> EmbeddingRequest:
-    """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
-    refuse_unsupported(data, REFUSED)
-    return check(EmbeddingRequest, data)

@@ -10,37 +10,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, Tag
 
 from frontend.api import known_keys
-from frontend.api.texts import check_count, checked_text
+from frontend.api.fields import AtLeastOne, AtMost, Batch, Name, ServerText, text_or
 from frontend.api.truncation import Truncating
-from frontend.api.validate import WHOLE, Name, check, refuse_unsupported
+from frontend.api.validate import Body, check
 from ipc.messages.control import Serve
-from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import RerankInput
 
 # Cohere's two versions, and llama.cpp's names.
 RERANK_PATHS = ("/v1/rerank", "/rerank", "/v2/rerank", "/v1/reranking", "/reranking")
 
-REFUSED = known_keys.refused_keys(known_keys.RERANK)
+_KEYS = known_keys.refused_keys(known_keys.RERANK)
+
+
+class TextObject(Body):
+    """A document with other fields than its text, which are skipped."""
+
+    text: ServerText
+
+
+Document = Annotated[
+    Annotated[ServerText, Tag("<text>")] | Annotated[TextObject, Tag("<object>")],
+    text_or("<object>", dict, "must be a string or an object with a `text`"),
+]
+Documents = Annotated[list[Document], Field(min_length=1), Batch]
+Query = Annotated[str, Field(min_length=1), AtMost("max_text_chars", "characters")]
 
 
 class RerankRequest(Truncating):
-    """``documents`` is looked into by hand: its limits are the server's, not the API's."""
+    REFUSED = _KEYS
 
     model: Name
-    query: str
-    documents: list[Any]
-    top_n: Annotated[int, Field(ge=1), WHOLE] | None = None
+    query: Query
+    documents: Documents
+    texts: None = None
+    top_n: AtLeastOne | None = None
     return_documents: bool | None = None
-    max_tokens_per_doc: Annotated[int, Field(ge=1), WHOLE] | None = None
+    max_tokens_per_doc: AtLeastOne | None = None
 
-    def to_input(self, limits: Serve) -> RerankInput:
-        """The job. Raises `InvalidRequest` where the texts exceed ``limits`` or are no texts."""
+    def to_input(self) -> RerankInput:
+        """The job. Raises `InvalidRequest` where its wishes are at odds."""
         return RerankInput(
-            query=_query(self.query, limits),
-            documents=_documents(self.documents, "documents", limits),
+            query=self.query,
+            documents=[_text(each) for each in self.documents],
             document_tokens=self.max_tokens_per_doc,
             truncation=self.truncation(),
         )
@@ -49,45 +63,30 @@ class RerankRequest(Truncating):
 class TextsRerankRequest(Truncating):
     """TEI's. Its server has one model, so ``model`` may be left out where there is one reranker."""
 
+    REFUSED = _KEYS
+
     model: Name | None = None
-    query: str
-    texts: list[Any]
+    query: Query
+    texts: Documents
     raw_scores: bool = False
     return_text: bool = False
 
-    def to_input(self, limits: Serve) -> RerankInput:
-        """The job. Raises `InvalidRequest` where the texts exceed ``limits`` or are no texts."""
+    def to_input(self) -> RerankInput:
+        """The job. Raises `InvalidRequest` where its wishes are at odds."""
         return RerankInput(
-            query=_query(self.query, limits),
-            documents=_documents(self.texts, "texts", limits),
+            query=self.query,
+            documents=[_text(each) for each in self.texts],
             truncation=self.truncation(),
             activation="Identity" if self.raw_scores else "Sigmoid",
         )
 
 
-def parse_rerank(data: Mapping[str, Any]) -> RerankRequest | TextsRerankRequest:
+def parse_rerank(data: Mapping[str, Any], limits: Serve) -> RerankRequest | TextsRerankRequest:
     """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
-    refuse_unsupported(data, REFUSED)
     if data.get("texts") is not None:
-        return check(TextsRerankRequest, data)
-    return check(RerankRequest, data)
+        return check(TextsRerankRequest, data, limits)
+    return check(RerankRequest, data, limits)
 
 
-def _query(given: str, limits: Serve) -> str:
-    if not given:
-        raise InvalidRequest("`query` must not be empty", param="query")
-    return checked_text(given, "query", limits)
-
-
-def _documents(given: list[Any], path: str, limits: Serve) -> list[str]:
-    check_count(given, path, limits)
-    return [_document(each, f"{path}[{at}]", limits) for at, each in enumerate(given)]
-
-
-def _document(given: object, path: str, limits: Serve) -> str:
-    """A string, or an object with a ``text``. It may be empty."""
-    if isinstance(given, dict) and "text" in given:
-        given, path = given["text"], f"{path}.text"
-    if not isinstance(given, str):
-        raise InvalidRequest(f"`{path}` must be a string or an object with a `text`", param=path)
-    return checked_text(given, path, limits)
+def _text(given: str | TextObject) -> str:
+    return given if isinstance(given, str) else given.text

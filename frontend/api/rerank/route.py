@@ -31,12 +31,12 @@ class Rerank:
 
     async def rerank(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
-        asked = parse_rerank(body.data)
+        asked = parse_rerank(body.data, self._limits)
         dispatcher = self._dispatcher
         spec = dispatcher.spec(asked.model, "rerank") if asked.model else dispatcher.only("rerank")
         exchange = Exchange.of(request.scope)
         exchange.names(spec)
-        wanted = asked.to_input(self._limits)
+        wanted = asked.to_input()
         exchange.claim.add(body.size_bytes)  # the answer may repeat the documents
         if exchange.claim.is_large:
             await exchange.claim.turn()

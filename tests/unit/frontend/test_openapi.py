@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,16 @@ from openapi_spec_validator import validate
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from frontend.api.compat.llama_cpp_embeddings import PlainEmbeddingRequest
+from frontend.api.openai.chat_request import ChatRequest, parse_chat
+from frontend.api.openai.embeddings_request import EmbeddingRequest
+from frontend.api.rerank.request import RerankRequest, TextsRerankRequest
+from frontend.api.validate import Body, check
 from frontend.openapi import document as openapi
+from frontend.openapi.request_schema import request_schema
 from frontend.routes import routes
 from ipc.messages.control import Gate, Serve
+from ipc.messages.errors import InvalidRequest
 from tests.unit.frontend.http_fakes import (
     CHAT,
     EMBED,
@@ -174,3 +182,80 @@ def test_the_description_and_the_server_agree(
         return  # what comes back needs vectors; tests/process asks a whole server
     with TestClient(application(FakeDispatcher(says("hi")), specs=SPECS)) as client:
         assert client.post(path, json=full).status_code == (200 if valid else 400)
+
+
+ODD: list[Any] = [None, True, False, 0, 1, 0.0, 1.0, -1, -1.0, -2, 3, 0.5, 1e300, "", "x", "a\0b"]
+ODD += ["1", "auto", "START", [], [[]], [0], [1, "x"], ["x"], ["x" * 101], ["x"] * 5, {}, {"a": 1}]
+ODD += [{"text": "x"}, {"text": 1}, {"prompt_string": "x"}, [{"text": "x"}], [{"type": "text"}]]
+TURN = {"role": "user", "content": "x"}
+REQUESTS: list[tuple[type[Body], dict[str, Any], Callable[[Any], object]]] = [
+    (
+        ChatRequest,
+        {"model": "org/chat", "messages": [TURN]},
+        lambda data: parse_chat(data).to_input(CHAT, []),
+    ),
+    (
+        EmbeddingRequest,
+        {"model": "org/embed", "input": "x"},
+        lambda data: check(EmbeddingRequest, data, limits()).to_input(),
+    ),
+    (
+        PlainEmbeddingRequest,
+        {"content": "x"},
+        lambda data: check(PlainEmbeddingRequest, data, limits()).to_input(),
+    ),
+    (
+        RerankRequest,
+        {"model": "org/rerank", "query": "x", "documents": ["x"]},
+        lambda data: check(RerankRequest, data, limits()).to_input(),
+    ),
+    (
+        TextsRerankRequest,
+        {"query": "x", "texts": ["x"]},
+        lambda data: check(TextsRerankRequest, data, limits()).to_input(),
+    ),
+]
+
+
+def accepts(parse: Callable[[Any], object], data: dict[str, Any]) -> bool:
+    try:
+        parse(data)
+    except InvalidRequest:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("kind", "least", "parse"), REQUESTS, ids=lambda each: str(each)[:40])
+def test_each_key_is_described_as_it_is_checked(
+    kind: type[Body], least: dict[str, Any], parse: Callable[[Any], object]
+) -> None:
+    """Whatever it holds: what JSON calls a number and Python a flag, for one."""
+    schema = request_schema(kind, None, limits())
+    described = Draft202012Validator(schema)
+    differ = [
+        (name, value)
+        for name in schema["properties"]
+        if name != "model"  # whose names the dispatcher checks
+        for value in ODD
+        if described.is_valid({**least, name: value}) != accepts(parse, {**least, name: value})
+    ]
+    assert not differ
+
+
+@pytest.mark.parametrize("role", ["developer", "user", "assistant", "tool", "function"])
+def test_each_key_of_a_message_is_described_as_it_is_checked(role: str) -> None:
+    least = {"role": role, "content": "x", "name": "f"}
+    if role != "function":  # which is asked for its name, and needs none beside an id
+        least["tool_call_id"] = "c"
+    described = Draft202012Validator(request_schema(ChatRequest, None, limits()))
+    keys = ("content", "name", "refusal", "audio", "tool_calls", "function_call", "tool_call_id")
+    requests = [
+        {"model": "m", "messages": [{**least, key: value}]} for key in keys for value in ODD
+    ]
+    differ = [
+        data["messages"]
+        for data in requests
+        if described.is_valid(data)
+        != accepts(lambda data: parse_chat(data).to_input(CHAT, []), data)
+    ]
+    assert not differ

@@ -136,7 +136,7 @@ def test_a_bad_image_is_refused_by_its_place(url: Any, rule: str) -> None:
 
 def test_image_url_must_be_an_object() -> None:
     error = refusal(user({"type": "image_url", "image_url": data_url(PNG)}))
-    assert error.message == "`messages[0].content[0].image_url.url` must be a string"
+    assert error.message == "`messages[0].content[0].image_url` must be an object"
 
 
 @pytest.mark.parametrize("role", ["system", "assistant"])

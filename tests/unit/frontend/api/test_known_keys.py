@@ -14,9 +14,11 @@ import pytest
 from frontend.api import known_keys
 from frontend.api.known_keys import Row
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
-from frontend.api.openai.embeddings_request import parse_embedding
+from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank.request import parse_rerank
+from frontend.api.validate import check
 from ipc.messages.errors import UnsupportedParameter
+from tests.unit.frontend.http_fakes import limits
 
 DOCS = Path(__file__).parents[4] / "docs" / "parameters.md"
 TABLES = {
@@ -154,14 +156,14 @@ def test_true_is_not_one() -> None:
 @pytest.mark.parametrize("name", ["input_type", "task", "normalize", "embedding_types"])
 def test_embeddings_refuse_what_would_change_a_vector(name: str) -> None:
     with pytest.raises(UnsupportedParameter) as refused:
-        parse_embedding({"model": "m", "input": "a", name: "query"})
+        check(EmbeddingRequest, {"model": "m", "input": "a", name: "query"}, limits())
     assert refused.value.param == name
 
 
 @pytest.mark.parametrize("name", ["instruct", "rank_fields", "max_chunks_per_doc", "top_k"])
 def test_rerank_refuses_what_would_change_a_score(name: str) -> None:
     with pytest.raises(UnsupportedParameter) as refused:
-        parse_rerank({"model": "m", "query": "a", "documents": ["b"], name: 3})
+        parse_rerank({"model": "m", "query": "a", "documents": ["b"], name: 3}, limits())
     assert refused.value.param == name
 
 

@@ -35,7 +35,11 @@ def chat(*, defaults: Defaults = DEFAULTS, **fields: Any) -> ChatInput:
 
 
 def embed(**fields: Any) -> EmbedInput:
-    return check(EmbeddingRequest, {"model": "org/embed", **fields}).to_input(limits())
+    return check(EmbeddingRequest, {"model": "org/embed", **fields}, limits()).to_input()
+
+
+def turns(*given: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [*given]}
 
 
 # --- chat ---
@@ -243,7 +247,7 @@ def test_what_asks_for_nothing_is_let_through(fields: dict[str, Any]) -> None:
         ({"audio": {"voice": "alloy"}}, "audio"),
         ({"web_search_options": {}}, "web_search_options"),
         (
-            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            turns({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}),
             "messages[0].content[0]",
         ),
         (
@@ -321,7 +325,8 @@ def test_what_is_not_built_is_refused_and_never_ignored(fields: dict[str, Any], 
         (
             {"messages": [{"role": "user", "content": [{"type": SECRET}]}]},
             "messages[0].content[0].type",
-            "`messages[0].content[0].type` must be 'text'",
+            "`messages[0].content[0].type` must be one of text, input_text, refusal, image_url, "
+            "input_audio, file, video_url, audio_url",
         ),
         ({"stream_options": 1}, "stream_options", "`stream_options` must be an object"),
     ],
@@ -413,10 +418,6 @@ def test_calls_without_ids_get_some_that_differ() -> None:
     assert ids == ["call_0_0", "call_0_1", "call_1_0", "call_1_1"]
 
 
-def turns(*given: dict[str, Any]) -> dict[str, Any]:
-    return {"messages": [*given]}
-
-
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
@@ -436,7 +437,10 @@ def turns(*given: dict[str, Any]) -> dict[str, Any]:
             "messages[0].tool_calls[1].function.name",
         ),
         (turns({"role": "assistant", "tool_calls": [call(id=7)]}), "messages[0].tool_calls[0].id"),
-        (turns({"role": "user", "content": "hi", "tool_calls": [call()]}), "messages[0]"),
+        (
+            turns({"role": "user", "content": "hi", "tool_calls": [call()]}),
+            "messages[0].tool_calls",
+        ),
         (turns({"role": "tool", "content": "4"}), "messages[0].tool_call_id"),
         (turns({"role": "tool", "content": 4, "tool_call_id": "c"}), "messages[0].content"),
         (turns({"role": "function", "content": "4"}), "messages[0].name"),
