@@ -174,7 +174,7 @@ _SERVER = (
         path="/openapi.json",
         id="openapi",
         summary="This description",
-        answer=lambda its: OpenApi(routes(its.serve), its.serve).describe,
+        answer=lambda its: OpenApi(routes(its.serve), its).describe,
         gives={JSON: None},
     ),
 )

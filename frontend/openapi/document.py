@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
+from msgspec import structs
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import Response
 
 from frontend.api.fields import Schema
-from frontend.api.route import JSON, Given, Route
+from frontend.api.route import JSON, Given, Route, Services
 from frontend.openapi import answers
 from frontend.openapi.request_schema import names_of, one_of, request_schema
 from ipc.messages.control import Serve
@@ -31,16 +32,20 @@ _WORK = (404, 429, 503, 504)
 
 
 class OpenApi:
-    """Answers with the description of ``routes``, which is made when it is first asked for."""
+    """Answers with the description of ``routes``, which is made anew when the models change."""
 
-    def __init__(self, routes: Sequence[Route], serve: Serve) -> None:
+    def __init__(self, routes: Sequence[Route], its: Services) -> None:
         self._routes = routes
-        self._serve = serve
-        self._content: bytes | None = None
+        self._dispatcher = its.dispatcher
+        self._serve = its.serve
+        self._content = b""
 
     async def describe(self, _: Request) -> Response:
-        if self._content is None:
-            self._content = orjson.dumps(document(self._routes, self._serve))
+        specs, aliases = [*self._dispatcher.specs.values()], {**self._dispatcher.aliases}
+        serve = structs.replace(self._serve, specs=specs, aliases=aliases)
+        if not self._content or serve != self._serve:
+            self._serve = serve
+            self._content = orjson.dumps(document(self._routes, serve))
         return Response(self._content, media_type=JSON)
 
 

@@ -24,6 +24,7 @@ from ipc.messages.errors import InvalidRequest
 from tests.unit.frontend.http_fakes import (
     CHAT,
     EMBED,
+    RERANK,
     SPEECH,
     FakeDispatcher,
     application,
@@ -68,10 +69,22 @@ def test_it_is_valid(changes: dict[str, Any]) -> None:
 
 
 def test_it_is_what_the_server_gives() -> None:
-    with TestClient(application(FakeDispatcher(), specs=SPECS)) as client:
+    fake = FakeDispatcher()
+    with TestClient(application(fake)) as client:
         answer = client.get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == document(limits(specs=SPECS))
+    assert answer.json() == document(limits(specs=[*fake.specs.values()]))
+
+
+def test_it_follows_the_models_that_come_and_go() -> None:
+    fake = FakeDispatcher()
+    with TestClient(application(fake)) as client:
+        first = client.get("/openapi.json").json()
+        del fake.specs[EMBED.name]
+        fake.aliases = {"words": CHAT.name}
+        second = client.get("/openapi.json").json()
+    assert first == document(limits(specs=[CHAT, EMBED, RERANK, SPEECH]))
+    assert second == document(limits(specs=[CHAT, RERANK, SPEECH], aliases={"words": CHAT.name}))
 
 
 @pytest.mark.parametrize("metrics", [True, False])
@@ -225,7 +238,9 @@ def accepts(parse: Callable[[Any], object], data: dict[str, Any]) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("kind", "least", "parse"), REQUESTS, ids=lambda each: str(each)[:40])
+@pytest.mark.parametrize(
+    ("kind", "least", "parse"), REQUESTS, ids=[kind.__name__ for kind, *_ in REQUESTS]
+)
 def test_each_key_is_described_as_it_is_checked(
     kind: type[Body], least: dict[str, Any], parse: Callable[[Any], object]
 ) -> None:
