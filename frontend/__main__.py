@@ -14,18 +14,15 @@ from functools import partial
 import uvicorn
 from starlette.applications import Starlette
 
-from frontend.access_log import Record
 from frontend.app import build
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.links import Links
 from frontend.dispatch.waits import happens, tick
-from frontend.http.access import host_guards, key_guards
 from frontend.listener.connection import Bounds, protocol
-from frontend.listener.early_refusal import Door
 from frontend.metrics import Metrics
-from frontend.routes import POLLED, PROBES
+from frontend.routes import PROBES
 from ipc.messages.control import FRONTEND_FILES, Gate
 from ipc.runtime import child, heap
 
@@ -69,10 +66,8 @@ async def _run(args: argparse.Namespace) -> None:
     control.on_states = lambda states: dispatcher.set_states(states.models)
     budget = Budget(serve.memory_mb << 20)
     metrics = Metrics(dispatcher, control, budget)
-    guards = [*host_guards(serve.gate), *key_guards(serve.gate)]
-    door = Door(dispatcher, guards, Record(metrics, POLLED))
     app = build(dispatcher, control, serve, metrics, budget)
-    server = Server(_config(app, door, serve.gate))
+    server = Server(_config(app, serve.gate))
     if serve.gate.ssl_certfile:
         _bound_handshakes()
     tasks = [asyncio.create_task(control.beat()), asyncio.create_task(tick(dispatcher))]
@@ -100,10 +95,10 @@ async def _know_the_workers(dispatcher: Dispatcher) -> None:
         logger.warning("workers_unconnected", extra={"after_s": LINKS_S})
 
 
-def _config(app: Starlette, door: Door, gate: Gate) -> uvicorn.Config:
+def _config(app: Starlette, gate: Gate) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol(Bounds(probes=PROBES, connections=_room(gate.max_connections)), door),
+        http=protocol(Bounds(probes=PROBES, connections=_room(gate.max_connections))),
         ws="none",
         proxy_headers=False,
         ssl_certfile=gate.ssl_certfile,

@@ -14,7 +14,7 @@ from frontend.dispatch.budget import Claim
 from frontend.dispatch.effects import Effects
 from frontend.dispatch.model_queue import ModelQueue
 from frontend.dispatch.stream import Stream
-from ipc.messages.errors import InvalidRequest, ModelNotFound, QueueFull, Unavailable
+from ipc.messages.errors import InvalidRequest, ModelNotFound, Unavailable
 from ipc.messages.jobs import Input, Task
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
@@ -79,22 +79,6 @@ class Dispatcher:
     def queues(self) -> dict[str, dict[str, float]]:
         """How full each model's queue is now."""
         return {name: queue.facts() for name, queue in self._queues.items()}
-
-    @property
-    def over_capacity(self) -> bool:
-        """Whether any model's queue is full."""
-        return True in [queue.full for queue in self._queues.values()]
-
-    def is_full(self, name: str, task: Task) -> bool:
-        """Whether `submit` would reject every request for this model with `QueueFull`."""
-        spec = self.called(name)
-        if spec is None or spec.task != task or self.draining:
-            return False
-        return self._queues[spec.name].refuses_all
-
-    def reject(self, spec: Spec) -> QueueFull:
-        """The refusal of a request for a model that `is_full`."""
-        return self._queues[spec.name].reject()
 
     def submit(
         self, request_id: str, spec: Spec, asked: Input, size_bytes: int, claim: Claim

@@ -19,7 +19,7 @@ from frontend.dispatch.lane import Lane, Ticket, route_id
 from frontend.dispatch.open_jobs import OpenJob, OpenJobs
 from frontend.dispatch.quarantine import Fingerprint, Quarantine, fingerprint
 from frontend.dispatch.stream import Stream
-from ipc.messages.errors import PoisonRequest, QueueFull, ServeError, from_info
+from ipc.messages.errors import PoisonRequest, ServeError, from_info
 from ipc.messages.events import Done, Event, Failed, Piece
 from ipc.messages.jobs import Cancel, Input, Job
 from ipc.messages.spec import Spec
@@ -69,17 +69,6 @@ class ModelQueue:
         return self._lane.connected
 
     @property
-    def full(self) -> bool:
-        """Whether no request has a place, however small."""
-        return self._lane.full
-
-    @property
-    def refuses_all(self) -> bool:
-        """Whether `submit` would refuse every request, whatever it asks, for want of a place. One
-        that is suspected of crashes may be refused for that instead."""
-        return self._lane.full and not self._quarantine
-
-    @property
     def readers(self) -> int:
         """How many clients wait for it."""
         return self._jobs.readers
@@ -116,10 +105,6 @@ class ModelQueue:
         self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at))
         self._pump()
         return stream
-
-    def reject(self) -> QueueFull:
-        """The refusal of a request while there is no place."""
-        return self._lane.reject(self._effects.now())
 
     def set_state(self, state: ModelState) -> None:
         """The model's workers have changed: part with the dead, open links to new ones."""

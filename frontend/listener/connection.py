@@ -24,7 +24,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from frontend.http.errors import error_bytes
 from frontend.http.request_context import Exchange
 from frontend.listener import request_head
-from frontend.listener.early_refusal import Door
 from ipc.messages.errors import (
     HeadersTooLarge,
     InvalidRequest,
@@ -55,7 +54,6 @@ class Bounds:
     ``head_bytes`` and ``fields`` are gunicorn's and nginx's orders of magnitude, and count for all
     of a request that is not body: its trailer and its chunks' sizes and extensions too.
     ``unread_s`` is the time in which a client must take ``unread_bytes`` of what waits for it;
-    ``door_s`` is how long a request that may be turned away waits for the rest of its body.
     A connection makes room for others once it has been silent for ``silent_s``; ``spare`` ones
     beyond the cap have ``spare_s`` each to turn out to be a probe's, by its path.
     """
@@ -70,7 +68,6 @@ class Bounds:
     head_bytes: int = 32 << 10
     fields: int = 100
     head_s: float = 10.0
-    door_s: float = 1.0
     silent_s: float = 1.0
     spare_s: float = 1.0
     linger_s: float = 5.0
@@ -93,17 +90,13 @@ class Others:
 class Connection(HttpToolsProtocol):
     """One connection. ``others`` is shared by all of a listener."""
 
-    def __init__(self, bounds: Bounds, others: Others, door: Door | None, **uvicorn: Any) -> None:
+    def __init__(self, bounds: Bounds, others: Others, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._bounds = bounds
         self._others = others
         self._lingering = others.lingering
-        self._door = door
         # What has come and has not been looked at.
         self._rest = bytearray()
-        # A request that has come in part, and that the parser has not seen; the length of it all.
-        self._at_door = bytearray()
-        self._door_bytes = 0
         # What the client is in the middle of sending.
         self._part: Literal["nothing", "head", "body"] = "nothing"
         # Of the request that is coming: what is no body, less what its body's chunks may cost.
@@ -116,7 +109,6 @@ class Connection(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         # Nothing that comes from now on is looked at.
         self._deaf = False
-        self._active_at = 0.0  # when the door last answered
         self._alarm: asyncio.TimerHandle | None = None
         self._unread_alarm: asyncio.TimerHandle | None = None
 
@@ -132,8 +124,6 @@ class Connection(HttpToolsProtocol):
             self._set_alarm(self._bounds.head_s, self._on_slow_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._at_door and self._door is not None:
-            self._door.left(self._leave_door())
         self._clear_alarm()
         self._clear_unread_alarm()
         self._unset_keepalive_if_required()
@@ -183,57 +173,6 @@ class Connection(HttpToolsProtocol):
     def _take(self, data: bytes) -> None:
         if self._deaf or not data:
             return
-        if self._at_door:
-            self._at_door += data
-            if self._crowded and len(self._at_door) < self._door_bytes:
-                return
-            data = self._leave_door()
-        if not self._crowded or not self._stops_at_door(data):
-            self._read(data)
-
-    @property
-    def _crowded(self) -> bool:
-        """Whether some are turned away at the door, and this one may be: not in a spare place."""
-        return (
-            self._door is not None and self._door.over_capacity and self not in self._others.spare
-        )
-
-    def _stops_at_door(self, data: bytes) -> bool:
-        """Whether ``data`` is answered there, or has to wait for more of itself.
-
-        The door is for requests that stand alone, and for clients who take their answers.
-        """
-        alone = self._part == "nothing" and not self._answering and not self.pipeline
-        if self._door is None or not alone or self.flow.write_paused:
-            return False
-        answer = self._door.answer(data, self.server_state.default_headers)
-        if answer is None:
-            return False
-        if isinstance(answer, int):
-            self._at_door += data
-            self._door_bytes = answer
-            self._unset_keepalive_if_required()
-            self._set_alarm(self._bounds.door_s, self._let_in)
-            return True
-        self.transport.write(answer)
-        self._active_at = self.loop.time()
-        self._keep_quiet()
-        if self._alarm is not None or self.timeout_keep_alive_task is None:
-            self._watch()
-        return True
-
-    def _leave_door(self) -> bytes:
-        """Returns what has waited there."""
-        data = bytes(self._at_door)
-        self._at_door.clear()
-        self._clear_alarm()
-        return data
-
-    def _let_in(self) -> None:
-        """What has waited for its rest goes on without: to wait is the application's business."""
-        self._read(self._leave_door())
-
-    def _read(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         if self._part == "nothing":  # so that line breaks between requests have a clock too
             self._part, self._head_bytes = "head", 0
@@ -375,21 +314,6 @@ class Connection(HttpToolsProtocol):
             self._watch()
         elif was_last:
             self.end()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """The time of an idle connection is over, unless the door has put it off."""
-        left_s = self._active_at + self.timeout_keep_alive - self.loop.time()
-        if left_s <= 0:
-            super().timeout_keep_alive_handler()
-        else:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                left_s, self.timeout_keep_alive_handler
-            )
-
-    def shutdown(self) -> None:
-        if self._at_door:
-            self._let_in()
-        super().shutdown()
 
     def close(self) -> None:
         """Close after an answer: at once where the client has said all that it had to say."""
@@ -608,6 +532,6 @@ class _Polite:
         self._connection.close()
 
 
-def protocol(bounds: Bounds, door: Door | None = None) -> type[asyncio.Protocol]:
+def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
     """The protocol of one listener, in the form that uvicorn calls to make each connection."""
-    return cast(type[asyncio.Protocol], partial(Connection, bounds, Others(), door))
+    return cast(type[asyncio.Protocol], partial(Connection, bounds, Others()))

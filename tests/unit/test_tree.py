@@ -48,8 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frontend": {"ipc", "frontend"},
     "frontend/dispatch": {"ipc"},
     "frontend/http": {"ipc", "frontend/dispatch"},
-    "frontend/listener": {"ipc", "frontend/http", "frontend/dispatch", "frontend/access_log"}
-    | {"frontend/api/rerank/request"},
+    "frontend/listener": {"ipc", "frontend/http"},
     "frontend/api": {"ipc", "frontend/http", "frontend/dispatch", "frontend/metrics"},
     "frontend/openapi": {"ipc", "frontend/api"},
     "bench": {"ipc", "supervisor"},

@@ -16,9 +16,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from frontend.http.errors import Field
 from frontend.listener.connection import Bounds, protocol
-from frontend.listener.early_refusal import Door
 from frontend.routes import PROBES
 from tests.process.http.raw_http import Raw, statuses
 
@@ -77,36 +75,12 @@ class App:
             await send({"type": "http.response.body", "body": answer})
 
 
-class FullHouse(Door):
-    """Turns away what is for ``/full`` once it is whole."""
-
-    over_capacity = True
-
-    def __init__(self) -> None:
-        self.asked = self.answered = 0
-        self.gone: list[bytes] = []
-
-    def answer(self, data: bytes, fields: Iterable[Field] = ()) -> bytes | int | None:
-        if not data.startswith(b"POST /full "):
-            return None
-        self.asked += 1
-        if len(data) < len(FULL) + 5:
-            return len(FULL) + 5
-        self.answered += 1
-        assert dict(fields)[b"date"]
-        return b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 4\r\n\r\nfull"
-
-    def left(self, data: bytes) -> None:
-        self.gone.append(data)
-
-
 class Listener:
     def __init__(self, bounds: Bounds, idle_s: int) -> None:
         self.app = App()
-        self.door = FullHouse()
         config = uvicorn.Config(
             self.app,
-            http=protocol(bounds, self.door),
+            http=protocol(bounds),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -470,6 +444,17 @@ def test_a_large_head_within_the_limits_is_fine(listen: Listen) -> None:
         assert statuses(raw.read_all()) == [200]
 
 
+def test_requests_sent_ahead_are_answered_in_their_order(listen: Listen) -> None:
+    listener = listen()
+    with Raw(listener.port) as raw:
+        raw.send(GET.replace(b"hello", b"wait"))
+        wait_until(lambda: listener.app.asked)
+        raw.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        listener.app.go.set()
+        assert statuses(raw.read_all()) == [200, 200]
+    assert listener.app.asked == [("/wait", b""), ("/hello", b"")]
+
+
 def test_too_many_requests_ahead_end_the_connection_after_those_that_fit(listen: Listen) -> None:
     listener = listen(pipelined=3)
     with Raw(listener.port) as raw:
@@ -562,10 +547,10 @@ def test_a_probe_is_answered_where_there_is_no_room(crowd: Listener, path: bytes
         raw.socket.close()
 
 
-@pytest.mark.parametrize("path", [b"/hello", b"/livezz", b"/livez?x", b"/full", b"/wait"])
+@pytest.mark.parametrize("path", [b"/hello", b"/livezz", b"/livez?x", b"/wait"])
 def test_nobody_else_is(crowd: Listener, path: bytes) -> None:
     with Raw(crowd.port) as raw:
-        answer = raw.send(FULL.replace(b"/full", path), b"b-end").read_all()
+        answer = raw.send(GET.replace(b"/hello", path)).read_all()
     assert statuses(answer) == [503]
     assert b"retry-after: 1" in answer
     assert len(crowd.app.asked) == 2
@@ -597,88 +582,6 @@ def test_a_client_that_leaves_takes_back_all_that_it_asked(listen: Listen) -> No
         wait_until(lambda: listener.app.asked)
     wait_until(lambda: listener.app.left == 1)
     assert listener.app.asked == [("/stay", b"")]
-
-
-# --- what is turned away at the door ---
-
-FULL = b"POST /full HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
-
-
-def test_a_connection_goes_on_after_a_refusal_at_the_door(listen: Listen) -> None:
-    listener = listen()
-    with Raw(listener.port) as raw:
-        for _ in range(3):
-            assert statuses(raw.send(FULL, b"b-end").read_until(b"full")) == [429]
-            assert statuses(raw.send(GET).read_until(b"hello")) == [200]
-    assert listener.door.answered == 3
-    assert listener.app.asked == [("/hello", b"")] * 3
-
-
-def in_parts(raw: Raw, data: bytes) -> None:
-    """One byte after the other, each in a packet of its own."""
-    raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for at in range(len(data)):
-        raw.send(data[at : at + 1])
-        time.sleep(0.05)
-
-
-def test_a_body_that_comes_later_is_waited_for(listen: Listen) -> None:
-    listener = listen(door_s=20)
-    with Raw(listener.port) as raw:
-        in_parts(raw.send(FULL), b"b-e")
-        assert statuses(raw.send(b"nd").read_until(b"full")) == [429]
-    assert (listener.door.answered, listener.app.asked) == (1, [])
-    assert listener.door.asked <= 2  # though it came in five packets
-
-
-def test_who_leaves_while_the_door_waits_is_told_of(listen: Listen) -> None:
-    listener = listen()
-    with Raw(listener.port) as raw:
-        raw.send(FULL, b"b-")
-        wait_until(lambda: listener.door.asked)
-    wait_until(lambda: listener.door.gone)
-    assert (listener.door.gone, listener.app.asked) == ([FULL + b"b-"], [])
-
-
-def test_who_keeps_the_door_waiting_is_let_in_and_waited_for_there(listen: Listen) -> None:
-    """However often a part comes: the door's clock begins with the first."""
-    listener = listen(door_s=0.1)
-    with Raw(listener.port) as raw:
-        in_parts(raw.send(FULL), b"b-en")
-        assert statuses(raw.send(b"d").read_until(b"hello")) == [200]
-    assert listener.door.answered == 0
-    assert listener.app.asked == [("/full", b"b-end")]
-
-
-def test_when_there_is_room_again_who_waits_is_let_in_with_the_rest(listen: Listen) -> None:
-    listener = listen()
-    with Raw(listener.port) as raw:
-        raw.send(FULL, b"b-")
-        wait_until(lambda: listener.open == 1)
-        listener.door.over_capacity = False
-        assert statuses(raw.send(b"end").read_until(b"hello")) == [200]
-    assert listener.app.asked == [("/full", b"b-end")]
-
-
-def test_requests_sent_ahead_are_answered_in_their_order(listen: Listen) -> None:
-    listener = listen()
-    with Raw(listener.port) as raw:
-        raw.send(GET.replace(b"hello", b"wait"))
-        wait_until(lambda: listener.app.asked)
-        raw.send(FULL.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"b-end")
-        listener.app.go.set()
-        assert statuses(raw.read_all()) == [200, 200]
-    assert listener.door.answered == 0
-
-
-def test_a_refusal_at_the_door_puts_off_the_end_of_an_idle_connection(listen: Listen) -> None:
-    with Raw(listen(idle_s=1).port) as raw:
-        began_at = time.monotonic()
-        assert statuses(raw.send(GET).read_until(b"hello")) == [200]
-        while time.monotonic() < began_at + 0.7:
-            assert statuses(raw.send(FULL, b"b-end").read_until(b"full")) == [429]
-        assert raw.read_all() == b""
-        assert time.monotonic() - began_at > 1.5
 
 
 # --- what is confused ---

@@ -11,7 +11,6 @@ from ipc.messages.errors import (
     InvalidRequest,
     ModelNotFound,
     PoisonRequest,
-    QueueFull,
     Unavailable,
 )
 from ipc.messages.spec import Spec
@@ -85,33 +84,7 @@ def test_a_full_queue_refuses_and_holds_nothing_of_what_it_refused() -> None:
         ("ask d", ["d: rate_limit_exceeded"]),
     )
     assert history.budget.held_bytes == 3 * (300 << 10)
-    assert history.dispatcher.over_capacity
-    assert history.dispatcher.is_full("m", "embed")
-    assert isinstance(history.dispatcher.reject(SPEC), QueueFull)
-    history.play(("done a", ["send b to w.1", "a: done"]))
-    assert not history.dispatcher.over_capacity
-    assert not history.dispatcher.is_full("m", "embed")
-
-
-def test_only_what_would_be_refused_for_want_of_a_place_is_refused_early() -> None:
-    history = History(changed(queue_limit=0)).play(*ONE, ("ask a", ["send a to w.1"]))
-    dispatcher = history.dispatcher
-    assert dispatcher.is_full("m", "embed")
-    assert not dispatcher.is_full("m", "chat")
-    assert not dispatcher.is_full("x", "embed")
-    dispatcher.drain()
-    assert not dispatcher.is_full("m", "embed")
-
-
-def test_a_request_may_be_a_suspect_so_none_is_refused_early_while_there_are_any() -> None:
-    history = History(changed(queue_limit=0)).play(
-        *TWO,
-        ("ask a", ["send a to w.1"]),
-        ("crash w.1", ["drain w.1"]),
-        ("closed w.1", ["close w.1", "a: worker_crashed"]),
-    )
-    assert history.dispatcher.over_capacity
-    assert not history.dispatcher.is_full("m", "embed")
+    history.play(("done a", ["send b to w.1", "a: done"]), ("ask e", []))
 
 
 def test_a_model_answers_to_its_aliases_also_where_it_could_not_be_fetched() -> None:
