@@ -14,12 +14,14 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
 import zmq
 
 from ipc.messages.control import FromChild, ToChild
+from ipc.messages.spec import Spec
 from ipc.transport.sockets import Port, SocketFile, bind_router, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
 from supervisor import health, interrupt
@@ -33,6 +35,8 @@ from supervisor.listener import url
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
 from supervisor.run_dir import RunDir
+from supervisor.state.footprints import Footprint
+from supervisor.state.recorder import Recorder
 from supervisor.supervisor import TICK_S, Supervisor
 
 logger = logging.getLogger(__name__)
@@ -55,6 +59,7 @@ class Daemon:
         self._self = psutil.Process()
         self._cpu = Percent(self._self.cpu_percent)
         self._box_cpu = Percent(psutil.cpu_percent)
+        self._recorder = Recorder(Path(plan.state_dir) if plan.state_dir else None, plan.weights)
         self._ended = asyncio.Event()
         self._url = url(listener, plan.host, tls=plan.serve.gate.ssl_certfile is not None)
         tree = cgroup.Tree.claim(cgroup.own_folder())
@@ -70,6 +75,7 @@ class Daemon:
             if not (number is signal.SIGHUP and ignored):  # as nohup has it
                 loop.add_signal_handler(number, self.supervisor.stop)
         interrupt.let(*interrupt.STOPS)
+        self._recorder.begin()
         self.supervisor.begin()
         every = [_every(TICK_S, self.supervisor.tick), _every(SAMPLE_S, self.supervisor.sample)]
         tasks = [asyncio.create_task(one) for one in every]
@@ -78,6 +84,7 @@ class Daemon:
         for task in tasks:
             task.cancel()
         await self._remains.end()
+        self._recorder.end()
         self._socket.close()
         self._context.term()
         return self.supervisor.failed
@@ -142,6 +149,12 @@ class Daemon:
 
     def holds_vram(self, device: str, pid: int) -> bool:
         return vram.nvml(device, pid)
+
+    def weigh(self, spec: Spec, pid: int) -> None:
+        self._recorder.measure(spec, pid)
+
+    def footprint(self, spec: Spec) -> Footprint | None:
+        return self._recorder.footprint(spec)
 
     def measure(self) -> dict[str, Any]:
         own = health.process(os.getpid(), sample(self._self, self._cpu))

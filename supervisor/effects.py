@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ipc.messages.control import ToChild
+from ipc.messages.spec import Spec
 from supervisor.children.process import Exit, Vitals
+from supervisor.state.footprints import Footprint
 
 
 class Child(Protocol):
@@ -90,6 +92,12 @@ class Effects(Protocol):
 
     def holds_vram(self, device: str, pid: int) -> bool:
         """Whether ``device`` lists the process among those that hold memory."""
+
+    def weigh(self, spec: Spec, pid: int) -> None:
+        """Have the memory of a worker measured soon, and kept for the next start."""
+
+    def footprint(self, spec: Spec) -> Footprint | None:
+        """What a worker of ``spec`` was last measured to take."""
 
     def measure(self) -> dict[str, Any]:
         """The box and the supervisor itself, as /health prints them."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import psutil
 
+from ipc.messages.spec import Spec
 from ipc.tasks import TASKS
 from supervisor.children.process import Vitals
 from supervisor.fleet import Member, best, by_model
 from supervisor.host import nvidia
+from supervisor.state.footprints import Footprint
 
 Report = dict[str, Any]
 
@@ -99,9 +101,17 @@ def _until(at: float | None, now: float) -> float | None:
     return None if at is None else round(max(0.0, at - now), 1)
 
 
-def models(everyone: Iterable[Member], unavailable: dict[str, str], now: float) -> list[Report]:
-    """Every model with its replicas, those that could not be fetched included."""
-    found = [_model(name, group, now) for name, group in by_model(everyone).items()]
+def models(
+    everyone: Iterable[Member],
+    unavailable: dict[str, str],
+    footprint: Callable[[Spec], Footprint | None],
+    now: float,
+) -> list[Report]:
+    """Every model with its replicas, those that could not be fetched included.
+
+    ``footprint`` tells what a worker of a model was measured to take.
+    """
+    found = [_model(name, group, footprint, now) for name, group in by_model(everyone).items()]
     missing: list[Report] = [
         {"name": name, "state": "failed", "reason": reason, "replicas": []}
         for name, reason in unavailable.items()
@@ -109,9 +119,15 @@ def models(everyone: Iterable[Member], unavailable: dict[str, str], now: float) 
     return found + missing
 
 
-def _model(name: str, group: list[Member], now: float) -> Report:
+def _model(
+    name: str,
+    group: list[Member],
+    footprint: Callable[[Spec], Footprint | None],
+    now: float,
+) -> Report:
     spec, speaker = group[0].spec, best(group)
     assert spec is not None
+    measured = footprint(spec)
     return {
         "name": name,
         "task": spec.task,
@@ -120,5 +136,7 @@ def _model(name: str, group: list[Member], now: float) -> Report:
         "state": speaker.state,
         "reason": speaker.explained,
         "warm": speaker.warm,
+        "memory_mb": measured.private_mb if measured else None,
+        "load_peak_mb": measured.peak_mb if measured else None,
         "replicas": [member(one, now) for one in group],
     }

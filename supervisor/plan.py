@@ -29,12 +29,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits. ``unavailable`` names the models that could not be fetched, each with the reason: they
     are shown as failed, while the others serve. ``fail_fast``: a model that fails before all have
     been ready once ends the server. ``greet``: say a few lines about the start, for people.
-    ``settings`` is what all this was made from, to be shown in the log.
+    ``state_dir`` is where to keep what was measured, empty for nowhere; ``weights`` tells the files
+    of each model from others. ``settings`` is what all this was made from, to be shown in the log.
     """
 
     host: str
     port: int
     run_dir: str
+    state_dir: str = ""
     serve: Serve
     unavailable: dict[str, str] = {}
     log_format: Format = "text"
@@ -42,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     drain_s: float = 30.0
     fail_fast: bool = False
     greet: bool = False
+    weights: dict[str, str] = {}
     settings: dict[str, Any] = {}
 
 

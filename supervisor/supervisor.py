@@ -175,6 +175,10 @@ class Supervisor:
         if rss_mb is not None:
             self._happen(member, Sampled(rss_mb))
 
+    def _weigh(self, member: Member) -> None:
+        if member.spec is not None and member.process is not None:
+            self._effects.weigh(member.spec, member.process.pid)
+
     # --- what children say ---
 
     def on_message(self, sender: str, message: FromChild) -> None:
@@ -223,6 +227,7 @@ class Supervisor:
         self._happen(member, ready)
         self._sample(member)
         self._remains.limit(member)
+        self._weigh(member)
         if member.spec is None:
             self._tell(member, States(self._published))
             self._announcer.on_listening()
@@ -248,6 +253,7 @@ class Supervisor:
             case Spawn():
                 self._spawn(member)
             case AskToDrain(seconds):
+                self._weigh(member)  # by now it takes what serving takes
                 if not self._tell(member, Drain(seconds)) and member.process is not None:
                     member.process.send_signal(signal.SIGTERM)  # it has not said hello yet
             case Signal(number, why):
@@ -367,5 +373,7 @@ class Supervisor:
         return {
             **self._effects.measure(),
             "frontend": health.member(self._members[FRONTEND], now),
-            "models": health.models(self._members.values(), self._plan.unavailable, now),
+            "models": health.models(
+                self._members.values(), self._plan.unavailable, self._effects.footprint, now
+            ),
         }

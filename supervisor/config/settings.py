@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         description="private folder for sockets, with a short name; not set: one for each port, so "
         "that two servers need only two ports",
     )
+    edge_serve_state_dir: Folder | None = Field(
+        default=None,
+        description="private folder for what this box has measured; not set: edge-serve in "
+        "XDG_STATE_HOME, or in ~/.local/state",
+    )
 
     # Where to listen and what to say.
     host: Annotated[Text, AfterValidator(address.bare)] = Field(

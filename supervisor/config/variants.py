@@ -6,7 +6,7 @@ Once pulled, a variant stays: memory that is free today and taken tomorrow chang
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from supervisor.config.catalog import Model
@@ -22,11 +22,33 @@ class Offer(NamedTuple):
 
 class Contender(NamedTuple):
     """A model, the name of its variant that is ``pulled`` (empty: none), and the ``device`` it will
-    run on: as that variant, or as the first while it is open."""
+    run on: as that variant, or as the first while it is open.
+
+    ``measured_mb`` has, by the name of a variant, what one worker of it took of this box; ``""`` is
+    that of a model without variants. It counts instead of the catalog's estimate.
+    """
 
     model: Model
     pulled: str
     device: str
+    measured_mb: Mapping[str, int] = {}
+
+    def memory_mb(self, variant: Model) -> int:
+        """What all replicas take as this variant; 0 if nobody knows."""
+        entry = variant.entry
+        one_mb = self.measured_mb.get(entry.variant or "", entry.memory_mb or 0)
+        return one_mb * (entry.replicas or 1)
+
+    @property
+    def least_mb(self) -> int:
+        return min(map(self.memory_mb, self.model.variants.values()))
+
+    @property
+    def offers(self) -> list[Offer]:
+        return [
+            Offer(one.name, self.measured_mb.get(one.name, one.memory_mb), one.devices)
+            for one in self.model.entry.variants
+        ]
 
 
 class Settled(NamedTuple):
@@ -67,35 +89,24 @@ def settle(contenders: Sequence[Contender], free_mb: Callable[[str], int]) -> Se
     """
     fixed = [settled(one.model, one.pulled) for one in contenders]
     taken: Counter[str] = Counter()
-    for (model, _, device), one in zip(contenders, fixed, strict=True):
-        taken[_kind(device)] += _least_mb(model) if one is None else _memory_mb(one)
+    for contender, one in zip(contenders, fixed, strict=True):
+        needed_mb = contender.least_mb if one is None else contender.memory_mb(one)
+        taken[_kind(contender.device)] += needed_mb
     chosen, notes = [], []
-    for (model, _, device), one in zip(contenders, fixed, strict=True):
+    for contender, one in zip(contenders, fixed, strict=True):
+        model, kind = contender.model, _kind(contender.device)
         if one is None:
-            kind = _kind(device)
-            left_mb = max(0, free_mb(kind) - taken[kind] + _least_mb(model))
+            left_mb = max(0, free_mb(kind) - taken[kind] + contender.least_mb)
             share_mb = left_mb // (model.entry.replicas or 1)
-            name, why = choose(_offers(model), kind, share_mb)
+            name, why = choose(contender.offers, kind, share_mb)
             one = model.variants[name]
-            taken[kind] += _memory_mb(one) - _least_mb(model)
+            taken[kind] += contender.memory_mb(one) - contender.least_mb
             notes.append(f"{model.entry.name}: variant {name}: {why}")
         elif model.variants:
             why = "its entry names it" if model.entry.variant else "it is here already"
             notes.append(f"{model.entry.name}: variant {one.entry.variant}: {why}")
         chosen.append(one)
     return Settled(chosen, notes)
-
-
-def _offers(model: Model) -> list[Offer]:
-    return [Offer(one.name, one.memory_mb, one.devices) for one in model.entry.variants]
-
-
-def _memory_mb(model: Model) -> int:
-    return (model.entry.memory_mb or 0) * (model.entry.replicas or 1)
-
-
-def _least_mb(model: Model) -> int:
-    return min(map(_memory_mb, model.variants.values()))
 
 
 def _kind(device: str) -> str:

@@ -9,6 +9,7 @@ from ipc.messages.spec import Spec
 from supervisor.config.catalog import Model
 from supervisor.config.spec import Files
 from supervisor.host.hardware import Box
+from supervisor.launch.memory import Memory
 from supervisor.models.store import Manifest
 
 
@@ -17,7 +18,8 @@ class Candidate:
     """A model of the catalog, its variant chosen, and what has been found out about it by now.
 
     ``pulled`` is what the store has by its name, ``files`` what its files are, and ``spec`` what a
-    worker would be told on ``box``. A stage that changes one of these returns another candidate.
+    worker would be told on ``box``. ``weights`` tells its files from others, and ``memory`` is what
+    one worker takes of the box. A stage that changes one of these returns another candidate.
     """
 
     model: Model
@@ -25,6 +27,8 @@ class Candidate:
     files: Files
     box: Box
     spec: Spec
+    weights: str
+    memory: Memory
 
     @property
     def name(self) -> str:
@@ -34,6 +38,11 @@ class Candidate:
     def variant_here(self) -> str:
         """Which of its variants has been pulled; empty if none has."""
         return self.pulled.variant if self.pulled else ""
+
+    @property
+    def needed_mb(self) -> int:
+        """What all its replicas take; 0 if nobody knows."""
+        return (self.memory.mb or 0) * self.spec.replicas
 
 
 class Candidates(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +15,7 @@ from supervisor import interrupt
 from supervisor.config import access as gates
 from supervisor.config.settings import Settings, child_env
 from supervisor.host.hardware import total_mb
+from supervisor.launch.candidate import Candidate
 from supervisor.plan import Plan
 
 # Enough for a hundred of the largest bodies, however large the machine.
@@ -22,22 +24,24 @@ MOST_FRONTEND_MB = 2048
 
 def plan_for(
     settings: Settings,
-    specs: list[Spec],
+    ready: Sequence[Candidate],
     unavailable: dict[str, str],
     run_dir: Path,
     aliases: dict[str, str] | None = None,
+    state_dir: Path | None = None,
 ) -> Plan:
     """What the daemon shall do.
 
-    ``unavailable`` has the reason by the name of each model that cannot be served, ``aliases`` a
-    model's own name by each of its others.
+    ``ready`` are the models to serve; ``unavailable`` has the reason by the name of each that
+    cannot be, and ``aliases`` a model's own name by each of its others.
     """
     greet = _is_watched(settings)
     return Plan(
         host=settings.host,
         port=settings.port,
         run_dir=str(run_dir),
-        serve=_serve(settings, specs, aliases or {}),
+        state_dir=str(state_dir or ""),
+        serve=_serve(settings, [one.spec for one in ready], aliases or {}),
         unavailable={
             name: f"{reason} (restart edge-serve to try again)"
             for name, reason in unavailable.items()
@@ -47,6 +51,7 @@ def plan_for(
         greet=greet,
         drain_s=settings.drain_timeout_sec,
         fail_fast=settings.warmup_fail_fast,
+        weights={one.name: one.weights for one in ready},
         settings=in_force(settings),
     )
 

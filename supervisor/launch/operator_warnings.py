@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Collection
 
 from ipc.messages.control import FRONTEND_FILES
 from supervisor.config import access as gates
 from supervisor.config import compat_settings
-from supervisor.config.catalog import Model
 from supervisor.config.errors import nearest
 from supervisor.config.settings import Settings
 
 
-def warnings(settings: Settings, models: list[Model]) -> list[str]:
-    """Each as a line, for ``models`` with their variants chosen."""
+def warnings(settings: Settings, served: Collection[str], needed_mb: int = 0) -> list[str]:
+    """Each as a line. ``served`` are the models by name, and all of them take ``needed_mb``."""
     found = gates.warnings(settings) + compat_settings.warnings(os.environ)
-    found += _unmet(settings, models)
+    found += _unmet(settings, served)
     found += _open_files(settings.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    needed = sum((model.entry.memory_mb or 0) * (model.entry.replicas or 1) for model in models)
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    if needed > total:
-        found.append(f"the models need about {needed} MB of memory; this machine has {total} MB")
+    total_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    if needed_mb > total_mb:
+        found.append(
+            f"the models need about {needed_mb} MB of memory; this machine has {total_mb} MB"
+        )
     return found
 
 
@@ -39,9 +40,8 @@ def _open_files(connections: int, most: int) -> list[str]:
     ]
 
 
-def _unmet(settings: Settings, models: list[Model]) -> list[str]:
+def _unmet(settings: Settings, served: Collection[str]) -> list[str]:
     """Settings that were understood but do not do what they seem to."""
-    served = {model.entry.name for model in models}
     lists = {
         "WARMUP_ALLOWLIST": settings.warmup_allowlist,
         "WARMUP_SKIPLIST": settings.warmup_skiplist,

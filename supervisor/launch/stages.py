@@ -20,22 +20,27 @@ from supervisor.config.catalog import LocalPath, Model
 from supervisor.config.settings import Settings
 from supervisor.config.spec import Files, spec_for
 from supervisor.host.hardware import Box, detect, free_mb
-from supervisor.launch import files
+from supervisor.launch import files, memory
 from supervisor.launch.candidate import Candidate, Candidates
+from supervisor.launch.memory import Memory
+from supervisor.launch.state_folder import state_dir_of
 from supervisor.models import torch_install
 from supervisor.models.archive import FetchError, Report
 from supervisor.models.convert import prepare
 from supervisor.models.store import Manifest, Store, slug
+from supervisor.state.footprints import Subject
 
 
 class Launch:
-    """One box's settings, applied to the chosen models."""
+    """One box's settings, applied to the chosen models. Making it raises `ConfigError` where the
+    state folder is of a later release."""
 
     def __init__(self, settings: Settings, box: Box, forced_device: str | None = None) -> None:
         self.settings = settings
         self.store = Store(settings.edge_serve_models_dir)
         self._box = box
         self._forced_device = forced_device
+        self._measured = memory.known(state_dir_of(settings))
 
     # --- what all commands do ---
 
@@ -45,7 +50,9 @@ class Launch:
         found = [self._entered(model) for model in models]
         settled = variants.settle(
             [
-                variants.Contender(model, one.variant_here, one.spec.device)
+                variants.Contender(
+                    model, one.variant_here, one.spec.device, self._measured_variants(model, one)
+                )
                 for model, one in zip(models, found, strict=True)
             ],
             free_mb,
@@ -66,9 +73,33 @@ class Launch:
 
     def _look(self, model: Model, pulled: Manifest | None) -> Candidate:
         found = Files() if model.source is None else self._files(model, pulled)
+        spec, weights = self._spec(model, found), memory.weights(model, pulled)
         return Candidate(
-            model=model, pulled=pulled, files=found, box=self._box, spec=self._spec(model, found)
+            model=model,
+            pulled=pulled,
+            files=found,
+            box=self._box,
+            spec=spec,
+            weights=weights,
+            memory=self._memory(model, spec, weights),
         )
+
+    def _memory(self, model: Model, spec: Spec, weights: str) -> Memory:
+        measured_mb = memory.measured_mb(self._measured, Subject.of(spec, weights))
+        return Memory(measured_mb or model.entry.memory_mb, measured_mb is not None)
+
+    def _measured_variants(self, model: Model, one: Candidate) -> dict[str, int]:
+        """The MB of those variants that have been measured, by name; "" is a model without any."""
+        if one.model is not model or not model.variants:
+            here = one.model.entry.variant or ""
+            return {here: one.memory.mb} if one.memory.measured and one.memory.mb else {}
+        found = {}
+        for name, variant in model.variants.items():
+            weights = memory.expected_weights(variant)
+            measured_mb = memory.measured_mb(self._measured, Subject.of(one.spec, weights))
+            if weights and measured_mb:
+                found[name] = measured_mb
+        return found
 
     def _files(self, model: Model, pulled: Manifest | None) -> Files:
         is_local = isinstance(model.source, LocalPath)
@@ -103,8 +134,8 @@ class Launch:
 
     # --- fetch ---
 
-    def fetch(self, candidate: Candidate, report: Report) -> Spec:
-        """The model's spec, its files pulled and converted where they were not yet.
+    def fetch(self, candidate: Candidate, report: Report) -> Candidate:
+        """``candidate`` as it can be served, its files pulled and converted where they were not.
 
         Raises `FetchError`, and `ConfigError` for what only the pulled files show.
         """
@@ -129,7 +160,8 @@ class Launch:
         if candidate.box == self._box:
             return candidate
         spec = self._spec(candidate.model, candidate.files)
-        return replace(candidate, box=self._box, spec=spec)
+        measured = self._memory(candidate.model, spec, candidate.weights)
+        return replace(candidate, box=self._box, spec=spec, memory=measured)
 
     def _add_torch(self, candidate: Candidate, report: Report) -> None:
         """Install torch unless it is here. What comes may be a build without CUDA, so what the box
@@ -142,14 +174,15 @@ class Launch:
         if not was_here:
             self._box = detect()
 
-    def _with_conversion(self, candidate: Candidate, report: Report) -> Spec:
-        return prepare(
+    def _with_conversion(self, candidate: Candidate, report: Report) -> Candidate:
+        spec = prepare(
             candidate.spec,
             lambda stage: report(stage.partition(":")[0], 0, 0),
             lambda: self._add_torch(candidate, report),
             # The service may not write among the models, but what `pull` converted there serves it.
             elsewhere=self._among_models / slug(candidate.name),
         )
+        return replace(candidate, spec=spec)
 
     def _cache_root(self) -> Path:
         """systemd's cache folder for the service, else one among the models."""
@@ -163,15 +196,15 @@ class Launch:
 
 def fetch_all(
     launch: Launch, candidates: Sequence[Candidate], report_for: Callable[[str], Report]
-) -> tuple[list[Spec], dict[str, str]]:
+) -> tuple[list[Candidate], dict[str, str]]:
     """Fetch every model; one that fails does not stop the others, its reason is kept."""
-    specs, unavailable = [], {}
+    ready, unavailable = [], {}
     for candidate in candidates:
         try:
-            specs.append(launch.fetch(candidate, report_for(candidate.name)))
+            ready.append(launch.fetch(candidate, report_for(candidate.name)))
         except FetchError as error:
             unavailable[candidate.name] = str(error)
-    return specs, unavailable
+    return ready, unavailable
 
 
 def _mend(model: Model, fault: str) -> str:

@@ -39,8 +39,8 @@ class Models:
         for model in self._models:
             if model.entry.task == task:
                 (found,) = self._launch.candidates([model]).all
-                spec = self._launch.fetch(found, self._report(found.name))
-                return msgspec.structs.replace(spec, defaults=Defaults())
+                ready = self._launch.fetch(found, self._report(found.name))
+                return msgspec.structs.replace(ready.spec, defaults=Defaults())
         raise ConfigError(f"no model of task {task} is served; name one in MODELS")
 
     def _report(self, name: str) -> Report:

@@ -91,6 +91,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*VARIABLES, *REPLACED, "XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY"]:
         os.environ.pop(name, None)
     os.environ["EDGE_SERVE_RUN_DIR"] = str(tmp_path / "run")
+    os.environ["EDGE_SERVE_STATE_DIR"] = str(tmp_path / "state")
     os.environ["EDGE_SERVE_MODELS_DIR"] = str(tmp_path / "models")
     os.environ["PORT"] = "0"
     monkeypatch.chdir(tmp_path)

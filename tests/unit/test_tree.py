@@ -37,13 +37,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker/engines/upstream": _ENGINE,
     "worker/engines/echo": _ENGINE,
     # The daemon reads no catalog and no model file.
-    "supervisor": {"ipc", "supervisor/children", "supervisor/host", "supervisor/config/address"},
+    "supervisor": {"ipc", "supervisor/children", "supervisor/host", "supervisor/config/address"}
+    | {"supervisor/state"},
+    "supervisor/state": {"ipc"},
     "supervisor/children": {"supervisor/host"},
     "supervisor/host": set(),
     "supervisor/config": {"ipc", "supervisor/host"},
     "supervisor/models": {"ipc", "supervisor/config", "supervisor/notify"},
     "supervisor/launch": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}
-    | {"supervisor/plan", "supervisor/interrupt"},
+    | {"supervisor/state", "supervisor/plan", "supervisor/interrupt"},
     "supervisor/cli": {"ipc", "supervisor"},
     "frontend": {"ipc", "frontend"},
     "frontend/dispatch": {"ipc"},

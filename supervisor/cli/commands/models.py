@@ -13,7 +13,6 @@ from supervisor.cli.commands.arguments import Config, Device, Host, Json, Models
 from supervisor.cli.commands.load_settings import load
 
 if TYPE_CHECKING:
-    from ipc.messages.spec import Spec
     from supervisor.config.settings import Settings
     from supervisor.launch.candidate import Candidate
     from supervisor.launch.stages import Launch
@@ -40,7 +39,8 @@ def pull(
         print(note, file=sys.stderr if json else sys.stdout)
     bars = output.bars()
     with bars.shown():
-        specs, failed = fetch_all(launch, candidates, bars.report_for)
+        ready, failed = fetch_all(launch, candidates, bars.report_for)
+    specs = [one.spec for one in ready]
     if json:
         here = [{"name": spec.name, "path": spec.path or None, "error": None} for spec in specs]
         here += [{"name": name, "path": None, "error": why} for name, why in failed.items()]
@@ -100,7 +100,7 @@ def _listed(launch: Launch, candidate: Candidate, served: bool) -> dict[str, Any
         "task": entry.task,
         "engine": candidate.spec.engine,
         "bytes": sum(file.bytes for file in entry.files.values()) or None,
-        "memory_mb": entry.memory_mb,
+        "memory_mb": candidate.memory.mb,
         "pulled": launch.fault(candidate, _silent) is None,
         "served": served,
         "description": entry.description,
@@ -125,6 +125,7 @@ def check(
     from supervisor.config.settings import Flags
     from supervisor.launch.operator_warnings import warnings
     from supervisor.launch.run_folder import make_run_dir
+    from supervisor.launch.state_folder import make_state_dir
 
     flags = Flags(models=joined(models), device=device, host=host, port=port, config=config)
     settings, catalog, launch = load(flags.over(context.obj))
@@ -132,11 +133,13 @@ def check(
     make_run_dir(settings)
     gate(settings)
     each = [(candidate, launch.fault(candidate, _silent)) for candidate in candidates]
-    warned = catalog.warnings + warnings(settings, [one.model for one in candidates])
+    _, unkept = make_state_dir(settings)
+    names, needed_mb = [one.name for one in candidates], sum(one.needed_mb for one in candidates)
+    warned = catalog.warnings + unkept + warnings(settings, names, needed_mb)
     found = [line for candidate, fault in each for line in launch.obstacles(candidate, fault)]
     in_use, unlistenable = _listening(settings)
     found += unlistenable
-    checked = [_checked(candidate.spec, fault) for candidate, fault in each]
+    checked = [_checked(candidate, fault) for candidate, fault in each]
     if json:
         told = {"notes": [*notes, *in_use], "warnings": warned, "problems": found}
         output.as_json({"ok": not found, "models": checked, **told})
@@ -153,12 +156,15 @@ def check(
     print("ok")
 
 
-def _checked(spec: Spec, fault: str | None) -> dict[str, Any]:
+def _checked(candidate: Candidate, fault: str | None) -> dict[str, Any]:
     """A model that would be served, as ``check --json`` has it."""
+    spec = candidate.spec
     names = ("name", "task", "engine", "device", "replicas", "slots", "queue_limit")
     return {name: getattr(spec, name) for name in names} | {
         "path": spec.path or None,
         "missing": fault,
+        "memory_mb": candidate.memory.mb,
+        "memory_measured": candidate.memory.measured,
     }
 
 

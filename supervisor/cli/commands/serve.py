@@ -65,6 +65,7 @@ def _serve(flags: Flags) -> None:
     from supervisor.launch.operator_warnings import warnings
     from supervisor.launch.run_folder import make_run_dir
     from supervisor.launch.stages import fetch_all
+    from supervisor.launch.state_folder import make_state_dir
 
     standard_streams.outlive_readers()
     settings, catalog, launch = load(flags)
@@ -74,15 +75,18 @@ def _serve(flags: Flags) -> None:
         print(note)
     run_dir = make_run_dir(settings)
     gate(settings)
-    chosen = [candidate.model for candidate in candidates]
-    say.warn(catalog.warnings + warnings(settings, chosen))
+    state_dir, unkept = make_state_dir(settings)
+    needed_mb = sum(one.needed_mb for one in candidates)
+    warned = warnings(settings, [one.name for one in candidates], needed_mb)
+    say.warn(catalog.warnings + unkept + warned)
     bars = say.bars()
     with bars.shown():
-        specs, unavailable = fetch_all(launch, candidates, bars.report_for)
+        ready, unavailable = fetch_all(launch, candidates, bars.report_for)
     say.failures(unavailable)
-    if not specs or (unavailable and settings.warmup_fail_fast):
+    if not ready or (unavailable and settings.warmup_fail_fast):
         raise typer.Exit(1)
-    plan = plan_for(settings, specs, unavailable, run_dir, aliases(chosen))
+    names = aliases([one.model for one in candidates])
+    plan = plan_for(settings, ready, unavailable, run_dir, names, state_dir)
     become_daemon(plans.write(plan))
 
 

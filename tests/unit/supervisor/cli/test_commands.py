@@ -37,10 +37,13 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", os.environ.copy())
     for name in settings.Settings.model_fields:
         os.environ.pop(name.upper(), None)
-    for name in ("RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "XDG_RUNTIME_DIR", "NOTIFY_SOCKET"):
+    for name in ("RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "STATE_DIRECTORY"):
+        os.environ.pop(name, None)
+    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "NOTIFY_SOCKET"):
         os.environ.pop(name, None)
     os.environ["EDGE_SERVE_MODELS_DIR"] = str(tmp_path / "models")
     os.environ["EDGE_SERVE_RUN_DIR"] = str(tmp_path / "run")
+    os.environ["EDGE_SERVE_STATE_DIR"] = str(tmp_path / "state")
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -508,6 +511,8 @@ def test_check_as_json_tells_models_warnings_and_problems(run: Run, echo: str) -
                 "queue_limit": 7,
                 "path": None,
                 "missing": None,
+                "memory_mb": None,
+                "memory_measured": False,
             }
             for name, task in [("echo/chat", "chat"), ("echo/embed", "embed")]
         ],

@@ -23,7 +23,8 @@ ELSEWHERE = {
     "HF_TOKEN": "cli/test_commands",
     "EDGE_SERVE_CONFIG": "cli/test_commands",
     "EDGE_SERVE_MODELS_DIR": "cli/test_commands",
-    "EDGE_SERVE_RUN_DIR": "cli/test_commands",
+    "EDGE_SERVE_RUN_DIR": "launch/test_run_folder",
+    "EDGE_SERVE_STATE_DIR": "launch/test_state_folder",
     "EDGE_SERVE_API_KEY": "config/test_access",
     "API_KEYS": "config/test_access",
     "API_KEYS_FILE": "config/test_access",
@@ -176,7 +177,7 @@ def test_nothing_is_a_setting_and_replaced_at_once() -> None:
 
 def test_a_warm_up_list_with_an_unserved_model_is_warned_about() -> None:
     os.environ["WARMUP_SKIPLIST"] = "openai/whisper-bas"
-    found = warnings(settings.load(Flags()), catalog.load(None).select([]))
+    found = warnings(settings.load(Flags()), catalog.load(None).serve)
     assert found == [
         "WARMUP_SKIPLIST: openai/whisper-bas is not among the models that are served; "
         "did you mean openai/whisper-base?"

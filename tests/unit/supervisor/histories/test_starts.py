@@ -10,6 +10,7 @@ import pytest
 
 from ipc.messages.control import AskHealth, BootFailed, Health, Loading, Ready
 from ipc.messages.spec import Loaded
+from supervisor.state.footprints import Footprint, Subject
 from tests.unit.supervisor.histories.world import (
     CHAT,
     EMBED,
@@ -120,6 +121,32 @@ def test_what_is_asked_for_health_is_answered_by_number_with_all_there_is() -> N
         ("chat", "ready"),
         ("speech", "failed"),
     ]
+
+
+def test_a_worker_is_weighed_when_it_is_ready_and_before_it_drains() -> None:
+    world = World(EMBED)
+    begin(world)
+    connects("embed-1.1")(world)
+    assert world.weighed == []
+    becomes_ready("embed-1.1")(world)
+    pid = world.children["embed-1.1"].pid
+    assert world.weighed == [("embed", pid)]
+    world.supervisor.stop()
+    exits("frontend.1", ENDED)(world)
+    assert world.weighed == [("embed", pid), ("embed", pid)]
+
+
+def test_what_a_model_was_measured_to_take_is_told_where_it_is_known() -> None:
+    world = run(CHAT, EMBED)
+    world.footprints["embed"] = Footprint(
+        subject=Subject.of(EMBED, ""),
+        private_bytes=90 << 20,
+        peak_bytes=120 << 20,
+        measured_at=1,
+    )
+    says("frontend.1", AskHealth(7))(world)
+    models = cast(Health, world.sent[-1]).report["models"]
+    assert [(one["memory_mb"], one["load_peak_mb"]) for one in models] == [(None, None), (90, 120)]
 
 
 def test_a_stage_of_loading_is_shown_while_it_loads() -> None:

@@ -36,6 +36,7 @@ from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit, Vitals
 from supervisor.cleanup import Remains
 from supervisor.plan import Plan
+from supervisor.state.footprints import Footprint
 from supervisor.supervisor import TICK_S, Supervisor
 
 CHAT = Spec(name="chat", task="chat", engine="echo", path="", device="cuda:1")
@@ -118,6 +119,8 @@ class World:
         self.unread: list[tuple[str, FromChild]] = []
         self.sent: list[ToChild] = []
         self.vram: set[tuple[str, int]] = set()
+        self.weighed: list[tuple[str, int]] = []
+        self.footprints: dict[str, Footprint] = {}
         self.cannot_start: OSError | None = None
         self.sockets_lost = False
         self.cannot_restore: Exception | None = None
@@ -210,6 +213,12 @@ class World:
 
     def holds_vram(self, device: str, pid: int) -> bool:
         return (device, pid) in self.vram
+
+    def weigh(self, spec: Spec, pid: int) -> None:
+        self.weighed.append((spec.name, pid))
+
+    def footprint(self, spec: Spec) -> Footprint | None:
+        return self.footprints.get(spec.name)
 
     def measure(self) -> dict[str, Any]:
         return {"box": {}, "supervisor": {}}

@@ -15,7 +15,10 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", os.environ.copy())
     for name in Settings.model_fields:
         os.environ.pop(name.upper(), None)
-    for name in ("RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "XDG_RUNTIME_DIR", "NOTIFY_SOCKET"):
+    for name in ("RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "STATE_DIRECTORY"):
+        os.environ.pop(name, None)
+    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "NOTIFY_SOCKET"):
         os.environ.pop(name, None)
     os.environ["EDGE_SERVE_MODELS_DIR"] = str(tmp_path / "models")
     os.environ["EDGE_SERVE_RUN_DIR"] = str(tmp_path / "run")
+    os.environ["EDGE_SERVE_STATE_DIR"] = str(tmp_path / "state")

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.config import catalog, settings
+from supervisor.config import settings
 from supervisor.launch.operator_warnings import warnings
 
 
 def test_more_memory_than_there_is_is_warned_about() -> None:
-    huge = catalog.Entry.model_validate(
-        {"name": "huge", "task": "chat", "engine": "echo", "memory_mb": 1 << 40}
-    )
-    found = warnings(settings.load(settings.Flags()), [catalog.Model(huge, None)])
+    found = warnings(settings.load(settings.Flags()), ["huge"], needed_mb=1 << 40)
     assert len(found) == 1
     assert "the models need about 1099511627776 MB of memory" in found[0]
 

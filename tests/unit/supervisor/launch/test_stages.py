@@ -14,11 +14,14 @@ from supervisor.config import catalog, settings
 from supervisor.config.catalog import Model
 from supervisor.host.hardware import Box
 from supervisor.launch import files, stages
+from supervisor.launch.memory import Memory
 from supervisor.launch.stages import Launch, fetch_all
 from supervisor.models import convert, store, torch_install
 from supervisor.models.archive import FetchError, Report
 from supervisor.models.optional_packages import OptionalPackages
 from supervisor.models.store import FileRecord, Manifest
+from supervisor.state import document
+from supervisor.state.footprints import SCHEMA, Footprint, Subject, weights_digest
 from tests.unit.ipc.test_gguf import PAIRS, TENSORS, gguf
 
 OWN = "worker.engines.echo.engine.Echo"  # by its dotted path, so nothing is known of it
@@ -109,8 +112,8 @@ def test_a_start_with_all_in_place_looks_each_fact_up_once(
 
     start = launch()
     candidates, _ = start.candidates(models)
-    specs, failed = fetch_all(start, candidates, silence)
-    assert (specs, failed) == ([candidates[0].spec], {})
+    ready, failed = fetch_all(start, candidates, silence)
+    assert (ready, failed) == (candidates, {})
     assert looked_up == {**ONCE, "read_header": 1, "_changed": 1, "_key": 1}
 
 
@@ -137,7 +140,7 @@ def test_what_was_pulled_just_now_is_looked_at_again(
     (candidate,) = start.candidates(entries(tmp_path, HUB)).all
     assert candidate.pulled is None
     assert not candidate.files.gguf
-    spec = start.fetch(candidate, silent)
+    spec = start.fetch(candidate, silent).spec
     assert spec.path.endswith("models/acme--chat/model.gguf")
     assert spec.created > 0
     assert (looked_up["spec_for"], looked_up["look"]) == (2, 2)
@@ -182,6 +185,79 @@ def test_the_variant_that_is_here_stays_and_is_looked_at_once(
     assert looked_up == {**ONCE, "read_header": 1}
 
 
+# --- memory --------------------------------------------------------------------------------------
+
+
+def keep(state_dir: Path, subject: Subject, private_mb: int) -> None:
+    """As a server leaves it."""
+    state_dir.mkdir(exist_ok=True)
+    new = Footprint(subject=subject, private_bytes=private_mb << 20, peak_bytes=None, measured_at=1)
+    before = document.read(state_dir, SCHEMA) or ()
+    (state_dir / SCHEMA.name).write_bytes(SCHEMA.encode((*before, new)))
+
+
+ECHO = "models: [{name: a, task: chat, engine: echo, memory_mb: 900, replicas: 2DEVICE}]"
+
+
+@pytest.mark.parametrize(
+    ("device", "expected_mb"), [("", 300), (", device: 'cuda:0'", 900)], ids=["cpu", "cuda"]
+)
+def test_what_was_measured_counts_for_the_memory_of_the_system(
+    device: str, expected_mb: int, tmp_path: Path
+) -> None:
+    models = entries(tmp_path, ECHO.replace("DEVICE", device))
+    (estimated,) = launch().candidates(models).all
+    assert (estimated.memory, estimated.needed_mb) == (Memory(900), 1800)
+    keep(tmp_path / "state", Subject.of(estimated.spec, estimated.weights), 300)
+    (candidate,) = launch().candidates(models).all
+    assert candidate.memory == Memory(expected_mb, measured=not device)
+    assert candidate.needed_mb == 2 * expected_mb
+
+
+def test_a_model_of_which_nobody_knows_needs_nothing(tmp_path: Path) -> None:
+    models = entries(tmp_path, "models: [{name: a, task: chat, engine: echo}]")
+    (candidate,) = launch().candidates(models).all
+    assert (candidate.memory, candidate.needed_mb) == (Memory(None), 0)
+
+
+def test_other_files_of_the_users_own_are_measured_anew(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.gguf"
+    written(weights)
+    models = entries(tmp_path, f"models: [{{name: a, task: chat, source: 'file:{weights}'}}]")
+    (candidate,) = launch().candidates(models).all
+    keep(tmp_path / "state", Subject.of(candidate.spec, candidate.weights), 300)
+    assert launch().candidates(models).all[0].memory.mb == 300
+    os.utime(weights, (1, 1))
+    assert launch().candidates(models).all[0].memory.mb is None
+
+
+PACKAGED = """
+models:
+  - name: acme/chat
+    task: chat
+    engine: llama.cpp
+    device: cpu
+    variants:
+      - {name: Q8_0, memory_mb: 5000, source: "pypi:a==1", path: a, files: {a: {from: a, bytes: 1,
+         sha256: "SHA"}}}
+      - {name: Q4_0, memory_mb: 3000, hf_repo_id: acme/chat-GGUF, path: chat-Q4_0.gguf}
+"""
+
+
+def test_a_variant_that_was_measured_once_fits_by_what_it_took(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stages, "free_mb", lambda _kind: 4000)
+    models = entries(tmp_path, PACKAGED.replace("SHA", "0" * 64))
+    (estimated,) = launch().candidates(models).all
+    assert estimated.model.entry.variant == "Q4_0"
+    subject = Subject.of(estimated.spec, weights_digest({"a": "0" * 64}))
+    keep(tmp_path / "state", subject, 3900)
+    (candidate,), (note,) = launch().candidates(models)
+    assert candidate.model.entry.variant == "Q8_0"
+    assert note == "acme/chat: variant Q8_0: needs 3900 MB of the 4000 MB that cpu has for it"
+
+
 # --- the verdicts on files -----------------------------------------------------------------------
 
 
@@ -218,7 +294,7 @@ def test_what_another_process_has_pulled_meanwhile_is_not_pulled_again(
             name="acme/chat", source="hf:acme/chat-GGUF", pulled_at=7, files={file.name: record}
         ),
     )
-    assert start.fetch(candidate, silent).created == 7
+    assert start.fetch(candidate, silent).spec.created == 7
 
 
 # --- the box changes -----------------------------------------------------------------------------
@@ -238,8 +314,8 @@ def test_torch_that_came_as_a_build_for_cpus_counts_for_the_models_after_it_too(
     start = launch(Box(gpus=1, cuda=True))
     candidates, _ = start.candidates(entries(tmp_path, f"models: [{one}, {other}]"))
     assert [candidate.spec.device for candidate in candidates] == ["cuda", "cuda"]
-    specs, _ = fetch_all(start, candidates, silence)
-    assert [spec.device for spec in specs] == ["cpu", "cpu"]
+    ready, _ = fetch_all(start, candidates, silence)
+    assert [one.spec.device for one in ready] == ["cpu", "cpu"]
 
 
 # --- conversions ---------------------------------------------------------------------------------
@@ -265,7 +341,7 @@ def test_the_service_uses_what_has_been_converted_among_the_models(tmp_path: Pat
 
     def cache() -> str:
         start = launch()
-        return start.fetch(start.candidates(models).all[0], silent).cache
+        return start.fetch(start.candidates(models).all[0], silent).spec.cache
 
     pulled = cache()
     os.environ["CACHE_DIRECTORY"] = str(tmp_path / "service")

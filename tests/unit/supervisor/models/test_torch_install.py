@@ -195,7 +195,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 def fetch(ask: Ask) -> Fetch:
     def fetched(engine: str) -> Spec:
         launched, candidate = ask(engine)
-        return launched.fetch(candidate, silent)
+        return launched.fetch(candidate, silent).spec
 
     return fetched
 
