@@ -244,9 +244,9 @@ def _prepare_spec(file: Path) -> int:
     """Let the engine of the spec in ``file`` prepare its model. Exits 0, 1 or 69."""
     try:
         spec = msgspec.json.decode(file.read_bytes(), type=Spec)
-        prepare = getattr(make(spec), "prepare", None)
-        if prepare is not None:
-            prepare(spec, lambda stage: print(stage, flush=True))
+        engine = make(spec)
+        if hasattr(engine, "prepare"):  # a user's own may leave it out
+            engine.prepare(spec, lambda stage: print(stage, flush=True))
     except (LoadError, OSError, msgspec.MsgspecError) as error:
         print(_one_line(error), file=sys.stderr)
         return os.EX_UNAVAILABLE if isinstance(error, TorchMissing) else 1

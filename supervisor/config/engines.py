@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import re
 
+from ipc.engines import ENGINES, LISTED, TEST_ENGINES, allows_tests, is_own
 from ipc.facts.gguf import Header
 from ipc.messages.jobs import Task
 from supervisor.config.errors import ConfigError
 from supervisor.host.hardware import Box
-
-# The engines that ship here: the tasks that each serves and the devices that it runs on. An engine
-# may also be a dotted path of the user's own, about which nothing is known.
-ENGINES: dict[str, tuple[set[str], set[str]]] = {
-    "openvino": ({"chat", "embed", "rerank"}, {"cpu"}),
-    "torch": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
-    "ctranslate2": ({"speech"}, {"cpu", "cuda"}),
-    "llama.cpp": ({"chat"}, {"cpu"}),
-    "remote": ({"chat", "embed", "rerank", "speech"}, {"cpu"}),
-    "command": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
-    "echo": ({"chat", "embed", "rerank", "speech"}, {"cpu", "cuda", "mps"}),
-}
-
-
-# Those that convert what was pulled, once, before it is served.
-CONVERTING = {"openvino", "ctranslate2"}
-
 
 _X86 = {"x86_64", "AMD64"}
 
@@ -42,6 +26,15 @@ def parse_device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
         raise ValueError(f"{text!r} is not a device; set it to auto, cpu, mps, cuda or cuda:<n>")
     return text
+
+
+def check_allowed(engine: str) -> None:
+    """Raises `ValueError` for an engine that is for tests, unless they are being run."""
+    if engine in ENGINES and ENGINES[engine].is_hidden and not allows_tests():
+        raise ValueError(
+            f"engine: {engine} is for the tests of edge-serve: it has no model, and breaks on "
+            f"command; take another, or set {TEST_ENGINES}=1 where only tests can reach it"
+        )
 
 
 def openvino_reads(header: Header) -> bool:
@@ -66,7 +59,7 @@ def choose(
     be handed a conversion of any other chat model. ``gguf``: the model is one file of that kind.
     ``checkpoint``: the files are known to be those of transformers, which torch reads.
     """
-    if engine == "remote":
+    if engine in ENGINES and ENGINES[engine].files == "elsewhere":
         device = "cpu"  # its worker's; a device that is set for all models is not meant for it
     if engine == "auto" and task == "speech":
         engine = _speech_engine(device, checkpoint, box)
@@ -74,7 +67,7 @@ def choose(
         device = _best_device(engine, box)
     if engine == "auto":
         engine = _best_engine(device, task, converted, gguf, box)
-    if engine in ENGINES or "." not in engine:
+    if not is_own(engine):
         _check(engine, device, task)
     return engine, device
 
@@ -88,8 +81,10 @@ def _speech_engine(device: str, checkpoint: bool, box: Box) -> str:
 def _best_device(engine: str, box: Box) -> str:
     if engine == "auto":
         engine = "torch"
-    able = ENGINES[engine][1] if engine in ENGINES else {"cpu", "cuda", "mps"}
-    if box.cuda and "cuda" in able and (engine != "ctranslate2" or box.cublas12):
+    found = ENGINES.get(engine)
+    able = found.devices if found else ("cpu", "cuda", "mps")
+    lacks_cublas = found and found.cuda_by == "torch and cublas12" and not box.cublas12
+    if box.cuda and "cuda" in able and not lacks_cublas:
         return "cuda"
     return "mps" if box.mps and "mps" in able else "cpu"
 
@@ -104,12 +99,12 @@ def _best_engine(device: str, task: Task, converted: bool, gguf: bool, box: Box)
 
 def _check(engine: str, device: str, task: Task) -> None:
     if engine not in ENGINES:
-        known = ", ".join(["auto", *ENGINES])
+        known = ", ".join(["auto", *(one.name for one in LISTED)])
         raise ConfigError(f"engine: {engine!r} is not one of {known}, nor a dotted path")
-    tasks, devices = ENGINES[engine]
-    if task not in tasks:
-        able = " or ".join(name for name in ENGINES if task in ENGINES[name][0])
+    found = ENGINES[engine]
+    if task not in found.serves:
+        able = " or ".join(one.name for one in LISTED if task in one.serves)
         raise ConfigError(f"engine: {engine} does not serve {task} models; use {able}")
-    if device.split(":")[0] not in devices:
-        able = " or ".join(sorted(devices))
+    if device.split(":")[0] not in found.devices:
+        able = " or ".join(sorted(found.devices))
         raise ConfigError(f"device: engine {engine} runs on {able}, not on {device}; set auto")

@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ipc import options
+from ipc.options import shown
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
@@ -90,16 +93,6 @@ def explain(error: ErrorDetails, field: FieldInfo | None = None) -> str:
     return f"{value}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-def shown(value: Any) -> str:
-    """A value as whoever wrote it knows it: true, not True, and no more of a list than that it is
-    one."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return "a list"
-    return "a group of keys" if isinstance(value, dict) else repr(value)
-
-
 def words(error: BaseException) -> str:
     """What an error of the system or a library says, on a line and without its number."""
     text = re.sub(r"\[Errno -?\d+\] ", "", " ".join(str(error).split()))
@@ -118,12 +111,4 @@ def allowed(field: FieldInfo | None) -> str:
         for name in ("ge", "gt", "le"):
             if getattr(rule, name, None) is not None:
                 limits[name] = getattr(rule, name)
-    if "ge" in limits:
-        least = f"{limits['ge']}"
-    elif "gt" in limits:
-        least = f"more than {limits['gt']}"
-    else:
-        return "correct it"
-    if "le" in limits:
-        return f"set it to {least}, up to {limits['le']}"
-    return f"set it to {least} or more" if "ge" in limits else f"set it to {least}"
+    return options.allowed(limits.get("ge"), limits.get("gt"), limits.get("le"))

@@ -10,20 +10,23 @@ import shutil
 import ssl
 from importlib.machinery import PathFinder
 
+from ipc.engines import ENGINES, CommandOptions, RemoteOptions, is_own, serving
 from ipc.messages.spec import Spec
-from supervisor.config.engines import ENGINES
+from ipc.options import decode
 from supervisor.host.hardware import Box
 
 
 def obstacles(spec: Spec, box: Box) -> list[str]:
     """Each with the way out."""
     found = [_absent_device(spec, box)]
-    if spec.engine == "command":
-        found.append(_absent_program(spec))
-    elif spec.engine == "remote":
-        found += [_unset_key(spec), _unreadable_certificate(spec)]
-    elif spec.engine not in ENGINES:
-        found.append(_absent_module(spec.engine))
+    served = serving(spec.engine, spec.task)
+    match decode(served.options, spec.options) if served else None:
+        case CommandOptions() as options:
+            found.append(_absent_program(options, spec.path))
+        case RemoteOptions() as options:
+            found += [_unset_key(options), _unreadable_certificate(options)]
+        case None if is_own(spec.engine):
+            found.append(_absent_module(spec.engine))
     return [obstacle for obstacle in found if obstacle is not None]
 
 
@@ -36,9 +39,11 @@ def _absent_device(spec: Spec, box: Box) -> str | None:
     if int(index or 0) >= box.gpus:
         has = f"{box.gpus} GPUs, from cuda:0 on" if box.gpus else "no GPU"
         return f"device: {spec.device} is not there: the NVIDIA driver has {has}; set another"
-    if not box.cuda and spec.engine != "command":  # a program has libraries of its own
+    engine = ENGINES.get(spec.engine)
+    cuda_by = engine.cuda_by if engine else "torch"
+    if not box.cuda and cuda_by != "a program":
         return f"device: the torch that is installed cannot use {spec.device}; install a CUDA build"
-    if spec.engine == "ctranslate2" and not box.cublas12:
+    if cuda_by == "torch and cublas12" and not box.cublas12:
         return (
             f"device: CTranslate2 needs libcublas.so.12 to use {spec.device}, and the system's "
             "loader does not find it; install cuBLAS 12, or set device: cpu"
@@ -46,22 +51,22 @@ def _absent_device(spec: Spec, box: Box) -> str | None:
     return None
 
 
-def _absent_program(spec: Spec) -> str | None:
-    program = shlex.split(str(spec.options["command"]))[0].replace("{path}", spec.path)
+def _absent_program(options: CommandOptions, path: str) -> str | None:
+    program = shlex.split(options.command)[0].replace("{path}", path)
     if shutil.which(program) is None:
         return f"options.command: there is no program {program!r}; install it or write its path"
     return None
 
 
-def _unset_key(spec: Spec) -> str | None:
-    variable = spec.options.get("api_key_env")
-    if variable is None or os.environ.get(str(variable), "").strip():
+def _unset_key(options: RemoteOptions) -> str | None:
+    variable = options.api_key_env
+    if variable is None or os.environ.get(variable, "").strip():
         return None
     return f"options.api_key_env: {variable} is not set; set it to the server's key"
 
 
-def _unreadable_certificate(spec: Spec) -> str | None:
-    file = spec.options.get("verify", True)
+def _unreadable_certificate(options: RemoteOptions) -> str | None:
+    file = options.verify
     if not isinstance(file, str):
         return None
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ipc.engines import ENGINES
+from ipc.messages.jobs import Task
 from ipc.messages.spec import Defaults, Spec, Warmup
 from ipc.tasks import TASKS, TaskDescriptor
 from supervisor.config import options
@@ -69,7 +71,7 @@ def spec_for(
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"{entry.name}: {error}") from None
     values: dict[str, Any] = {"threads": box.threads, **_from_settings(TASKS[entry.task], settings)}
-    values["vision"] = files.vision and (entry.task, engine) == ("chat", "torch")
+    values["vision"] = files.vision and _sees(engine, entry.task)
     for key in _SAME:
         if (value := getattr(entry, key)) is not None:
             values[key] = value
@@ -98,8 +100,18 @@ def spec_for(
 def _check_vision(entry: Entry, engine: str) -> None:
     if "vision" not in TASKS[entry.task].catalog_keys:
         raise ConfigError(f"{entry.name}: vision: only chat models take images; leave it out")
-    if engine in ("openvino", "llama.cpp"):
+    found = ENGINES.get(engine)
+    if found and found.chat and not found.chat.images:
         raise ConfigError(f"{entry.name}: vision: engine {engine} reads text only; set torch")
+
+
+def _sees(engine: str, task: Task) -> bool:
+    """Whether a model takes images if its files do: by an engine that reads them itself. What the
+    server behind a model takes only its entry can say."""
+    found = ENGINES.get(engine)
+    if task != "chat" or found is None or found.chat is None:
+        return False
+    return found.chat.images and bool(found.serves[task].reads)
 
 
 def _from_settings(task: TaskDescriptor, settings: Settings) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from ipc.options import WEEK_S
 from supervisor.config.engines import parse_device
 
-WEEK_S = 604_800
 MINUTE_MS = 60_000
 
 

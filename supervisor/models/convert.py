@@ -17,16 +17,16 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from ipc.engines import ENGINES
 from ipc.messages.spec import Spec
 from ipc.runtime import durable
-from supervisor.config.engines import CONVERTING, ENGINES
 from supervisor.config.settings import child_env
 from supervisor.models.archive import FetchError
 from supervisor.notify import Notifier
 
 MARKER = ".prepared"
-# A conversion is stale once one of these is updated.
-_LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers", "ctranslate2", "transformers")
+# What one of the user's own may convert by.
+_LIBRARIES = tuple(dict.fromkeys(name for one in ENGINES.values() for name in one.conversion))
 
 
 class _TorchMissing(FetchError):
@@ -50,7 +50,7 @@ def prepare(
     for cache in (elsewhere, Path(spec.cache) if spec.cache else None):
         if cache is not None and _holds(cache, key):
             return replace(spec, cache=str(cache))
-    if spec.cache and (spec.engine in CONVERTING or spec.engine not in ENGINES):
+    if spec.cache and _libraries(spec.engine):
         _convert(spec, key, on_stage, add_torch)
     return spec
 
@@ -80,8 +80,13 @@ def _holds(cache: Path, key: str) -> bool:
 def _key(spec: Spec) -> str:
     """Changes with everything that a conversion may depend on."""
     facts = [spec.engine, spec.task, spec.device, spec.path, str(spec.created), str(spec.options)]
-    facts += [_version(library) for library in _LIBRARIES]
+    facts += [_version(library) for library in _libraries(spec.engine)]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def _libraries(engine: str) -> tuple[str, ...]:
+    """What an engine converts by; nothing if it does not convert."""
+    return ENGINES[engine].conversion if engine in ENGINES else _LIBRARIES
 
 
 def _version(library: str) -> str:

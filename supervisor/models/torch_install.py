@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipc.engines import ENGINES
 from ipc.messages.spec import Spec
 from supervisor.models.archive import Report
 from supervisor.models.optional_packages import OptionalPackages
@@ -11,7 +12,7 @@ TORCH = OptionalPackages("torch", ("torch", "transformers", "accelerate"))
 
 def serves_by_torch(spec: Spec) -> bool:
     """Whether serving takes torch. What a conversion takes is found out by trying it."""
-    return spec.engine == "torch"
+    return spec.engine in ENGINES and ENGINES[spec.engine].needs_torch
 
 
 def is_here() -> bool:

@@ -18,6 +18,7 @@ import msgspec
 import psutil
 
 from bench.words import ANSWER_TOKENS
+from ipc.engines import EmbedOptions
 from ipc.messages.spec import Spec
 
 EMBED_BATCH = 32
@@ -77,6 +78,7 @@ def embed(spec: Spec) -> Work:
     import numpy as np
     from tokenizers import Tokenizer
 
+    from worker.engine import options_of
     from worker.engines.encoders.openvino_encoder import OpenvinoEncoder
     from worker.engines.encoders.sentence import read_checkpoint
 
@@ -84,7 +86,7 @@ def embed(spec: Spec) -> Work:
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
     tokenizer.enable_padding(pad_id=checkpoint.pad_token)
     model = OpenvinoEncoder("convert")  # as it was when the spec was fetched
-    model.load(spec, checkpoint, _say)
+    model.load(spec, checkpoint, options_of(spec, EmbedOptions).precision, _say)
 
     def work(texts: list[str]) -> tuple[float, float]:
         done = 0

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from ipc.engines import ENGINES
+from ipc.messages.jobs import Task
+from ipc.options import described
 from tests.contract.driver import Driver
 from tests.contract.subjects import SLOTS, Bench, Subject
 from tests.contract.upstream import edge_serve
@@ -56,6 +59,16 @@ def driver(bench: Bench) -> Iterator[Driver]:
     driver.clear()
 
 
+def _without_a_model(task: Task) -> list[Subject]:
+    """The engines that need neither a model nor an option: `echo`, and whichever is like it."""
+    return [
+        Subject(engine.name, task)
+        for engine in ENGINES.values()
+        if engine.files == "optional" and task in engine.serves
+        if not any(option.is_required for option in described(engine.serves[task].options))
+    ]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test that takes ``bench`` or ``driver`` on every engine of its module's task, or
     where it is marked ``model`` on those with a model only."""
@@ -67,7 +80,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("model") is None:
         task = subjects[0].task
         remote = Subject("remote", task, gradual=task == "chat")
-        subjects = [Subject("echo", task), remote, *subjects]
+        subjects = [*_without_a_model(task), remote, *subjects]
     if metafunc.definition.get_closest_marker("gradual") is not None:
         subjects = [subject for subject in subjects if subject.gradual]
     metafunc.parametrize("bench", subjects, indirect=True, ids=str)

@@ -49,10 +49,11 @@ def in_force(variable: str) -> Any:
 
 def defaults(engine: str, task: str) -> dict[str, Any]:
     """The options of an engine that may be left out, each with what it is then."""
-    from supervisor.config.options import OPTIONS
+    from ipc.engines import ENGINES
+    from ipc.options import described
 
-    fields = next(kind for key, kind in OPTIONS.items() if key == (engine, task)).model_fields
-    return {name: field.default for name, field in fields.items() if not field.is_required()}
+    (kind,) = (one.options for name, one in ENGINES[engine].serves.items() if name == task)
+    return {one.name: one.default for one in described(kind) if not one.is_required}
 
 
 def errors() -> dict[str, Any]:

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"ipc", "worker"},
     "worker/audio": {"ipc/messages"},
     "worker/chat": {"ipc/messages", "ipc/facts", "worker/engine"},
-    "worker/engines": {"ipc/messages", "worker/engine"},
+    "worker/engines": {"ipc/engines", "ipc/messages", "worker/engine"},
     "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"},
     "worker/engines/torch_chat": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/openvino_chat": _ENGINE | {"worker/chat"},

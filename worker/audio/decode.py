@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,6 @@ from worker.audio.timeline import Timeline
 Samples = npt.NDArray[np.float32]
 
 SAMPLE_RATE_HZ = 16_000
-MAX_AUDIO_S = 600.0
 # Files come out in pieces of about this length, so that the caller can do other work in between;
 # a file of packets that hold next to nothing, after this many.
 PIECE_S = 30.0
@@ -69,12 +69,12 @@ _OPTIONS = {
 }
 
 
-def decode(data: bytes, max_s: float = MAX_AUDIO_S) -> Samples:
+def decode(data: bytes, max_s: float = math.inf) -> Samples:
     """All samples of the file ``data``, shape (n,), in -1 to 1. Raises as `pieces` does."""
     return np.concatenate(list(pieces(data, max_s)))
 
 
-def pieces(data: bytes, max_s: float = MAX_AUDIO_S) -> Iterator[Samples]:
+def pieces(data: bytes, max_s: float = math.inf) -> Iterator[Samples]:
     """The samples of the file ``data``, about `PIECE_S` seconds at a time.
 
     A damaged packet is skipped, and a file that was cut off gives what it holds: half a recording

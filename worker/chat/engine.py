@@ -14,7 +14,7 @@ from worker.chat.grammar import grammar_of
 from worker.chat.prompt import Prompts, chat_of
 from worker.chat.prompt_limits import room_for_answer
 from worker.chat.token_engine import TokenEngine, TokenModel, TokenRequest, Written
-from worker.engine import Stage
+from worker.engine import Engine, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _WAIT_S = 0.02
 
 
-class TokenChat:
+class TokenChat(Engine):
     """An `Engine` for chats, made of a `TokenEngine`."""
 
     def __init__(self, tokens: TokenEngine) -> None:

@@ -92,19 +92,38 @@ def models(context: typer.Context, config: Config = None, json: Json = False) ->
 
 
 def _listed(launch: Launch, candidate: Candidate, served: bool) -> dict[str, Any]:
-    """A model of the catalog, as ``models --json`` has it."""
-    entry = candidate.model.entry
+    """A model of the catalog, as ``models --json`` has it: with what its entry and the settings say
+    and what follows from them, each told apart by ``from``."""
+    from ipc.tasks import capabilities
+    from supervisor.config import options
+
+    entry, spec = candidate.model.entry, candidate.spec
     return {
         "name": entry.name,
         "aliases": entry.aliases,
         "task": entry.task,
-        "engine": candidate.spec.engine,
+        "engine": spec.engine,
+        "device": spec.device,
+        "from": {
+            "engine": "auto" if entry.engine == "auto" else "entry",
+            "device": _device_from(spec.device, entry.device, launch.settings.model_device),
+        },
+        "capabilities": capabilities(spec, None),
+        "options": options.in_force(spec.engine, spec.task, spec.options),
+        "source": entry.origin(),
         "bytes": sum(file.bytes for file in entry.files.values()) or None,
         "memory_mb": candidate.memory.mb,
         "pulled": launch.fault(candidate, _silent) is None,
         "served": served,
         "description": entry.description,
     }
+
+
+def _device_from(device: str, of_entry: str | None, of_all: str) -> str:
+    """Who has named the ``device``: the entry, the setting for all models, or nobody."""
+    if device != (of_entry or of_all):
+        return "auto"
+    return "entry" if of_entry else "MODEL_DEVICE"
 
 
 def check(

@@ -185,7 +185,10 @@ def test_what_is_no_gguf_file_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_options_and_devices_that_it_does_not_know_are_named(gguf: Path, tmp_path: Path) -> None:
     error = refusal(gguf, options={"precision": 1})
-    assert "no option 'precision' for chat models; it knows kv_cache_tokens" in error.reason
+    assert (
+        "options.precision: unknown; the options are kv_cache_tokens, prefix_caching"
+        in error.reason
+    )
     assert "runs on cpu, not on cuda" in refusal(gguf, device="cuda").reason
     assert "does not exist; pull the model" in refusal(tmp_path / "gone.gguf").reason
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from tests.contract.chat.torch_chats import loaded, spec
+from tests.contract.chat.torch_chats import loaded
 from tests.contract.checkpoints import tiny
 from tests.contract.driver import Driver, chat
 from worker.engine import LoadError
@@ -71,10 +71,9 @@ def test_a_cache_larger_than_the_gpu_is_refused_for_good_before_weights_are_read
         return SimpleNamespace(total_memory=8 << 30)
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
-    asked = spec(Path("/p"), options={"kv_cache_tokens": tokens})
     if fits:
-        check_cache(asked, CONFIG, torch.bfloat16, torch.device("cuda", 0))
+        check_cache(tokens, CONFIG, torch.bfloat16, torch.device("cuda", 0))
         return
     with pytest.raises(LoadError, match=r"asks for 8\.0 GiB, and cuda:0 has 8\.0 GiB") as caught:
-        check_cache(asked, CONFIG, torch.bfloat16, torch.device("cuda", 0))
+        check_cache(tokens, CONFIG, torch.bfloat16, torch.device("cuda", 0))
     assert caught.value.permanent

@@ -199,7 +199,7 @@ def test_auto_is_bfloat16_where_the_processor_has_it(scratch: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
 def test_an_option_that_is_not_known_is_refused(scratch: Path, engine: str) -> None:
-    with pytest.raises(LoadError, match="precision='int8' is not one of f32, bf16"):
+    with pytest.raises(LoadError, match="precision: 'int8' is not one of 'f32', 'bf16'"):
         loaded(engine, scratch, precision="int8")
-    with pytest.raises(LoadError, match="no option 'dtype' for embed models; it knows matryoshka"):
+    with pytest.raises(LoadError, match="dtype: unknown; the options are matryoshka, precision"):
         loaded(engine, scratch, dtype="bfloat16")

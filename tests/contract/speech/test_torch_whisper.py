@@ -206,7 +206,9 @@ def test_pickled_weights_are_refused(tiny: Path) -> None:
 
 
 def test_an_option_of_another_engine_is_refused(tiny: Path) -> None:
-    with pytest.raises(LoadError, match="it knows dtype, max_audio_s, vad"):
+    with pytest.raises(
+        LoadError, match="beam_size: unknown; the options are dtype, max_audio_s, vad"
+    ):
         load(tiny, beam_size=5)
 
 

@@ -191,7 +191,9 @@ def test_a_clip_over_the_models_limit_is_refused() -> None:
 
 
 def test_an_encoder_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(LoadError, match="choose openvino, openvino_bf16, ctranslate2"):
+    with pytest.raises(
+        LoadError, match="'onnx' is not one of 'openvino', 'openvino_bf16', 'ctranslate2'"
+    ):
         load(real_model(WHISPER), encoder="onnx")
 
 

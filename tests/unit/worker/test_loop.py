@@ -11,7 +11,7 @@ from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
 from ipc.messages.jobs import ChatInput, Job, Message, Sampling
 from ipc.messages.spec import Loaded, Spec
-from worker.engine import Stage
+from worker.engine import Engine, Stage
 from worker.loop import EngineLoop
 
 DONE = ChatResult(finish="stop", usage=Usage(prompt_tokens=3, completion_tokens=1))
@@ -22,7 +22,7 @@ def job(name: str, deadline_at: float = 1e9) -> Job:
     return Job(id=name, model="m", input=asked, deadline_at=deadline_at)
 
 
-class Scripted:
+class Scripted(Engine):
     """An engine whose steps are given; with no more steps it stays busy and silent."""
 
     def __init__(self, *steps: list[Event] | Exception, slots: int = 8) -> None:

@@ -21,11 +21,12 @@ from ipc.messages.jobs import (
     Task,
 )
 from ipc.messages.spec import Loaded, Spec, Warmup
+from worker import engine as worker_engine
 from worker.engine import LoadError, Stage
 from worker.warmup import at_once, warm
 
 
-class Engine:
+class Engine(worker_engine.Engine):
     """Answers each job one step after it was admitted, if it has room for it."""
 
     def __init__(self, room: int = 8, fails: bool = False) -> None:

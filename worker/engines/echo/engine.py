@@ -20,12 +20,12 @@ score is the share of the query's words that it has):
     /child TEXT...       start a process that does not end
     /daemon TEXT...      start one that makes a session of its own, with a child in a third one
 
-``word_ms`` of ``options`` is the wait before each word without a directive, ``dimensions`` is the
-length of vectors. The other options
-script the load: ``load_s`` (seconds it takes), ``load_stages`` (in how many steps it says that it
-comes further), ``load_fails`` (``once`` needs ``load_marker``, a file that remembers),
-``load_exits`` (a status), ``load_device`` (what it claims to run on). ``orders`` is a FIFO by which
+Of its options (`ipc.engines.EchoOptions`) all but ``word_ms`` and ``dimensions`` script the load:
+``load_fails: once`` needs ``load_marker``, a file that remembers. ``orders`` is a FIFO by which
 the process can be ended from within at any time, see `worker.engines.echo.faults`.
+
+A catalog may name it only where `ipc.engines.TEST_ENGINES` is 1, and only there are the faults in
+directives and options obeyed: whatever else starts it, no client can break it.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ import time
 from collections import deque
 from pathlib import Path
 
+from ipc.engines import TEST_ENGINES, EchoOptions, allows_tests
 from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import (
@@ -58,10 +59,10 @@ from ipc.messages.events import (
 )
 from ipc.messages.jobs import ChatInput, EmbedInput, Job, RerankInput, SpeechInput
 from ipc.messages.spec import Loaded, Spec
-from worker.engine import LoadError, Stage
+from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.echo import faults
 
-DIMENSIONS = 8
+_HARMLESS = {"word_ms", "dimensions"}
 _WORD = re.compile(r"\s*\S+")
 _DIRECTIVE = re.compile(
     r"/(exit|signal|slow|allocate|burst) (\S+) ?"
@@ -79,34 +80,29 @@ _MISSHAPEN = {
 }
 
 
-class Echo:
-    """An `Engine` for every task, without a model."""
+class Echo(Engine):
+    """An engine for every task, without a model."""
 
     def __init__(self) -> None:
         self._slots = 0
         self._word_s = 0.0
-        self._dimensions = DIMENSIONS
+        self._dimensions = 0
+        self._may_break = False
         self._running: dict[str, _Script] = {}
         self._kept: list[bytearray] = []
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         self._slots = spec.slots
-        self._word_s = float(spec.options.get("word_ms", 0)) / 1000
-        self._dimensions = int(spec.options.get("dimensions", DIMENSIONS))
+        options = options_of(spec, EchoOptions)
+        self._word_s = options.word_ms / 1000
+        self._dimensions = options.dimensions
+        self._may_break = allows_tests()
+        if not self._may_break and spec.options.keys() - _HARMLESS:
+            raise LoadError(f"engine echo: its faults are for tests; set {TEST_ENGINES}=1")
         stage("reading the script")
-        if "orders" in spec.options:
-            faults.obey_orders(Path(str(spec.options["orders"])))
-        stages = int(spec.options.get("load_stages", 1))
-        for number in range(stages):
-            time.sleep(float(spec.options.get("load_s", 0)) / stages)
-            stage(f"stage {number + 1} of {stages}")
-        if "load_exits" in spec.options:
-            os._exit(int(spec.options["load_exits"]))
-        if "load_fails" in spec.options and not _marked(spec):
-            permanent = spec.options["load_fails"] == "always"
-            raise LoadError("told to fail at load", permanent=permanent)
+        _follow_script(options, stage)
         return Loaded(
-            device=str(spec.options.get("load_device", spec.device)),
+            device=options.load_device or spec.device,
             context_tokens=4096,
             dimensions=self._dimensions if spec.task == "embed" else None,
             languages=["en", "de"] if spec.task == "speech" else None,
@@ -116,6 +112,8 @@ class Echo:
         if len(self._running) >= self._slots:
             return False
         script = _Script(job, self._word_s, self._dimensions)
+        if script.directive and not self._may_break:
+            raise InvalidRequest(f"faults are for tests; set {TEST_ENGINES}=1 for the server")
         if script.directive == "deny":
             raise InvalidRequest(f"told to refuse: {script.text}")
         has = self._dimensions
@@ -278,11 +276,24 @@ def _transcribe(asked: SpeechInput, text: str, usage: Usage) -> SpeechResult:
     )
 
 
-def _marked(spec: Spec) -> bool:
+def _follow_script(options: EchoOptions, stage: Stage) -> None:
+    """What happens while it loads. Raises `LoadError` if it is told to."""
+    if options.orders is not None:
+        faults.obey_orders(Path(options.orders))
+    for number in range(options.load_stages):
+        time.sleep(options.load_s / options.load_stages)
+        stage(f"stage {number + 1} of {options.load_stages}")
+    if options.load_exits is not None:
+        os._exit(options.load_exits)
+    if options.load_fails == "always" or (options.load_fails == "once" and not _marked(options)):
+        permanent = options.load_fails == "always"
+        raise LoadError("told to fail at load", permanent=permanent)
+
+
+def _marked(options: EchoOptions) -> bool:
     """Whether this load has failed before; marks that it now does."""
-    if spec.options["load_fails"] != "once":
-        return False
-    marker = Path(str(spec.options["load_marker"]))
+    assert options.load_marker is not None
+    marker = Path(options.load_marker)
     found = marker.exists()
     marker.touch()
     return found

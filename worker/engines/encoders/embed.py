@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ipc.engines import EmbedOptions
 from ipc.messages.blob import Blob
 from ipc.messages.errors import ContextTooLong, InternalError, InvalidRequest
 from ipc.messages.events import EmbedResult, Usage
@@ -29,25 +30,19 @@ Tokens = list[int]
 Vector = NDArray[np.float32]
 
 
-class TextEmbedding(TextModel[Checkpoint, Tokens]):
-    """Cuts jobs into token lists and joins vectors into results.
+class TextEmbedding(TextModel[Checkpoint, EmbedOptions, Tokens]):
+    """Cuts jobs into token lists and joins vectors into results."""
 
-    Of ``spec.options`` it reads ``truncate`` (whether to cut texts that are too long, as
-    sentence-transformers does, or to refuse them, where a request does not say), ``prompt_name``
-    (which of the checkpoint's prompts goes before each text) and ``matryoshka`` (true, or the sizes
-    allowed as "512,256": the model's vectors may be cut short).
-    """
-
-    options = ("truncate", "prompt_name", "matryoshka")
+    options = EmbedOptions
     read = staticmethod(read_checkpoint)
 
-    def open(self, spec: Spec, checkpoint: Checkpoint) -> None:
+    def open(self, spec: Spec, options: EmbedOptions, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         self._max_tokens = min(checkpoint.max_tokens, spec.max_prompt_tokens)
-        self._cuts = cuts_by_default(spec, checkpoint.max_tokens)
-        self._widths = _widths(spec, checkpoint)
+        self._cuts = cuts_by_default(options.truncate, checkpoint.max_tokens)
+        self._widths = _widths(options.matryoshka, checkpoint.dimensions)
         self._tokenizer = open_tokenizer(checkpoint.tokenizer)
-        self._prompt = _prompt(spec, checkpoint)
+        self._prompt = _prompt(options.prompt_name, checkpoint)
         _check_prompt(self._prompt, control_tokens(self._tokenizer).values())
 
     def loaded(self, place: Place) -> Loaded:
@@ -130,14 +125,13 @@ class TextEmbedding(TextModel[Checkpoint, Tokens]):
         return width
 
 
-def _prompt(spec: Spec, checkpoint: Checkpoint) -> str:
-    name = spec.options.get("prompt_name")
+def _prompt(name: str | None, checkpoint: Checkpoint) -> str:
     if name is None:
         return checkpoint.prompt
     if name not in checkpoint.prompts:
         known = ", ".join(checkpoint.prompts) or "none"
         raise LoadError(f"option prompt_name={name!r} is not among the checkpoint's: {known}")
-    return checkpoint.prompts[str(name)]
+    return checkpoint.prompts[name]
 
 
 def _check_prompt(prompt: str, control: Iterable[str]) -> None:
@@ -147,18 +141,13 @@ def _check_prompt(prompt: str, control: Iterable[str]) -> None:
         raise LoadError(f"the checkpoint's prompt has the control token {found[0]}, not served")
 
 
-def _widths(spec: Spec, checkpoint: Checkpoint) -> Sequence[int]:
-    """The sizes that a vector may have, the checkpoint's own among them."""
-    option = spec.options.get("matryoshka", False)
-    native = checkpoint.dimensions
-    if isinstance(option, bool):
-        return range(1 if option else native, native + 1)
-    try:
-        sizes = {int(size) for size in str(option).split(",")}
-    except ValueError:
-        sizes = {0}
-    if min(sizes) < 1 or max(sizes) > native:
-        raise LoadError(f"option matryoshka={option!r} must be true, or sizes up to {native}")
+def _widths(allowed: bool | int | str, native: int) -> Sequence[int]:
+    """The sizes that a vector may have, the checkpoint's ``native`` one among them."""
+    if isinstance(allowed, bool):
+        return range(1 if allowed else native, native + 1)
+    sizes = {int(size) for size in str(allowed).split(",")}
+    if max(sizes) > native:
+        raise LoadError(f"option matryoshka={allowed!r} must be true, or sizes up to {native}")
     return sorted(sizes | {native})
 
 

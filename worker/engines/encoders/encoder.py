@@ -14,17 +14,16 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ipc.engines import Precision, RerankOptions
 from ipc.messages.spec import Loaded, Spec
-from worker.engine import LoadError, Stage, check_options
+from worker.engine import Stage, options_of
 from worker.microbatch import Batched
 
 Array = NDArray[np.int64]
 Checkpoint = TypeVar("Checkpoint")
 Read = TypeVar("Read", contravariant=True)
 Item = TypeVar("Item")
-
-# What the option ``precision`` may be; ``auto`` is bf16 where the device computes in it natively.
-PRECISIONS = ("f32", "bf16", "f16", "auto")
+Options = TypeVar("Options", bound=RerankOptions)
 
 
 class Place(NamedTuple):
@@ -37,8 +36,9 @@ class Place(NamedTuple):
 class Encoder(Protocol[Read]):
     """A model of one library: from arrays of tokens to one output for each text."""
 
-    def load(self, spec: Spec, checkpoint: Read, stage: Stage) -> Place:
-        """Take the model of ``checkpoint`` to ``spec.device``. Raises `LoadError`."""
+    def load(self, spec: Spec, checkpoint: Read, precision: Precision, stage: Stage) -> Place:
+        """Take the model of ``checkpoint`` to ``spec.device``, to compute in ``precision``; auto
+        is bf16 where the device computes in it natively, else f32. Raises `LoadError`."""
         ...
 
     def __call__(self, arrays: Sequence[Array]) -> NDArray[np.float32]:
@@ -48,21 +48,20 @@ class Encoder(Protocol[Read]):
     def close(self) -> None: ...
 
 
-class TextModel(Batched, Generic[Checkpoint, Item]):
+class TextModel(Batched, Generic[Checkpoint, Options, Item]):
     """A `Batched` model but for what depends on its task, which a subclass adds."""
 
-    # The names of those among ``spec.options`` that the task reads.
-    options: tuple[str, ...]
+    options: type[Options]
 
     def __init__(self, encoder: Encoder[Checkpoint]) -> None:
         self._encoder = encoder
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
-        check_options(spec, (*self.options, "precision"))
+        options = options_of(spec, self.options)
         stage("tokenizer")
         checkpoint = self.read(spec.path)
-        self.open(spec, checkpoint)
-        return self.loaded(self._encoder.load(spec, checkpoint, stage))
+        self.open(spec, options, checkpoint)
+        return self.loaded(self._encoder.load(spec, checkpoint, options.precision, stage))
 
     def run(self, items: Sequence[Item]) -> list[Any]:
         return list(self._encoder(self.pad(items)))
@@ -76,7 +75,7 @@ class TextModel(Batched, Generic[Checkpoint, Item]):
         """What the checkpoint at ``path`` says about itself. Raises `LoadError`."""
 
     @abstractmethod
-    def open(self, spec: Spec, checkpoint: Checkpoint) -> None:
+    def open(self, spec: Spec, options: Options, checkpoint: Checkpoint) -> None:
         """Get the tokenizer and the limits ready. Raises `LoadError`."""
 
     @abstractmethod
@@ -85,12 +84,3 @@ class TextModel(Batched, Generic[Checkpoint, Item]):
     @abstractmethod
     def pad(self, items: Sequence[Item]) -> Sequence[Array]:
         """The encoder's inputs for ``items``, each [items, longest], padded on the right."""
-
-
-def precision(spec: Spec) -> str:
-    """The option ``precision``, f32 unless told otherwise: vectors are kept for years and compared
-    with others that were made elsewhere. Raises `LoadError`."""
-    name = str(spec.options.get("precision", "f32"))
-    if name not in PRECISIONS:
-        raise LoadError(f"option precision={name!r} is not one of {', '.join(PRECISIONS)}")
-    return name

@@ -12,12 +12,13 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from ipc.engines import Precision
 from ipc.messages.spec import Spec
 from worker.conversion import prepared, stamp
 from worker.engine import LoadError, Stage
 from worker.engines.common.openvino_cpu import on_cpu
 from worker.engines.encoders.embed import TextEmbedding
-from worker.engines.encoders.encoder import Array, Place, TextModel, precision
+from worker.engines.encoders.encoder import Array, Place, TextModel
 from worker.engines.encoders.rerank import PairScoring
 from worker.microbatch import MicroBatch
 
@@ -43,9 +44,9 @@ class OpenvinoEncoder:
     def __init__(self, convert: str) -> None:
         self._convert = f"{_CONVERT}:{convert}"
 
-    def load(self, spec: Spec, checkpoint: _Files, stage: Stage) -> Place:
+    def load(self, spec: Spec, checkpoint: _Files, precision: Precision, stage: Stage) -> Place:
         device = _device(spec.device)
-        computed_in = _precision(spec, device)
+        computed_in = _computed_in(precision, device)
         folder = self.converted(spec, checkpoint, stage)
         stage("compiling")
         compiled = _compile(folder, device, computed_in, spec.threads)
@@ -69,7 +70,7 @@ class OpenvinoEncoder:
 class OpenvinoText(MicroBatch):
     """The engine of a task on OpenVINO."""
 
-    def __init__(self, task: type[TextModel[Any, Any]], convert: str) -> None:
+    def __init__(self, task: type[TextModel[Any, Any, Any]], convert: str) -> None:
         self._task = task
         self._encoder = OpenvinoEncoder(convert)
         super().__init__(task(self._encoder))
@@ -105,11 +106,10 @@ def _device(name: str) -> str:
     return device
 
 
-def _precision(spec: Spec, device: str) -> str:
+def _computed_in(precision: Precision, device: str) -> str:
     """What to compute in, always named: by itself a CPU that has bfloat16 would use it."""
-    wanted = precision(spec)
-    if wanted != "auto":
-        return wanted
+    if precision != "auto":
+        return precision
     native = openvino.Core().get_property(device, "OPTIMIZATION_CAPABILITIES")
     return "bf16" if "BF16" in native else "f32"
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ipc.engines import RerankOptions
 from ipc.messages.blob import Blob
 from ipc.messages.errors import InternalError, InvalidRequest
 from ipc.messages.events import RerankResult, Usage
@@ -34,20 +35,20 @@ class Pair(NamedTuple):
     segments: list[int]
 
 
-class PairScoring(TextModel[CrossEncoder, Pair]):
+class PairScoring(TextModel[CrossEncoder, RerankOptions, Pair]):
     """Cuts jobs into pairs and joins logits into scores.
 
-    Of ``spec.options`` it reads ``truncate``: whether pairs that are too long are cut, the longer
-    of both texts first as sentence-transformers does, or refused, where a request does not say.
+    Where pairs that are too long are cut, the longer of both texts is first, as
+    sentence-transformers does.
     """
 
-    options = ("truncate",)
+    options = RerankOptions
     read = staticmethod(read_cross_encoder)
 
-    def open(self, spec: Spec, checkpoint: CrossEncoder) -> None:
+    def open(self, spec: Spec, options: RerankOptions, checkpoint: CrossEncoder) -> None:
         self._checkpoint = checkpoint
         self._max_tokens = min(checkpoint.max_tokens, spec.max_prompt_tokens)
-        self._cuts = cuts_by_default(spec, checkpoint.max_tokens)
+        self._cuts = cuts_by_default(options.truncate, checkpoint.max_tokens)
         self._tokenizer = open_tokenizer(checkpoint.tokenizer)
 
     def loaded(self, place: Place) -> Loaded:

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ipc.engines import Precision
 from ipc.messages.errors import OutOfMemory
 from ipc.messages.spec import Spec
 from worker.engine import LoadError, Stage
 from worker.engines.common.torch_device import find_device, use_threads
 from worker.engines.encoders.embed import TextEmbedding
-from worker.engines.encoders.encoder import Array, Checkpoint, Place, precision
+from worker.engines.encoders.encoder import Array, Checkpoint, Place
 from worker.engines.encoders.rerank import PairScoring
 from worker.engines.encoders.torch_cross import PairModel
 from worker.engines.encoders.torch_sentence import SentenceModel
@@ -30,9 +31,9 @@ class TorchEncoder(Generic[Checkpoint]):
     def __init__(self, build: Callable[[Checkpoint, torch.dtype], nn.Module]) -> None:
         self._build = build
 
-    def load(self, spec: Spec, checkpoint: Checkpoint, stage: Stage) -> Place:
+    def load(self, spec: Spec, checkpoint: Checkpoint, precision: Precision, stage: Stage) -> Place:
         device = find_device(spec.device)
-        computed_in = _precision(spec, device)
+        computed_in = _computed_in(precision, device)
         use_threads(spec.threads)
         stage("weights")
         module = self._build(checkpoint, _DTYPES[computed_in])
@@ -73,10 +74,9 @@ class TorchRerank(MicroBatch):
         super().__init__(PairScoring(TorchEncoder(PairModel)))
 
 
-def _precision(spec: Spec, device: torch.device) -> str:
-    wanted = precision(spec)
-    if wanted != "auto":
-        return wanted
+def _computed_in(precision: Precision, device: torch.device) -> str:
+    if precision != "auto":
+        return precision
     # Of a CPU torch does not tell whether it has bfloat16, and one without it loses much.
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16" if native else "f32"

@@ -6,17 +6,15 @@ from tokenizers import Tokenizer
 
 from ipc.messages.errors import ContextTooLong, InvalidRequest
 from ipc.messages.jobs import Truncation
-from ipc.messages.spec import Spec
 
 # Below so many tokens a model takes less than the paragraph or the page that clients cut documents
 # into, and refusing would fail the whole document.
 SHORT_TOKENS = 512
 
 
-def cuts_by_default(spec: Spec, max_tokens: int) -> bool:
+def cuts_by_default(option: bool | None, max_tokens: int) -> bool:
     """The option ``truncate``, which is on for short models unless it is given."""
-    option = spec.options.get("truncate")
-    return max_tokens < SHORT_TOKENS if option is None else bool(option)
+    return max_tokens < SHORT_TOKENS if option is None else option
 
 
 def cut_length(asked: Truncation, default: bool, max_tokens: int) -> int | None:

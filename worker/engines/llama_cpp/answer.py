@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ipc.engines import ENGINES
 from ipc.messages.errors import InternalError, ServeError, UnsupportedParameter
 from ipc.messages.events import Event, Failed, Finish
 from ipc.messages.jobs import Sampling
@@ -16,6 +17,7 @@ from worker.chat.prompt_limits import no_room, room_for_answer
 from worker.engines.common.server_errors import refusal_in_stream
 from worker.engines.common.server_json import decode
 
+LLAMA_CPP = ENGINES["llama.cpp"]
 _SEEDS = 2**32 - 1  # the last one of 32 bits stands for none
 
 
@@ -86,8 +88,8 @@ def request_body(
 
 
 def _check(sampling: Sampling) -> None:
-    """It tells texts, not tokens, and so cannot be told which of these end an answer."""
-    for name in ("min_tokens", "stop_token_ids"):
+    assert LLAMA_CPP.chat is not None
+    for name in LLAMA_CPP.chat.lacks:
         if getattr(sampling, name):
             raise UnsupportedParameter(f"engine llama.cpp has no {name}; leave it out", param=name)
 

@@ -14,7 +14,7 @@ from ipc.messages.events import Done, Event
 from ipc.messages.jobs import Job, Message
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.prompt import Part, chat_of, no_prompt
-from worker.engine import Stage
+from worker.engine import Engine, Stage
 from worker.engines.common.arrivals import Arrivals
 from worker.engines.llama_cpp.answer import Answer, request_body
 from worker.engines.llama_cpp.load import llama_model
@@ -26,9 +26,8 @@ _STEP_S = 0.02
 _News = bytes | Exception | None
 
 
-class LlamaChat:
-    """An `Engine`. Options: ``kv_cache_tokens``, how many tokens all running chats may have
-    together; ``prefix_caching`` (on).
+class LlamaChat(Engine):
+    """llama.cpp as an engine. Options: `ChatOptions`.
 
     A dropped request leaves llama.cpp with the next piece of its stream: a token, or a batch of its
     prompt. Until then it keeps its thread and its share of the cache.
@@ -40,7 +39,7 @@ class LlamaChat:
         self._server, self._context_tokens = model.server, model.context_tokens
         self._kv_tokens = model.kv_tokens
         self._layout, self._bos = model.layout, model.bos
-        self._prefix_caching = bool(spec.options.get("prefix_caching", True))
+        self._prefix_caching = model.options.prefix_caching
         # Twice as many threads as slots, for those that are leaving.
         self._threads = ThreadPoolExecutor(2 * spec.slots, thread_name_prefix="request")
         self._news: Arrivals[tuple[Answer, _News]] = Arrivals(_STEP_S)

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ipc.engines import ChatOptions
 from ipc.facts.gguf import Header, read_header
 from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
 from worker.chat.kv_budget import kv_cache_tokens, longest_tokens
 from worker.chat.prompt import Layout
-from worker.engine import LoadError, Stage, check_options
+from worker.engine import LoadError, Stage, options_of
 
-_OPTIONS = {"kv_cache_tokens", "prefix_caching"}
 # A prompt is read so many tokens at a time, all running answers moving on between two times.
 _BATCH_TOKENS = 256
 _SILENT, _ERRORS = -1, 1
@@ -33,6 +33,7 @@ class LlamaModel(NamedTuple):
     all running ones may. Every prompt begins with ``bos``, where that is a token."""
 
     server: Any
+    options: ChatOptions
     context_tokens: int
     kv_tokens: int
     layout: Layout
@@ -43,9 +44,9 @@ def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
     """Load ``spec.path``. Raises `LoadError`."""
     if spec.device not in ("cpu", "auto"):
         raise LoadError(f"engine llama.cpp runs on cpu, not on {spec.device}; set device: cpu")
-    check_options(spec, _OPTIONS)
+    options = options_of(spec, ChatOptions)
     header = _header(Path(spec.path))
-    context_tokens, kv_tokens = _sizes(spec, header)
+    context_tokens, kv_tokens = _sizes(spec, options, header)
     found = read_tokenizer(Path(spec.path))
     layout = Layout(found.chat_template(), found.vocabulary(_no_encoder))
     stage("reading weights")
@@ -53,7 +54,7 @@ def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
         server = _serve(spec, context_tokens, kv_tokens, _SILENT)
     except RuntimeError as error:
         raise _reason(spec) from error
-    return LlamaModel(server, context_tokens, kv_tokens, layout, found.begins_with)
+    return LlamaModel(server, options, context_tokens, kv_tokens, layout, found.begins_with)
 
 
 def _no_encoder(texts: Sequence[str]) -> list[list[int]]:
@@ -70,10 +71,10 @@ def _header(path: Path) -> Header:
     return header
 
 
-def _sizes(spec: Spec, header: Header) -> tuple[int, int]:
+def _sizes(spec: Spec, options: ChatOptions, header: Header) -> tuple[int, int]:
     """The tokens of one context, and of the cache of keys and values that all share."""
     longest = longest_tokens(spec, header.context_tokens)
-    kv_tokens = kv_cache_tokens(spec, longest, int(spec.options.get("kv_cache_tokens", 0)))
+    kv_tokens = kv_cache_tokens(spec, longest, options.kv_cache_tokens)
     return min(longest, kv_tokens), kv_tokens
 
 
@@ -137,8 +138,9 @@ def _reason(spec: Spec) -> LoadError:
 
 def _main() -> None:
     spec = msgspec.json.decode(sys.argv[1], type=Spec)
+    sizes = _sizes(spec, options_of(spec, ChatOptions), read_header(Path(spec.path)))
     try:
-        _serve(spec, *_sizes(spec, read_header(Path(spec.path))), _ERRORS)
+        _serve(spec, *sizes, _ERRORS)
     except RuntimeError:
         sys.exit(1)
 

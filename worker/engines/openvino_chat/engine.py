@@ -26,8 +26,7 @@ _MIN_TOP_P = 1e-6
 
 
 class OpenvinoChat(TokenChat):
-    """An `Engine`. Options: ``kv_cache_tokens``, how many tokens all running chats may have
-    together; ``precision`` of the arithmetic (f32, bf16, f16); ``prefix_caching`` (on).
+    """OpenVINO GenAI as an engine for chats. Options: `OpenvinoChatOptions`.
 
     A seed repeats its answer as far as rounding does: the library rounds differently with what else
     is in a batch and with where a cached prompt is taken up. Without prefix caching, lone requests

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import openvino
 import openvino_genai as genai
 
+from ipc.engines import OpenvinoChatOptions
 from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
 from worker.chat.hf import read_template, read_vocabulary
@@ -25,14 +26,13 @@ from worker.chat.prompt import Layout
 from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary
 from worker.conversion import prepared, stamp
-from worker.engine import LoadError, Stage, check_options
+from worker.engine import LoadError, Stage, options_of
 from worker.engines.openvino_chat.merge import merge_products
 from worker.engines.openvino_chat.tokenizer import batched, make_plain
 
 _MODEL = "openvino_model.xml"
 _FILES = (_MODEL, "openvino_tokenizer.xml", "openvino_detokenizer.xml")
 _CONVERT = f"{__name__}:convert_gguf"
-_OPTIONS = {"kv_cache_tokens", "precision", "prefix_caching"}
 # OpenVINO's CPU plugin keeps keys and values in blocks of so many tokens.
 BLOCK_TOKENS = 32
 
@@ -73,16 +73,16 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     """Load ``spec.path`` on the CPU. Raises `LoadError`."""
     if spec.device not in ("cpu", "auto"):
         raise LoadError(f"engine openvino runs on cpu, not on {spec.device}; set device: cpu")
-    check_options(spec, _OPTIONS)
+    options = options_of(spec, OpenvinoChatOptions)
     folder = chat_folder(spec, stage)
     context_tokens = _context_tokens(folder) or spec.max_prompt_tokens + spec.max_new_tokens
-    kv_tokens = _kv_tokens(spec, context_tokens)
-    properties = _properties(spec)
+    kv_tokens = _kv_tokens(spec, options, context_tokens)
+    properties = _properties(spec, options)
     stage("compiling")
     try:
         tokenizer = genai.Tokenizer(str(folder))
         pipeline = genai.ContinuousBatchingPipeline(
-            str(folder), tokenizer, _scheduling(spec, kv_tokens), "CPU", **properties
+            str(folder), tokenizer, _scheduling(spec, options, kv_tokens), "CPU", **properties
         )
     except (RuntimeError, ValueError) as error:
         raise LoadError(f"cannot load {folder}: {_reason(error)}") from error
@@ -181,30 +181,29 @@ def _context_tokens(folder: Path) -> int | None:
     return None
 
 
-def _kv_tokens(spec: Spec, context_tokens: int) -> int:
+def _kv_tokens(spec: Spec, options: OpenvinoChatOptions, context_tokens: int) -> int:
     """How many tokens the cache of keys and values holds, over all requests.
 
     Memory is reserved for all of them and used as far as they are filled.
     """
-    wanted = int(spec.options.get("kv_cache_tokens", 0))
-    tokens = kv_cache_tokens(spec, longest_tokens(spec, context_tokens), wanted)
+    longest = longest_tokens(spec, context_tokens)
+    tokens = kv_cache_tokens(spec, longest, options.kv_cache_tokens)
     return -(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS
 
 
-def _scheduling(spec: Spec, kv_tokens: int) -> Any:
+def _scheduling(spec: Spec, options: OpenvinoChatOptions, kv_tokens: int) -> Any:
     config = genai.SchedulerConfig()
     config.num_kv_blocks = kv_tokens // BLOCK_TOKENS
     config.max_num_seqs = spec.slots
     config.dynamic_split_fuse = True
-    config.enable_prefix_caching = bool(spec.options.get("prefix_caching", True))
+    config.enable_prefix_caching = options.prefix_caching
     return config
 
 
-def _properties(spec: Spec) -> dict[str, str | int]:
+def _properties(spec: Spec, options: OpenvinoChatOptions) -> dict[str, str | int]:
     # With bfloat16, which the library picks where the CPU has it, a prompt that is read afresh and
     # the same prompt from the cache give logits that differ, and so other answers.
-    precision = str(spec.options.get("precision", "f32"))
-    properties: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": precision}
+    properties: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": options.precision}
     if spec.threads > 0:
         properties["INFERENCE_NUM_THREADS"] = spec.threads
     # No CACHE_DIR: OpenVINO 2026.4 writes a compiled model with paged attention to it and then

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import torch
 
+from ipc.engines import TorchChatOptions
 from ipc.messages.errors import OutOfMemory
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.engine import TokenChat
 from worker.chat.prompt import Layout
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
-from worker.engine import LoadError, Stage
+from worker.engine import LoadError, Stage, options_of
 from worker.engines.torch_chat.answer import Answer
 from worker.engines.torch_chat.graphs import Arriving
 from worker.engines.torch_chat.language_model import LanguageModel
@@ -27,9 +28,7 @@ from worker.engines.torch_chat.vision import vision_prompts
 
 
 class TorchChat(TokenChat):
-    """An `Engine`. Options: ``dtype`` (float32, bfloat16, float16), ``prefill_tokens`` read in a
-    step, ``kv_cache_tokens`` that all chats may have together, ``prefix_caching`` and ``compile``
-    (on or off), and ``image_pixels``, to which larger images are scaled down."""
+    """torch as an engine for chats. Options: `TorchChatOptions`."""
 
     def __init__(self) -> None:
         self._torch = TorchTokens()
@@ -46,17 +45,20 @@ class TorchTokens:
 
     @torch.inference_mode()
     def load(self, spec: Spec, stage: Stage) -> TokenModel:
-        loaded = chat_model(spec, stage)
+        options = options_of(spec, TorchChatOptions)
+        loaded = chat_model(spec, options, stage)
         self._eos = loaded.eos
         try:
-            self._runtime = build(spec, loaded, stage)
+            self._runtime = build(spec, options, loaded, stage)
         except torch.OutOfMemoryError as error:
             raise LoadError(f"{loaded.device} is full: {error}", permanent=False) from None
         self._answers: dict[str, Answer] = {}
         self._writing: list[Answer] = []  # in the order of the device's batch slots
         self._launched: deque[_Launched] = deque()
         context_tokens = self._runtime.context_tokens
-        vision = vision_prompts(spec, loaded.processor, loaded.vocabulary, loaded.model.dtype)
+        vision = vision_prompts(
+            loaded.processor, loaded.vocabulary, loaded.model.dtype, options.image_pixels
+        )
         return TokenModel(
             Loaded(
                 device=str(loaded.device),

@@ -17,6 +17,7 @@ from transformers import (
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils import logging as transformers_logging
 
+from ipc.engines import TorchChatOptions
 from ipc.messages.spec import Spec
 from worker.chat import hf
 from worker.chat.template import Template
@@ -45,14 +46,14 @@ class ChatModel(NamedTuple):
     note: str = ""
 
 
-def chat_model(spec: Spec, stage: Stage) -> ChatModel:
+def chat_model(spec: Spec, options: TorchChatOptions, stage: Stage) -> ChatModel:
     """Load ``spec.path``, a Hugging Face folder or a GGUF file, onto ``spec.device``.
 
     Raises `LoadError`: permanent for files that are missing, damaged or not served, passing for
     a device that is absent or full.
     """
     device = find_device(spec.device)
-    dtype = _dtype(spec, device)
+    dtype = DTYPES[options.dtype or ("bfloat16" if device.type == "cuda" else "float32")]
     folder, gguf = _source(Path(spec.path))
     use_threads(spec.threads)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -64,7 +65,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
         tokenizer = AutoTokenizer.from_pretrained(folder, **found)
         config = AutoConfig.from_pretrained(folder, **found)
         processor = load_processor(folder, config) if spec.vision else None
-        check_cache(spec, config, dtype, device)
+        check_cache(options.kv_cache_tokens, config, dtype, device)
         note = _prepare_fp8(folder, config, dtype, device)
         stage("weights")
         model, report = kind.from_pretrained(
@@ -98,14 +99,6 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     )
 
 
-def _dtype(spec: Spec, device: torch.device) -> torch.dtype:
-    default = "bfloat16" if device.type == "cuda" else "float32"
-    name = str(spec.options.get("dtype", default))
-    if name not in DTYPES:
-        raise LoadError(f"option dtype={name!r} is not one of {', '.join(DTYPES)}")
-    return DTYPES[name]
-
-
 def _prepare_fp8(folder: Path, config: Any, dtype: torch.dtype, device: torch.device) -> str:
     """Have FP8 weights turned into ``dtype`` as they are read where ``device`` cannot compute with
     them; returns what to tell about that."""
@@ -129,11 +122,10 @@ def _cast(model: torch.nn.Module, dtype: torch.dtype) -> None:
         parameter.data = parameter.data.to(dtype)
 
 
-def check_cache(spec: Spec, config: Any, dtype: torch.dtype, device: torch.device) -> None:
+def check_cache(wanted: int, config: Any, dtype: torch.dtype, device: torch.device) -> None:
     """Raises `LoadError`, before gigabytes of weights are read, where a GPU could not hold the keys
     and values that option ``kv_cache_tokens`` asks for even if it were empty."""
-    wanted = spec.options.get("kv_cache_tokens", 0)
-    if device.type != "cuda" or not isinstance(wanted, int):
+    if device.type != "cuda":
         return
     total = torch.cuda.get_device_properties(device).total_memory
     each = config_token_bytes(config, dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ipc.engines import TorchChatOptions
 from ipc.messages.spec import Spec
 from worker.chat.kv_budget import longest_tokens
 from worker.engine import LoadError, Stage
@@ -36,19 +37,19 @@ class Runtime(NamedTuple):
     detail: str
 
 
-def build(spec: Spec, loaded: ChatModel, stage: Stage) -> Runtime:
+def build(spec: Spec, options: TorchChatOptions, loaded: ChatModel, stage: Stage) -> Runtime:
     """Raises `LoadError` where memory or the model do not allow for what ``spec`` asks."""
     language_model = LanguageModel(loaded.model)
     device = language_model.device
     on_cuda = device.type == "cuda"
-    if _flag(spec, "compile", default=on_cuda):
+    if on_cuda if options.compile is None else options.compile:
         language_model.compile()
     longest = longest_tokens(spec, loaded.context_tokens)
-    places = _places(spec, language_model, longest)
+    places = _places(spec, options.kv_cache_tokens, language_model, longest)
     # Where every answer has room for the longest there is, all segments are alike, and those side
     # by side are one view.
     unit = longest if not on_cuda and places >= longest else 1
-    segments = SegmentAllocator(places, unit, share=_flag(spec, "prefix_caching", default=True))
+    segments = SegmentAllocator(places, unit, share=options.prefix_caching)
     kv = KeyValues(language_model.shapes, segments.capacity, loaded.model.dtype, device)
     slots = BatchSlots(spec.slots, language_model.vocabulary, segments.capacity, device)
     flash = has_flash(language_model)
@@ -59,7 +60,7 @@ def build(spec: Spec, loaded: ChatModel, stage: Stage) -> Runtime:
     if graphs and on_cuda:
         stage("capturing")
         graphs.capture()
-    step_tokens = _whole(spec, "prefill_tokens", _PREFILL_TOKENS[on_cuda])
+    step_tokens = options.prefill_tokens or _PREFILL_TOKENS[on_cuda]
     return Runtime(
         language_model=language_model,
         segments=segments,
@@ -80,14 +81,13 @@ def has_flash(language_model: LanguageModel) -> bool:
     return all(agrees(one, probe.query_heads, probe.windows, *checked) for one in shapes)
 
 
-def _places(spec: Spec, language_model: LanguageModel, longest: int) -> int:
-    """For how many tokens keys and values are kept, over all chats.
+def _places(spec: Spec, wanted: int, language_model: LanguageModel, longest: int) -> int:
+    """For how many tokens keys and values are kept, over all chats: ``wanted``, unless that is 0.
 
     On a CPU memory is reserved for as many as there can be, and used as far as they are filled. On
     CUDA it is taken at once: for twice as many, so that what is over can be kept, if that is free.
     """
     each = token_bytes(language_model.shapes, language_model.model.dtype)
-    wanted = _whole(spec, "kv_cache_tokens", 0)
     if wanted and wanted < _LEAST_TOKENS:
         raise LoadError(
             f"option kv_cache_tokens={wanted} is too few; {_LEAST_TOKENS} are the least"
@@ -103,17 +103,3 @@ def _places(spec: Spec, language_model: LanguageModel, longest: int) -> int:
             permanent=False,
         )
     return wanted or min(free, 2 * spec.slots * longest)
-
-
-def _whole(spec: Spec, name: str, default: int) -> int:
-    value = spec.options.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise LoadError(f"option {name}={value!r} is not a whole number")
-    return value or default
-
-
-def _flag(spec: Spec, name: str, *, default: bool) -> bool:
-    value = spec.options.get(name, default)
-    if not isinstance(value, bool):
-        raise LoadError(f"option {name}={value!r} is neither true nor false")
-    return value

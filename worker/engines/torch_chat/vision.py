@@ -18,13 +18,12 @@ from transformers.utils.import_utils import is_torchvision_available
 
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import Image, Message
-from ipc.messages.spec import Spec
 from worker.chat.dialects.detect import dialect_of
 from worker.chat.dialects.dialect import Turn
 from worker.chat.dialects.in_text import in_parts
 from worker.chat.prompt import Prompt, turn
 from worker.chat.vocabulary import ControlFinder, Vocabulary
-from worker.images import TOKEN_PIXELS, decode
+from worker.images import decode
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -53,12 +52,11 @@ def _without_videos(kind: Any) -> Any:
 
 
 def vision_prompts(
-    spec: Spec, processor: Any, vocabulary: Vocabulary, dtype: torch.dtype
+    processor: Any, vocabulary: Vocabulary, dtype: torch.dtype, max_pixels: int
 ) -> VisionPrompts | None:
     """How a model with this ``processor`` takes images; None where it has none."""
     if processor is None:
         return None
-    max_pixels = int(spec.options.get("image_pixels", TOKEN_PIXELS))
     return VisionPrompts(processor, vocabulary, dtype, max_pixels)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 
+from ipc.engines import RemoteOptions
 from ipc.messages.errors import (
     InternalError,
     InvalidRequest,
@@ -31,7 +32,6 @@ from worker.engines.upstream.events import EventReader, StreamEvent
 
 # For the answer to a question that costs an upstream nothing.
 PROBE_S = 10.0
-CONNECT_S = 5.0
 # Less than the 5 s after which common servers drop an idle connection: no request meets that.
 KEEPALIVE_S = 3.0
 # A finished answer's connection gets this long to end as well, so that it can be used again.
@@ -51,10 +51,10 @@ class Upstream:
     where the connection fails: see `as_ours`.
     """
 
-    def __init__(self, spec: Spec, base_url: str) -> None:
-        """``base_url`` includes the ``/v1``. Raises `LoadError`."""
+    def __init__(self, spec: Spec, options: RemoteOptions) -> None:
+        """Raises `LoadError`."""
         try:
-            self._client = _client(spec, base_url)
+            self._client = _client(spec, options)
         except (OSError, ValueError, httpx2.InvalidURL) as error:
             raise LoadError(f"options of {spec.name}: {error}") from error
         self.model = spec.name
@@ -173,16 +173,15 @@ class Upstream:
         return await self._client.send(request, stream=True)
 
 
-def _client(spec: Spec, base_url: str) -> httpx2.AsyncClient:
-    options = spec.options
-    verify = options.get("verify", True)
-    context = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else bool(verify)
+def _client(spec: Spec, options: RemoteOptions) -> httpx2.AsyncClient:
+    verify = options.verify
+    context = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
     return httpx2.AsyncClient(
-        base_url=base_url,
-        headers=_authorization(options.get("api_key_env")),
+        base_url=options.base_url,
+        headers=_authorization(options.api_key_env),
         verify=context,
         # The job's deadline bounds an answer, however slowly it comes: the loop drops it then.
-        timeout=httpx2.Timeout(None, connect=float(options.get("connect_timeout_s", CONNECT_S))),
+        timeout=httpx2.Timeout(None, connect=options.connect_timeout_s),
         limits=httpx2.Limits(
             max_connections=None,
             max_keepalive_connections=spec.slots,
@@ -192,10 +191,10 @@ def _client(spec: Spec, base_url: str) -> httpx2.AsyncClient:
     )
 
 
-def _authorization(variable: str | int | float | bool | None) -> dict[str, str]:
+def _authorization(variable: str | None) -> dict[str, str]:
     if variable is None:
         return {}
-    key = os.environ.get(str(variable), "").strip()
+    key = os.environ.get(variable, "").strip()
     if not key:
         raise LoadError(f"options.api_key_env names {variable}, which is not set; set it to a key")
     return {"Authorization": f"Bearer {key}"}

@@ -14,16 +14,15 @@ from pathlib import Path
 import httpx2
 from msgspec.structs import replace
 
+from ipc.engines import CommandOptions, RemoteOptions
 from ipc.messages.errors import Unavailable
 from ipc.messages.events import Event, Failed
 from ipc.messages.spec import Loaded, Spec
-from worker.engine import LoadError, Stage
+from worker.engine import LoadError, Stage, options_of
 from worker.engines.upstream.program import Program
 from worker.engines.upstream.remote import Remote
 
 HOST = "127.0.0.1"
-START_S = 900.0
-HEALTH_PATH = "/health"
 WATCH_S = 5.0
 # An answer that took so much longer than it may was waited for by nobody.
 LATE_S = 1.0
@@ -33,12 +32,8 @@ CHECKOUT = Path(__file__).parents[3]
 
 
 class Command(Remote):
-    """An `Engine` for every task: an OpenAI-compatible server that this worker starts for itself.
-
-    ``spec.options``: ``command`` (split as a shell would, but run without one; ``{port}``,
-    ``{host}``, ``{path}``, ``{threads}`` and ``{device}`` are filled in), ``health_path``
-    (``/health``; where there is none, the list of models has to do), ``start_timeout_s`` (900),
-    and of `Remote` ``model``.
+    """An engine for every task: an OpenAI-compatible server that this worker starts for itself.
+    Options: `CommandOptions`. Where there is no ``health_path``, the list of models has to do.
 
     A program that ends, or that is not healthy for ``spec.stall_s``, takes the worker with it, so
     that the supervisor starts both afresh.
@@ -46,18 +41,21 @@ class Command(Remote):
 
     def __init__(self) -> None:
         super().__init__()
+        self._options: CommandOptions
         self._program: Program | None = None
         self._watching: Future[None] | None = None
         self._ill_since: float | None = None
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         port = _free_port()
-        argv = arguments(spec, port)
+        self._options = options_of(spec, CommandOptions)
+        argv = arguments(self._options.command, spec, port)
         stage(f"starting {Path(argv[0]).name}")
         self._program = Program(argv, environment())
         try:
-            self._open(spec, f"http://{HOST}:{port}/v1")
-            loaded = self._meet(stage, float(spec.options.get("start_timeout_s", START_S)))
+            there = RemoteOptions(base_url=f"http://{HOST}:{port}/v1", model=self._options.model)
+            self._open(spec, there)
+            loaded = self._meet(stage, self._options.start_timeout_s)
         except BaseException:
             self.close()
             raise
@@ -106,7 +104,7 @@ class Command(Remote):
 
     async def _look(self) -> Loaded:
         if not await self._healthy():
-            raise Unavailable(f"{self._path} answers that it is not healthy")
+            raise Unavailable(f"{self._options.health_path} answers that it is not healthy")
         return await super()._look()
 
     async def _watch(self) -> None:
@@ -127,15 +125,11 @@ class Command(Remote):
             await asyncio.to_thread(self._program.wait, SETTLE_S)
 
     async def _healthy(self) -> bool:
-        return await self._upstream.healthy(self._path)
-
-    @property
-    def _path(self) -> str:
-        return str(self._spec.options.get("health_path", HEALTH_PATH))
+        return await self._upstream.healthy(self._options.health_path)
 
 
-def arguments(spec: Spec, port: int) -> list[str]:
-    """The command of ``spec`` with its places filled in; other braces stay. Raises `LoadError`."""
+def arguments(command: str, spec: Spec, port: int) -> list[str]:
+    """The words of ``command`` with its places filled in; other braces stay."""
     places = {
         "{port}": str(port),
         "{host}": HOST,
@@ -143,12 +137,7 @@ def arguments(spec: Spec, port: int) -> list[str]:
         "{threads}": str(spec.threads),
         "{device}": spec.device,
     }
-    try:
-        words = shlex.split(str(spec.options.get("command", "")))
-    except ValueError as error:
-        raise LoadError(f"options.command cannot be split into words: {error}") from error
-    if not words:
-        raise LoadError("options.command is missing; write the line that starts the server")
+    words = shlex.split(command)
     for place, value in places.items():
         words = [word.replace(place, value) for word in words]
     return words

@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 import httpx2
 from anyio import CancelScope
 
+from ipc.engines import RemoteOptions
 from ipc.messages.errors import QueueFull, ServeError, Unavailable
 from ipc.messages.events import Delta, Done, Event, Failed, Piece
 from ipc.messages.jobs import ChatInput, EmbedInput, Job
 from ipc.messages.spec import Loaded, Spec
-from worker.engine import LoadError, Stage
+from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.common.arrivals import Arrivals
 from worker.engines.upstream.chat import check_asked
 from worker.engines.upstream.client import OnText, Upstream, as_ours
@@ -41,13 +42,10 @@ FIRST_EMBEDDING_S = 60.0
 T = TypeVar("T")
 
 
-class Remote:
-    """An `Engine` for every task, whose model is in another server.
+class Remote(Engine):
+    """An engine for every task, whose model is in another server. Options: `RemoteOptions`.
 
-    ``spec.options``: ``base_url`` (with its ``/v1``), ``model`` (the upstream's name for it; left
-    out: our name, or the only one that the upstream has), ``api_key_env`` (the environment variable
-    that holds the key), ``connect_timeout_s`` (5), ``verify`` (true; false, or a file of
-    certificates). Proxy variables are not read and redirects not followed.
+    Proxy variables are not read and redirects not followed.
 
     While the upstream is away its jobs fail at once with 503 and the worker stays: a restart would
     mend nothing, and the first job after its return is served. At load it is waited for.
@@ -55,6 +53,7 @@ class Remote:
 
     def __init__(self) -> None:
         self._spec: Spec
+        self._name: str | None  # of the model there, where it is known
         self._upstream: Upstream
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread
@@ -63,10 +62,7 @@ class Remote:
         self._running: dict[str, _Request] = {}
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
-        base_url = str(spec.options.get("base_url", ""))
-        if not base_url.startswith(("http://", "https://")):
-            raise LoadError("options.base_url is not an address, say http://127.0.0.1:8001/v1")
-        self._open(spec, base_url)
+        self._open(spec, options_of(spec, RemoteOptions))
         try:
             return self._meet(stage, spec.load_stall_s)
         except BaseException:
@@ -115,9 +111,10 @@ class Remote:
 
     # --- before the first job ---
 
-    def _open(self, spec: Spec, base_url: str) -> None:
+    def _open(self, spec: Spec, options: RemoteOptions) -> None:
         self._spec = spec
-        self._upstream = Upstream(spec, base_url)
+        self._name = options.model
+        self._upstream = Upstream(spec, options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="upstream", daemon=True)
         self._thread.start()
@@ -147,7 +144,7 @@ class Remote:
         """Ask the upstream what it has."""
         spec, upstream = self._spec, self._upstream
         found = await upstream.models()
-        upstream.model = str(spec.options.get("model") or _only(found, spec.name))
+        upstream.model = self._name or _only(found, spec.name)
         entry = next((each for each in found if each.id == upstream.model), None)
         upstream.owned_by = str(entry.owned_by) if entry else ""
         dimensions = None

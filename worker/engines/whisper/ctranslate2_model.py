@@ -19,6 +19,7 @@ from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import TranscriptionOptions, get_suppressed_tokens
 
+from ipc.engines import CTranslate2Options
 from ipc.facts.languages import NAMES
 from ipc.messages.jobs import SpeechInput
 from ipc.messages.spec import Spec
@@ -36,7 +37,7 @@ _MARKS = re.compile(r"<\|.*\|>")  # <|startoftranscript|>, <|en|>, <|0.00|> and 
 _CONVERT = "worker.engines.whisper.convert:convert"
 # To be raised when the conversion changes, so that earlier results are made anew.
 _FORMAT = 1
-# What computes the encoder, and in what; CTranslate2 chooses by its compute type.
+# The option `encoder`: what OpenVINO computes it in; nothing where CTranslate2 does.
 _ENCODERS = {"openvino": "f32", "openvino_bf16": "bf16", "ctranslate2": ""}
 # openai/whisper's ladder: a window that comes out repetitive or improbable is tried again hotter.
 _LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -53,7 +54,7 @@ class Model(WhisperModel):  # type: ignore[misc]
     for the words of 11 s by two threads, 347 by one).
     """
 
-    def __init__(self, spec: Spec, folder: Path) -> None:
+    def __init__(self, spec: Spec, options: CTranslate2Options, folder: Path) -> None:
         """Raises `LoadError`."""
         device, _, index = spec.device.partition(":")
         if device not in ("cpu", "cuda"):
@@ -62,13 +63,13 @@ class Model(WhisperModel):  # type: ignore[misc]
             )
         threads = spec.threads or os.cpu_count() or 1
         self.workers = min(threads, spec.slots) if device == "cpu" else 1
-        computed_in = spec.options.get("compute_type", "float16" if device == "cuda" else "int8")
+        computed_in = options.compute_type or ("float16" if device == "cuda" else "int8")
         try:
             super().__init__(
                 str(folder),
                 device=device,
                 device_index=int(index or 0),
-                compute_type=str(computed_in),
+                compute_type=computed_in,
                 cpu_threads=threads // self.workers,
                 num_workers=self.workers,
                 local_files_only=True,
@@ -79,10 +80,10 @@ class Model(WhisperModel):  # type: ignore[misc]
             ) from error
         self.feature_extractor = PiecewiseMel(**self.feat_kwargs)
         self.hf_tokenizer: hf.Tokenizer = prompt_tokenizer(self.hf_tokenizer)
-        self.beam_size = int(spec.options.get("beam_size", 5))
+        self.beam_size = options.beam_size
         self.languages = self._languages()
-        on_cpu = device == "cpu"
-        self._encoder = _encoder(spec, folder, threads, self.workers) if on_cpu else None
+        encoder = _ENCODERS[options.encoder] if device == "cpu" else ""
+        self._encoder = _encoder(encoder, folder, threads, self.workers) if encoder else None
 
     @property
     def detail(self) -> str:
@@ -211,14 +212,8 @@ def _check_files(folder: Path) -> None:
         )
 
 
-def _encoder(spec: Spec, folder: Path, threads: int, at_once: int) -> Any:
-    """OpenVINO's encoder; None where there cannot be one, or CTranslate2's is asked for."""
-    wanted = str(spec.options.get("encoder", "openvino"))
-    precision = _ENCODERS.get(wanted)
-    if precision is None:
-        raise LoadError(f"option encoder is {wanted!r}: choose {', '.join(_ENCODERS)}")
-    if not precision:
-        return None
+def _encoder(precision: str, folder: Path, threads: int, at_once: int) -> Any:
+    """OpenVINO's encoder; None where there cannot be one."""
     try:
         from worker.engines.whisper.openvino_encoder import Encoder
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ipc.engines import CTranslate2Options, SpeechOptions
 from ipc.facts.languages import code_of, name_of
 from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest, ServeError
@@ -17,7 +18,7 @@ from ipc.messages.events import Done, Event, Failed
 from ipc.messages.jobs import Job, SpeechInput
 from ipc.messages.spec import Loaded, Spec
 from worker.audio import decode
-from worker.engine import LoadError, Stage
+from worker.engine import Engine, LoadError, Stage, options_of
 
 if TYPE_CHECKING:
     from worker.engines.whisper.clip import Clip
@@ -27,13 +28,11 @@ if TYPE_CHECKING:
 _POLL_S = 0.02
 
 
-class WhisperSpeech:
-    """An `Engine` for speech. Clips take turns, window by window, at as many workers as the model
-    has; each is transcribed as it would be alone.
+class WhisperSpeech(Engine):
+    """An engine for speech. Options: `CTranslate2Options`.
 
-    ``spec.options``: ``compute_type`` (of CTranslate2; int8 on CPU, float16 on CUDA), ``encoder``
-    (``openvino`` on CPU; or ``openvino_bf16``, ``ctranslate2``), ``beam_size`` (5), ``vad`` (true:
-    leave out what holds no voice), ``max_audio_s`` (600).
+    Clips take turns, window by window, at as many workers as the model has; each is transcribed as
+    it would be alone.
     """
 
     def __init__(self) -> None:
@@ -43,8 +42,7 @@ class WhisperSpeech:
         self._running: dict[Future[Event | None], _Turn] = {}
         self._slots = 0
         self._stall_s = 0.0
-        self._vad = True
-        self._max_audio_s = decode.MAX_AUDIO_S
+        self._options = SpeechOptions()
 
     def prepare(self, spec: Spec, stage: Stage) -> None:
         """Convert a Hugging Face checkpoint now, so that a worker need not. Raises `LoadError`."""
@@ -55,9 +53,8 @@ class WhisperSpeech:
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         self._slots = spec.slots
         self._stall_s = spec.stall_s
-        self._vad = bool(spec.options.get("vad", True))
-        self._max_audio_s = float(spec.options.get("max_audio_s", decode.MAX_AUDIO_S))
-        model = self._model = self._open(spec, stage)
+        self._options, self._model = self._open(spec, stage)
+        model = self._model
         stage("first window")
         _prove(model, spec.path)
         _give_back()
@@ -82,8 +79,8 @@ class WhisperSpeech:
             job.input,
             _language(job.input, self._model.languages),
             self._model,
-            voice_only=self._vad,
-            max_audio_s=self._max_audio_s,
+            voice_only=self._options.vad,
+            max_audio_s=self._options.max_audio_s,
         )
         return True
 
@@ -112,12 +109,13 @@ class WhisperSpeech:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = self._model = None
 
-    def _open(self, spec: Spec, stage: Stage) -> Model:
+    def _open(self, spec: Spec, stage: Stage) -> tuple[SpeechOptions, Model]:
         from worker.engines.whisper.ctranslate2_model import Model, model_folder
 
+        options = options_of(spec, CTranslate2Options)
         folder = model_folder(spec, stage)
         stage("loading weights")
-        return Model(spec, folder)
+        return options, Model(spec, options, folder)
 
     def _fill(self) -> list[Event]:
         """Give each free worker the clip whose turn it is; one that reads its file is served here,

@@ -11,8 +11,9 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, WhisperConfig, WhisperForConditionalGeneration
 
+from ipc.engines import SpeechOptions, TorchSpeechOptions
 from ipc.messages.spec import Spec
-from worker.engine import LoadError, Stage, check_options
+from worker.engine import LoadError, Stage, options_of
 from worker.engines.common.torch_device import DTYPES, find_device, use_threads
 from worker.engines.common.torch_pretrained import load_encoder
 from worker.engines.common.weights import check_weights
@@ -23,37 +24,34 @@ from worker.engines.whisper.torch_model import TorchWhisper
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS = ("dtype", "max_audio_s", "vad")
 # The output layer is the embedding of tokens, and so stored once; positions are computed.
 _UNUSED = ("proj_out.", "encoder.embed_positions.")
 
 
 class TorchSpeech(WhisperSpeech):
-    """An `Engine` for speech, which takes clips in turns, one window a step.
-
-    ``spec.options``: ``dtype`` (float16 on CUDA, float32 elsewhere), and ``vad`` and
-    ``max_audio_s`` as in `WhisperSpeech`.
-    """
+    """An engine for speech, which takes clips in turns, one window a step. Options:
+    `TorchSpeechOptions`."""
 
     def prepare(self, spec: Spec, stage: Stage) -> None:
         """Nothing is converted."""
 
-    def _open(self, spec: Spec, stage: Stage) -> Model:
-        check_options(spec, _OPTIONS)
-        return TorchModel(spec, stage)
+    def _open(self, spec: Spec, stage: Stage) -> tuple[SpeechOptions, Model]:
+        options = options_of(spec, TorchSpeechOptions)
+        return options, TorchModel(spec, options, stage)
 
 
 class TorchModel(Model):
     """faster-whisper's search over `TorchWhisper`. At temperature 0 it takes the likeliest token,
     as openai/whisper and transformers do unless they are asked for beams."""
 
-    def __init__(self, spec: Spec, stage: Stage) -> None:
+    def __init__(self, spec: Spec, options: TorchSpeechOptions, stage: Stage) -> None:
         """Raises `LoadError`."""
         # Instead of the constructor above, which has CTranslate2 read its own format: this sets all
         # that faster-whisper's sets and its search reads.
         folder = Path(spec.path)
         device = find_device(spec.device)
-        dtype = _dtype(spec, device)
+        # Checkpoints are published in float16, and their sums fit it.
+        dtype = DTYPES[options.dtype or ("float16" if device.type == "cuda" else "float32")]
         use_threads(spec.threads)
         config = _config(folder)
         stage("tokenizer")
@@ -106,11 +104,3 @@ def _tokenizer(folder: Path) -> Tokenizer:
         return prompt_tokenizer(found.backend_tokenizer)
     except Exception as error:  # tokenizers raises nothing more special
         raise LoadError(f"the tokenizer in {folder} cannot be read: {error}") from error
-
-
-def _dtype(spec: Spec, device: torch.device) -> torch.dtype:
-    """Checkpoints are published in float16, and their sums fit it."""
-    name = str(spec.options.get("dtype", "float16" if device.type == "cuda" else "float32"))
-    if name not in DTYPES:
-        raise LoadError(f"option dtype={name!r} is not one of {', '.join(DTYPES)}")
-    return DTYPES[name]

@@ -528,11 +528,16 @@ def test_models_as_json_tell_what_is_known_of_each(run: Run, echo: str) -> None:
     code, out, _ = run("models", "--json", "--config", echo)
     found = {one["name"]: one for one in json.loads(out)["models"]}
     assert code == 0
+    assert found["echo/chat"].pop("options")["word_ms"] == {"value": 0.0, "from": "default"}
     assert found["echo/chat"] == {
         "name": "echo/chat",
         "aliases": [],
         "task": "chat",
         "engine": "echo",
+        "device": "cpu",
+        "from": {"engine": "entry", "device": "auto"},
+        "capabilities": ["chat-completion"],
+        "source": None,
         "bytes": None,
         "memory_mb": None,
         "pulled": True,
@@ -541,6 +546,27 @@ def test_models_as_json_tell_what_is_known_of_each(run: Run, echo: str) -> None:
     }
     assert found["openai/whisper-base"]["bytes"] == 147_882_941
     assert not found["openai/whisper-base"]["served"]
+
+
+def test_models_as_json_tell_where_a_value_comes_from(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "models: [{name: a, task: rerank, engine: torch, device: cpu, hf_repo_id: a/b,"
+        " options: {precision: bf16}}, {name: b, task: chat, engine: my.Own, options: {x: 1}}]"
+    )
+    monkeypatch.setenv("MODEL_DEVICE", "cpu")
+    _, out, _ = run("models", "--json", "--config", str(file))
+    found = {one["name"]: one for one in json.loads(out)["models"]}
+    assert found["a"]["from"] == {"engine": "entry", "device": "entry"}
+    assert found["a"]["options"] == {
+        "precision": {"value": "bf16", "from": "entry"},
+        "truncate": {"value": None, "from": "default"},
+    }
+    assert found["a"]["source"] == "hf:a/b"
+    assert (found["b"]["device"], found["b"]["from"]["device"]) == ("cpu", "MODEL_DEVICE")
+    assert found["b"]["options"] == {"x": {"value": 1, "from": "entry"}}
 
 
 def test_pull_as_json_names_what_is_here_and_what_is_not(run: Run, tmp_path: Path) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from supervisor.config import catalog, options
+from ipc.engines import TEST_ENGINES
+from supervisor.config import catalog
 from supervisor.config.engines import choose
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
 from supervisor.config.spec import Files, spec_for
 from supervisor.host.hardware import Box
-
-ROOT = Path(__file__).parents[4]
 
 URL = "http://10.0.0.5:8000/v1"
 COMMAND = "vllm serve {path} --port {port}"
@@ -91,6 +89,23 @@ def test_what_cannot_work_is_said_before_the_start(
     assert "sk-1" not in str(refused.value)
 
 
+def test_the_engine_for_tests_is_refused_where_nobody_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load(tmp_path, engine="echo").entry.engine == "echo"
+    monkeypatch.delenv(TEST_ENGINES)
+    with pytest.raises(ConfigError, match=f"echo is for the tests of edge-serve.*{TEST_ENGINES}=1"):
+        load(tmp_path, engine="echo")
+
+
+@pytest.mark.parametrize("entry", [{"engine": "ech"}, {"engine": "ctranslate2"}])
+def test_a_message_offers_no_engine_for_tests(tmp_path: Path, entry: dict[str, str]) -> None:
+    model = load(tmp_path, source="file:/srv/model", **entry)
+    with pytest.raises(ConfigError, match="torch") as refused:
+        spec_for(model.entry, Settings(), Box(), Files())
+    assert "echo" not in str(refused.value).replace("'ech'", "")
+
+
 def test_a_remote_model_has_no_files_here(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="source: the files of a remote model are elsewhere"):
         load(tmp_path, engine="remote", hf_repo_id="a/b", options={"base_url": URL})
@@ -126,18 +141,6 @@ def test_sizes_of_vectors_are_written_as_they_come(tmp_path: Path, value: object
 
 def test_an_engine_of_ones_own_may_have_any_options(tmp_path: Path) -> None:
     assert load(tmp_path, engine="my.Engine", options={"colour": "red"}).entry.options
-
-
-def test_the_options_known_here_are_those_that_the_engines_read() -> None:
-    engines = ROOT / "worker" / "engines"
-    text = "".join(
-        file.read_text() for file in engines.glob("*/*.py") if file.parent.name != "echo"
-    )
-    read = set(re.findall(r'\boptions(?:\.get\(|\[)"(\w+)"', text))
-    read |= set(re.findall(r'_(?:flag|whole)\(spec, "(\w+)"', text))
-    read |= set(re.findall(r'_authorization\(options.get\("(\w+)"', text))
-    known = {name for kind in options.OPTIONS.values() for name in kind.model_fields}
-    assert read == known
 
 
 @pytest.mark.parametrize("box", [Box(), Box(machine="aarch64"), Box(gpus=1, cuda=True)])

@@ -12,10 +12,11 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from ipc.engines import RerankOptions
 from ipc.messages.errors import ContextTooLong, InternalError, InvalidRequest
 from ipc.messages.jobs import EmbedInput, Input, Job, RerankInput, Truncation
 from ipc.messages.spec import Spec
-from worker.engine import LoadError
+from worker.engine import LoadError, options_of
 from worker.engines.encoders.cross import read_cross_encoder
 from worker.engines.encoders.rerank import PairScoring, activated
 
@@ -113,7 +114,7 @@ def test_modules_after_the_transformer_are_not_served(model: Path) -> None:
 def scoring(model: Path, **options: Any) -> PairScoring:
     opened = PairScoring(Mock())
     spec = Spec(name="m", task="rerank", engine="fake", path=str(model), options=options)
-    opened.open(spec, read_cross_encoder(str(model)))
+    opened.open(spec, options_of(spec, RerankOptions), read_cross_encoder(str(model)))
     return opened
 
 

@@ -12,11 +12,12 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from ipc.engines import EmbedOptions
 from ipc.messages.blob import Blob
 from ipc.messages.errors import ContextTooLong, InternalError, InvalidRequest, ServeError
 from ipc.messages.jobs import EmbedInput, Job, SpeechInput, Truncation
 from ipc.messages.spec import Spec
-from worker.engine import LoadError
+from worker.engine import LoadError, options_of
 from worker.engines.encoders.embed import TextEmbedding
 from worker.engines.encoders.encoder import Place
 from worker.engines.encoders.sentence import Dense, Normalize, read_checkpoint
@@ -225,7 +226,7 @@ def test_pooling_that_is_not_served_is_refused(sentence: Path) -> None:
 def opened(folder: Path, **options: str | bool) -> TextEmbedding:
     found = TextEmbedding(Mock())
     spec = Spec(name="m", task="embed", engine="torch", path=str(folder), options=dict(options))
-    found.open(spec, read_checkpoint(str(folder)))
+    found.open(spec, options_of(spec, EmbedOptions), read_checkpoint(str(folder)))
     return found
 
 
@@ -324,7 +325,7 @@ def test_more_tokens_than_there_are_and_none_at_all_are_refused(
 def test_the_spec_may_lower_the_limit(sentence: Path) -> None:
     model = TextEmbedding(Mock())
     spec = Spec(name="m", task="embed", engine="torch", path="", max_prompt_tokens=3)
-    model.open(spec, read_checkpoint(str(sentence)))
+    model.open(spec, EmbedOptions(), read_checkpoint(str(sentence)))
     assert isinstance(refused(model, embed("a b", cut=False)), ContextTooLong)
 
 

@@ -1,0 +1,118 @@
+"""The tables of engines and options in the documentation, made of `ipc.engines`.
+
+    python -m tests.tables        write them
+
+tests/unit/test_tables.py holds that they are as they would be written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+from ipc.engines import LISTED, Descriptor
+from ipc.messages.jobs import Task
+from ipc.options import Described, described
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "docs" / "models.md"
+CATALOG = ROOT / "configs" / "model_config.yaml"
+TASKS: tuple[Task, ...] = get_args(Task)
+FORMATS = {"openvino": "OpenVINO IR", "gguf": "GGUF", "ctranslate2": "CTranslate2"}
+
+
+def main() -> None:
+    MODELS.write_text(models_page(MODELS.read_text()))
+    CATALOG.write_text(catalog(CATALOG.read_text()))
+
+
+def models_page(text: str) -> str:
+    """docs/models.md with its tables anew."""
+    for name, table in (("engines", engines_table()), ("options", options_table())):
+        pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)"
+        found = re.search(pattern, text, re.DOTALL)
+        assert found is not None, name
+        text = text[: found.end(1)] + table + text[found.start(2) :]
+    return text
+
+
+def catalog(text: str) -> str:
+    """The shipped catalog with the engines in its comment anew."""
+    names = ", ".join(["auto", *(engine.name for engine in LISTED)])
+    text, count = re.subn(r"(#   engine \(handler\)   ).*(, or module)", rf"\1{names}\2", text)
+    assert count == 1
+    return text
+
+
+def engines_table() -> str:
+    rows = [
+        (
+            f"`{engine.name}`",
+            _tasks(engine),
+            ", ".join(engine.devices),
+            _reads(engine),
+            "" if engine.chat is None else "yes" if engine.chat.images else "no",
+            "" if engine.chat is None else ", ".join(f"`{name}`" for name in engine.chat.lacks),
+        )
+        for engine in LISTED
+    ]
+    return _table(("engine", "tasks", "devices", "files", "images in chats", "refuses"), rows)
+
+
+def options_table() -> str:
+    """One row for each option, with all engines and tasks that have it alike."""
+    users: dict[Described, dict[Task, list[str]]] = {}
+    for task in TASKS:
+        for engine in LISTED:
+            for option in described(engine.serves[task].options) if task in engine.serves else ():
+                users.setdefault(option, {}).setdefault(task, []).append(engine.name)
+    rows = [
+        (
+            f"`{option.name}`",
+            _users(used),
+            option.takes,
+            "refused" if option.is_required else _value(option.default),
+            option.help,
+        )
+        for option, used in users.items()
+    ]
+    return _table(("option", "of", "takes", "left out", "meaning"), rows)
+
+
+def _tasks(engine: Descriptor) -> str:
+    return "all" if set(engine.serves) == set(TASKS) else ", ".join(engine.serves)
+
+
+def _reads(engine: Descriptor) -> str:
+    if engine.files == "elsewhere":
+        return "in another server"
+    formats = [form for serving in engine.serves.values() for form in serving.reads]
+    named = [FORMATS.get(form, form) for form in dict.fromkeys(formats)]
+    return ", ".join(named) or "what the program reads"
+
+
+def _users(used: dict[Task, list[str]]) -> str:
+    groups: dict[str, list[Task]] = {}
+    for task, engines in used.items():
+        groups.setdefault(", ".join(engines), []).append(task)
+    return "; ".join(
+        engines if tasks == list(TASKS) else f"{' and '.join(tasks)}: {engines}"
+        for engines, tasks in groups.items()
+    )
+
+
+def _value(default: Any) -> str:
+    if default is None:
+        return ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    main()
