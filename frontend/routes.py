@@ -3,9 +3,10 @@ described, guarded, counted, and named where a path is not found."""
 
 from __future__ import annotations
 
-from frontend.api.compat.llama_cpp_embeddings import PlainEmbeddingRequest
+from frontend.api.compat.llama_cpp_embeddings import PlainEmbedding, PlainEmbeddingRequest
 from frontend.api.front import front
-from frontend.api.health import Health
+from frontend.api.health import Health, HealthReport, Life, Readiness
+from frontend.api.openai import answers
 from frontend.api.openai.audio import Audio
 from frontend.api.openai.audio_request import AudioRequest
 from frontend.api.openai.chat import Chat
@@ -13,10 +14,10 @@ from frontend.api.openai.chat_request import ChatRequest
 from frontend.api.openai.embeddings import Embeddings
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.openai.models import Models
+from frontend.api.rerank import answers as rankings
 from frontend.api.rerank.request import RERANK_PATHS, RerankRequest, TextsRerankRequest
 from frontend.api.rerank.route import Rerank
 from frontend.api.route import EVENTS, FORM, JSON, TEXT, Route, Services
-from frontend.openapi import answers
 from frontend.openapi.document import OpenApi
 from ipc.messages.control import Serve
 from ipc.tasks import TASKS
@@ -53,7 +54,7 @@ _EMBEDDINGS = (
             answer=lambda its: Embeddings(its.dispatcher, its.serve).create_plain,
             task="embed",
             takes=(PlainEmbeddingRequest,),
-            gives={JSON: [answers.PlainEmbedding]},
+            gives={JSON: [PlainEmbedding]},
         )
         for path, name, summary in (
             (
@@ -74,7 +75,7 @@ _RERANK = tuple(
         answer=lambda its: Rerank(its.dispatcher, its.serve).rerank,
         task="rerank",
         takes=(RerankRequest, TextsRerankRequest),
-        gives={JSON: (answers.Ranking, [answers.RankedByTei])},
+        gives={JSON: (rankings.Ranking, [rankings.RankedByTei])},
     )
     for path in RERANK_PATHS
 )
@@ -142,7 +143,7 @@ _SERVER = (
         id="livez",
         summary="The server answers",
         answer=lambda its: _health(its).livez,
-        gives={JSON: answers.Life},
+        gives={JSON: Life},
         open=True,
         polled=True,
         probe=True,
@@ -153,8 +154,8 @@ _SERVER = (
         id="readyz",
         summary="Every model that should run is ready",
         answer=lambda its: _health(its).readyz,
-        gives={JSON: answers.Readiness},
-        also={503: answers.Readiness},
+        gives={JSON: Readiness},
+        also={503: Readiness},
         polled=True,
         probe=True,
     ),
@@ -164,8 +165,8 @@ _SERVER = (
         id="health",
         summary="Every process, measured now",
         answer=lambda its: _health(its).health,
-        gives={JSON: answers.HealthReport},
-        also={503: answers.HealthReport},
+        gives={JSON: HealthReport},
+        also={503: HealthReport},
         polled=True,
         probe=True,
     ),

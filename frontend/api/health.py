@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from frontend.api.answer import Answer
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.model_queue import UNCONNECTED
@@ -109,3 +111,25 @@ def _json(status: int, body: Report) -> Response:
     return Response(
         orjson.dumps(body), status, {"cache-control": "no-store"}, media_type="application/json"
     )
+
+
+# --- the same, described for /openapi.json ---
+
+
+class Life(Answer):
+    status: Literal["ok"]
+
+
+class Readiness(Answer):
+    status: Literal["ready", "not_ready"]
+    supervisor: str
+    draining: bool
+    not_ready: dict[str, str]
+
+
+class HealthReport(BaseModel):
+    """What is measured of each process; it grows with what is worth knowing."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    draining: bool
+    models: list[dict[str, Any]]

@@ -16,9 +16,9 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import Response
 
+from frontend.api.answer import Error
 from frontend.api.fields import Schema
 from frontend.api.route import JSON, Given, Route, Services
-from frontend.openapi import answers
 from frontend.openapi.request_schema import names_of, one_of, request_schema
 from ipc.messages.control import Serve
 from ipc.messages.errors import BY_CODE
@@ -102,7 +102,7 @@ def _responses(route: Route, serve: Serve) -> Iterable[tuple[str, Schema]]:
         yield str(status), {"description": "No", "content": {JSON: {"schema": _ref(kind)}}}
     for status in sorted(_failures(route, serve)):
         codes = sorted(code for code, error in BY_CODE.items() if error.status == status)
-        content = {JSON: {"schema": _ref(answers.Error)}}
+        content = {JSON: {"schema": _ref(Error)}}
         yield str(status), {"description": ", ".join(codes), "content": content}
 
 
@@ -144,7 +144,7 @@ def _kinds(given: Given) -> Iterable[type[BaseModel]]:
 
 def _schemas(routes: Iterable[Route]) -> Schema:
     """Everything that is referred to, by name."""
-    given: set[type[BaseModel]] = {answers.Error}
+    given: set[type[BaseModel]] = {Error}
     for route in routes:
         for kind in (*route.gives.values(), *route.also.values()):
             given |= set(_kinds(kind))

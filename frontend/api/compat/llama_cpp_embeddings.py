@@ -11,15 +11,28 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Field, Tag
 
-from frontend.api import known_keys
+from frontend.api.answer import Answer
 from frontend.api.fields import Batch, Name, OneOf, Schema, ServerText
+from frontend.api.known_keys import Row, done, refused, refused_keys
 from frontend.api.texts import NoTokens
 from frontend.api.truncation import AT_ODDS, Truncating
 from frontend.api.validate import Body, refuse_unsupported
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import EmbedInput
 
-_KEYS = known_keys.refused_keys(known_keys.PLAIN_EMBEDDINGS)
+KEYS: tuple[Row, ...] = (
+    done("model", "may be left out where there is only one"),
+    done("content input", "either; a text, an object with `prompt_string`, or a list of these"),
+    done(
+        "truncate truncate_prompt_tokens truncation_direction truncation_side",
+        "what becomes of texts that are too long",
+    ),
+    refused("embd_normalize", "the Euclidean norm", 2),
+    refused("encoding_format", "", "float"),
+    refused("multimodal_data image_data", "texts only", []),
+)
+
+_REFUSED = refused_keys(KEYS)
 _RULE = "must be a string, an object with a `prompt_string`, or an array of these"
 _SOME: Schema = {"not": {"type": "null"}}
 
@@ -27,7 +40,7 @@ _SOME: Schema = {"not": {"type": "null"}}
 class PromptString(Body):
     """A text in an object."""
 
-    REFUSED = _KEYS
+    REFUSED = _REFUSED
 
     prompt_string: ServerText
 
@@ -36,7 +49,7 @@ def _plain_names(given: object) -> object:
     """``given`` without what is refused, and by the name that its text has in the first place."""
     if not isinstance(given, dict):
         return given
-    refuse_unsupported(given, _KEYS)
+    refuse_unsupported(given, _REFUSED)
     return {"prompt_string": given.get("content"), **given}
 
 
@@ -75,7 +88,7 @@ class PlainEmbeddingRequest(Truncating):
             ],
         }
     )
-    REFUSED = _KEYS
+    REFUSED = _REFUSED
 
     model: Name | None = None
     content: PlainTexts | None = None
@@ -92,3 +105,10 @@ class PlainEmbeddingRequest(Truncating):
 
 def _text(given: str | PromptString) -> str:
     return given if isinstance(given, str) else given.prompt_string
+
+
+class PlainEmbedding(Answer):
+    """One element of the answer, described for ``/openapi.json``."""
+
+    index: int
+    embedding: list[list[float]]

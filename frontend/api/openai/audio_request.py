@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 from starlette.datastructures import FormData, UploadFile
 
-from frontend.api import known_keys
 from frontend.api.fields import Name, NoNul, Schema, Text
+from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
 from frontend.api.validate import Body, check, refuse_unsupported
 from ipc.facts.languages import NAMES, code_of
 from ipc.messages.blob import Blob
@@ -21,8 +21,35 @@ MAX_PROMPT_CHARS = 4096
 Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
 Granularity = Literal["word", "segment"]
 
+# A form has only text.
+_NO = ("false", "False", "0")
+
+KEYS: tuple[Row, ...] = (
+    done("file model", "required"),
+    done("language prompt temperature response_format stream", "as OpenAI has them"),
+    done("timestamp_granularities", "with `verbose_json`"),
+    harmless(
+        "user priority request_id stream_include_usage stream_continuous_usage_stats",
+        "bookkeeping and scheduling",
+    ),
+    refused("chunking_strategy", "not built", "auto"),
+    refused("include languages keywords known_speaker_names known_speaker_references", "", []),
+    refused("url", "nothing is fetched; send the `file`"),
+    refused("hotwords to_language", "not built; `prompt` takes names and spellings"),
+    refused("vad_filter vad", "set by the model's entry: `vad`", "true", "True", "1"),
+    refused("diarize diarization speaker_labels tinydiarize", "nothing tells speakers apart", *_NO),
+    refused("translate", "send it to /v1/audio/translations", *_NO),
+    refused("detect_language no_timestamps without_timestamps", "not built", *_NO),
+    refused("n best_of", "one transcript to a request", "1"),
+    refused("beam_size top_k top_p min_p seed max_completion_tokens", "set by the model's entry"),
+    refused("frequency_penalty presence_penalty", "not built", "0", "0.0"),
+    refused("repetition_penalty length_penalty", "not built", "1", "1.0"),
+    refused("use_beam_search split_on_word suppress_non_speech", "not built", *_NO),
+    refused("offset_t offset_n duration max_len temperature_inc", "not built"),
+)
+
 # Not described: what asks for nothing, null and [], cannot be said in a form.
-_REFUSED = known_keys.refused_keys(known_keys.AUDIO)
+_REFUSED = refused_keys(KEYS)
 _LISTS = ("timestamp_granularities", "include", "languages", "keywords", "known_speaker_names")
 
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, StringConstraints, Tag
 
-from frontend.api import known_keys
 from frontend.api.fields import WHOLE, Name, NoNul, NotZero, Schema, text_or
 from frontend.api.images import Remote
+from frontend.api.known_keys import refused_keys
+from frontend.api.openai.chat_keys import KEYS
 from frontend.api.openai.messages_request import Turns, read_turns
 from frontend.api.openai.tools_request import Choice, Tools, check_tools
 from frontend.api.validate import Body, check
@@ -67,7 +68,7 @@ class StreamOptions(Body):
 
 class ChatRequest(Body):
     model_config = ConfigDict(json_schema_extra={"allOf": [_ONE_REPETITION, _PENALTIES_SEE_ALL]})
-    REFUSED = known_keys.refused_keys(known_keys.CHAT)
+    REFUSED = refused_keys(KEYS)
 
     model: Name
     messages: Turns

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, Tag
 
-from frontend.api import known_keys
 from frontend.api.fields import AtLeastOne, AtMost, Batch, Name, ServerText, text_or
+from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
 from frontend.api.truncation import Truncating
 from frontend.api.validate import Body, check
 from ipc.messages.control import Serve
@@ -22,7 +22,26 @@ from ipc.messages.jobs import RerankInput
 # Cohere's two versions, and llama.cpp's names.
 RERANK_PATHS = ("/v1/rerank", "/rerank", "/v2/rerank", "/v1/reranking", "/reranking")
 
-_KEYS = known_keys.refused_keys(known_keys.RERANK)
+KEYS: tuple[Row, ...] = (
+    done("model query documents", "required; documents are texts, or objects with a `text`"),
+    done("top_n return_documents max_tokens_per_doc", "as Cohere and Jina have them"),
+    done("texts raw_scores return_text", "TEI's form"),
+    done(
+        "truncate truncate_prompt_tokens truncation_direction truncation_side",
+        "what becomes of texts that are too long",
+    ),
+    harmless("user priority request_id rid cache_salt", "bookkeeping and scheduling"),
+    harmless("mm_processor_kwargs", "texts only"),
+    refused("top_k", "Voyage's name; send `top_n`"),
+    refused("instruct instruction task prompt_name", "not built"),
+    refused("rank_fields", "send the `text` only", [], ["text"]),
+    refused("max_chunks_per_doc", "a document is not cut up", 1),
+    refused("use_activation softmax activation", "not built"),
+    refused("return_embeddings", "not built", False),
+    refused("chat_template_kwargs", "not built", {}),
+)
+
+_REFUSED = refused_keys(KEYS)
 
 
 class TextObject(Body):
@@ -40,7 +59,7 @@ Query = Annotated[str, Field(min_length=1), AtMost("max_text_chars", "characters
 
 
 class RerankRequest(Truncating):
-    REFUSED = _KEYS
+    REFUSED = _REFUSED
 
     model: Name
     query: Query
@@ -63,7 +82,7 @@ class RerankRequest(Truncating):
 class TextsRerankRequest(Truncating):
     """TEI's. Its server has one model, so ``model`` may be left out where there is one reranker."""
 
-    REFUSED = _KEYS
+    REFUSED = _REFUSED
 
     model: Name | None = None
     query: Query

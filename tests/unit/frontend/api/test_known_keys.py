@@ -11,10 +11,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from frontend.api import known_keys
+from frontend.api.compat import llama_cpp_embeddings
 from frontend.api.known_keys import Row
+from frontend.api.openai import audio_request, chat_keys, embeddings_request
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
+from frontend.api.rerank import request as rerank_request
 from frontend.api.rerank.request import parse_rerank
 from frontend.api.validate import check
 from ipc.messages.errors import UnsupportedParameter
@@ -22,11 +24,11 @@ from tests.unit.frontend.http_fakes import limits
 
 DOCS = Path(__file__).parents[4] / "docs" / "parameters.md"
 TABLES = {
-    "chat": known_keys.CHAT,
-    "embeddings": known_keys.EMBEDDINGS,
-    "rerank": known_keys.RERANK,
-    "audio": known_keys.AUDIO,
-    "plain embeddings": known_keys.PLAIN_EMBEDDINGS,
+    "chat": chat_keys.KEYS,
+    "embeddings": embeddings_request.KEYS,
+    "rerank": rerank_request.KEYS,
+    "audio": audio_request.KEYS,
+    "plain embeddings": llama_cpp_embeddings.KEYS,
 }
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -115,16 +117,16 @@ def test_each_key_has_one_verdict(name: str) -> None:
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_every_key_of_a_peer_is_known(peer: str) -> None:
-    names = {name for row in known_keys.CHAT for name in row.names}
+    names = {name for row in chat_keys.KEYS for name in row.names}
     assert {*PEERS[peer].split()} <= names
 
 
 def test_what_is_done_is_what_the_request_reads() -> None:
-    done = {name for row in known_keys.CHAT if row.verdict == "done" for name in row.names}
+    done = {name for row in chat_keys.KEYS if row.verdict == "done" for name in row.names}
     assert done == {*ChatRequest.model_fields}
 
 
-REFUSED = [(name, row) for row in known_keys.CHAT if row.verdict == "refused" for name in row.names]
+REFUSED = [(name, row) for row in chat_keys.KEYS if row.verdict == "refused" for name in row.names]
 
 
 @pytest.mark.parametrize(("name", "row"), REFUSED, ids=[name for name, _ in REFUSED])
@@ -139,7 +141,7 @@ def test_a_refused_key_is_named_and_what_asks_for_nothing_is_not(name: str, row:
         assert "private" not in refused.value.message
 
 
-HARMLESS = [name for row in known_keys.CHAT if row.verdict == "harmless" for name in row.names]
+HARMLESS = [name for row in chat_keys.KEYS if row.verdict == "harmless" for name in row.names]
 
 
 @pytest.mark.parametrize("name", HARMLESS)

@@ -1,28 +1,12 @@
-"""What clients get, described for ``/openapi.json``; answers are rendered without these."""
+"""The answers of OpenAI's API, described for ``/openapi.json``; they are rendered without these."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-
-class Answer(BaseModel):
-    """Every key is always there, and no other."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ErrorDetail(Answer):
-    message: str
-    type: str
-    param: str | None
-    code: str
-
-
-class Error(Answer):
-    error: ErrorDetail
-
+from frontend.api.answer import Answer, PromptUsage
 
 # --- chat ---
 
@@ -61,12 +45,7 @@ class ChatCompletion(Answer):
     usage: ChatUsage
 
 
-# --- embeddings and reranking ---
-
-
-class PromptUsage(Answer):
-    prompt_tokens: int
-    total_tokens: int
+# --- embeddings ---
 
 
 class Embedding(Answer):
@@ -80,49 +59,6 @@ class EmbeddingList(Answer):
     data: list[Embedding]
     model: str
     usage: PromptUsage
-
-
-class PlainEmbedding(Answer):
-    index: int
-    embedding: list[list[float]]
-
-
-class RankedText(Answer):
-    text: str
-
-
-class Ranked(BaseModel):
-    """``document`` is there where ``return_documents`` asked for it."""
-
-    index: int
-    relevance_score: float
-    document: RankedText | None = None
-
-
-class BilledUnits(Answer):
-    search_units: int
-
-
-class RankingMeta(Answer):
-    """Cohere's clients look here for what others find in ``usage``."""
-
-    billed_units: BilledUnits
-
-
-class Ranking(Answer):
-    id: str
-    model: str
-    results: list[Ranked]
-    usage: PromptUsage
-    meta: RankingMeta
-
-
-class RankedByTei(BaseModel):
-    """``text`` is there where ``return_text`` asked for it."""
-
-    index: int
-    score: float
-    text: str | None = None
 
 
 # --- audio ---
@@ -169,7 +105,7 @@ class VerboseTranscript(BaseModel):
     usage: DurationUsage
 
 
-# --- models and health ---
+# --- models ---
 
 
 class ModelEntry(BaseModel):
@@ -190,22 +126,3 @@ class ModelEntry(BaseModel):
 class ModelList(Answer):
     object: Literal["list"]
     data: list[ModelEntry]
-
-
-class Life(Answer):
-    status: Literal["ok"]
-
-
-class Readiness(Answer):
-    status: Literal["ready", "not_ready"]
-    supervisor: str
-    draining: bool
-    not_ready: dict[str, str]
-
-
-class HealthReport(BaseModel):
-    """What is measured of each process; it grows with what is worth knowing."""
-
-    status: Literal["ok", "degraded", "unavailable"]
-    draining: bool
-    models: list[dict[str, Any]]

@@ -1,0 +1,138 @@
+"""The keys of chat requests, as clients of this and other servers send them."""
+
+from __future__ import annotations
+
+from frontend.api.known_keys import Row, done, harmless, refused
+
+_REASONING = "reasoning is not told apart from the answer yet"
+_CONSTRAINED = "constrained answers are not built yet"
+_SAMPLERS = "not built"
+_SHOWN = "not built"
+_PROMPT = "the prompt is the model's own template, whole"
+
+KEYS: tuple[Row, ...] = (
+    done("model messages", "required; up to 2048 messages"),
+    done("stream", ""),
+    done("stream_options", "`include_usage`; its other keys change no text"),
+    done(
+        "max_tokens max_completion_tokens n_predict",
+        "null, -1, and of `max_tokens` and `n_predict` 0: no limit of the client's. What is above "
+        "the model's limit means that limit. The middle one wins, the last is llama.cpp's",
+    ),
+    done("temperature", "0 to 2; 0 takes the likeliest token"),
+    done("top_p", "0 to 1; 1 is off, 0 takes the likeliest token"),
+    done("top_k", "-1 and 0 are off"),
+    done("min_p", "0 to 1; 0 is off, 1 takes the likeliest token"),
+    done("presence_penalty frequency_penalty", "-2 to 2, for tokens of the answer"),
+    done(
+        "repetition_penalty repeat_penalty",
+        "0.01 to 10, for tokens of prompt and answer; 1 is off. The second is llama.cpp's name",
+    ),
+    done("repeat_last_n", "-1, or any where no penalty is asked for: penalties see all tokens"),
+    done("seed", ""),
+    done("stop", "a text, or up to 16 of up to 256 characters"),
+    done("stop_token_ids", "up to 256 ids of the model's own vocabulary"),
+    done("ignore_eos", "goes on past the model's own end tokens, up to the limit"),
+    done("min_tokens", "no end before that; at most the limit"),
+    done("tools", "checked, but not called yet: the model answers in text"),
+    done(
+        "tool_choice", "`auto`, `none`, or `allowed_tools` of mode `auto`; what forces is refused"
+    ),
+    harmless(
+        "user metadata store service_tier safety_identifier prompt_cache_key prompt_cache_options "
+        "prompt_cache_retention",
+        "OpenAI's own bookkeeping",
+    ),
+    harmless(
+        "prediction cache_prompt cache_salt keep_alive n_cache_reuse backend_sampling ttl",
+        "cost and memory only",
+    ),
+    harmless(
+        "priority request_id rid session_id extra_key id_slot kv_transfer_params "
+        "ec_transfer_params bootstrap_host bootstrap_port bootstrap_room data_parallel_rank "
+        "routed_dp_rank disagg_prefill_dp_rank ngram_corpus_id",
+        "scheduling only",
+    ),
+    harmless(
+        "reasoning_effort reasoning think thinking verbosity",
+        "a wish, which models without such a switch do not know",
+    ),
+    harmless(
+        "reasoning_format separate_reasoning stream_reasoning reasoning_budget_message", _REASONING
+    ),
+    harmless("parallel_tool_calls parse_tool_calls", "no calls are made yet"),
+    harmless(
+        "timings_per_token return_progress return_cached_tokens_details "
+        "return_spec_tokens_details return_tokens_as_token_ids return_token_offsets "
+        "return_mm_kwargs routed_experts_prompt_start routed_experts_start_len stream_interval "
+        "sse_ping_interval verbose",
+        "beside the text, or how it is cut into events",
+    ),
+    harmless(
+        "dry_base dry_allowed_length dry_penalty_last_n dry_sequence_breakers xtc_threshold "
+        "mirostat_tau mirostat_eta dynatemp_exponent adaptive_decay length_penalty "
+        "post_sampling_probs spaces_between_special_tokens grammar_lazy grammar_triggers "
+        "guided_decoding_backend guided_whitespace_pattern custom_params "
+        "use_audio_in_video",
+        "nothing without another key, which is refused",
+    ),
+    harmless("penalize_nl", "llama.cpp has dropped it"),
+    harmless(
+        "n_keep n_discard shift truncate truncation_side",
+        "a history is never shortened: one that is too long is 400",
+    ),
+    refused("n n_cmpl best_of", "one answer to a request", 1),
+    refused("logprobs echo", "not built yet", False),
+    refused("top_logprobs n_probs", "not built yet", 0),
+    refused("prompt_logprobs", "not built yet"),
+    refused("logprob_token_ids", "not built yet", []),
+    refused("logit_bias", "not built yet", {}, []),
+    refused("modalities", "models answer in text", ["text"]),
+    refused("audio web_search_options moderation", "not built"),
+    refused("functions", "deprecated; send `tools`", []),
+    refused("function_call", "deprecated; send `tool_choice`", "none", "auto"),
+    refused("response_format", _CONSTRAINED, {"type": "text"}),
+    refused("format grammar", _CONSTRAINED, ""),
+    refused(
+        "guided_json guided_choice guided_regex guided_grammar json_schema regex ebnf "
+        "structural_tag",
+        _CONSTRAINED,
+    ),
+    refused("structured_outputs", _CONSTRAINED, {}),
+    refused("guided_json_object", _CONSTRAINED, False),
+    refused("bad_words allowed_token_ids logits_processors samplers", _SAMPLERS, []),
+    refused("mirostat dynatemp_range xtc_probability dry_multiplier min_keep top_a", _SAMPLERS, 0),
+    refused("typical_p typ_p tfs_z", _SAMPLERS, 1),
+    refused("top_n_sigma", _SAMPLERS, -1, 0),
+    refused("adaptive_target", _SAMPLERS, -1),
+    refused("use_beam_search watermarking", _SAMPLERS, False),
+    refused("custom_logit_processor watermark repetition_detection stop_regex", _SAMPLERS),
+    refused("n_indent", "not built", 0),
+    refused("t_max_predict_ms", "an answer's time is bounded by the server", 0, -1),
+    refused("skip_special_tokens", "an answer has no control tokens", True),
+    refused("include_reasoning", _REASONING, True),
+    refused("thinking_token_budget thinking_budget_tokens reasoning_budget", _REASONING, -1),
+    refused(
+        "include_stop_str_in_output no_stop_trim return_tokens return_token_ids "
+        "return_prompt_token_ids return_prompt_text return_meta_info return_hidden_states "
+        "return_routed_experts return_sampling_mask return_input_ids_in_sglext "
+        "return_output_ids_in_sglext",
+        _SHOWN,
+        False,
+    ),
+    refused("response_fields", _SHOWN, []),
+    refused("_debug_render_only", _SHOWN, False),
+    refused("chat_template_kwargs", "keywords of templates are not passed on yet", {}),
+    refused("chat_template", _PROMPT, ""),
+    refused("add_generation_prompt", _PROMPT, True),
+    refused("add_special_tokens continue_final_message thinking_forced_open", _PROMPT, False),
+    refused("truncate_prompt_tokens input_ids task", _PROMPT),
+    refused("documents", _PROMPT, []),
+    refused("options", "Ollama's: name each in the request itself", {}),
+    refused("vllm_xargs session_params", "not built", {}),
+    refused("lora", "adapters are not loaded", []),
+    refused("lora_path", "adapters are not loaded"),
+    refused("image_data", "images are parts of messages", []),
+    refused("mm_processor_kwargs media_io_kwargs images_config video_config", "not built", {}),
+    refused("max_dynamic_patch min_dynamic_patch", "not built"),
+)
