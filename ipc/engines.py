@@ -13,7 +13,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -337,7 +337,7 @@ _ALL = (
     Descriptor(
         name="echo",
         serves={
-            task: Serving("worker.engines.echo.engine.Echo", EchoOptions) for task in _UPSTREAM
+            task: Serving("worker.engines.echo.engine.Echo", EchoOptions) for task in get_args(Task)
         },
         devices=("cpu", "cuda", "mps"),
         chat=Chat(images=True),

@@ -89,6 +89,8 @@ class Upstream:
                 return await self._rerank(asked)
             case SpeechInput():
                 return await self._transcribe(asked, on_text)
+            case _:
+                raise InternalError(f"no request to another server is known for {type(asked)}")
 
     async def close(self) -> None:
         await self._client.aclose()
