@@ -6,12 +6,13 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Told to people and clients, never compared: uptime, `created` of an answer, the time of a pull or
-# of a line of the log.
+# Told to people and clients, never compared: uptime, `created` of an answer, the time of a pull, of
+# a measurement or of a line of the log.
 TOLD = {
     "supervisor/health.py",
     "frontend/api/openai/chat_answer.py",
     "supervisor/models/store.py",
+    "supervisor/state/recorder.py",
     "ipc/runtime/log.py",
     "worker/chat/template.py",
 }
