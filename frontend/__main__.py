@@ -63,7 +63,6 @@ async def _run(args: argparse.Namespace) -> None:
     serve = await control.serve
     links = Links(control.identity, control)
     dispatcher = Dispatcher(serve.specs, links, aliases=serve.aliases)
-    control.on_states = lambda states: dispatcher.set_states(states.models)
     budget = Budget(serve.memory_mb << 20)
     metrics = Metrics(dispatcher, control, budget)
     app = build(dispatcher, control, serve, metrics, budget)
@@ -71,8 +70,12 @@ async def _run(args: argparse.Namespace) -> None:
     if serve.gate.ssl_certfile:
         _bound_handshakes()
     tasks = [asyncio.create_task(control.beat()), asyncio.create_task(tick(dispatcher))]
-    control.on_drain = lambda seconds: tasks.append(
-        asyncio.create_task(_drain(dispatcher, links, server, seconds))
+    control.listen(
+        on_models=lambda models: dispatcher.set_models(models.specs),
+        on_states=lambda states: dispatcher.set_states(states.models),
+        on_drain=lambda drain: tasks.append(
+            asyncio.create_task(_drain(dispatcher, links, server, drain.seconds))
+        ),
     )
     child.settle()
     control.ready()

@@ -1,11 +1,11 @@
 """What Prometheus reads: counts and times of requests, and at each scrape the state of the fleet.
 
-The label ``model`` only ever holds a configured name, so clients cannot make new series.
+The label ``model`` only ever holds the name of a model that is served, so clients cannot make new
+series. Those of a model that has left go before new ones are made, and at each scrape.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +18,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics import MetricWrapperBase
 
 from frontend.api.remote_images import FetchMetrics
 from frontend.dispatch.budget import Budget
@@ -48,7 +49,7 @@ class Metrics:
         self._dispatcher = dispatcher
         self._control = control
         # Finding a series by its labels takes longer than adding to it, and there are few of them.
-        self._series = functools.cache(lambda metric, *labels: metric.labels(*labels))
+        self._found: dict[tuple[MetricWrapperBase, tuple[object, ...]], Any] = {}
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._latency = _by_task(
@@ -146,18 +147,36 @@ class Metrics:
 
     def on_gap(self, model: str) -> OnGap:
         """Takes the seconds between two batches of ``model``'s tokens."""
-        return self._gap.labels(model).observe
+        observe: OnGap = self._series(self._gap, model).observe
+        return observe
 
     async def render(self) -> bytes:
         """Every series in Prometheus' text form, the fleet's sampled now."""
         report = await self._control.health(ANSWER_S)
+        self._forget_departed()
         for model, facts in self._dispatcher.queues().items():
             for key, gauge in self._queue.items():
-                gauge.labels(model).set(facts[key])
+                self._series(gauge, model).set(facts[key])
         self._held.set(self._budget.held_bytes)
         self._supervisor_up.set(report is not None)
         self._set_workers(report["models"] if report else [])
         return generate_latest(self._registry)
+
+    def _series(self, metric: MetricWrapperBase, model: str, *labels: object) -> Any:
+        key = (metric, (model, *labels))
+        found = self._found.get(key)
+        if found is None:
+            self._forget_departed()
+            found = self._found[key] = metric.labels(model, *labels)
+        return found
+
+    def _forget_departed(self) -> None:
+        """Drop the series of models that are no longer served. A request that is counted after its
+        model has left makes one again, until the next time."""
+        kept = {"", *self._dispatcher.queues()}
+        for metric, labels in [key for key in self._found if key[1][0] not in kept]:
+            metric.remove(*labels)
+            del self._found[metric, labels]
 
     def _set_workers(self, models: Iterable[dict[str, Any]]) -> None:
         gauges = (self._worker_up, self._worker_rss, self._worker_cpu, self._worker_restarts)

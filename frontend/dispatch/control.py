@@ -18,7 +18,9 @@ from ipc.messages.control import (
     Health,
     Heartbeat,
     Hello,
+    Left,
     Misbehaved,
+    Models,
     Ready,
     Serve,
     States,
@@ -29,18 +31,20 @@ from ipc.messages.state import Route
 from ipc.transport.sockets import Port, connect_dealer
 from ipc.transport.wire import Decoder, encode
 
+OnModels = Callable[[Models], None]
 OnStates = Callable[[States], None]
-OnDrain = Callable[[float], None]
+OnDrain = Callable[[Drain], None]
 
 
 class Control:
-    """Talks to the supervisor. ``serve`` resolves once it has said what to serve."""
+    """Talks to the supervisor. ``serve`` resolves once it has said what to serve; what it says
+    from then on waits for `listen`."""
 
     def __init__(self, endpoint: str, generation: int) -> None:
         self.identity = child_id("frontend", generation)
         self.serve: asyncio.Future[Serve] = asyncio.get_running_loop().create_future()
-        self.on_states: OnStates = lambda _: None
-        self.on_drain: OnDrain = lambda _: None
+        self._listeners: dict[type, Callable[[Any], None]] | None = None
+        self._early: list[Models | States | Drain] = []  # what has come before `listen`
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._decoder = Decoder[ToChild](ToChild)
         self._ids = itertools.count(1)
@@ -49,6 +53,13 @@ class Control:
         self._port = Port(socket, self._on_message)
         self._tell(Hello(child="frontend", generation=generation, pid=os.getpid()))
 
+    def listen(self, on_models: OnModels, on_states: OnStates, on_drain: OnDrain) -> None:
+        """Call these for what the supervisor says, beginning with what it has said before."""
+        self._listeners = {Models: on_models, States: on_states, Drain: on_drain}
+        early, self._early = self._early, []
+        for message in early:
+            self._listeners[type(message)](message)
+
     def ready(self) -> None:
         """Say that this frontend answers."""
         self._tell(Ready())
@@ -56,6 +67,10 @@ class Control:
     def misbehaved(self, route: Route, why: str) -> None:
         """Say that a worker must be replaced, since events of it are lost."""
         self._tell(Misbehaved(replica=route.replica, generation=route.generation, why=why))
+
+    def left(self, model: str) -> None:
+        """Say that nothing is held any more for a model that is not to be served."""
+        self._tell(Left(model))
 
     async def beat(self) -> None:
         """One heartbeat each second: it comes from the very loop that serves clients."""
@@ -88,10 +103,11 @@ class Control:
         message = self._decoder.decode(frames)
         if isinstance(message, Serve):
             self.serve.set_result(message)
-        elif isinstance(message, States):
-            self.on_states(message)
-        elif isinstance(message, Drain):
-            self.on_drain(message.seconds)
+        elif isinstance(message, Models | States | Drain):
+            if self._listeners is None:
+                self._early.append(message)
+            else:
+                self._listeners[type(message)](message)
         elif isinstance(message, Health):
             answer = self._asked.get(message.id)
             if answer is not None and not answer.done():

@@ -31,17 +31,18 @@ class Dispatcher:
     def __init__(
         self, specs: Iterable[Spec], effects: Effects, aliases: Mapping[str, str] | None = None
     ) -> None:
-        self.specs = {spec.name: spec for spec in specs}
+        self.specs: dict[str, Spec] = {}  # what is served
         self.aliases = dict(aliases or {})
         self.draining = False
         self.informed = asyncio.Event()
         self.connected = asyncio.Event()
         self.idle = asyncio.Event()
+        self._effects = effects
         self._closed = False
-        self._queues = {
-            name: ModelQueue(spec, effects, self._on_change) for name, spec in self.specs.items()
-        }
+        self._queues: dict[str, ModelQueue] = {}  # of models that leave, too, until they are empty
+        self._left: dict[str, ModelQueue] = {}  # of models that have left and still have a state
         self._unavailable: dict[str, str | None] = {}  # models that could not be fetched, and why
+        self.set_models(specs)
 
     # --- for the routes ---
 
@@ -69,8 +70,11 @@ class Dispatcher:
         return able[0]
 
     def state(self, name: str) -> ModelState:
-        """How the model of this very name is."""
-        return self._queues[name].state
+        """How the model of this very name is. Raises `ModelNotFound` where it has left."""
+        queue = self._queues.get(name)
+        if queue is None:
+            raise self._not_served(name)
+        return queue.state
 
     def unconnected(self) -> set[str]:
         """The models without a worker that jobs could be sent to, whatever the supervisor says."""
@@ -83,36 +87,61 @@ class Dispatcher:
     def submit(
         self, request_id: str, spec: Spec, asked: Input, size_bytes: int, claim: Claim
     ) -> Stream:
-        """Queue a job and return its stream. Raises at once where the model cannot take it.
+        """Queue a job and return its stream. Raises at once where the model cannot take it, or is
+        not served any more as it was when ``spec`` was found.
 
         ``claim`` is held for as long as the job is, which may outlive its request.
         """
         if self.draining:
             raise refusals.stopping()
+        self.spec(spec.name, spec.task)
         return self._queues[spec.name].submit(request_id, asked, size_bytes, claim)
 
     # --- for the supervisor's messages, and the clock ---
 
-    def set_states(self, states: Iterable[ModelState]) -> None:
-        """The fleet has changed. A model without a spec is one that could not be fetched."""
+    def set_models(self, specs: Iterable[Spec]) -> None:
+        """These are served from now on, and no others. A model that is missing admits nothing; what
+        it has goes on, and then it leaves."""
         if self._closed:
             return
-        for state in states:
-            if state.name in self._queues:
-                self._queues[state.name].set_state(state)
-            else:
-                self._unavailable[state.name] = state.reason
+        self.specs = {spec.name: spec for spec in specs}
+        for name, spec in self.specs.items():
+            self._unavailable.pop(name, None)
+            queue = self._queues.get(name) or self._left.pop(name, None)
+            if queue is None:
+                queue = ModelQueue(spec, self._effects, self._on_connection, self._on_idle)
+            queue.set_spec(spec)
+            self._queues[name] = queue
+        self._report_left()
+
+    def set_states(self, states: Iterable[ModelState]) -> None:
+        """The fleet has changed; these are all states. A model that has one and was never to be
+        served could not be fetched."""
+        if self._closed:
+            return
+        listed = {state.name: state for state in states}
+        for name in self._left.keys() - listed.keys():
+            self._left.pop(name).set_state(ModelState(name=name, routes=[], state="stopped"))
+        known = self._queues | self._left
+        for name, queue in known.items():
+            if name in listed:
+                queue.set_state(listed[name])
+        self._unavailable = {name: listed[name].reason for name in listed.keys() - known.keys()}
+        self._on_connection()
         self.informed.set()
 
     def tick(self) -> None:
         """`dropped.TICK_S` has passed: enforce waiting times and deadlines."""
+        if self._closed:
+            return
         for queue in self._queues.values():
             queue.tick()
+        self._report_left()
 
     def drain(self) -> None:
         """Accept nothing more; what was accepted goes on."""
         self.draining = True
-        self._on_change()
+        self._on_idle()
 
     def close(self) -> None:
         """End every job that is left, with an error its client can read, and hear no more."""
@@ -122,6 +151,15 @@ class Dispatcher:
 
     # --- inside ---
 
+    def _report_left(self) -> None:
+        """Report the models that are not served any more and hold nothing. Their links stay until
+        their workers are gone: if a model comes back first, it has the same workers."""
+        leaving = self._queues.keys() - self.specs.keys()
+        for name in sorted(name for name in leaving if self._queues[name].empty):
+            self._left[name] = self._queues.pop(name)
+            self._effects.left(name)
+            self._on_connection()
+
     def _not_served(self, name: str) -> ModelNotFound | Unavailable:
         called = self.aliases.get(name, name)
         if called in self._unavailable:
@@ -129,12 +167,14 @@ class Dispatcher:
         known = ", ".join([*self.specs, *self.aliases])
         return ModelNotFound(f"this server has no such model; it has: {known}", param="model")
 
-    def _on_change(self) -> None:
-        """A queue's connections have changed, or the last client of one has gone."""
-        queues = self._queues.values()
-        if all(queue.connected for queue in queues):
+    def _on_connection(self) -> None:
+        """A queue's connections have changed."""
+        if all(queue.connected for queue in self._queues.values()):
             self.connected.set()
         else:
             self.connected.clear()
-        if self.draining and not any(queue.readers for queue in queues):
+
+    def _on_idle(self) -> None:
+        """The last client of a queue has gone."""
+        if self.draining and not any(queue.readers for queue in self._queues.values()):
             self.idle.set()

@@ -52,3 +52,6 @@ class Effects(Protocol):
 
     def misbehaved(self, route: Route, why: str) -> None:
         """Have the supervisor replace this worker."""
+
+    def left(self, model: str) -> None:
+        """Tell the supervisor that nothing is held for this model any more."""

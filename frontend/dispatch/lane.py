@@ -31,11 +31,12 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A job with its place in the lane."""
+    """A job with its place in the lane, where it may wait for ``max_wait_s``."""
 
     job: Job
     size_bytes: int
     queued_at: float
+    max_wait_s: float
 
 
 @dataclass(slots=True)
@@ -82,9 +83,7 @@ class Lane:
     def __init__(self, spec: Spec, alone: Callable[[Job], bool] = lambda _: False) -> None:
         self._alone = alone
         self._model = spec.name
-        self._limit = spec.queue_limit
-        self._limit_bytes = spec.queue_bytes
-        self._limit_wait_s = spec.queue_timeout_s
+        self.set_limits(spec)
         self._waiting: dict[str, Ticket] = {}
         self._waiting_bytes = 0
         self._running: dict[str, _Running] = {}
@@ -92,6 +91,11 @@ class Lane:
         self._workers: dict[str, _Worker] = {}
         self._service_s = 1.0  # until the first job has been measured
         self._appointed_to = 0.0  # places up to this time are promised to those that were rejected
+
+    def set_limits(self, spec: Spec) -> None:
+        """Jobs that come from now on have these limits; those that wait keep their places."""
+        self._limit = spec.queue_limit
+        self._limit_bytes = spec.queue_bytes
 
     @property
     def depth(self) -> int:
@@ -246,7 +250,7 @@ class Lane:
         late = [
             job_id
             for job_id, ticket in self._waiting.items()
-            if now - ticket.queued_at > self._limit_wait_s
+            if now - ticket.queued_at > ticket.max_wait_s
         ]
         return [self._pop(job_id).job for job_id in late]
 

@@ -26,6 +26,8 @@ class Supervisor(Protocol):
 
     def misbehaved(self, route: Route, why: str) -> None: ...
 
+    def left(self, model: str) -> None: ...
+
 
 class Links:
     """Owns the sockets and their ZeroMQ context; ``identity`` is what workers know them by."""
@@ -35,6 +37,7 @@ class Links:
     ) -> None:
         self.now = clock
         self.misbehaved = supervisor.misbehaved
+        self.left = supervisor.left
         self._identity = identity
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._links: dict[str, Link] = {}

@@ -35,14 +35,22 @@ UNCONNECTED = "this server has no connection to its worker"
 class ModelQueue:
     """Hands a model's jobs to its workers in the order they came, within each worker's credit.
 
-    ``on_change`` is called when its connections have changed, or its last client has gone.
+    ``on_connection`` is called when its connections have changed, ``on_idle`` when no client waits
+    for it any more.
     """
 
-    def __init__(self, spec: Spec, effects: Effects, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        effects: Effects,
+        on_connection: Callable[[], None],
+        on_idle: Callable[[], None],
+    ) -> None:
         self.spec = spec
         self._state = ModelState(name=spec.name, routes=[], state="starting")
         self._effects = effects
-        self._on_change = on_change
+        self._on_connection = on_connection
+        self._on_idle = on_idle
         self._quarantine = Quarantine()
         self._lane = Lane(spec, self._is_suspect)
         self._jobs = OpenJobs()
@@ -67,6 +75,11 @@ class ModelQueue:
     def connected(self) -> bool:
         """Whether jobs reach every worker that should take some."""
         return self._lane.connected
+
+    @property
+    def empty(self) -> bool:
+        """Whether no job waits and no worker holds one."""
+        return not self._lane.depth and not self._lane.in_flight
 
     @property
     def readers(self) -> int:
@@ -100,14 +113,19 @@ class ModelQueue:
         )
         if (error := self._held(job)) is not None:
             raise error
-        self._lane.admit(Ticket(job, size_bytes, now))
+        self._lane.admit(Ticket(job, size_bytes, now, spec.queue_timeout_s))
         stream = Stream(job.id, now, self._cancel, claim)
         self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at))
         self._pump()
         return stream
 
+    def set_spec(self, spec: Spec) -> None:
+        """The model is run like this from now on; what has been admitted keeps its limits."""
+        self.spec = spec
+        self._lane.set_limits(spec)
+
     def set_state(self, state: ModelState) -> None:
-        """The model's workers have changed: part with the dead, open links to new ones."""
+        """The workers have changed: drain the links of dead ones, open links to new ones."""
         linked = {route_id(route) for route in self._state.routes}
         self._state = state
         for gone in self._lane.set_routes(state.routes):
@@ -120,7 +138,6 @@ class ModelQueue:
             for job in self._lane.clear():
                 self._fail(job.id, refusals.circuit_open(state))
         self._pump()  # a worker's credit may have grown
-        self._on_change()
 
     def tick(self) -> None:
         """Enforce waiting times and deadlines."""
@@ -145,7 +162,7 @@ class ModelQueue:
 
     def on_open(self, route: str, is_open: bool) -> None:
         self._lane.set_connected(route, is_open)
-        self._on_change()
+        self._on_connection()
         self._pump()
 
     def on_events(self, events: Sequence[Event]) -> None:
@@ -289,4 +306,4 @@ class ModelQueue:
 
     def _note_readers(self) -> None:
         if not self._jobs.readers:
-            self._on_change()
+            self._on_idle()

@@ -28,7 +28,6 @@ class Chat:
         self._limits = limits
         self._metrics = metrics
         self._fetcher = ImageFetcher(limits.remote_images, metrics.remote_images)
-        self._fingerprints = {name: fingerprint(spec) for name, spec in dispatcher.specs.items()}
 
     async def complete(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
@@ -47,7 +46,7 @@ class Chat:
         stream = exchange.stream = self._dispatcher.submit(
             exchange.request_id, spec, wanted, size_bytes, exchange.claim
         )
-        completion = Completion(asked.model, self._fingerprints[spec.name])
+        completion = Completion(asked.model, fingerprint(spec))
         if asked.stream:
             return EventStream(
                 stream,

@@ -8,12 +8,14 @@ read comes last in a step: ``a: hello``.
     ("open w.1", []),                    # its connection is there
     ("ask a", ["send a to w.1"]),        # a client asks
     ("done a", ["a: done"]),             # a worker says that the job has ended
+
+The model is ``m``, and all workers are its own but those that are called as their model is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import msgspec
 
@@ -27,7 +29,7 @@ from ipc.messages.errors import InternalError, ServeError
 from ipc.messages.events import Delta, Done, EmbedResult, Event, Failed, Piece, Usage
 from ipc.messages.jobs import EmbedInput, FromFrontend, Job
 from ipc.messages.spec import Spec
-from ipc.messages.state import ModelState, ReplicaState, Route
+from ipc.messages.state import ModelState, Route
 from ipc.transport.wire import WireError
 
 SPEC = Spec(
@@ -53,6 +55,7 @@ class World:
         self.did: list[str] = []
         self.sent: list[Job] = []
         self.listeners: dict[str, LinkListener] = {}
+        self.carriers: dict[str, str] = {}  # the route that each job was sent to last
         self.takes_nothing: set[str] = set()  # routes that a send fails for
 
     def now(self) -> float:
@@ -75,6 +78,7 @@ class World:
         again = f", attempt {message.attempt}" if message.attempt > 1 else ""
         self.did.append(f"send {message.id} to {route}{again}")
         self.sent.append(message)
+        self.carriers[message.id] = route
         return True
 
     def drain_events(self, route: str) -> None:
@@ -87,17 +91,19 @@ class World:
     def misbehaved(self, route: Route, why: str) -> None:
         self.did.append(f"replace {route_id(route)}: {why}")
 
+    def left(self, model: str) -> None:
+        self.did.append(f"left {model}")
+
 
 class History:
-    """A dispatcher of one model, ``m``, that things happen to. ``budget`` counts its claims."""
+    """A dispatcher that things happen to. ``budget`` counts its claims."""
 
     def __init__(self, spec: Spec = SPEC) -> None:
         self.world = World()
         self.dispatcher = Dispatcher([spec], self.world)
         self.budget = Budget(1 << 40)
-        self.model = spec.name
         self.errors: dict[str, ServeError] = {}
-        self._state = ModelState(name=self.model, routes=[], state="starting")
+        self.states = {"m": ModelState(name="m", routes=[], state="starting")}
         self._streams: dict[str, Stream] = {}
 
     def play(self, *history: Step) -> History:
@@ -111,40 +117,62 @@ class History:
 
     # --- what a supervisor says ---
 
+    def models(self, *names: str) -> None:
+        """These are to be served from now on."""
+        self.serve(*(msgspec.structs.replace(SPEC, name=name) for name in names))
+
+    def serve(self, *specs: Spec) -> None:
+        for spec in specs:
+            starting = ModelState(name=spec.name, routes=[], state="starting")
+            self.states.setdefault(spec.name, starting)
+        self.dispatcher.set_models(specs)
+
+    def forget(self, name: str) -> None:
+        """The supervisor lists a model no more."""
+        del self.states[name]
+        self.publish()
+
     def start(self, *names: str) -> None:
         """Workers are ready; a state is published."""
-        self._publish([*self._state.routes, *map(_route, names)])
+        for route in map(_route, names):
+            state = self._state_of(route.replica)
+            self._set(state, routes=[*state.routes, route], state="ready", was_ready=True)
+        self.publish()
 
     def closing(self, name: str) -> None:
         """A worker drains: it takes nothing new, and finishes what it has begun."""
-        self._publish([_closed(each, name) for each in self._state.routes])
+        self._change(name, lambda route: msgspec.structs.replace(route, open=False))
 
     def grow(self, name: str) -> None:
         """A worker takes more at once."""
-        grown = _route(name)
-        self._publish(
-            [grown if route_id(each) == route_id(grown) else each for each in self._state.routes]
-        )
+        self._change(name, lambda _: _route(name))
 
     def end(self, *names: str) -> None:
         """Workers are gone as planned."""
-        self._publish([each for each in self._state.routes if route_id(each) not in names])
+        for route in map(_route, names):
+            state = self._state_of(route.replica)
+            left = [each for each in state.routes if route_id(each) != route_id(route)]
+            self._set(state, routes=left)
+        self.publish()
 
     def crash(self, *names: str) -> None:
         """Workers are gone by their own doing."""
-        self._state = msgspec.structs.replace(self._state, faulty=list(names))
+        for name in names:
+            self._set(self._state_of(_route(name).replica), faulty=[name])
         self.end(*names)
 
     def fails(self, *reason: str) -> None:
         """The circuit opens."""
-        self._publish([], "failed", " ".join(reason))
+        self._set(self.states["m"], routes=[], state="failed", reason=" ".join(reason))
+        self.publish()
 
     def stops(self) -> None:
-        self._publish([], "stopped")
+        self._set(self.states["m"], routes=[], state="stopped")
+        self.publish()
 
     def publish(self) -> None:
-        """The same states again."""
-        self._publish(self._state.routes, self._state.state)
+        """All states, whether one has changed or not."""
+        self.dispatcher.set_states(list(self.states.values()))
 
     def drain(self) -> None:
         self.dispatcher.drain()
@@ -154,19 +182,26 @@ class History:
 
     # --- what clients do ---
 
-    def ask(self, name: str, text: str = "") -> None:
+    def ask(self, name: str, text: str = "", model: str = "m") -> None:
         """A request for 300 KiB of memory, of ``text`` or of its own name."""
         claim = self.budget.open()
         claim.add(300 << 10)
-        asked = EmbedInput(texts=[text or name])
-        spec = self.dispatcher.specs[self.model]
+        asked = self.text(text or name)
         try:
+            spec = self.dispatcher.spec(model, "embed")
             stream = self.dispatcher.submit(name, spec, asked, 10, claim)
             self._streams[stream.job_id] = stream
         except ServeError as error:
             self.errors[name] = error
             self.world.did.append(f"{name}: {error.code}")
         claim.release()  # the request's own hold; its job has another
+
+    @staticmethod
+    def text(text: str) -> EmbedInput:
+        return EmbedInput(texts=[text])
+
+    def ask_of(self, model: str, name: str) -> None:
+        self.ask(name, model=model)
 
     def leave(self, name: str) -> None:
         self._streams.pop(name).close()
@@ -213,16 +248,24 @@ class History:
             self.dispatcher.tick()
 
     def _events(self, *events: Event) -> None:
-        listener = next(iter(self.world.listeners.values()))
-        listener.on_events(events)
+        carrier = self.world.carriers[events[0].job]
+        listeners = self.world.listeners
+        listeners.get(carrier, next(iter(listeners.values()))).on_events(events)
 
-    def _publish(
-        self, routes: Sequence[Route], state: ReplicaState = "ready", reason: str | None = None
-    ) -> None:
-        self._state = msgspec.structs.replace(
-            self._state, routes=list(routes), state=state, reason=reason, was_ready=True
-        )
-        self.dispatcher.set_states([self._state])
+    def _state_of(self, replica: str) -> ModelState:
+        return self.states[replica if replica in self.states else "m"]
+
+    def _set(self, model: ModelState, /, **changes: Any) -> None:
+        self.states[model.name] = msgspec.structs.replace(model, **changes)
+
+    def _change(self, name: str, change: Callable[[Route], Route]) -> None:
+        wanted = _route(name)
+        state = self._state_of(wanted.replica)
+        routes = [
+            change(each) if route_id(each) == route_id(wanted) else each for each in state.routes
+        ]
+        self._set(state, routes=routes)
+        self.publish()
 
     def _read(self) -> list[str]:
         """All that clients can read now."""
@@ -267,7 +310,3 @@ def _route(name: str) -> Route:
     return Route(
         replica=replica, generation=int(generation), endpoint="", credit=int(credit or "1")
     )
-
-
-def _closed(route: Route, name: str) -> Route:
-    return msgspec.structs.replace(route, open=False) if route_id(route) == name else route

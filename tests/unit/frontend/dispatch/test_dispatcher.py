@@ -562,7 +562,7 @@ def test_it_counts_how_a_worker_ended_not_what_is_published_until_its_events_are
     *first, _ = crash(1, "a")
     *second, _ = crash(2, "b")
     history = History().play(*first)
-    history._state = msgspec.structs.replace(history._state, faulty=[])
+    history.states["m"] = msgspec.structs.replace(history.states["m"], faulty=[])
     history.play(
         ("publish", []),
         ("closed w.1", ["close w.1", "a: worker_crashed"]),

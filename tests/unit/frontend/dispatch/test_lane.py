@@ -17,7 +17,6 @@ SPEC = Spec(
     path="",
     queue_limit=2,
     queue_bytes=100,
-    queue_timeout_s=60,
 )
 ONE = Route(replica="embed-1", generation=1, endpoint="ipc://one", credit=1)
 TWO = Route(replica="embed-2", generation=1, endpoint="ipc://two", credit=2)
@@ -27,7 +26,7 @@ ONE_AGAIN = Route(replica="embed-1", generation=2, endpoint="ipc://one.2", credi
 
 def ticket(name: str, at: float = 0.0, size_bytes: int = 10) -> Ticket:
     job = Job(id=name, model="m", input=EmbedInput(texts=["x"]), deadline_at=1e9)
-    return Ticket(job, size_bytes, at)
+    return Ticket(job, size_bytes, at, max_wait_s=60.0)
 
 
 def serve(made: Lane, *routes: Route) -> list[str]:

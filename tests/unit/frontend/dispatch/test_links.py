@@ -63,6 +63,9 @@ class Frontend:
     def misbehaved(self, route: Route, why: str) -> None:
         self.reported.put_nowait(f"{route_id(route)} {why}")
 
+    def left(self, model: str) -> None:
+        self.reported.put_nowait(f"{model} has left")
+
     def serve(self, *routes: Route) -> None:
         state = ModelState(name=SPEC.name, routes=list(routes), state="ready", was_ready=True)
         self.dispatcher.set_states([state])

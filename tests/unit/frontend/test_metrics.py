@@ -1,0 +1,80 @@
+"""Series follow the models that are served."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from frontend.dispatch.budget import Budget
+from frontend.http.request_context import Exchange
+from frontend.metrics import Metrics
+from ipc.messages.spec import Spec
+from tests.unit.frontend.http_fakes import CHAT, EMBED, FakeControl, FakeDispatcher
+
+
+class Scraped:
+    """Metrics of a server whose models come and go."""
+
+    def __init__(self) -> None:
+        self.fake = FakeDispatcher()
+        self._metrics = Metrics(cast(Any, self.fake), cast(Any, FakeControl(None)), Budget(0))
+
+    def answered(self, spec: Spec | None) -> None:
+        """A request has ended; None: its model is unknown."""
+        exchange = Exchange.begin({"headers": []})
+        exchange.status = 200
+        if spec is not None:
+            exchange.names(spec)
+        self._metrics.observe(exchange, 0.5)
+
+    def models(self) -> set[str]:
+        """The models that have series now."""
+        text = asyncio.run(self._metrics.render()).decode()
+        return {line.split('model="')[1].split('"')[0] for line in text.splitlines() if _has(line)}
+
+
+def _has(line: str) -> bool:
+    return 'model="' in line
+
+
+def test_series_of_a_model_that_has_left_are_gone() -> None:
+    scraped = Scraped()
+    scraped.answered(CHAT)
+    scraped.answered(EMBED)
+    assert {CHAT.name, EMBED.name} < scraped.models()
+    del scraped.fake.specs[EMBED.name]
+    assert EMBED.name not in scraped.models()
+    assert CHAT.name in scraped.models()
+
+
+def test_a_request_that_is_counted_after_its_model_has_left_leaves_no_series() -> None:
+    scraped = Scraped()
+    del scraped.fake.specs[EMBED.name]
+    scraped.answered(EMBED)
+    assert EMBED.name not in scraped.models()
+
+
+def test_requests_for_unknown_models_are_counted_without_one() -> None:
+    scraped = Scraped()
+    scraped.answered(None)
+    assert "" in scraped.models()
+
+
+def test_series_are_bounded_where_nobody_scrapes() -> None:
+    scraped = Scraped()
+    for number in range(100):
+        spec = Spec(name=f"org/{number}", task="embed", engine="echo", path="")
+        scraped.fake.specs = {spec.name: spec}
+        scraped.answered(spec)
+    labels = {labels[0] for _, labels in scraped._metrics._found}
+    assert labels == {"org/99"}
+
+
+def test_a_model_that_comes_back_has_series_again() -> None:
+    scraped = Scraped()
+    scraped.answered(EMBED)
+    del scraped.fake.specs[EMBED.name]
+    scraped.models()
+    scraped.fake.specs[EMBED.name] = EMBED
+    scraped.answered(EMBED)
+    assert EMBED.name in scraped.models()
