@@ -31,6 +31,9 @@ CIRCUIT_OOM_KILLS = 2  # a model that the kernel has no memory for will not fit 
 CIRCUIT_WINDOW_S = 600.0
 CIRCUIT_TRIAL_S = 300.0
 SILENCE_S = HEARTBEAT_S * HEARTBEATS_MISSED
+# From when its route is closed to when it is asked to drain: the frontend may have sent it jobs
+# before it hears of that, and an idle worker ends within milliseconds, with them.
+NOTICE_S = 0.25
 TERM_S = 10.0  # from SIGTERM to SIGABRT
 ABORT_S = 1.0  # from SIGABRT, which writes every thread's stack to the log, to SIGKILL
 
@@ -135,10 +138,11 @@ class Garbled:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Drain for ``drain_s``; ``grace_s`` later escalate."""
+    """Drain for ``drain_s``, asked for after ``notice_s``; ``grace_s`` later escalate."""
 
     drain_s: float
     grace_s: float = 0.0
+    notice_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +247,7 @@ class Replica:
         self._base_mb: float | None = None  # its memory when it had just become ready
         self._recycling = False
         self._recycled_at: float | None = None
-        self._ladder: deque[tuple[float, Signal]] = deque()
+        self._ladder: deque[tuple[float, AskToDrain | Signal]] = deque()
 
     @property
     def explained(self) -> str | None:
@@ -302,8 +306,8 @@ class Replica:
             case Exited(reason, oom, outside) if self.alive:
                 self._outside = self._outside or outside
                 self._exit(reason, oom, now)
-            case Stop(drain_s, grace_s):
-                return self._stop(drain_s, now + drain_s + grace_s)
+            case Stop():
+                return self._stop(happening, now)
             case Tick():
                 return self._tick(now)
             case _:
@@ -430,30 +434,33 @@ class Replica:
         self.reason = f"recycled: {why}"
         self._recycling = True
         self._recycled_at = now
-        drain_s = self._limits.drain_s
-        return [Warn(self.reason), *self._drain(drain_s, now + drain_s)]
+        drained = self._drain(Stop(self._limits.drain_s, notice_s=NOTICE_S), now)
+        return [Warn(self.reason), *drained]
 
-    def _stop(self, drain_s: float, end_at: float) -> list[Action]:
+    def _stop(self, stop: Stop, now: float) -> list[Action]:
         self._recycling = False
         if not self.alive:
             self.state = "stopped"
             self._blocked_by = None
             self.next_start_at = None
             return []
-        return self._drain(drain_s, end_at)
+        return self._drain(stop, now)
 
-    def _drain(self, drain_s: float, end_at: float) -> list[Action]:
+    def _drain(self, stop: Stop, now: float) -> list[Action]:
         self.state = "draining"
         if self._condemned:
             return []
+        ask_at = now + stop.notice_s
+        end_at = ask_at + stop.drain_s + stop.grace_s
         self._ladder = deque(
             [
+                (ask_at, AskToDrain(stop.drain_s)),
                 (end_at, Signal(signal.SIGTERM, "did not drain in time")),
                 (end_at + TERM_S, Signal(signal.SIGABRT, "ignores SIGTERM")),
                 (end_at + TERM_S + ABORT_S, Signal(signal.SIGKILL, "ignores SIGABRT")),
             ]
         )
-        return [AskToDrain(drain_s)]
+        return self._due(now)
 
     def _tick(self, now: float) -> list[Action]:
         if self.next_start_at is not None and now >= self.next_start_at:

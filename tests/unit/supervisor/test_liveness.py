@@ -84,6 +84,12 @@ def test_work_since_it_fell_silent_shows_that_it_is_not_stopped() -> None:
     assert signs(member, SILENT_S + 2) == [AWAKE, Worked()]
 
 
+def test_one_that_has_missed_one_heartbeat_is_looked_at() -> None:
+    member, _ = serving()
+    assert signs(member, 1.0) == []
+    assert signs(member, 2.0) == [AWAKE]
+
+
 def test_of_who_is_silent_it_is_seen_that_a_signal_has_stopped_it() -> None:
     member, accounts = serving()
     accounts.suspended = 1.0

@@ -10,6 +10,7 @@ from ipc.messages.spec import Loaded
 from supervisor.fleet import FRONTEND_PATIENCE
 from supervisor.recycle import Limits
 from supervisor.replica import (
+    NOTICE_S,
     Action,
     AskToDrain,
     Beat,
@@ -103,6 +104,12 @@ def test_a_trial_that_succeeds_closes_the_circuit() -> None:
     assert (replica.state, replica.reason) == ("ready", None)
 
 
+def test_a_trial_that_crashes_is_no_failure_for_good() -> None:
+    gone = CouldNotBoot("no such file", permanent=True)
+    replica, _ = play([(0, Begin()), (0, gone), (0, CRASH), (300, Tick()), (301, CRASH)])
+    assert replica.state == "backoff"
+
+
 def test_a_boot_failure_tells_its_own_reason() -> None:
     history: History = [
         (0, Begin()),
@@ -193,6 +200,20 @@ def test_idleness_is_no_hang() -> None:
     assert signals(play(history)[1]) == []
 
 
+def test_work_that_comes_after_a_long_rest_has_the_whole_time() -> None:
+    history: History = [(0, Begin()), (0, READY)]
+    history += [(at, Beat(Counters(progress=3))) for at in range(1, 300)]
+    assert signals(play([*history, (300, busy(progress=3)), (300, Tick())])[1]) == []
+
+
+def test_one_that_is_being_killed_is_not_spared_by_a_stop() -> None:
+    replica, _ = play([(0, Begin()), (0, READY), (1, busy(7))])
+    play([(at, busy(7)) for at in range(2, 63)], replica)
+    assert signals(replica.on(Tick(), 62)) == [signal.SIGABRT]
+    assert replica.on(Stop(30.0), 62.5) == []
+    assert signals(replica.on(Tick(), 63)) == [signal.SIGKILL]
+
+
 def test_a_long_load_that_progresses_is_never_killed() -> None:
     history: History = [(0, Begin())]
     for at in range(1, 700, 100):
@@ -253,8 +274,10 @@ OVER: History = [(0, Begin()), (1, READY), (1, Sampled(50.0)), (2, Sampled(101.0
 
 def test_over_its_memory_limit_it_finishes_what_it_has_and_starts_afresh() -> None:
     replica, actions = play(OVER, limited(memory_mb=100, drain_s=30.0))
-    assert AskToDrain(30.0) in actions
     assert (replica.state, replica.serving) == ("draining", True)
+    # Its route is closed, and the frontend has a moment to hear of that.
+    assert not [action for action in actions if isinstance(action, AskToDrain)]
+    assert replica.on(Tick(), 2 + NOTICE_S) == [AskToDrain(30.0)]
     _, actions = play([(9, Exited("exited with status 0")), (9, Tick())], replica)
     assert actions == [Spawn(2)]
     assert (replica.recycles, replica.restarts) == (1, 0)
@@ -289,8 +312,8 @@ def test_a_recycle_that_the_kernel_overtakes_is_a_failure_for_memory() -> None:
 def test_a_recycle_that_does_not_drain_is_ended_by_the_ladder_and_still_planned() -> None:
     replica, _ = play(OVER, limited(memory_mb=100, drain_s=30.0))
     assert signals(play([(at, Beat(Counters())) for at in range(2, 32)], replica)[1]) == []
-    assert signals(replica.on(Tick(), 32)) == [signal.SIGTERM]
-    play([(32, Exited("killed by SIGTERM")), (32, Tick())], replica)
+    assert signals(replica.on(Tick(), 32 + NOTICE_S)) == [signal.SIGTERM]
+    play([(33, Exited("killed by SIGTERM")), (33, Tick())], replica)
     assert (replica.state, replica.generation, replica.restarts) == ("starting", 2, 0)
 
 
@@ -304,6 +327,16 @@ def test_after_its_jobs_it_is_recycled() -> None:
         "draining",
         "recycled: it has done 10 jobs, and recycle_jobs is 10",
     )
+
+
+def test_what_the_last_generation_has_done_and_taken_is_not_counted_for_the_next() -> None:
+    replica, _ = play(
+        [(0, Begin()), (0, READY), (0, Sampled(50.0))], limited(memory_mb=100, jobs=9)
+    )
+    play([(1, Beat(Counters(jobs=9))), (1.5, CRASH), (1.5, Tick()), (2, READY)], replica)
+    assert replica.hard_limit_mb is None
+    assert play([(2, Sampled(60.0))], replica)[1] == []
+    assert replica.state == "ready"
 
 
 def test_two_recycles_have_a_minute_between_them() -> None:
@@ -322,6 +355,11 @@ def test_a_memory_limit_below_what_the_model_takes_is_said_and_not_used() -> Non
     (warning,) = [action for action in actions if isinstance(action, Warn)]
     assert "takes 150 MB as soon as it is loaded" in warning.what
     assert replica.state == "ready"
+
+
+def test_a_memory_limit_of_just_what_the_model_takes_is_too_tight() -> None:
+    _, actions = play([(0, Begin()), (0, READY), (0, Sampled(100.0))], limited(memory_mb=100))
+    assert [action for action in actions if isinstance(action, Warn)]
 
 
 def test_a_stop_during_a_recycle_is_final() -> None:
@@ -444,6 +482,12 @@ def test_a_crash_is_the_workers_own_doing_and_a_kill_from_outside_is_not() -> No
     ):
         replica, _ = play([(0, Begin()), (1, READY), (2, exited)])
         assert (replica.crashed, replica.faulty) == (1, faulty)
+
+
+def test_each_generation_answers_for_itself() -> None:
+    from_outside = Exited("killed by SIGKILL", outside=True)
+    replica, _ = play([(0, Begin()), (1, READY), (2, from_outside), (2, Tick()), (3, CRASH)])
+    assert (replica.crashed, replica.faulty) == (2, 2)
 
 
 def test_one_that_a_signal_has_stopped_is_killed_for_what_others_did() -> None:

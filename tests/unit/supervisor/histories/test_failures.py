@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from ipc.messages.control import BootFailed, Misbehaved
+from ipc.messages.control import BootFailed, Counters, Misbehaved
 from supervisor.children.cgroup import Tree
 from supervisor.children.process import Exit
 from tests.unit.supervisor.histories.world import (
@@ -139,6 +140,18 @@ def test_cpu_seconds_are_progress_in_loading() -> None:
     world.play((60.0, turn, []))
 
 
+def test_what_a_dead_generation_has_computed_is_no_progress_of_the_next() -> None:
+    world = World(EMBED)
+    world.supervisor.begin()
+    world.children["embed-1.1"].work = 1000.0
+    world.turn()
+    exits("embed-1.1")(world)
+    world.children["embed-1.2"].work_done = lambda: world.at  # type: ignore[method-assign]
+    world.at, world.ready = 0.0, {"frontend.1": Counters()}
+    world.done.clear()
+    world.play((15.0, turn, []), (30.0, turn, []))
+
+
 def test_one_that_is_stopped_by_a_signal_while_it_loads_is_ended_soon() -> None:
     def is_stopped(world: World) -> None:
         world.children["embed-1.2"].stopped_at = world.at
@@ -233,7 +246,9 @@ TWO_LIMITED = msgspec.structs.replace(LIMITED, replicas=2)
 def test_over_its_memory_limit_a_worker_is_drained_and_started_afresh() -> None:
     run(LIMITED).play(
         (5.0, grows("embed-1.1", 101.0), []),
-        (5.5, turn, ["frontend.1 <- embed draining (embed-1)", "embed-1.1 <- drain within 30 s"]),
+        # The frontend hears of it first, so that no job is sent to a worker that ends.
+        (5.5, turn, ["frontend.1 <- embed draining (embed-1)"]),
+        (5.75, turn, ["embed-1.1 <- drain within 30 s"]),
         (7.0, exits("embed-1.1", ENDED), [CRASHED, STARTING, "start embed-1.2"]),
     )
 
@@ -241,8 +256,9 @@ def test_over_its_memory_limit_a_worker_is_drained_and_started_afresh() -> None:
 def test_the_signals_of_a_drain_never_reach_the_next_generation() -> None:
     run(LIMITED).play(
         (5.0, grows("embed-1.1", 101.0), []),
-        (5.5, turn, ["frontend.1 <- embed draining (embed-1)", "embed-1.1 <- drain within 30 s"]),
-        (35.5, turn, ["SIGTERM to embed-1.1"]),
+        (5.5, turn, ["frontend.1 <- embed draining (embed-1)"]),
+        (5.75, turn, ["embed-1.1 <- drain within 30 s"]),
+        (35.75, turn, ["SIGTERM to embed-1.1"]),
         (37.0, exits("embed-1.1", ENDED), [CRASHED, STARTING, "start embed-1.2"]),
         (38.0, connects("embed-1.2"), ["embed-1.2 <- load embed on cpu"]),
         (39.0, becomes_ready("embed-1.2"), READY_AGAIN),
@@ -257,21 +273,12 @@ def test_replicas_of_one_model_are_recycled_one_after_the_other() -> None:
 
     run(TWO_LIMITED).play(
         (5.0, both_grow, []),
-        (
-            5.5,
-            turn,
-            [
-                "frontend.1 <- embed ready (embed-1) embed-2.1",
-                "embed-1.1 <- drain within 30 s",
-            ],
-        ),
+        (5.5, turn, ["frontend.1 <- embed ready (embed-1) embed-2.1"]),
+        (5.75, turn, ["embed-1.1 <- drain within 30 s"]),
         (
             8.0,
             exits("embed-1.1", ENDED),
-            [
-                "frontend.1 <- embed ready embed-2.1",
-                "start embed-1.2",
-            ],
+            ["frontend.1 <- embed ready embed-2.1", "start embed-1.2"],
         ),
         (8.5, connects("embed-1.2"), ["embed-1.2 <- load embed on cpu"]),
         (
@@ -282,14 +289,8 @@ def test_replicas_of_one_model_are_recycled_one_after_the_other() -> None:
                 "systemd: STATUS=1 of 1 models ready",
             ],
         ),
-        (
-            10.5,
-            turn,
-            [
-                "frontend.1 <- embed ready embed-1.2 (embed-2)",
-                "embed-2.1 <- drain within 30 s",
-            ],
-        ),
+        (10.5, turn, ["frontend.1 <- embed ready embed-1.2 (embed-2)"]),
+        (10.75, turn, ["embed-2.1 <- drain within 30 s"]),
     )
 
 
@@ -307,11 +308,19 @@ def test_replicas_of_other_models_do_not_wait_for_each_other() -> None:
             turn,
             [
                 "frontend.1 <- embed draining (embed-1), other ready embed-2.1",
-                "embed-1.1 <- drain within 30 s",
                 "frontend.1 <- embed draining (embed-1), other draining (embed-2)",
-                "embed-2.1 <- drain within 30 s",
             ],
         ),
+        (5.75, turn, ["embed-1.1 <- drain within 30 s", "embed-2.1 <- drain within 30 s"]),
+    )
+
+
+def test_after_its_jobs_a_worker_is_recycled_within_the_drain_time_of_the_server() -> None:
+    run(msgspec.structs.replace(EMBED, recycle_jobs=10), drain_s=5.0).play(
+        (5.0, works("embed-1.1", jobs=9), []),
+        (6.0, works("embed-1.1", jobs=10), []),
+        (6.5, turn, ["frontend.1 <- embed draining (embed-1)"]),
+        (6.75, turn, ["embed-1.1 <- drain within 5 s"]),
     )
 
 
@@ -378,6 +387,25 @@ def test_a_kill_is_the_kernels_if_the_machines_count_has_just_risen(tmp_path: Pa
     )
 
 
+def test_one_that_dies_of_a_fault_was_not_killed_for_memory(tmp_path: Path) -> None:
+    vmstat = tmp_path / "vmstat"
+    vmstat.write_text("oom_kill 4\n")
+    world = run(EMBED, vmstat=vmstat)
+    vmstat.write_text("oom_kill 5\n")  # somebody else was
+    world.play(
+        (2.0, exits("embed-1.1"), [CRASHED, STARTING, "start embed-1.2"]),
+        (3.0, exits("embed-1.2"), [CRASHED]),
+    )
+
+
+def test_a_start_that_fails_does_not_die_of_what_the_last_worker_died_of(cells: Path) -> None:
+    world = run(EMBED, tree=Tree(cells))
+    (cells / "embed-1.1" / "memory.events").write_text("oom 1\noom_kill 1\n")
+    world.cannot_start = OSError(errno.EAGAIN, "Resource temporarily unavailable")
+    exits("embed-1.1", KILLED)(world)
+    assert "frontend.1 <- embed failed" not in world.done
+
+
 def test_a_count_that_was_seen_to_rise_long_before_accuses_nobody(tmp_path: Path) -> None:
     vmstat = tmp_path / "vmstat"
     vmstat.write_text("oom_kill 4\n")
@@ -412,6 +440,12 @@ def test_what_a_dead_worker_has_left_running_is_ended_and_nobody_else() -> None:
     )
     world.play((5.25, turn, []))
     assert world.orphans.own == {child.pid for child in world.children.values()}
+
+
+def test_its_socket_is_removed() -> None:
+    world = run(EMBED)
+    exits("embed-1.1")(world)
+    assert world.removed == ["embed-1.1"]
 
 
 def test_its_cgroup_is_emptied_and_removed_as_soon_as_that_can_be(cells: Path) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from ipc.messages.control import Loading, States
+from ipc.messages.control import BootFailed, Loading, States
+from ipc.messages.state import ModelState
 from tests.unit.supervisor.histories.world import (
     EMBED,
     World,
+    becomes_ready,
+    begin,
+    connects,
     exits,
     grows,
     run,
@@ -52,6 +56,37 @@ def test_a_model_that_waits_for_its_next_start_says_when_to_ask_again() -> None:
     assert retry_after(world) == 1.0
 
 
+def test_a_model_that_could_not_be_fetched_is_told_of_as_failed() -> None:
+    world = run(EMBED, unavailable={"speech": "no network"})
+    (embed, speech) = published(world)
+    assert (embed.state, embed.was_ready) == ("ready", True)
+    assert (speech.name, speech.state, speech.reason) == ("speech", "failed", "no network")
+
+
+def test_a_model_was_ready_as_soon_as_one_of_its_replicas_was() -> None:
+    world = World(TWO)
+    begin(world)
+    connects("frontend.1")(world)
+    becomes_ready("frontend.1")(world)
+    becomes_ready("embed-1.1")(world)
+    (embed,) = published(world)
+    assert (embed.state, embed.was_ready) == ("ready", True)
+
+
+def test_of_two_replicas_the_one_that_will_be_tried_sooner_speaks_for_the_model() -> None:
+    world = run(TWO)
+    says("embed-1.1", BootFailed(reason="no such file", permanent=True))(world)
+    exits("embed-1.1")(world)
+    for generation in (1, 2):
+        exits(f"embed-2.{generation}")(world)
+    (embed,) = published(world)
+    assert (embed.state, embed.reason) == ("backoff", "killed by SIGSEGV")
+
+
+def published(world: World) -> list[ModelState]:
+    """What was told last."""
+    return [message for message in world.sent if isinstance(message, States)][-1].models
+
+
 def retry_after(world: World) -> float | None:
-    states = [message for message in world.sent if isinstance(message, States)]
-    return states[-1].models[0].retry_after_s
+    return published(world)[0].retry_after_s

@@ -22,6 +22,7 @@ from tests.unit.supervisor.histories.world import (
     exits,
     run,
     says,
+    stop,
     turn,
 )
 
@@ -176,6 +177,29 @@ def test_a_model_that_cannot_start_ends_the_start_only_if_that_was_asked_for(
         (1.0, exits("embed-1.1"), ["frontend.1 <- embed failed", *(ending if fail_fast else [])]),
     )
     assert world.supervisor.failed == fail_fast
+
+
+def test_models_that_are_ready_before_the_frontend_have_not_finished_the_start() -> None:
+    gone = BootFailed(reason="no such file", permanent=True)
+    world = World(EMBED, fail_fast=True)
+    begin(world)
+    becomes_ready("embed-1.1")(world)
+    says("embed-1.1", gone)(world)
+    exits("embed-1.1")(world)
+    assert world.supervisor.failed
+
+
+def test_a_model_that_fails_during_a_stop_does_not_hurry_it() -> None:
+    gone = BootFailed(reason="no such file", permanent=True)
+    world = World(EMBED, fail_fast=True)
+    begin(world)
+    connects("frontend.1")(world)
+    stop(world)
+    says("embed-1.1", gone)(world)
+    world.done.clear()
+    exits("embed-1.1")(world)
+    assert "frontend.1 <- drain within 0 s" not in world.done
+    assert not world.supervisor.failed
 
 
 def test_a_failure_after_all_were_ready_ends_nothing() -> None:

@@ -142,6 +142,16 @@ def test_a_worker_that_dies_while_the_frontend_drains_is_replaced_for_what_is_st
     )
 
 
+def test_who_becomes_ready_during_a_stop_is_no_news_for_systemd() -> None:
+    world = World(EMBED)
+    begin(world)
+    connects("frontend.1")(world)
+    stop(world)
+    world.done.clear()
+    becomes_ready("embed-1.1")(world)
+    assert world.done == []
+
+
 def test_who_waits_for_its_next_start_is_not_waited_for() -> None:
     world = run(EMBED)
     for generation in (1, 2):
@@ -154,7 +164,14 @@ def test_who_waits_for_its_next_start_is_not_waited_for() -> None:
     assert "embed-1.3" not in world.children
 
 
-# --- the run folder ---
+# --- systemd's watchdog and the run folder ---
+
+
+def test_each_turn_of_the_timers_is_a_sign_of_life() -> None:
+    world = run(EMBED)
+    before = world.pings
+    world.play((6.0, turn, []))
+    assert world.pings == before + 20
 
 
 def lose_sockets(world: World) -> None:

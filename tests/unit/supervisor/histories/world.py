@@ -122,6 +122,8 @@ class World:
         self.weighed: list[tuple[str, int]] = []
         self.footprints: dict[str, Footprint] = {}
         self.cannot_start: OSError | None = None
+        self.removed: list[str] = []  # sockets of dead workers
+        self.pings = 0
         self.sockets_lost = False
         self.cannot_restore: Exception | None = None
         self._pids = itertools.count(100)
@@ -209,7 +211,7 @@ class World:
         self.sockets_lost = False
 
     def remove_socket(self, child: str) -> None:
-        assert child not in self.children
+        self.removed.append(child)
 
     def holds_vram(self, device: str, pid: int) -> bool:
         return (device, pid) in self.vram
@@ -227,7 +229,7 @@ class World:
         self.done.append(f"systemd: {', '.join(lines)}")
 
     def ping(self) -> None:
-        pass
+        self.pings += 1
 
     def end(self) -> None:
         self.done.append("end")
@@ -311,11 +313,11 @@ def becomes_ready(child: str) -> Happens:
     return happens
 
 
-def works(child: str, *, progress: int) -> Happens:
-    """From now on its heartbeats tell of a job in hand."""
+def works(child: str, *, progress: int = 0, jobs: int = 0) -> Happens:
+    """From now on its heartbeats tell of a job in hand and of so many done."""
 
     def happens(world: World) -> None:
-        world.ready[child] = Counters(progress=progress, in_flight=1)
+        world.ready[child] = Counters(progress=progress, in_flight=1, jobs=jobs)
         world.supervisor.on_message(child, Heartbeat(counters=world.ready[child]))
 
     return happens
