@@ -24,7 +24,7 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: the unit does not restart on it
 
 
-def main() -> int:
+def main(kind: type[Daemon] = Daemon) -> int:
     standard_streams.ensure()
     try:
         plan = plans.read(Path(sys.argv[1]))
@@ -38,7 +38,7 @@ def main() -> int:
         run_dir.claim()
         with listen(plan.host, plan.port) as listener:
             logging.info("runtime_config", extra=plan.settings)
-            failed = asyncio.run(_run(plan, run_dir, listener))
+            failed = asyncio.run(_run(kind, plan, run_dir, listener))
     except (InUseError, OSError) as error:
         print(f"edge-serve: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -48,8 +48,8 @@ def main() -> int:
     return EXIT_FAILED if failed else 0
 
 
-async def _run(plan: Plan, run_dir: RunDir, listener: socket.socket) -> bool:
-    return await Daemon(plan, run_dir, listener).run()
+async def _run(kind: type[Daemon], plan: Plan, run_dir: RunDir, listener: socket.socket) -> bool:
+    return await kind(plan, run_dir, listener).run()
 
 
 if __name__ == "__main__":

@@ -56,26 +56,20 @@ class Member:
     cell: Cell | None = field(default=None, repr=False)
 
 
-def members(plan: Plan, effects: Effects) -> dict[str, Member]:
-    """Everyone whom ``plan`` asks for, by name: the frontend first, then workers by task."""
-    frontend = Replica(
+def frontend(effects: Effects) -> Member:
+    """The one child that serves clients."""
+    replica = Replica(
         FRONTEND,
         FRONTEND_STALL_S,
         FRONTEND_STALL_S,
         patience=FRONTEND_PATIENCE,
         jitter=effects.jitter,
     )
-    found = {FRONTEND: Member(frontend)}
-    counts: dict[str, int] = {}
-    for spec in plan.serve.specs:
-        for _ in range(spec.replicas):
-            counts[spec.task] = counts.get(spec.task, 0) + 1
-            name = f"{spec.task}-{counts[spec.task]}"
-            found[name] = _worker(name, spec, plan.drain_s, effects)
-    return found
+    return Member(replica)
 
 
-def _worker(name: str, spec: Spec, drain_s: float, effects: Effects) -> Member:
+def worker(name: str, spec: Spec, drain_s: float, effects: Effects) -> Member:
+    """One replica of a model. ``drain_s``: how long jobs in hand may take if it is recycled."""
     limits = Limits(spec.memory_limit_mb, spec.recycle_jobs, drain_s)
     replica = Replica(name, spec.stall_s, spec.load_stall_s, limits, jitter=effects.jitter)
     vram = Vram(spec.device, effects.holds_vram) if spec.device.startswith("cuda") else None

@@ -57,12 +57,13 @@ class Greeting:
             self._tell(line)
 
     def on_ready(self, model: str) -> None:
-        """``model`` can serve. Told once: what happens to it later is a matter of the log."""
-        if model in self._greeted:
+        """``model`` can serve. Told once, of those that the start was for: what happens later is a
+        matter of the log."""
+        task = next((spec.task for spec in self._specs if spec.name == model), None)
+        if task is None or model in self._greeted:
             return
         self._greeted.add(model)
         width = max(len(spec.name) for spec in self._specs)
-        task = next(spec.task for spec in self._specs if spec.name == model)
         took_s = self._clock() - self._began_at
         line = f"  {model:<{width}}  {task:<6}  ready in {took_s:.1f} s"
         if self._listening:

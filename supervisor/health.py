@@ -103,15 +103,23 @@ def _until(at: float | None, now: float) -> float | None:
 
 def models(
     everyone: Iterable[Member],
+    leaving: set[str],
     unavailable: dict[str, str],
     footprint: Callable[[Spec], Footprint | None],
     now: float,
 ) -> list[Report]:
-    """Every model with its replicas, those that could not be fetched included.
+    """Every model with its replicas, those included that only answer what they were asked before,
+    and those that could not be fetched.
 
     ``footprint`` tells what a worker of a model was measured to take.
     """
-    found = [_model(name, group, footprint, now) for name, group in by_model(everyone).items()]
+    found = [
+        {
+            **_model(name, group, footprint, now),
+            **({"leaving": True} if name in leaving else {}),
+        }
+        for name, group in by_model(everyone).items()
+    ]
     missing: list[Report] = [
         {"name": name, "state": "failed", "reason": reason, "replicas": []}
         for name, reason in unavailable.items()
@@ -125,7 +133,7 @@ def _model(
     footprint: Callable[[Spec], Footprint | None],
     now: float,
 ) -> Report:
-    spec, speaker = group[0].spec, best(group)
+    spec, speaker = group[-1].spec, best(group)  # the last is the newest
     assert spec is not None
     measured = footprint(spec)
     return {

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import logging
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ipc.messages.control import (
     Abandon,
@@ -21,8 +24,10 @@ from ipc.messages.control import (
     Health,
     Heartbeat,
     Hello,
+    Left,
     Loading,
     Misbehaved,
+    Models,
     Noted,
     Ready,
     Start,
@@ -30,6 +35,7 @@ from ipc.messages.control import (
     ToChild,
     child_id,
 )
+from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
 from supervisor import fleet, health
 from supervisor.announcer import Announcer
@@ -38,8 +44,10 @@ from supervisor.cleanup import Remains
 from supervisor.effects import Effects
 from supervisor.fleet import FRONTEND, Member
 from supervisor.liveness import signs
+from supervisor.model_set import ModelSet
 from supervisor.plan import Plan
 from supervisor.replica import (
+    NOTICE_S,
     Action,
     AskToDrain,
     Beat,
@@ -82,7 +90,10 @@ class Supervisor:
         self._plan = plan
         self._effects = effects
         self._remains = remains
-        self._members = fleet.members(plan, effects)
+        self._frontend = fleet.frontend(effects)
+        self._welcomed = 0  # the generation of the frontend that has been told what to serve
+        self._models = ModelSet(partial(fleet.worker, drain_s=plan.drain_s, effects=effects))
+        self._unavailable = dict(plan.unavailable)
         self._published: list[ModelState] = []
         self._announcer = Announcer(plan, effects)
         self._run_dir = Path(plan.run_dir)
@@ -93,8 +104,10 @@ class Supervisor:
 
     def begin(self) -> None:
         """Start everyone."""
-        for member in self._members.values():
-            self._happen(member, Begin())
+        self._happen(self._frontend, Begin())
+        for spec in self._plan.serve.specs:
+            self._models.add(spec)
+        self._keep_models()
         self._ticked_at = self._effects.now()
 
     def stop(self) -> None:
@@ -102,8 +115,40 @@ class Supervisor:
         drain_s = 0.0 if self._stopping else self._plan.drain_s
         self._stopping = True
         self._announcer.on_stop(drain_s)
-        self._stop(self._members[FRONTEND], drain_s)
+        self._stop(self._frontend, drain_s)
         self._stop_workers_when_alone()
+
+    # --- the models ---
+
+    def add(self, spec: Spec) -> None:
+        """Serve ``spec`` from now on: a model that joins, or one that is served in another way."""
+        self._unavailable.pop(spec.name, None)
+        self._models.add(spec)
+        self._tell_models()
+        self._keep_models()
+
+    def remove(self, name: str) -> None:
+        """Serve this model no more. What it was asked for is answered. Raises `KeyError`."""
+        self._models.remove(name, self._effects.now())
+        if self._frontend.replica.generation != self._welcomed:
+            self._models.on_left(name)  # no client has ever heard of it
+        self._tell_models()
+        self._keep_models()
+
+    def _tell_models(self) -> None:
+        if self._frontend.replica.generation == self._welcomed:
+            self._tell(self._frontend, Models(self._models.specs))
+
+    def _keep_models(self) -> None:
+        """Start who is missing, stop who is not wanted any more, forget who has gone."""
+        if self._stopping:
+            return
+        due = self._models.due(self._effects.now())
+        for member in due.start:
+            self._happen(member, Begin())
+        for member in due.retire:
+            self._happen(member, Stop(self._plan.drain_s, notice_s=NOTICE_S))
+        self._models.forget()
 
     # --- time ---
 
@@ -113,10 +158,11 @@ class Supervisor:
         self._ticked_at = now
         if now - before > TICK_S + LATE_S:
             self._catch_up(now - before)
-        for member in self._members.values():
+        for member in self._everyone():
             for sign in signs(member, self._effects.now()):
                 self._happen(member, sign)
             self._tick(member)
+        self._keep_models()
         self._stop_workers_when_alone()
         self._remains.tick(self._pids())
         self._keep_sockets(self._effects.now())
@@ -127,7 +173,7 @@ class Supervisor:
         no time to say, as whatever paused this process may have paused them, too."""
         logger.warning("paused", extra={"seconds": round(away_s, 1)})
         self._effects.read()
-        for member in self._members.values():
+        for member in self._everyone():
             if member.process is not None:
                 member.process.resume()
             self._happen(member, Resumed(away_s))
@@ -161,7 +207,7 @@ class Supervisor:
     def sample(self) -> None:
         """Measure what workers have limits for."""
         self._remains.look(self._effects.now())
-        for group in fleet.by_model(self._members.values()).values():
+        for group in fleet.by_model(self._models.workers).values():
             for member in group:
                 if fleet.may_be_away(member, group):
                     self._sample(member)
@@ -202,6 +248,9 @@ class Supervisor:
                 self._happen(member, Beat(message.counters))
             case Misbehaved() if member.spec is None:
                 self._on_misbehaved(message)
+            case Left() if member.spec is None:
+                self._models.on_left(message.model)
+                self._keep_models()
             case AskHealth():
                 self._tell(member, Health(message.id, self._report()))
 
@@ -213,14 +262,15 @@ class Supervisor:
     def _member(self, child: str) -> Member | None:
         """Whose living generation ``child`` is, if it is one."""
         name, _, generation = child.rpartition(".")
-        member = self._members.get(name)
+        member = self._frontend if name == FRONTEND else self._models.worker(name)
         if member is None or generation != str(member.replica.generation):
             return None
         return member
 
     def _welcome(self, member: Member) -> ToChild:
         if member.spec is None:
-            return self._plan.serve
+            self._welcomed = member.replica.generation
+            return msgspec.structs.replace(self._plan.serve, specs=self._models.specs)
         return Start(spec=fleet.pinned(member.spec))
 
     def _on_ready(self, member: Member, ready: BecameReady) -> None:
@@ -236,7 +286,7 @@ class Supervisor:
         self._tell_status()
 
     def _tell_status(self) -> None:
-        self._announcer.on_status(self._published, self._members[FRONTEND].replica)
+        self._announcer.on_status(self._published, self._frontend.replica)
 
     # --- what happens to processes ---
 
@@ -301,20 +351,25 @@ class Supervisor:
             self._on_frontend_exit(generation)
         else:
             self._on_worker_exit(member.spec.name, replica)
+        self._keep_models()
         self._stop_workers_when_alone()
         self._tick(member)  # a first restart is due at once
 
     def _pids(self) -> set[int]:
         """The living children."""
-        return {one.process.pid for one in self._members.values() if one.process is not None}
+        return {one.process.pid for one in self._everyone() if one.process is not None}
+
+    def _everyone(self) -> list[Member]:
+        return [self._frontend, *self._models.workers]
 
     def _on_frontend_exit(self, generation: int) -> None:
         """Its clients have gone with it: nobody waits for the jobs that it had sent."""
-        for member in self._workers():
+        self._models.on_frontend_gone()
+        for member in self._models.workers:
             self._tell(member, Abandon(child_id(FRONTEND, generation)))
         if self._stopping:
             return
-        frontend = self._members[FRONTEND].replica
+        frontend = self._frontend.replica
         if frontend.state == "failed":
             logger.error("the frontend cannot start", extra={"reason": frontend.reason})
             self._fail()
@@ -338,12 +393,12 @@ class Supervisor:
 
     def _stop_workers_when_alone(self) -> None:
         """The second half of a stop: the frontend has drained, so nobody needs the workers."""
-        if not self._stopping or self._members[FRONTEND].replica.alive:
+        if not self._stopping or self._frontend.replica.alive:
             return
-        for member in self._workers():
+        for member in self._models.workers:
             if member.replica.state != "draining":
                 self._stop(member, WORKER_DRAIN_S)
-        if not any(member.replica.alive for member in self._members.values()):
+        if not any(member.replica.alive for member in self._everyone()):
             self._effects.end()
 
     def _stop(self, member: Member, drain_s: float) -> None:
@@ -352,28 +407,30 @@ class Supervisor:
 
     # --- what everyone is told ---
 
-    def _workers(self) -> list[Member]:
-        return [member for member in self._members.values() if member.spec is not None]
-
     def _tell(self, member: Member, message: ToChild) -> bool:
         child = child_id(member.replica.name, member.replica.generation)
         return self._effects.send(child, message)
 
     def _publish(self, now: float) -> None:
         """Send the models' states to the frontend when one of them has changed."""
-        states = fleet.states(self._members.values(), self._plan.unavailable, self._run_dir, now)
+        # Not those that have left: to a frontend, one that is not in its set could not be fetched.
+        states = fleet.states(self._models.awaited, self._unavailable, self._run_dir, now)
         if states != self._published:
             self._published = states
-            if self._members[FRONTEND].replica.serving:
-                self._tell(self._members[FRONTEND], States(states))
+            if self._frontend.replica.serving:
+                self._tell(self._frontend, States(states))
 
     def _report(self) -> dict[str, Any]:
         """The full health report, sampled now."""
         now = self._effects.now()
         return {
             **self._effects.measure(),
-            "frontend": health.member(self._members[FRONTEND], now),
+            "frontend": health.member(self._frontend, now),
             "models": health.models(
-                self._members.values(), self._plan.unavailable, self._effects.footprint, now
+                self._models.workers,
+                self._models.leaving,
+                self._unavailable,
+                self._effects.footprint,
+                now,
             ),
         }

@@ -70,13 +70,13 @@ class Health:
 def not_ready(report: Report | None) -> dict[str, str]:
     """The models that should run and do not, with their state and the reason if one is known.
 
-    A model that was stopped on purpose is not missed.
+    A model that was stopped on purpose is not missed, nor one that leaves.
     """
     models = report["models"] if report else []
     return {
         model["name"]: ": ".join(filter(None, (model["state"], model["reason"])))
         for model in models
-        if model["state"] not in ("ready", "stopped")
+        if model["state"] not in ("ready", "stopped") and not model.get("leaving")
     }
 
 

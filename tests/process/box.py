@@ -63,6 +63,9 @@ def spec(name: str, **changes: Any) -> Spec:
 class Box:
     """One running edge-serve and the client side of it."""
 
+    program = "supervisor"
+    stdin: int | None = None
+
     def __init__(self, run_dir: Path, *specs: Spec, **plan: Any) -> None:
         self.port = free_port()
         self.run_dir = run_dir
@@ -78,9 +81,11 @@ class Box:
 
     def start(self) -> None:
         self.run_dir.mkdir(mode=0o700, exist_ok=True)
-        argv = [sys.executable, "-P", "-m", "supervisor", str(plans.write(self.plan))]
+        argv = [sys.executable, "-P", "-m", self.program, str(plans.write(self.plan))]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                argv, stdin=self.stdin, stdout=log, stderr=log, start_new_session=True
+            )
 
     def wait_ready(self) -> Box:
         wait_until(lambda: self.ask("/readyz") == 200)
@@ -148,14 +153,14 @@ MakeBox = Callable[..., Box]
 
 
 @contextlib.contextmanager
-def boxes() -> Iterator[MakeBox]:
-    """Starts boxes that end with the block."""
+def boxes(kind: type[Box] = Box) -> Iterator[MakeBox]:
+    """Starts boxes that end with the block; ``kind`` is what each is."""
     started: list[Box] = []
     # Short paths: a socket's path has 107 bytes, and pytest's own folders use most of them.
     folder = Path(tempfile.mkdtemp(prefix="es-"))
 
     def make(*specs: Spec, **plan: Any) -> Box:
-        started.append(Box(folder / str(len(started)), *specs, **plan))
+        started.append(kind(folder / str(len(started)), *specs, **plan))
         return started[-1]
 
     try:

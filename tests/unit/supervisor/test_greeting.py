@@ -46,6 +46,7 @@ def test_what_is_replaced_later_is_not_greeted_again() -> None:
     for _ in range(2):
         one.on_listening(URL)
         one.on_ready("acme/chat")
+    one.on_ready("acme/joined-later")
     assert len(said) == 2
 
 

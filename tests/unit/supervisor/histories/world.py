@@ -21,6 +21,8 @@ from ipc.messages.control import (
     Health,
     Heartbeat,
     Hello,
+    Left,
+    Models,
     Noted,
     Ready,
     Serve,
@@ -239,6 +241,8 @@ def _words(message: ToChild) -> str:
     match message:
         case Serve(specs=specs):
             return f"serve {' '.join(spec.name for spec in specs)}"
+        case Models(specs=specs):
+            return f"models {' '.join(spec.name for spec in specs)}"
         case Start(spec=spec):
             return f"load {spec.name} on {spec.device}"
         case States(models=models):
@@ -285,6 +289,30 @@ def turn(world: World) -> None:
 def late(world: World) -> None:
     """The loop's turn, with what was said meanwhile still unread."""
     world.supervisor.tick()
+
+
+def adds(spec: Spec) -> Happens:
+    def happens(world: World) -> None:
+        world.supervisor.add(spec)
+
+    return happens
+
+
+def removes(name: str) -> Happens:
+    def happens(world: World) -> None:
+        world.supervisor.remove(name)
+
+    return happens
+
+
+def left(name: str) -> Happens:
+    """The frontend holds no request of the model any more."""
+
+    def happens(world: World) -> None:
+        (frontend,) = (child for child in world.connected if child.startswith("frontend."))
+        world.supervisor.on_message(frontend, Left(name))
+
+    return happens
 
 
 def says(child: str, message: FromChild) -> Happens:
