@@ -141,7 +141,7 @@ def test_a_prompt_never_comes_to_a_control_token(bench: Bench) -> None:
     engine = bench.engine
     assert isinstance(engine, WhisperSpeech)
     assert engine._model is not None
-    tokenizer = engine._model.hf_tokenizer
+    tokenizer = engine._model.search.hf_tokenizer
     control = control_tokens(tokenizer)
     assert {"<|startoftranscript|>", "<|endoftext|>", "<|de|>"} < set(control.values())
     for text in control.values():

@@ -24,7 +24,7 @@ from worker.audio import decode
 from worker.engine import LoadError
 from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
 from worker.engines.whisper.torch_model import TorchWhisper
-from worker.engines.whisper.torch_speech import TorchModel, TorchSpeech
+from worker.engines.whisper.torch_speech import TorchSpeech
 
 SPANISH, ENGLISH, TRANSLATE, TRANSCRIBE, START = 50262, 50259, 50358, 50359, 50258
 END, FIRST_TIME = 50257, 50364
@@ -69,10 +69,11 @@ def tiny(tmp_path: Path) -> Path:
     return tiny_whisper.whisper(tmp_path)
 
 
-def model_of(engine: TorchSpeech) -> Any:
-    model = engine._model
-    assert isinstance(model, TorchModel)
-    return model
+def search_of(engine: TorchSpeech) -> Any:
+    assert engine._model is not None
+    search = engine._model.search
+    assert isinstance(search.model, TorchWhisper)
+    return search
 
 
 CASES = [
@@ -95,7 +96,7 @@ def test_writes_the_tokens_that_transformers_writes(
     expected = theirs.generate(
         features.input_features, language=language, task=task, return_timestamps=True
     )
-    ours = model_of(engine).model
+    ours = search_of(engine).model
     encoded = ours.encode(features.input_features[0].numpy())
     assert ours.detect_language(encoded)[0][0][0] == f"<|{language}|>"
     (found,) = ours.generate(
@@ -140,7 +141,7 @@ def test_hears_the_words_and_times_that_ctranslate2_hears(engine: TorchSpeech) -
 def test_features_are_those_of_transformers(engine: TorchSpeech) -> None:
     samples = np.resize(decode.decode(recording("jfk.wav")), 30 * decode.SAMPLE_RATE_HZ)
     expected = WhisperFeatureExtractor()(samples, sampling_rate=16_000)["input_features"][0]  # type: ignore[no-untyped-call]
-    found = model_of(engine).feature_extractor(samples)[:, :3000]
+    found = search_of(engine).feature_extractor(samples)[:, :3000]
     # The last two frames reach into what each puts behind the end.
     np.testing.assert_allclose(found[:, :-2], expected[:, :-2], atol=1e-3)
 

@@ -25,7 +25,7 @@ from tests.contract.driver import DEADLINE_S, Driver, speech
 from tests.contract.subjects import CHECKOUT, WHISPER, Subject, real_model, recording
 from worker.audio import decode
 from worker.engine import LoadError
-from worker.engines.whisper.ctranslate2_model import Model, prompt_tokenizer
+from worker.engines.whisper.ctranslate2_model import Search, prompt_tokenizer
 from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
 from worker.engines.whisper.openvino_encoder import Encoder
 
@@ -124,7 +124,7 @@ def test_a_clip_dropped_while_a_window_is_in_hand_frees_its_place(driver: Driver
 def test_a_window_that_does_not_end_breaks_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = load(real_model(WHISPER), stall_s=0.1)
     freed = threading.Event()
-    monkeypatch.setattr(Model, "encode", lambda *_: freed.wait(DEADLINE_S))
+    monkeypatch.setattr(Search, "encode", lambda *_: freed.wait(DEADLINE_S))
     driver = Driver(engine)
     driver.admit(speech(audio("jfk"), language="en"))
     try:

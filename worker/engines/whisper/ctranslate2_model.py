@@ -46,12 +46,12 @@ _LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _MAX_WINDOW_TOKENS = 220
 
 
-class Model(WhisperModel):  # type: ignore[misc]
+class Search(WhisperModel):  # type: ignore[misc]
     """faster-whisper's model with an encoder of OpenVINO's where there is one for it.
 
-    ``workers`` threads may use it at once. On a CPU each has its share of the cores to itself: a
-    search is many small products, whose threads wait for each other (whisper-base, 2 cores: 640 ms
-    for the words of 11 s by two threads, 347 by one).
+    On a CPU each of its ``workers`` has its share of the cores to itself: a search is many small
+    products, whose threads wait for each other (whisper-base, 2 cores: 640 ms for the words of 11 s
+    by two threads, 347 by one).
     """
 
     def __init__(self, spec: Spec, options: CTranslate2Options, folder: Path) -> None:
@@ -80,8 +80,6 @@ class Model(WhisperModel):  # type: ignore[misc]
             ) from error
         self.feature_extractor = PiecewiseMel(**self.feat_kwargs)
         self.hf_tokenizer: hf.Tokenizer = prompt_tokenizer(self.hf_tokenizer)
-        self.beam_size = options.beam_size
-        self.languages = self._languages()
         encoder = _ENCODERS[options.encoder] if device == "cpu" else ""
         self._encoder = _encoder(encoder, folder, threads, self.workers) if encoder else None
 
@@ -98,6 +96,20 @@ class Model(WhisperModel):  # type: ignore[misc]
             return super().encode(features)
         return StorageView.from_array(self._encoder(features))
 
+
+class Model:
+    """Whisper, as a clip is transcribed by it: ``search`` is faster-whisper's, over a model of any
+    library's, and ``workers`` threads may use it at once."""
+
+    def __init__(self, search: WhisperModel, *, workers: int, beam_size: int, detail: str) -> None:
+        self.search = search
+        self.workers = workers
+        self.beam_size = beam_size
+        self.detail = detail
+        self.device: str = search.model.device
+        self.max_tokens: int = search.max_length
+        self.languages = self._languages()
+
     def hear(
         self,
         samples: decode.Samples,
@@ -108,23 +120,24 @@ class Model(WhisperModel):  # type: ignore[misc]
     ) -> Iterator[Any]:
         """First the language, detected unless it is given; then faster-whisper's segments. Each is
         computed when it is asked for."""
-        features = self.feature_extractor(samples)
+        search = self.search
+        features = search.feature_extractor(samples)
         first = None
         if language is None:
             # The last frame is of the padding; faster-whisper does not transcribe it either.
-            window = features[:, : min(self.feature_extractor.nb_max_frames, features.shape[1] - 1)]
-            first = self.encode(pad_or_trim(window))
-            (token, _), *_ = self.model.detect_language(first)[0]
+            frames = min(search.feature_extractor.nb_max_frames, features.shape[1] - 1)
+            first = search.encode(pad_or_trim(features[:, :frames]))
+            (token, _), *_ = search.model.detect_language(first)[0]
             language = token[2:-2]
         yield language
         tokenizer = Tokenizer(
-            self.hf_tokenizer,
-            self.model.is_multilingual,
+            search.hf_tokenizer,
+            search.model.is_multilingual,
             task="translate" if asked.translate else "transcribe",
             language=language,
         )
         options = self._options(tokenizer, asked, word_times)
-        yield from self.generate_segments(features, tokenizer, options, False, first)
+        yield from search.generate_segments(features, tokenizer, options, False, first)
 
     def share_tokens(self, tokens: list[int], texts: list[str]) -> list[list[int]]:
         """The ``tokens`` of each of ``texts``, which one after the other are what they say."""
@@ -139,9 +152,10 @@ class Model(WhisperModel):  # type: ignore[misc]
         return [*shares, tokens]
 
     def _text(self, tokens: list[int]) -> str:
-        end = self.hf_tokenizer.token_to_id("<|endoftext|>")
+        tokenizer: hf.Tokenizer = self.search.hf_tokenizer
+        end = tokenizer.token_to_id("<|endoftext|>")
         assert end is not None
-        return self.hf_tokenizer.decode([token for token in tokens if token < end])
+        return tokenizer.decode([token for token in tokens if token < end])
 
     def _options(
         self, tokenizer: Tokenizer, asked: SpeechInput, word_times: bool
@@ -177,10 +191,16 @@ class Model(WhisperModel):  # type: ignore[misc]
         )
 
     def _languages(self) -> list[str]:
-        if not self.model.is_multilingual:
+        if not self.search.model.is_multilingual:
             return ["en"]
-        known = self.hf_tokenizer.token_to_id
+        known = self.search.hf_tokenizer.token_to_id
         return [code for code in NAMES if known(f"<|{code}|>") is not None]
+
+
+def load_model(spec: Spec, options: CTranslate2Options, folder: Path) -> Model:
+    """Raises `LoadError`."""
+    search = Search(spec, options, folder)
+    return Model(search, workers=search.workers, beam_size=options.beam_size, detail=search.detail)
 
 
 def prompt_tokenizer(tokenizer: hf.Tokenizer) -> hf.Tokenizer:

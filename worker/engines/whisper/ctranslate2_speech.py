@@ -60,8 +60,8 @@ class WhisperSpeech(Engine):
         _give_back()
         self._pool = ThreadPoolExecutor(model.workers, "speech")
         return Loaded(
-            device=model.model.device,
-            context_tokens=model.max_length,
+            device=model.device,
+            context_tokens=model.max_tokens,
             languages=model.languages,
             detail=model.detail,
         )
@@ -110,12 +110,12 @@ class WhisperSpeech(Engine):
         self._pool = self._model = None
 
     def _open(self, spec: Spec, stage: Stage) -> tuple[SpeechOptions, Model]:
-        from worker.engines.whisper.ctranslate2_model import Model, model_folder
+        from worker.engines.whisper.ctranslate2_model import load_model, model_folder
 
         options = options_of(spec, CTranslate2Options)
         folder = model_folder(spec, stage)
         stage("loading weights")
-        return options, Model(spec, options, folder)
+        return options, load_model(spec, options, folder)
 
     def _fill(self) -> list[Event]:
         """Give each free worker the clip whose turn it is; one that reads its file is served here,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from faster_whisper import WhisperModel
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, WhisperConfig, WhisperForConditionalGeneration
 
@@ -37,48 +36,44 @@ class TorchSpeech(WhisperSpeech):
 
     def _open(self, spec: Spec, stage: Stage) -> tuple[SpeechOptions, Model]:
         options = options_of(spec, TorchSpeechOptions)
-        return options, TorchModel(spec, options, stage)
+        return options, load_model(spec, options, stage)
 
 
-class TorchModel(Model):
-    """faster-whisper's search over `TorchWhisper`. At temperature 0 it takes the likeliest token,
-    as openai/whisper and transformers do unless they are asked for beams."""
+def load_model(spec: Spec, options: TorchSpeechOptions, stage: Stage) -> Model:
+    """At temperature 0 it takes the likeliest token, as openai/whisper and transformers do unless
+    they are asked for beams. Raises `LoadError`."""
+    folder = Path(spec.path)
+    device = find_device(spec.device)
+    # Checkpoints are published in float16, and their sums fit it.
+    dtype = DTYPES[options.dtype or ("float16" if device.type == "cuda" else "float32")]
+    use_threads(spec.threads)
+    config = _config(folder)
+    stage("tokenizer")
+    tokenizer = _tokenizer(folder)
+    stage("weights")
+    model = load_encoder(folder, dtype, lambda _: WhisperForConditionalGeneration, _UNUSED)
+    try:
+        search = search_over(TorchWhisper(model.eval().to(device), tokenizer), tokenizer, config)
+    except torch.OutOfMemoryError as error:
+        reason = f"{folder} does not fit on {device}: {error}"
+        raise LoadError(reason, permanent=False) from error
+    detail = f"transformers, {str(dtype).removeprefix('torch.')}"
+    return Model(search, workers=1, beam_size=1, detail=detail)
 
-    def __init__(self, spec: Spec, options: TorchSpeechOptions, stage: Stage) -> None:
-        """Raises `LoadError`."""
-        # Instead of the constructor above, which has CTranslate2 read its own format: this sets all
-        # that faster-whisper's sets and its search reads.
-        folder = Path(spec.path)
-        device = find_device(spec.device)
-        # Checkpoints are published in float16, and their sums fit it.
-        dtype = DTYPES[options.dtype or ("float16" if device.type == "cuda" else "float32")]
-        use_threads(spec.threads)
-        config = _config(folder)
-        stage("tokenizer")
-        self.hf_tokenizer = _tokenizer(folder)
-        stage("weights")
-        model = load_encoder(folder, dtype, lambda _: WhisperForConditionalGeneration, _UNUSED)
-        try:
-            self.model = TorchWhisper(model.eval().to(device), self.hf_tokenizer)
-        except torch.OutOfMemoryError as error:
-            reason = f"{folder} does not fit on {device}: {error}"
-            raise LoadError(reason, permanent=False) from error
-        self.feature_extractor = PiecewiseMel(feature_size=config.num_mel_bins)
-        self.max_length = config.max_target_positions
-        self.logger = logger
-        self.frames_per_second, self.tokens_per_second = 100, 50
-        self.input_stride, self.time_precision = 2, 0.02
-        self.workers = 1
-        self.beam_size = 1
-        self.languages = self._languages()
-        self._dtype = dtype
 
-    @property
-    def detail(self) -> str:
-        return f"transformers, {str(self._dtype).removeprefix('torch.')}"
-
-    def encode(self, features: npt.NDArray[np.float32]) -> torch.Tensor:
-        return self.model.encode(features)
+def search_over(model: TorchWhisper, tokenizer: Tokenizer, config: WhisperConfig) -> WhisperModel:
+    """faster-whisper's search over ``model``: all that its constructor sets and its search reads.
+    The constructor itself can only have CTranslate2 read a file."""
+    search = WhisperModel.__new__(WhisperModel)
+    search.model = model
+    search.encode = model.encode
+    search.hf_tokenizer = tokenizer
+    search.feature_extractor = PiecewiseMel(feature_size=config.num_mel_bins)
+    search.max_length = config.max_target_positions
+    search.logger = logger
+    search.frames_per_second, search.tokens_per_second = 100, 50
+    search.input_stride, search.time_precision = 2, 0.02
+    return search
 
 
 def _config(folder: Path) -> WhisperConfig:
