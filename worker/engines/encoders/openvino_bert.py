@@ -12,6 +12,7 @@ from openvino import opset13 as ops
 
 from worker.engine import LoadError
 from worker.engines.common.checkpoint import read_json
+from worker.engines.common.openvino_graph import attention, layer_norm, linear
 from worker.engines.common.weights import Array, read_weights
 from worker.engines.encoders.cross import CrossEncoder
 from worker.engines.encoders.sentence import Checkpoint, Dense
@@ -139,8 +140,7 @@ class _Encoder:
         query, key, value = (
             self._heads(f"{name}.self.{part}", states) for part in ("query", "key", "value")
         )
-        mixed = ops.scaled_dot_product_attention(query, key, value, masked)
-        mixed = ops.reshape(ops.transpose(mixed, [0, 2, 1, 3]), [0, 0, -1], special_zero=True)
+        mixed = attention(query, key, value, masked)
         return self._linear(f"{name}.output.dense", mixed)
 
     def _heads(self, name: str, states: ov.Node) -> ov.Node:
@@ -151,12 +151,13 @@ class _Encoder:
         return ops.transpose(split, [0, 2, 1, 3])
 
     def _linear(self, name: str, states: ov.Node) -> ov.Node:
-        return _linear(self._weight(f"{name}.weight"), self._weight(f"{name}.bias"), states)
+        return linear(states, *self._weight_and_bias(name))
 
     def _normed(self, name: str, states: ov.Node) -> ov.Node:
-        scaled = ops.mvn(states, [-1], True, self._config.layer_norm_eps, "inside_sqrt")
-        scaled = ops.multiply(scaled, _constant(self._weight(f"{name}.weight")))
-        return ops.add(scaled, _constant(self._weight(f"{name}.bias")))
+        return layer_norm(states, *self._weight_and_bias(name), self._config.layer_norm_eps)
+
+    def _weight_and_bias(self, name: str) -> tuple[ov.Node, ov.Node]:
+        return _constant(self._weight(f"{name}.weight")), _constant(self._weight(f"{name}.bias"))
 
     def _weight(self, name: str) -> Array:
         if name not in self._weights:
@@ -224,12 +225,8 @@ def _dense(layer: Dense, vectors: ov.Node) -> ov.Node:
     activation = _ACTIVATIONS.get(layer.activation.lower())
     if activation is None:
         raise LoadError(f"{layer.folder} asks for the activation {layer.activation}, not served")
-    return activation(_linear(weights["weight"], weights.get("bias"), vectors))
-
-
-def _linear(weight: Array, bias: Array | None, states: ov.Node) -> ov.Node:
-    product = ops.matmul(states, _constant(weight), False, True)
-    return product if bias is None else ops.add(product, _constant(bias))
+    bias = _constant(weights["bias"]) if layer.bias else None
+    return activation(linear(vectors, _constant(weights["weight"]), bias))
 
 
 def _constant(array: Array) -> ov.Node:

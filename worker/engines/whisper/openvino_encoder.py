@@ -19,6 +19,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from worker.engines.common.openvino_cpu import on_cpu
+from worker.engines.common.openvino_graph import attention, layer_norm, linear
 
 Weights = dict[str, npt.NDArray[Any]]
 
@@ -128,9 +129,7 @@ def _attention(weights: Weights, name: str, states: ov.Node, heads: int) -> ov.N
         ops.squeeze(part, [0])
         for part in ops.split(ops.transpose(joint, [2, 0, 3, 1, 4]), 0, 3).outputs()
     )
-    mixed = ops.scaled_dot_product_attention(query, key, value)
-    mixed = ops.reshape(ops.transpose(mixed, [0, 2, 1, 3]), [1, -1, width], special_zero=False)
-    return _linear(weights, f"{name}/linear_1", mixed)
+    return _linear(weights, f"{name}/linear_1", attention(query, key, value))
 
 
 def _feed_forward(weights: Weights, name: str, states: ov.Node) -> ov.Node:
@@ -146,14 +145,13 @@ def _convolution(weights: Weights, name: str, signal: ov.Node, stride: int) -> o
 
 
 def _linear(weights: Weights, name: str, states: ov.Node) -> ov.Node:
-    out = ops.matmul(states, _constant(weights[f"{name}/weight"]), False, True)
-    return ops.add(out, _constant(weights[f"{name}/bias"]))
+    weight, bias = (_constant(weights[f"{name}/{part}"]) for part in ("weight", "bias"))
+    return linear(states, weight, bias)
 
 
 def _normed(weights: Weights, name: str, states: ov.Node) -> ov.Node:
-    scaled = ops.mvn(states, [-1], True, _LAYER_NORM_EPS, "inside_sqrt")
-    scaled = ops.multiply(scaled, _constant(weights[f"{name}/gamma"]))
-    return ops.add(scaled, _constant(weights[f"{name}/beta"]))
+    gain, bias = (_constant(weights[f"{name}/{part}"]) for part in ("gamma", "beta"))
+    return layer_norm(states, gain, bias, _LAYER_NORM_EPS)
 
 
 def _constant(array: npt.NDArray[Any]) -> ov.Node:
