@@ -63,8 +63,8 @@ def test_every_script_comes_out_as_it_was_picked(
     def forced(logits: torch.Tensor, *_: Any) -> torch.Tensor:
         return torch.tensor([next(coming)] * len(logits), device=logits.device)
 
-    for module in ("torch_chat", "torch_decode"):
-        monkeypatch.setattr(f"worker.engines.{module}.pick", forced)
+    for module in ("engine", "decode"):
+        monkeypatch.setattr(f"worker.engines.torch_chat.{module}.pick", forced)
     driver = Driver(engine)
     for expected in pieces:
         one = chat("hi", max_tokens=600)

@@ -25,10 +25,10 @@ sys.modules["torch.nn.attention.varlen"] = None
 for name in ("scaled_mm", "ScalingType", "SwizzleType"):
     delattr(functional, name)
 import worker.engines.torch_chat.engine
-from worker.engines import torch_flash, torch_fp8
+from worker.engines.torch_chat import flash, fp8
 import torch
-assert torch_flash.varlen_attn is None
-print(torch_fp8.obstacle(None, {}, torch.bfloat16, torch.device("cpu")))
+assert flash.varlen_attn is None
+print(fp8.obstacle(None, {}, torch.bfloat16, torch.device("cpu")))
 """
 
 

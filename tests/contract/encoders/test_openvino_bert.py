@@ -191,7 +191,7 @@ import sys
 from pathlib import Path
 for name in ("torch", "transformers", "accelerate", "jinja2"):
     sys.modules[name] = None
-from worker.engines import openvino_convert
+from worker.engines.encoders import openvino_convert
 getattr(openvino_convert, sys.argv[1])(sys.argv[2], Path(sys.argv[3]))
 """
 
