@@ -23,7 +23,7 @@ from frontend.dispatch.waits import happens, tick
 from frontend.listener.connection import Bounds, protocol
 from frontend.metrics import Metrics
 from frontend.routes import PROBES
-from ipc.messages.control import FRONTEND_FILES, Gate
+from ipc.messages.control import FRONTEND_FILES, AccessConfig
 from ipc.runtime import child, heap
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ async def _know_the_workers(dispatcher: Dispatcher) -> None:
         logger.warning("workers_unconnected", extra={"after_s": LINKS_S})
 
 
-def _config(app: Starlette, gate: Gate) -> uvicorn.Config:
+def _config(app: Starlette, gate: AccessConfig) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol(Bounds(probes=PROBES, connections=_room(gate.max_connections))),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from urllib.parse import quote
 
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from frontend.metrics import Metrics
 from ipc.runtime.log import Channel
 
@@ -17,7 +17,7 @@ access = Channel("edge_serve.access")
 _MAX_PATH_CHARS = 200
 
 
-class Record:
+class AccessLogEntry:
     """Called once for each request, whoever answered it. Monitors ask for ``polled`` paths every
     few seconds: their answers matter, their log lines do not."""
 
@@ -25,24 +25,24 @@ class Record:
         self._metrics = metrics
         self._polled = polled
 
-    def __call__(self, method: str, path: str, exchange: Exchange) -> None:
-        seconds = time.monotonic() - exchange.started_at
-        self._metrics.observe(exchange, seconds)
-        usage = exchange.usage
+    def __call__(self, method: str, path: str, context: RequestContext) -> None:
+        seconds = time.monotonic() - context.started_at
+        self._metrics.observe(context, seconds)
+        usage = context.usage
         access.tell(
             logging.DEBUG if path in self._polled else logging.INFO,
             "request",
             {
                 "method": method,
                 "path": _shown(path),
-                "status": exchange.status,
+                "status": context.status,
                 "ms": round(seconds * 1000, 1),
-                "request_id": exchange.request_id,
-                "key": exchange.key,
-                "model": exchange.model,
+                "request_id": context.request_id,
+                "key": context.key,
+                "model": context.model,
                 "prompt_tokens": usage.prompt_tokens if usage else None,
                 "completion_tokens": usage.completion_tokens if usage else None,
-                "error": exchange.error,
+                "error": context.error,
             },
         )
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.access_log import Record
+from frontend.access_log import AccessLogEntry
 from frontend.api.route import Answer, Services
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
@@ -22,7 +22,7 @@ from frontend.http.paths import Unserved
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
 from frontend.routes import OPEN, POLLED, routes
-from ipc.messages.control import Gate, Serve
+from ipc.messages.control import AccessConfig, Serve
 
 SLICE_BYTES = 64 << 10
 # A model's name, as a part of a path, may have slashes.
@@ -88,7 +88,7 @@ def build(
             for each in offered
         ],
         middleware=[
-            Middleware(Access, record=Record(metrics, POLLED), budget=budget),
+            Middleware(Access, record=AccessLogEntry(metrics, POLLED), budget=budget),
             *_gate(serve.gate),
             Middleware(Refusals),
         ],
@@ -99,7 +99,7 @@ def build(
     return app
 
 
-def _gate(gate: Gate) -> list[Middleware]:
+def _gate(gate: AccessConfig) -> list[Middleware]:
     """What stands before the routes. A browser's question whether it may ask carries no key."""
     layers = [_guarded(guard) for guard in host_guards(gate)]
     if gate.cors_origins:

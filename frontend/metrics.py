@@ -24,7 +24,7 @@ from frontend.api.remote_images import FetchMetrics
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from frontend.http.sse import OnGap
 from ipc.messages.events import Done
 from ipc.messages.jobs import Task
@@ -113,17 +113,17 @@ class Metrics:
         self._worker_cpu = _worker(registry, "cpu_percent", "Share of one processor, in percent")
         self._worker_restarts = _worker(registry, "restarts", "Restarts since the server started")
 
-    def observe(self, exchange: Exchange, seconds: float) -> None:
+    def observe(self, context: RequestContext, seconds: float) -> None:
         """Count a request that has ended, ``seconds`` after it began."""
-        model, task = exchange.model or "", exchange.task
-        self._series(self._requests, model, task or "", exchange.status).inc()
+        model, task = context.model or "", context.task
+        self._series(self._requests, model, task or "", context.status).inc()
         if task is None:
             return
         self._series(self._latency[task], model).observe(seconds)
-        if exchange.usage is not None:
-            self._series(self._prompt, model).inc(exchange.usage.prompt_tokens)
-            self._series(self._generated, model).inc(exchange.usage.completion_tokens)
-        stream = exchange.stream
+        if context.usage is not None:
+            self._series(self._prompt, model).inc(context.usage.prompt_tokens)
+            self._series(self._generated, model).inc(context.usage.completion_tokens)
+        stream = context.stream
         if stream is None:
             return
         if stream.dispatched_at is not None:

@@ -7,11 +7,11 @@ import logging
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.access_log import Record
+from frontend.access_log import AccessLogEntry
 from frontend.dispatch.budget import Budget
 from frontend.http.errors import error_response, refusal
 from frontend.http.paths import plain
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from ipc.messages.errors import InternalError, ServeError
 
 logger = logging.getLogger(__name__)
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 class Access:
     """A plain path for every request, a request id on every answer, and one log line for each.
 
-    Records each `Exchange`, gives back the memory that it claimed, and answers 500 where nobody
-    else had an answer.
+    Logs each `RequestContext`, returns the memory that it claimed, and answers 500 if nobody else
+    had an answer.
     """
 
-    def __init__(self, app: ASGIApp, record: Record, budget: Budget) -> None:
+    def __init__(self, app: ASGIApp, record: AccessLogEntry, budget: Budget) -> None:
         self._app = app
         self._record = record
         self._budget = budget
@@ -34,33 +34,33 @@ class Access:
             await self._app(scope, receive, send)
             return
         scope["path"] = plain(scope["path"])
-        exchange = Exchange.begin(scope, self._budget)
-        request_id = (b"x-request-id", exchange.request_id.encode("ascii"))
+        context = RequestContext.begin(scope, self._budget)
+        request_id = (b"x-request-id", context.request_id.encode("ascii"))
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                exchange.status = message["status"]
+                context.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), request_id]
             await send(message)
 
         try:
             await self._app(scope, receive, send_marked)
         except Exception:
-            logger.exception("request_failed", extra={"request_id": exchange.request_id})
+            logger.exception("request_failed", extra={"request_id": context.request_id})
             error = InternalError(
                 "internal error; the server's log has it under this answer's x-request-id"
             )
-            exchange.error = error.code
+            context.error = error.code
             # After the headers there is nothing to say: the server sees the answer unfinished and
             # cuts the connection, which is how the client learns of it.
-            if not exchange.status:
+            if not context.status:
                 await error_response(error)(scope, receive, send_marked)
-            exchange.status = error.status
+            context.status = error.status
         finally:
-            exchange.claim.release()
-            self._record(scope["method"], scope["path"], exchange)
+            context.claim.release()
+            self._record(scope["method"], scope["path"], context)
             # An idle connection keeps its last scope, and with a stream would keep job and answer.
-            exchange.stream = None
+            context.stream = None
 
 
 class Refusals:
@@ -74,10 +74,10 @@ class Refusals:
         try:
             await self._app(scope, receive, send)
         except (ServeError, HTTPException) as error:
-            exchange = Exchange.of(scope)
-            if exchange.status:  # an answer has begun, and there is only one
+            context = RequestContext.of(scope)
+            if context.status:  # an answer has begun, and there is only one
                 raise
             # Its frames hold the request's body, and some are held by their stream, which holds
             # the error: a circle that would wait for the garbage collector.
             error.__traceback__ = None
-            await refusal(error, scope, exchange)(scope, receive, send)
+            await refusal(error, scope, context)(scope, receive, send)

@@ -17,7 +17,7 @@ from supervisor.fleet import Member
 from supervisor.replica import Exited
 
 
-class Remains:
+class Cleanup:
     """Clears away after every process. ``own`` are the pids of those that live."""
 
     def __init__(self, orphans: Orphans, oom: OomWatch, tree: Tree | None) -> None:

@@ -29,7 +29,7 @@ from supervisor.children import cgroup, vram
 from supervisor.children.oom import OomWatch
 from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit, Percent, Process, sample
-from supervisor.cleanup import Remains
+from supervisor.cleanup import Cleanup
 from supervisor.effects import Child
 from supervisor.listener import url
 from supervisor.notify import Notifier
@@ -63,8 +63,8 @@ class Daemon:
         self._ended = asyncio.Event()
         self._url = url(listener, plan.host, tls=plan.serve.gate.ssl_certfile is not None)
         tree = cgroup.Tree.claim(cgroup.own_folder())
-        self._remains = Remains(Orphans(), OomWatch(), tree)
-        self.supervisor = Supervisor(plan, self, self._remains)
+        self._cleanup = Cleanup(Orphans(), OomWatch(), tree)
+        self.supervisor = Supervisor(plan, self, self._cleanup)
 
     async def run(self) -> bool:
         """Start everyone, keep them alive, and stop them on SIGTERM, SIGINT or SIGHUP. Returns
@@ -83,7 +83,7 @@ class Daemon:
         interrupt.hold(*interrupt.STOPS)  # all is done, and the loop takes none after its end
         for task in tasks:
             task.cancel()
-        await self._remains.end()
+        await self._cleanup.end()
         self._recorder.end()
         self._socket.close()
         self._context.term()

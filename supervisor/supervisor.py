@@ -40,7 +40,7 @@ from ipc.messages.state import ModelState
 from supervisor import fleet, health
 from supervisor.announcer import Announcer
 from supervisor.children.process import Exit
-from supervisor.cleanup import Remains
+from supervisor.cleanup import Cleanup
 from supervisor.effects import Effects
 from supervisor.fleet import FRONTEND, Member
 from supervisor.liveness import signs
@@ -86,10 +86,10 @@ class Supervisor:
     """Owns what is known of every child. To be told when a child speaks (`on_message`), and to be
     called each ``TICK_S`` (`tick`) and each second (`sample`)."""
 
-    def __init__(self, plan: Plan, effects: Effects, remains: Remains) -> None:
+    def __init__(self, plan: Plan, effects: Effects, cleanup: Cleanup) -> None:
         self._plan = plan
         self._effects = effects
-        self._remains = remains
+        self._cleanup = cleanup
         self._frontend = fleet.frontend(effects)
         self._welcomed = 0  # the generation of the frontend that has been told what to serve
         self._models = ModelSet(partial(fleet.worker, drain_s=plan.drain_s, effects=effects))
@@ -164,7 +164,7 @@ class Supervisor:
             self._tick(member)
         self._keep_models()
         self._stop_workers_when_alone()
-        self._remains.tick(self._pids())
+        self._cleanup.tick(self._pids())
         self._keep_sockets(self._effects.now())
         self._effects.ping()
 
@@ -206,7 +206,7 @@ class Supervisor:
 
     def sample(self) -> None:
         """Measure what workers have limits for."""
-        self._remains.look(self._effects.now())
+        self._cleanup.look(self._effects.now())
         for group in fleet.by_model(self._models.workers).values():
             for member in group:
                 if fleet.may_be_away(member, group):
@@ -276,7 +276,7 @@ class Supervisor:
     def _on_ready(self, member: Member, ready: BecameReady) -> None:
         self._happen(member, ready)
         self._sample(member)
-        self._remains.limit(member)
+        self._cleanup.limit(member)
         self._weigh(member)
         if member.spec is None:
             self._tell(member, States(self._published))
@@ -330,7 +330,7 @@ class Supervisor:
             self._on_exit(member, generation, Exit(f"could not be started: {error.strerror}"))
             return
         if member.spec is not None:
-            self._remains.enclose(member, child)
+            self._cleanup.enclose(member, child)
         facts = {"child": member.replica.name, "generation": generation}
         model = member.spec.name if member.spec else None
         logger.info("started", extra={**facts, "pid": member.process.pid, "model": model})
@@ -340,13 +340,13 @@ class Supervisor:
         replica = member.replica
         if member.vram is not None:
             member.vram.on_exit(self._effects.now())
-        self._happen(member, self._remains.exited(member, end, self._effects.now()))
+        self._happen(member, self._cleanup.exited(member, end, self._effects.now()))
         planned = self._stopping or replica.crashed != generation
         level = logging.INFO if planned else logging.ERROR
         facts = {"child": replica.name, "generation": generation, "reason": replica.last_exit}
         logger.log(level, "exited", extra={**facts, "state": replica.state})
         self._effects.remove_socket(child_id(replica.name, generation))
-        self._remains.clear(member, self._pids())
+        self._cleanup.clear(member, self._pids())
         if member.spec is None:
             self._on_frontend_exit(generation)
         else:

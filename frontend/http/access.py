@@ -15,8 +15,8 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontend.http.errors import error_response, shown
-from frontend.http.request_context import Exchange
-from ipc.messages.control import Gate
+from frontend.http.request_context import RequestContext
+from ipc.messages.control import AccessConfig
 from ipc.messages.errors import HostNotAllowed, InvalidApiKey, ServeError
 
 
@@ -58,7 +58,7 @@ class Keys:
         if name is None:
             what = "this API key is unknown" if presented else "an API key is missing"
             raise InvalidApiKey(f"{what}; send one of this server's as `Authorization: Bearer KEY`")
-        Exchange.of(scope).key = name
+        RequestContext.of(scope).key = name
 
     def _name(self, keys: Iterable[bytes]) -> str | None:
         """The name of the one that is known. Compares with each, whichever fits."""
@@ -84,17 +84,17 @@ class Guarded:
             try:
                 self._guard.check(scope)
             except ServeError as error:
-                Exchange.of(scope).error = error.code
+                RequestContext.of(scope).error = error.code
                 await error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def host_guards(gate: Gate) -> list[Guard]:
+def host_guards(gate: AccessConfig) -> list[Guard]:
     return [Hosts(gate.hosts)] if gate.hosts else []
 
 
-def key_guards(gate: Gate) -> list[Guard]:
+def key_guards(gate: AccessConfig) -> list[Guard]:
     return [Keys(gate.api_keys)] if gate.api_keys else []
 
 

@@ -23,7 +23,7 @@ from frontend.dispatch.budget import Claim
 from frontend.http.encoding import check_charset, check_plain, check_utf8, is_wide
 from frontend.http.errors import shown
 from frontend.http.form import Form
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from frontend.http.values import ValueCounter, loose_count
 from ipc.messages.errors import (
     Cancelled,
@@ -74,7 +74,7 @@ async def read_json(request: Request, limit_bytes: int) -> Json:
     Returns in a turn of the loop in which a large body may be checked, too.
     """
     _require(request, "application/json")
-    claim = Exchange.of(request.scope).claim
+    claim = RequestContext.of(request.scope).claim
     raw, values = bytearray(), 0
     async for chunk in _chunks(request, limit_bytes):
         raw += chunk
@@ -146,7 +146,7 @@ async def read_form(request: Request, limit_bytes: int) -> AsyncIterator[FormDat
         form = await parser.parse()
     except MultiPartException as error:
         raise InvalidRequest(f"the form cannot be read: {error.message}") from None
-    claim = Exchange.of(request.scope).claim
+    claim = RequestContext.of(request.scope).claim
     try:
         claim.add((COPIES - 1) * claim.size_bytes)
         yield form
@@ -172,7 +172,7 @@ async def _chunks(
     Each part is claimed as it comes. Raises `PayloadTooLarge`, `RequestTimeout`, `OutOfMemory`, or
     `Cancelled` where the client leaves.
     """
-    claim = Exchange.of(request.scope).claim
+    claim = RequestContext.of(request.scope).claim
     too_large = PayloadTooLarge(f"the body is over this server's limit of {limit_bytes} bytes")
     declared = request.headers.get("content-length", "")
     most = limit_bytes + slack_bytes

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from ipc.messages.errors import (
     InvalidApiKey,
     InvalidRequest,
@@ -51,14 +51,14 @@ def error_headers(error: ServeError) -> dict[str, str]:
 
 
 def error_bytes(
-    error: ServeError, exchange: Exchange, fields: Iterable[Field], *, close: bool
+    error: ServeError, context: RequestContext, fields: Iterable[Field], *, close: bool
 ) -> bytes:
     """``error`` as a whole answer with ``fields`` beside its own, where there is no application."""
     body = orjson.dumps(error.body())
     told = error_headers(error)
     told["content-type"] = "application/json"
     told["content-length"] = str(len(body))
-    told["x-request-id"] = exchange.request_id
+    told["x-request-id"] = context.request_id
     if close:
         told["connection"] = "close"
     lines = "".join([f"{name}: {value}\r\n" for name, value in told.items()]).encode("ascii")
@@ -72,19 +72,19 @@ def error_response(error: ServeError, **headers: str) -> Response:
     return Response(orjson.dumps(error.body()), error.status, headers, "application/json")
 
 
-def refusal(error: ServeError | HTTPException, scope: Scope, exchange: Exchange) -> Response:
-    """The answer to what a route or the router raised; ``exchange`` learns what it was.
+def refusal(error: ServeError | HTTPException, scope: Scope, context: RequestContext) -> Response:
+    """The answer to what a route or the router raised; ``context`` learns what it was.
 
     That to a `Cancelled` goes nowhere but to the log.
     """
     if isinstance(error, ServeError):
-        exchange.error = error.code
+        context.error = error.code
         return error_response(error)
     allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
     if error.status_code == 405 and scope["method"] == "OPTIONS":
         return Response(status_code=204, headers={"allow": allowed})
     ours = _in_our_form(error.status_code, scope, allowed)
-    exchange.error = ours.code
+    context.error = ours.code
     return error_response(ours, **({"allow": allowed} if allowed else {}))
 
 

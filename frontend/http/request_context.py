@@ -21,7 +21,7 @@ _NOTHING = Budget(0)
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 
-class Exchange:
+class RequestContext:
     """What is known so far; whoever learns something writes it here.
 
     ``status`` is the outcome: a stream that failed after its headers went out counts as that
@@ -56,19 +56,19 @@ class Exchange:
         self.usage: Usage | None = None
 
     @classmethod
-    def begin(cls, scope: Scope, budget: Budget = _NOTHING) -> Exchange:
+    def begin(cls, scope: Scope, budget: Budget = _NOTHING) -> RequestContext:
         """A new record for ``scope``, under the request id that the client gave if it is sane.
 
         Whoever begins one releases its ``claim``.
         """
-        exchange = cls(_given_id(scope), budget)
-        scope["exchange"] = exchange
-        return exchange
+        context = cls(_given_id(scope), budget)
+        scope["context"] = context
+        return context
 
     @staticmethod
-    def of(scope: Scope) -> Exchange:
+    def of(scope: Scope) -> RequestContext:
         """The record of the request that ``scope`` belongs to."""
-        return cast(Exchange, scope["exchange"])
+        return cast(RequestContext, scope["context"])
 
     def names(self, spec: Spec) -> None:
         """The request has turned out to be for this model."""

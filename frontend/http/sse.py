@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from frontend.dispatch.stream import Stream
 from frontend.http.disconnect import Watch
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from ipc.messages.errors import Cancelled, ServeError
 from ipc.messages.events import Done, Piece
 
@@ -64,37 +64,37 @@ class EventStream(Response):
         self._delta_at: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange.of(scope)
+        context = RequestContext.of(scope)
         try:
             async with Watch(receive):
                 events = await self._stream.next(self._keepalive_s)
                 await send(
                     {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
                 )
-                await self._run(send, events, exchange)
+                await self._run(send, events, context)
             # Outside the watch: a server may call a finished answer a disconnect.
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except Cancelled as error:
             # Nobody is there to be told. Where the connection still stands, the server sees that
             # the answer is unfinished and closes it.
-            exchange.status, exchange.error = error.status, error.code
+            context.status, context.error = error.status, error.code
         finally:
             self._stream.close()
 
-    async def _run(self, send: Send, events: list[Piece | Done], exchange: Exchange) -> None:
+    async def _run(self, send: Send, events: list[Piece | Done], context: RequestContext) -> None:
         try:
             while True:
                 self._time(events)
                 if body := self._render(events) if events else KEEPALIVE:
                     await send({"type": "http.response.body", "body": body, "more_body": True})
                 if events and isinstance(events[-1], Done):
-                    exchange.usage = events[-1].result.usage
+                    context.usage = events[-1].result.usage
                     return
                 events = await self._stream.next(self._keepalive_s)
         except Cancelled:
             raise
         except ServeError as error:
-            exchange.status, exchange.error = error.status, error.code
+            context.status, context.error = error.status, error.code
             body = event(error.body())
             await send({"type": "http.response.body", "body": body, "more_body": True})
 

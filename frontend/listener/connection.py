@@ -22,7 +22,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from frontend.http.errors import error_bytes
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from frontend.listener import request_head
 from ipc.messages.errors import (
     HeadersTooLarge,
@@ -397,11 +397,11 @@ class Connection(HttpToolsProtocol):
         self.end()
 
     def _answer(self, error: ServeError) -> None:
-        exchange = Exchange()
-        facts = {"status": error.status, "error": error.code, "request_id": exchange.request_id}
+        context = RequestContext()
+        facts = {"status": error.status, "error": error.code, "request_id": context.request_id}
         access.tell(logging.INFO, "refused", facts)
         fields = self.server_state.default_headers
-        self.transport.write(error_bytes(error, exchange, fields, close=True))
+        self.transport.write(error_bytes(error, context, fields, close=True))
 
     def _keep_quiet(self) -> None:
         """Nothing is owed to the client from now on."""

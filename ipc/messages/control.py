@@ -110,7 +110,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
 FRONTEND_FILES = 256
 
 
-class Gate(msgspec.Struct, frozen=True, kw_only=True):
+class AccessConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Who may come in, and how.
 
     ``api_keys`` maps each key's name to its SHA-256 in hexadecimal; empty: no key is needed.
@@ -151,7 +151,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
     memory_mb: int = 512  # for all requests that the frontend has in hand together
     metrics: bool = True
     embedding_usage: bool = True
-    gate: Gate = Gate()
+    gate: AccessConfig = AccessConfig()
     remote_images: RemoteImages = RemoteImages()
 
 

@@ -1,4 +1,4 @@
-"""Who may come in: keys, names and certificates from the settings, as the `Gate` of the plan.
+"""Who may come in: keys, names and certificates from the settings, as the plan's `AccessConfig`.
 
 Keys are digested here, so that neither the plan nor any process of the daemon has one. They are
 random, not words that people choose, so that one round of SHA-256 is enough.
@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from ipc.messages.control import Gate
+from ipc.messages.control import AccessConfig
 from supervisor.config.address import authority
 from supervisor.config.allowed_names import host_rule, origin_rule
 from supervisor.config.errors import ConfigError
@@ -29,11 +29,11 @@ LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 _KEY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def gate(settings: Settings) -> Gate:
+def gate(settings: Settings) -> AccessConfig:
     """The gate in force. Raises `ConfigError`, which never shows a key."""
     keys = read_keys(settings)
     _check_certificate(settings)
-    return Gate(
+    return AccessConfig(
         api_keys={name: hashlib.sha256(key.encode()).hexdigest() for name, key in keys.items()},
         hosts=_hosts(settings, with_keys=bool(keys)),
         cors_origins=_origins(settings),

@@ -11,7 +11,7 @@ from frontend.api.openai.audio_request import AudioRequest, parse_audio, read_fi
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import read_form
 from frontend.http.collect import collect
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from frontend.http.sse import EventStream
 from ipc.messages.control import Serve
 from ipc.messages.events import SpeechResult
@@ -35,17 +35,17 @@ class Audio:
             asked = parse_audio(form)
             spec = self._dispatcher.spec(asked.model, "speech")
             audio = await read_file(form, self._limits.max_audio_bytes)
-        exchange = Exchange.of(request.scope)
-        exchange.names(spec)
+        context = RequestContext.of(request.scope)
+        context.names(spec)
         job = asked.to_input(audio, translate=translate)
-        await exchange.claim.turn()
-        stream = exchange.stream = self._dispatcher.submit(
-            exchange.request_id, spec, job, len(audio), exchange.claim
+        await context.claim.turn()
+        stream = context.stream = self._dispatcher.submit(
+            context.request_id, spec, job, len(audio), context.claim
         )
         if asked.stream:
             return EventStream(stream, transcripts.events, self._limits.keepalive_s)
         done = await collect(stream, request.receive)
-        exchange.usage = done.result.usage
+        context.usage = done.result.usage
         assert isinstance(done.result, SpeechResult)
         return render(done.result, asked, translate=translate)
 

@@ -13,7 +13,7 @@ from frontend.api.whole_answer import WholeAnswer
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import COPIES, read_json
 from frontend.http.collect import collect
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from frontend.http.sse import EventStream
 from frontend.metrics import Metrics
 from ipc.messages.control import Serve
@@ -33,18 +33,18 @@ class Chat:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = parse_chat(body.data)
         spec = self._dispatcher.spec(asked.model, "chat")
-        exchange = Exchange.of(request.scope)
-        exchange.names(spec)
+        context = RequestContext.of(request.scope)
+        context.names(spec)
         remote: list[Remote] = []
         wanted = asked.to_input(spec, remote)
         fetched_bytes = await self._fetcher.fill(remote) if remote else 0
         if fetched_bytes:
-            exchange.claim.add(COPIES * fetched_bytes)
-        if exchange.claim.is_large:
-            await exchange.claim.turn()
+            context.claim.add(COPIES * fetched_bytes)
+        if context.claim.is_large:
+            await context.claim.turn()
         size_bytes = body.size_bytes + fetched_bytes
-        stream = exchange.stream = self._dispatcher.submit(
-            exchange.request_id, spec, wanted, size_bytes, exchange.claim
+        stream = context.stream = self._dispatcher.submit(
+            context.request_id, spec, wanted, size_bytes, context.claim
         )
         completion = Completion(asked.model, fingerprint(spec))
         if asked.stream:
@@ -56,6 +56,6 @@ class Chat:
             )
         answer = WholeAnswer()
         done = await collect(stream, request.receive, answer.add)
-        exchange.usage = done.result.usage
+        context.usage = done.result.usage
         assert isinstance(done.result, ChatResult)
         return Response(completion.whole(answer, done.result), media_type="application/json")

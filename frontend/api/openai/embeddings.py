@@ -18,7 +18,7 @@ from frontend.api.validate import check
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import read_json
 from frontend.http.collect import collect
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from ipc.messages.control import Serve
 from ipc.messages.events import EmbedResult, Usage
 from ipc.messages.jobs import EmbedInput
@@ -63,17 +63,17 @@ class Embeddings:
     async def _embed(
         self, request: Request, spec: Spec, asked: EmbedInput, size_bytes: int
     ) -> EmbedResult:
-        exchange = Exchange.of(request.scope)
-        exchange.names(spec)
-        claim = exchange.claim
+        context = RequestContext.of(request.scope)
+        context.names(spec)
+        claim = context.claim
         if claim.is_large:  # by its body, which is encoded now; what its answer takes comes later
             await claim.turn()
         claim.add(len(asked.texts) * self._vector_bytes(spec))
-        stream = exchange.stream = self._dispatcher.submit(
-            exchange.request_id, spec, asked, size_bytes, claim
+        stream = context.stream = self._dispatcher.submit(
+            context.request_id, spec, asked, size_bytes, claim
         )
         done = await collect(stream, request.receive)
-        exchange.usage = done.result.usage
+        context.usage = done.result.usage
         assert isinstance(done.result, EmbedResult)
         return done.result
 
@@ -86,7 +86,7 @@ class Embeddings:
 
 async def _answer(request: Request, floats: int, pieces: Iterator[bytes]) -> Response:
     """The answer that ``pieces`` make, each in a turn of its own where there are several."""
-    claim = Exchange.of(request.scope).claim
+    claim = RequestContext.of(request.scope).claim
     if floats <= PIECE_FLOATS:
         return Response(b"".join(pieces), media_type="application/json")
     made: list[bytes] = []

@@ -14,7 +14,7 @@ from frontend.api.rerank.request import RerankRequest, TextsRerankRequest, parse
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import read_json
 from frontend.http.collect import collect
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from ipc.messages.control import Serve
 from ipc.messages.events import RerankResult, Usage
 from ipc.messages.jobs import RerankInput
@@ -34,23 +34,23 @@ class Rerank:
         asked = parse_rerank(body.data, self._limits)
         dispatcher = self._dispatcher
         spec = dispatcher.spec(asked.model, "rerank") if asked.model else dispatcher.only("rerank")
-        exchange = Exchange.of(request.scope)
-        exchange.names(spec)
+        context = RequestContext.of(request.scope)
+        context.names(spec)
         wanted = asked.to_input()
-        exchange.claim.add(body.size_bytes)  # the answer may repeat the documents
-        if exchange.claim.is_large:
-            await exchange.claim.turn()
-        stream = exchange.stream = dispatcher.submit(
-            exchange.request_id, spec, wanted, body.size_bytes, exchange.claim
+        context.claim.add(body.size_bytes)  # the answer may repeat the documents
+        if context.claim.is_large:
+            await context.claim.turn()
+        stream = context.stream = dispatcher.submit(
+            context.request_id, spec, wanted, body.size_bytes, context.claim
         )
         done = await collect(stream, request.receive)
-        usage = exchange.usage = done.result.usage
+        usage = context.usage = done.result.usage
         assert isinstance(done.result, RerankResult)
         scores = np.frombuffer(done.result.scores.data, dtype="<f4")
         answer = (
             ranked_by_tei(asked, wanted, scores)
             if isinstance(asked, TextsRerankRequest)
-            else ranking(asked, wanted, scores, usage, exchange.request_id)
+            else ranking(asked, wanted, scores, usage, context.request_id)
         )
         content = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
         return Response(content, media_type="application/json")

@@ -13,7 +13,7 @@ import httpx2
 import orjson
 import psutil
 
-from ipc.messages.control import Gate
+from ipc.messages.control import AccessConfig
 from tests.process.box import CHAT, Box, MakeBox, spec, wait_until
 from tests.process.faults.load import Load
 from tests.process.figures import MIB, figure, timed
@@ -187,7 +187,7 @@ def full_queue_to_429(make: MakeBox) -> list[float]:
 
 @figure("42", "a connection past the cap, to its 503", 0.25)
 def past_the_cap(make: MakeBox) -> Iterator[float]:
-    box = make(spec(CHAT), gate=Gate(max_connections=3)).wait_ready()
+    box = make(spec(CHAT), gate=AccessConfig(max_connections=3)).wait_ready()
     box.client.close()
     with Raw(box.port) as one, Raw(box.port) as two, Raw(box.port) as three:
         for raw in (one, two, three):

@@ -14,7 +14,7 @@ import httpx2
 import psutil
 import pytest
 
-from ipc.messages.control import Gate
+from ipc.messages.control import AccessConfig
 from tests.process.box import EMBED, Box, MakeBox, spec, wait_until
 from tests.process.http.raw_http import Raw
 
@@ -36,7 +36,7 @@ def status(box: Box, *arguments: str, **environment: str) -> subprocess.Complete
 
 
 def test_a_guarded_server_opens_to_its_key_only(make_box: MakeBox) -> None:
-    box = make_box(spec(EMBED), gate=Gate(api_keys=DIGESTS, hosts=["127.0.0.1"]))
+    box = make_box(spec(EMBED), gate=AccessConfig(api_keys=DIGESTS, hosts=["127.0.0.1"]))
     wait_until(lambda: box.ask("/livez") == 200)
     assert box.ask("/readyz") == 401
     assert box.embed("x").status_code == 401
@@ -66,7 +66,7 @@ def test_with_a_certificate_it_speaks_https_only(make_box: MakeBox, tmp_path: Pa
     subprocess.run(
         [*command, "-days", "2", "-keyout", key, "-out", made], check=True, capture_output=True
     )
-    gate = Gate(ssl_certfile=made, ssl_keyfile=key)
+    gate = AccessConfig(ssl_certfile=made, ssl_keyfile=key)
     box = make_box(spec(EMBED), gate=gate)
     trust = ssl.create_default_context(cafile=made)
     with httpx2.Client(base_url=f"https://localhost:{box.port}", verify=trust) as client:

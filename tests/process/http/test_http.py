@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ipc.messages.control import Gate
+from ipc.messages.control import AccessConfig
 from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 from tests.process.http.malformed import (
     BODY,
@@ -194,7 +194,7 @@ def test_a_client_that_half_closes_has_left(box: Box) -> None:
 
 
 def test_past_the_cap_there_is_503_but_for_probes_while_streams_go_on(make_box: MakeBox) -> None:
-    box = make_box(spec(CHAT, slots=4), gate=Gate(max_connections=3)).wait_ready()
+    box = make_box(spec(CHAT, slots=4), gate=AccessConfig(max_connections=3)).wait_ready()
     streams = [_stream(box.port, "/slow 100 " + "word " * 60) for _ in range(3)]
     begun = [raw.read_until(b"word") for raw in streams]
     silent = [Raw(box.port) for _ in range(40)]
@@ -209,7 +209,7 @@ def test_past_the_cap_there_is_503_but_for_probes_while_streams_go_on(make_box: 
 
 
 def test_silent_connections_keep_nobody_out(make_box: MakeBox) -> None:
-    box = make_box(spec(CHAT), gate=Gate(max_connections=64)).wait_ready()
+    box = make_box(spec(CHAT), gate=AccessConfig(max_connections=64)).wait_ready()
     silent = [Raw(box.port) for _ in range(200)]
     assert box.ask("/livez") == 200
     wait_until(lambda: _asks(box.port) == [200])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ipc.facts.samples import tone_wav
-from ipc.messages.control import Gate
+from ipc.messages.control import AccessConfig
 from tests.process.box import CHAT, EMBED, RERANK, SPEECH, Box, MakeBox, spec
 
 ROOT = Path(__file__).parents[3]
@@ -104,7 +104,7 @@ def test_a_guarded_server_is_measured_with_its_key_which_is_told_to_nobody(
 ) -> None:
     key = "sk-canary-0123456789abcdef"
     digests = {"ann": hashlib.sha256(key.encode()).hexdigest()}
-    box = make_box(spec(EMBED), gate=Gate(api_keys=digests))
+    box = make_box(spec(EMBED), gate=AccessConfig(api_keys=digests))
     box.client.headers["authorization"] = f"Bearer {key}"
     box.wait_ready()
     few = ["embeddings", "--concurrency", "1", "--requests", "1"]

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, cast
 
 from frontend.dispatch.budget import Budget
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from frontend.metrics import Metrics
 from ipc.messages.spec import Spec
 from tests.unit.frontend.http_fakes import CHAT, EMBED, FakeControl, FakeDispatcher
@@ -21,11 +21,11 @@ class Scraped:
 
     def answered(self, spec: Spec | None) -> None:
         """A request has ended; None: its model is unknown."""
-        exchange = Exchange.begin({"headers": []})
-        exchange.status = 200
+        context = RequestContext.begin({"headers": []})
+        context.status = 200
         if spec is not None:
-            exchange.names(spec)
-        self._metrics.observe(exchange, 0.5)
+            context.names(spec)
+        self._metrics.observe(context, 0.5)
 
     def models(self) -> set[str]:
         """The models that have series now."""

@@ -19,7 +19,7 @@ from frontend.api.validate import Body, check
 from frontend.openapi import document as openapi
 from frontend.openapi.request_schema import request_schema
 from frontend.routes import routes
-from ipc.messages.control import Gate, Serve
+from ipc.messages.control import AccessConfig, Serve
 from ipc.messages.errors import InvalidRequest
 from tests.unit.frontend.http_fakes import (
     CHAT,
@@ -35,7 +35,7 @@ from tests.unit.frontend.http_fakes import (
 SPECS = [CHAT, EMBED, SPEECH]
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-KEYS = Gate(api_keys={"ann": "00" * 32})
+KEYS = AccessConfig(api_keys={"ann": "00" * 32})
 SAMPLING: list[tuple[dict[str, Any], bool]] = [
     ({"max_tokens": 0, "top_k": -1, "min_p": 0.1, "stop_token_ids": [2]}, True),
     ({"max_completion_tokens": -1}, True),
@@ -62,7 +62,8 @@ def described() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"specs": SPECS}, {"gate": KEYS}, {"gate": Gate(hosts=["x"]), "metrics": False}]
+    "changes",
+    [{}, {"specs": SPECS}, {"gate": KEYS}, {"gate": AccessConfig(hosts=["x"]), "metrics": False}],
 )
 def test_it_is_valid(changes: dict[str, Any]) -> None:
     validate(document(limits(**changes)))

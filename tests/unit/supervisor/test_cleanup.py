@@ -17,7 +17,7 @@ from supervisor.children.cgroup import Cell, Tree
 from supervisor.children.oom import OomWatch
 from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit
-from supervisor.cleanup import Remains
+from supervisor.cleanup import Cleanup
 from supervisor.fleet import Member
 from supervisor.replica import Exited, Replica
 
@@ -146,8 +146,8 @@ def test_a_kernel_that_does_not_count_has_killed_nobody(tmp_path: Path) -> None:
 
 
 def died(member: Member, reason: str, by: int | None) -> Exited:
-    remains = Remains(Orphans(), OomWatch(), tree=None)
-    return remains.exited(member, Exit(reason, by), now=1.0)
+    cleanup = Cleanup(Orphans(), OomWatch(), tree=None)
+    return cleanup.exited(member, Exit(reason, by), now=1.0)
 
 
 @pytest.mark.parametrize(("at_its_own", "outside"), [(0, True), (1, False)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ipc.messages.control import Gate, Serve
+from ipc.messages.control import AccessConfig, Serve
 from ipc.messages.spec import Spec
 from supervisor.greeting import Greeting, command
 from supervisor.plan import Plan
@@ -22,7 +22,7 @@ SPECS = [
 def greeting(*, port: int = 8000, specs: list[Spec] = SPECS, **more: Any) -> tuple[Any, list[str]]:
     said: list[str] = []
     times = iter([0.0, 1.0, 2.5, 4.0])
-    serve = Serve(specs=specs, gate=more.pop("gate", Gate()))
+    serve = Serve(specs=specs, gate=more.pop("gate", AccessConfig()))
     plan = Plan(host="127.0.0.1", port=port, run_dir="/x", serve=serve, **{"greet": True, **more})
     return Greeting(plan, said.append, lambda: next(times)), said
 
@@ -53,18 +53,23 @@ def test_what_is_replaced_later_is_not_greeted_again() -> None:
 @pytest.mark.parametrize(
     ("port", "gate", "specs", "line"),
     [
-        (9000, Gate(), SPECS, f"try in another terminal: {command()} chat --port 9000"),
+        (9000, AccessConfig(), SPECS, f"try in another terminal: {command()} chat --port 9000"),
         (
             8000,
-            Gate(api_keys={"a": "00"}),
+            AccessConfig(api_keys={"a": "00"}),
             SPECS,
             f"try in another terminal: EDGE_SERVE_API_KEY=... {command()} chat",
         ),
-        (8000, Gate(), SPECS[1:], f"try: curl {URL}/v1/embeddings -H 'Content-Type: application/"),
+        (
+            8000,
+            AccessConfig(),
+            SPECS[1:],
+            f"try: curl {URL}/v1/embeddings -H 'Content-Type: application/",
+        ),
     ],
 )
 def test_what_to_try_works_as_it_stands(
-    port: int, gate: Gate, specs: list[Spec], line: str
+    port: int, gate: AccessConfig, specs: list[Spec], line: str
 ) -> None:
     one, said = greeting(port=port, gate=gate, specs=specs)
     one.on_all_ready(URL, port)

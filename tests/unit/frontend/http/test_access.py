@@ -10,12 +10,12 @@ import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from ipc.messages.control import Gate
+from ipc.messages.control import AccessConfig
 from tests.unit.frontend.http_fakes import FakeDispatcher, application, says
 
 KEY = "sk-first-key-of-the-test"
 OTHER = "sk-second-key-of-the-test"
-GATE = Gate(
+GATE = AccessConfig(
     api_keys={
         name: hashlib.sha256(key.encode()).hexdigest()
         for name, key in {"ann": KEY, "bob": OTHER}.items()
@@ -31,11 +31,13 @@ ODD = ["/", "//v1/models", "/v1//models", "/v1/models/", "/V1/models", "/v1/../v
 ODD += ["/%76%31/models", "/livez/x", "/livez/../v1/models", "/x/livez", "/nothing", "/docs", "/%"]
 
 
-def client(gate: Gate = GATE) -> TestClient:
+def client(gate: AccessConfig = GATE) -> TestClient:
     return TestClient(application(FakeDispatcher(says("hi")), gate=gate))
 
 
-def ask(gate: Gate, host: str = "testserver", path: str = "/v1/models", **headers: str) -> Any:
+def ask(
+    gate: AccessConfig, host: str = "testserver", path: str = "/v1/models", **headers: str
+) -> Any:
     return client(gate).get(path, headers={"host": host, **headers})
 
 
@@ -133,13 +135,13 @@ def test_the_log_has_the_keys_name_and_nothing_else_of_it(
 
 
 def test_without_any_key_nothing_is_asked_for() -> None:
-    assert ask(Gate()).status_code == 200
-    assert ask(Gate(), authorization="Bearer whatever").status_code == 200
+    assert ask(AccessConfig()).status_code == 200
+    assert ask(AccessConfig(), authorization="Bearer whatever").status_code == 200
 
 
 # --- hosts ---
 
-LOCAL = Gate(hosts=["localhost", "127.0.0.1", "[::1]"])
+LOCAL = AccessConfig(hosts=["localhost", "127.0.0.1", "[::1]"])
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000"])
@@ -175,22 +177,22 @@ def test_the_host_that_is_refused_is_named(host: str, told: str) -> None:
     "host", ["box.lan", "BOX.LAN:8000", "box.lan.", "a.b.lan.:80", "own.example", "own.example."]
 )
 def test_a_domain_is_all_names_under_it(host: str) -> None:
-    assert ask(Gate(hosts=[".lan", "own.example"]), host).status_code == 200
+    assert ask(AccessConfig(hosts=[".lan", "own.example"]), host).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["lan", ".lan", "boxlan", "box.lan.evil.example", "a.own.example"])
 def test_and_no_other_name(host: str) -> None:
-    assert ask(Gate(hosts=[".lan", "own.example"]), host).status_code == 403
+    assert ask(AccessConfig(hosts=[".lan", "own.example"]), host).status_code == 403
 
 
 # --- web pages on other sites ---
 
 ASKS = {"origin": "https://chat.example", "access-control-request-method": "POST"}
-OPEN = Gate(cors_origins=["https://chat.example"], api_keys=GATE.api_keys)
+OPEN = AccessConfig(cors_origins=["https://chat.example"], api_keys=GATE.api_keys)
 
 
 def test_by_default_no_page_of_another_site_may_read_an_answer() -> None:
-    answer = client(Gate()).options("/v1/chat/completions", headers=ASKS)
+    answer = client(AccessConfig()).options("/v1/chat/completions", headers=ASKS)
     assert "access-control-allow-origin" not in answer.headers
 
 
@@ -233,7 +235,9 @@ def test_another_site_may_not() -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-PATTERNS = Gate(cors_origins=["https://*.example.com", "http://localhost:*", "https://one.example"])
+PATTERNS = AccessConfig(
+    cors_origins=["https://*.example.com", "http://localhost:*", "https://one.example"]
+)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from starlette.types import Message
 from frontend.api.openai.chat_answer import Completion
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.stream import LOGPROB_CHARS, MAX_HELD_CHARS, Stream, held_chars
-from frontend.http.request_context import Exchange
+from frontend.http.request_context import RequestContext
 from frontend.http.sse import KEEPALIVE, EventStream
 from ipc.messages.errors import OutOfMemory, WorkerCrashed
 from ipc.messages.events import (
@@ -38,7 +38,7 @@ class Client:
     def __init__(self, keepalive_s: float = 15.0) -> None:
         self.cancelled: list[str] = []
         self.stream = Stream("job", time.monotonic(), self.cancelled.append, Budget(0).open())
-        self.exchange = Exchange()
+        self.context = RequestContext()
         self.sent: list[Message] = []
         self.gaps: list[float] = []
         self.arrival = asyncio.Condition()
@@ -50,7 +50,7 @@ class Client:
     async def run(self) -> None:
         render = Completion("org/chat", "fp_0").chunks(include_usage=False)
         answer = EventStream(self.stream, render, self._keepalive_s, self.gaps.append)
-        scope = {"type": "http", "exchange": self.exchange}
+        scope = {"type": "http", "context": self.context}
         await answer(scope, self._receive, self._send)
 
     async def sees(self, condition: Callable[[], bool]) -> None:
@@ -140,7 +140,7 @@ def test_a_failure_after_the_first_byte_is_the_last_event() -> None:
         }
         assert b"[DONE]" not in client.body
         assert client.sent[-1]["more_body"] is False
-        assert (client.exchange.status, client.exchange.error) == (503, "worker_crashed")
+        assert (client.context.status, client.context.error) == (503, "worker_crashed")
 
     play(scene)
 
@@ -168,7 +168,7 @@ def test_a_client_that_leaves_cancels_the_job() -> None:
         client.left.set()
         await running
         assert client.cancelled == ["job"]
-        assert (client.exchange.status, client.exchange.error) == (499, "client_closed_request")
+        assert (client.context.status, client.context.error) == (499, "client_closed_request")
         assert client.sent[-1]["more_body"] is True
 
     play(scene)
@@ -237,7 +237,7 @@ def test_a_burst_is_no_sign_that_the_reader_has_left() -> None:
             chunk["choices"][0]["delta"].get("content", "") for chunk in chunks(client.body)
         )
         assert text == "x" * (5 << 20)
-        assert client.exchange.error is None
+        assert client.context.error is None
         assert client.cancelled == []
 
     play(scene)
@@ -254,7 +254,7 @@ def test_a_reader_who_is_much_too_slow_reads_why_and_what_came_before() -> None:
         assert client.body.count(b"x" * (1 << 20)) == pieces
         assert chunks(client.body)[-1]["error"]["code"] == "out_of_memory"
         assert b"too late" not in client.body
-        assert client.exchange.status == 503
+        assert client.context.status == 503
 
     play(scene)
 

@@ -36,7 +36,7 @@ from supervisor.children.cgroup import Tree
 from supervisor.children.oom import OomWatch
 from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit, Vitals
-from supervisor.cleanup import Remains
+from supervisor.cleanup import Cleanup
 from supervisor.plan import Plan
 from supervisor.state.footprints import Footprint
 from supervisor.supervisor import TICK_S, Supervisor
@@ -132,8 +132,8 @@ class World:
         self.orphans = FakeOrphans(self.done.append)
         serve = Serve(specs=list(specs))
         self.plan = Plan(host="127.0.0.1", port=8000, run_dir="/run", serve=serve, **plan)
-        remains = Remains(self.orphans, OomWatch(vmstat), tree)
-        self.supervisor = Supervisor(self.plan, self, remains)
+        cleanup = Cleanup(self.orphans, OomWatch(vmstat), tree)
+        self.supervisor = Supervisor(self.plan, self, cleanup)
 
     # --- a history ---
 
