@@ -6,6 +6,7 @@ All of it is read from the source; nothing is imported.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -164,3 +165,16 @@ def test_the_daemon_stays_small() -> None:
         libraries |= top(imports(path)) - set(PACKAGES) - set(sys.stdlib_module_names)
     assert "supervisor/supervisor" in reached
     assert libraries <= DAEMON_LIBRARIES
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*/DESIGN.md")), ids=name)
+def test_a_design_names_files_that_are_there(page: Path) -> None:
+    for file in re.findall(r"`([\w/]+\.py)`", page.read_text()):
+        assert (page.parent / file).exists() or (ROOT / file).exists(), file
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md", "docs/architecture.md"])
+def test_a_page_names_paths_that_are_there(page: str) -> None:
+    for path in re.findall(r"`((?:\w+/)[\w/.]*)`", (ROOT / page).read_text()):
+        top = path.partition("/")[0]
+        assert top not in (*PACKAGES, "tests", "docs", "configs") or (ROOT / path).exists(), path
