@@ -109,10 +109,30 @@ def test_a_message_of_another_direction_is_refused() -> None:
         DECODER.decode(wire.encode(Events([Delta("a", "text")])))
 
 
-def test_sizes_are_capped_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_BLOB_BYTES", 4)
-    with pytest.raises(wire.WireError, match="over 4 bytes"):
+@pytest.mark.parametrize(
+    ("cap", "why"),
+    [
+        ("MAX_HEADER_BYTES", "header of .* bytes; the cap is 4"),
+        ("MAX_BLOB_BYTES", "a blob is over 4 bytes"),
+    ],
+)
+def test_sizes_are_capped_before_anything_is_sent_or_read(
+    monkeypatch: pytest.MonkeyPatch, cap: str, why: str
+) -> None:
+    frames = wire.encode(SPEECH)
+    monkeypatch.setattr(wire, cap, 4)
+    with pytest.raises(wire.WireError, match=why):
         wire.encode(SPEECH)
+    with pytest.raises(wire.WireError, match=why):
+        DECODER.decode(frames)
+
+
+def test_what_is_nested_too_deep_to_be_skipped_is_refused() -> None:
+    header, blob = wire.encode(SPEECH)
+    message = msgspec.msgpack.decode(header[3:])
+    message["unknown"] = msgspec.Raw(b"\x91" * 100_000 + b"\x01")
+    with pytest.raises(wire.WireError, match="recursion"):
+        DECODER.decode([wire.MAGIC + msgspec.msgpack.encode(message), blob])
 
 
 def test_a_step_of_events_keeps_its_order() -> None:

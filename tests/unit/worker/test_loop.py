@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
 from ipc.messages.jobs import ChatInput, Job, Message, Sampling
 from ipc.messages.spec import Loaded, Spec
-from worker.engine import Engine, Stage
+from worker.engine import Engine, LoadError, Stage
 from worker.loop import EngineLoop
 
 DONE = ChatResult(finish="stop", usage=Usage(prompt_tokens=3, completion_tokens=1))
@@ -38,6 +39,8 @@ class Scripted(Engine):
     def admit(self, asked: Job) -> bool:
         if asked.id.startswith("bad"):
             raise InvalidRequest("bad")
+        if asked.id.startswith("bug"):
+            raise KeyError("bug")
         if len(self.admitted) >= self.slots:
             return False
         self.admitted.append(asked.id)
@@ -109,6 +112,25 @@ def test_a_refused_job_fails_alone(out: list[Event]) -> None:
     assert Done("a", DONE) in out
 
 
+def test_an_engine_that_breaks_on_taking_a_job_fails_that_job_alone(out: list[Event]) -> None:
+    counters = run(Scripted([Done("a", DONE)]), out, job("bug"), job("a")).counters()
+    assert [(e.job, e.error.code) for e in out if isinstance(e, Failed)] == [
+        ("bug", "internal_error")
+    ]
+    assert Done("a", DONE) in out
+    assert (counters.jobs, counters.failed) == (1, 1)
+
+
+def test_a_model_that_is_gone_ends_no_job_itself(out: list[Event]) -> None:
+    """The process must end, and its jobs with it, as in a crash."""
+    loop = EngineLoop(Scripted(LoadError("gone")), out.extend, lambda: 0.0)
+    loop.offer(job("a"))
+    with pytest.raises(LoadError):
+        loop.run()
+    assert out == []
+    assert loop.counters().in_flight == 1
+
+
 def test_a_broken_engine_ends_every_job_and_is_raised(out: list[Event]) -> None:
     engine = Scripted(RuntimeError("boom"), slots=1)
     loop = EngineLoop(engine, out.extend, lambda: 0.0)
@@ -129,9 +151,52 @@ def test_a_cancelled_job_is_dropped_and_ended(out: list[Event]) -> None:
     ]
 
 
-def test_a_job_past_its_deadline_is_ended(out: list[Event]) -> None:
+def test_a_job_that_is_cancelled_while_it_waits_never_begins(out: list[Event]) -> None:
+    engine = Scripted([], [Done("a", DONE)], [Done("c", DONE)], slots=1)
+    loop = EngineLoop(engine, out.extend, lambda: 0.0)
+    for name in ("a", "b", "c"):
+        loop.offer(job(name))
+
+    def cancel_then_finish() -> None:
+        loop.cancel("b")
+        loop.cancel("unknown")
+        engine.slots = 2
+        engine.on_step = loop.finish
+
+    engine.on_step = cancel_then_finish
+    loop.run()
+    assert engine.admitted == ["a", "c"]
+    assert engine.dropped == ["b"]
+    assert terminals(out) == ["b", "a", "c"]
+
+
+def test_what_is_in_the_mailbox_counts_as_in_flight(out: list[Event]) -> None:
+    loop = EngineLoop(Scripted(), out.extend)
+    loop.offer(job("a"))
+    assert loop.counters().in_flight == 1
+
+
+def test_deadlines_are_looked_at_however_long_the_engine_waits(out: list[Event]) -> None:
     engine = Scripted()
-    times = iter([0.0, 2.0, 2.0])
+    loop = EngineLoop(engine, out.extend)
+    once = iter([loop.finish])
+
+    def wait_long() -> float:
+        next(once, lambda: None)()
+        return 3600.0
+
+    engine.wait_s = wait_long  # type: ignore[method-assign]
+    thread = threading.Thread(target=loop.run, daemon=True)
+    loop.offer(job("a", deadline_at=time.monotonic() + 0.2))
+    thread.start()
+    thread.join(timeout=30)
+    assert [e.error.code for e in out if isinstance(e, Failed)] == ["deadline_exceeded"]
+
+
+@pytest.mark.parametrize("now", [1.0, 2.0])
+def test_a_job_at_its_deadline_is_ended(out: list[Event], now: float) -> None:
+    engine = Scripted()
+    times = iter([0.0, now, now])
     loop = EngineLoop(engine, out.extend, lambda: next(times))
     loop.offer(job("a", deadline_at=1.0))
     engine.on_step = loop.finish

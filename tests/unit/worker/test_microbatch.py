@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 
 from ipc.messages.blob import Blob
@@ -62,9 +64,11 @@ class Lengths:
 class Bench:
     """A `MicroBatch` over `Lengths`, with the time in ``now``."""
 
-    def __init__(self, *, device: str = "cpu", **limits: float) -> None:
+    def __init__(
+        self, *, device: str = "cpu", model: Lengths | None = None, **limits: float
+    ) -> None:
         self.now = 100.0
-        self.model = Lengths(device)
+        self.model = model or Lengths(device)
         self.batch = MicroBatch(self.model, lambda: self.now)
         spec = {"slots": 4, "batch_window_ms": 10.0, "batch_tokens": 64, **limits}
         self.batch.load(Spec(name="m", task="embed", engine="fake", path="", **spec), print)  # type: ignore[arg-type]
@@ -260,6 +264,14 @@ def test_a_dropped_job_is_in_no_later_batch_and_frees_its_place() -> None:
     assert bench.model.batches == [[16] * 4, [16, 16]]
 
 
+def test_what_a_dropped_job_waited_for_no_longer_fills_a_batch() -> None:
+    bench = Bench(batch_tokens=64, batch_window_ms=10.0)
+    bench.admit("a", 60)
+    bench.batch.drop("a")
+    bench.admit("b", 5)
+    assert bench.batch.wait_s() == pytest.approx(0.010)
+
+
 def test_dropping_the_last_job_leaves_nothing_to_do() -> None:
     bench = Bench(batch_tokens=64)
     bench.admit("a", *[16] * 8)
@@ -331,6 +343,30 @@ def test_a_text_that_was_computed_before_needs_no_forward_and_no_window() -> Non
     assert (vectors(again), counts(again)) == (bytes([5, 3]), (2, 0))
     assert counts(first) == (0, 2)
     assert bench.batch.wait_s() is None
+
+
+class Buffered(Lengths):
+    """Its outputs are views of one buffer, which the next forward writes over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffer = np.zeros(8, np.uint8)
+
+    def run(self, items: Sequence[int]) -> Any:
+        super().run(items)
+        self.buffer[: len(items)] = items
+        return [self.buffer[at : at + 1] for at in range(len(items))]
+
+
+def test_what_is_kept_is_a_copy() -> None:
+    bench = Bench(model=Buffered(), cache_items=8)
+    bench.admit("a", 3, 5)
+    bench.run()
+    bench.admit("b", 7, 8)
+    bench.run()
+    bench.admit("c", 3, 5)
+    (again,) = bench.run()
+    assert (vectors(again), counts(again)) == (bytes([3, 5]), (2, 0))
 
 
 def test_only_what_is_new_is_computed() -> None:

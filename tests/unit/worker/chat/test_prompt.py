@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.messages.errors import InvalidRequest
@@ -106,7 +106,6 @@ def test_texts_that_only_together_are_a_control_token_are_text(before: str, afte
     assert parts == [256, before + after]
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([*IDS, "<|im_", "end|>", "<", "|>", "[", "X]", " ", "a", "🎉"])))
 def test_no_mixture_of_pieces_becomes_a_control_token(pieces: list[str]) -> None:
     text = "".join(pieces)
