@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 
 from supervisor import plan as plans
 from supervisor.replica import CIRCUIT_FAILURES
-from tests.process.box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, MakeBox, spec, wait_until
 
 SLOW = "/slow 200 " + "word " * 15
 
@@ -124,7 +125,7 @@ def test_a_frontend_that_is_killed_again_and_again_comes_back_each_time(
     """More often than any worker may fail."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(20)
+        systemd.settimeout(DEADLINE_S)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         box = make_box(spec(EMBED)).wait_ready()
         for _ in range(CIRCUIT_FAILURES + 1):
@@ -204,10 +205,11 @@ def test_systemd_is_told_the_truth(
     """READY once clients are answered, STATUS as models come, WATCHDOG while the loop turns."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(20)
+        systemd.settimeout(DEADLINE_S)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "900000")
-        box = make_box(spec(EMBED)).wait_ready()
+        box = make_box(spec(EMBED))
+        # From the start on: the socket keeps a few lines only, and drops what comes after them.
         listen_for(systemd, "READY=1", "STATUS=1 of 1 models ready", "WATCHDOG=1")
         os.kill(box.process.pid, signal.SIGTERM)
         listen_for(systemd, "STOPPING=1")
@@ -217,6 +219,8 @@ def test_systemd_is_told_the_truth(
 def listen_for(systemd: socket.socket, *wanted: str) -> list[str]:
     """Everything heard until each of ``wanted`` has come."""
     heard: list[str] = []
+    end_at = time.monotonic() + DEADLINE_S
     while not set(wanted) <= set(heard):
+        assert time.monotonic() < end_at, heard
         heard += systemd.recv(4096).decode().splitlines()
     return heard
