@@ -7,6 +7,7 @@ asserts what its clients saw, and each row that everybody is back and nothing is
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,7 +32,7 @@ SIGNALS = {
 ORDERS = {"os._exit": "exit", "os.abort": "abort", "std::terminate": "terminate"}
 DEATHS = {
     "SIGKILL": "killed by SIGKILL",
-    "SIGSTOP": "no heartbeat for 5 s (killed by SIGKILL)",
+    "SIGSTOP": r"no heartbeat for \d+ s \(killed by SIGKILL\)",  # 5, more on a busy machine
     "SIGSEGV": "killed by SIGSEGV",
     "SIGABRT": "killed by SIGABRT",
     "os._exit": "exited with status 7",
@@ -183,9 +184,9 @@ def test_clients_learn_and_the_worker_is_back(row: tuple[Row, dict[str, Seen]], 
     one, seen = row[0], row[1][phase]
     assert seen.next.status_code == 200
     if phase == "loading" and one.way == "SIGSTOP":
-        assert "stopped by a signal for 5 s" in seen.replica["last_exit"]
+        assert re.search(r"stopped by a signal for \d+ s", seen.replica["last_exit"])
     else:
-        assert DEATHS[one.way] in seen.replica["last_exit"]
+        assert re.search(DEATHS[one.way], seen.replica["last_exit"])
     planned = phase == "draining"
     assert (seen.replica["restarts"], seen.replica["recycles"]) == (not planned, planned)
     if phase == "streaming":
