@@ -12,12 +12,9 @@ from supervisor.host.hardware import Box
 
 _X86 = {"x86_64", "AMD64"}
 
-
 # What OpenVINO GenAI makes of a GGUF file (its src/cpp/src/gguf_utils, release 2026.4): three
 # architectures, and weights as F32, F16, Q4_0, Q4_1, Q8_0, Q4_K, Q6_K or BF16, by ggml's numbers.
 _OPENVINO_ARCHITECTURES = {"llama", "qwen2", "qwen3"}
-
-
 _OPENVINO_TENSORS = {0, 1, 2, 3, 8, 12, 14, 30}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from ipc.transport.sockets import MAX_PATH_BYTES
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
+from supervisor.launch.service_folders import service_folder
 
 # Room for the names of sockets in the run folder, "speech-100.1000000".
 _SOCKET_NAME_BYTES = 24
@@ -49,8 +50,8 @@ def run_dir_of(settings: Settings) -> Path:
     """
     if settings.edge_serve_run_dir:
         return settings.edge_serve_run_dir.resolve()
-    if given := os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
-        return Path(given).resolve()
+    if given := service_folder("RUNTIME"):
+        return given.resolve()
     # Port 0 takes any free port, which is not known yet; the daemon keeps this process's pid.
     port = settings.port or f"any-{os.getpid()}"
     return Path(tempfile.gettempdir()) / f"edge-serve-{os.getuid()}-{port}"

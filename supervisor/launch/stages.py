@@ -9,7 +9,6 @@ and tells; a start goes on and changes what it can.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from supervisor.host.hardware import Box, detect, free_mb
 from supervisor.launch import files, memory
 from supervisor.launch.candidate import Candidate, Candidates
 from supervisor.launch.memory import Memory
+from supervisor.launch.service_folders import service_folder
 from supervisor.launch.state_folder import state_dir_of
 from supervisor.models import torch_install
 from supervisor.models.archive import FetchError, Report
@@ -186,8 +186,7 @@ class Launch:
 
     def _cache_root(self) -> Path:
         """systemd's cache folder for the service, else one among the models."""
-        given = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
-        return Path(given) if given else self._among_models
+        return service_folder("CACHE") or self._among_models
 
     @property
     def _among_models(self) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
+from supervisor.launch.service_folders import service_folder
 
 _NAME = "EDGE_SERVE_STATE_DIR"
 
@@ -51,8 +52,8 @@ def make_state_dir(settings: Settings) -> tuple[Path | None, list[str]]:
 def _named(settings: Settings) -> Path | None:
     if settings.edge_serve_state_dir:
         return settings.edge_serve_state_dir.resolve()
-    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(given).resolve() if given else None
+    given = service_folder("STATE")
+    return given.resolve() if given else None
 
 
 def _check(path: Path, found: os.stat_result) -> None:
