@@ -36,8 +36,9 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
 class Message(msgspec.Struct, frozen=True):
     """One turn of a chat. Only a turn with images is in parts; the texts of others are joined.
 
-    ``tool_calls`` are an assistant's; ``tool_call_id`` says which of them a tool's turn answers.
-    ``name`` is the participant's, or that of the tool.
+    ``tool_calls`` and ``reasoning``, what it thought before it answered, are an assistant's;
+    ``tool_call_id`` says which of the calls a tool's turn answers. ``name`` is the participant's,
+    or that of the tool.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -45,6 +46,7 @@ class Message(msgspec.Struct, frozen=True):
     tool_calls: list[ToolCall] = []
     tool_call_id: str | None = None
     name: str | None = None
+    reasoning: str | None = None
 
     @property
     def text(self) -> str:
@@ -61,6 +63,10 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     logits of tokens that the prompt or the answer has, as CTRL does (arXiv 1909.05858). A token of
     ``stop_token_ids`` ends the answer as the model's own end tokens do, which ``ignore_eos``
     disregards; no end is taken before ``min_tokens``.
+
+    ``n`` answers are drawn, the choices of one. ``logit_bias`` is added to the logits of its
+    tokens. ``logprobs`` asks for the log probability of each token and of so many likely ones in
+    its place; None asks for none.
     """
 
     max_tokens: int
@@ -76,11 +82,96 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
+    logit_bias: dict[int, float] = {}
+    logprobs: int | None = None
+    n: int = 1
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A function that an answer may call. ``parameters`` is the JSON text of the schema of its
+    arguments; None: it takes none. A ``strict`` one is called with nothing that breaks it."""
+
+    name: str
+    description: str | None = None
+    parameters: str | None = None
+    strict: bool = False
+
+
+class Json(msgspec.Struct, frozen=True, kw_only=True, tag="json"):
+    """A JSON value that ``schema``, a JSON text, admits. What of a schema that is not ``strict``
+    cannot be kept is not."""
+
+    schema: str
+    strict: bool = True
+
+
+class Regex(msgspec.Struct, frozen=True, kw_only=True, tag="regex"):
+    """A text that matches ``pattern`` from its beginning to its end."""
+
+    pattern: str
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True, tag="choice"):
+    """One of ``texts``."""
+
+    texts: list[str]
+
+
+class Gbnf(msgspec.Struct, frozen=True, kw_only=True, tag="gbnf"):
+    """A text of the rule ``root`` of a grammar as llama.cpp writes them."""
+
+    text: str
+
+
+# What the content of an answer must look like.
+Form = Json | Regex | Choice | Gbnf
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
+    """A gap to be filled: what stands before it and after it, and other ``files``, by name."""
+
+    prefix: str
+    suffix: str
+    files: list[tuple[str, str]] = []
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True, tag="tokens"):
+    """A prompt in the model's own tokens."""
+
+    ids: list[int]
+
+
+RawPrompt = Text | Tokens | Fill
 
 
 class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
-    messages: list[Message]
+    """What a language model is to answer: ``messages`` by its template, or ``prompts`` as they are.
+
+    Each of ``prompts`` has ``sampling.n`` choices of its own, one prompt's after the other's; with
+    ``echo`` a choice begins with its prompt. ``tools`` are all that the answer may call. It must
+    where ``must_call``, and makes one call at most without ``parallel_calls``. ``form`` binds its
+    content, not its calls. ``template_args`` are keywords for the template. With
+    ``continues_last`` the answer goes on with the last message. ``reasoning_tokens`` is how long it
+    may think; without ``split_reasoning`` what it thinks is part of the content, as it is written.
+    """
+
+    messages: list[Message] = []
+    prompts: list[RawPrompt] = []
     sampling: Sampling
+    echo: bool = False
+    tools: list[Tool] = []
+    must_call: bool = False
+    parallel_calls: bool = True
+    form: Form | None = None
+    template_args: dict[str, bool | int | float | str] = {}
+    continues_last: bool = False
+    reasoning_tokens: int | None = None
+    split_reasoning: bool = True
+
+    @property
+    def choices(self) -> int:
+        """How many answers there will be."""
+        return self.sampling.n * max(1, len(self.prompts))
 
 
 class Truncation(msgspec.Struct, frozen=True, kw_only=True):

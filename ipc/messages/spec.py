@@ -86,4 +86,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     dimensions: int | None = None
     languages: list[str] | None = None
+    tools: bool = False  # a chat model that calls them in a way of its own
+    reasoning: bool = False  # one that thinks before it answers
+    fills: bool = False  # one that fills gaps
     detail: str = ""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
 
 from ipc.messages.errors import InternalError, ServeError
-from ipc.messages.events import Event, Failed
+from ipc.messages.events import Event, Failed, Piece
 from ipc.messages.jobs import Job
 from ipc.messages.spec import Loaded, Spec
+from worker.chat.answers import Answers
 from worker.chat.generation import Generation
-from worker.chat.grammar import grammar_of
 from worker.chat.prompt import Prompts, chat_of
-from worker.chat.prompt_limits import room_for_answer
+from worker.chat.requests import requests_of
 from worker.chat.token_engine import TokenEngine, TokenModel, TokenRequest, Written
 from worker.engine import Engine, Stage
 
@@ -23,12 +24,17 @@ _WAIT_S = 0.02
 
 
 class TokenChat(Engine):
-    """An `Engine` for chats, made of a `TokenEngine`."""
+    """An `Engine` for chats, made of a `TokenEngine`.
+
+    Every answer takes a slot. A job for more answers than there are slots is admitted alone, and
+    begins the others as slots come free.
+    """
 
     def __init__(self, tokens: TokenEngine) -> None:
         self._tokens = tokens
-        self._answers: dict[str, Generation] = {}  # of all requests that the token engine has
-        self._preparing: dict[str, Future[TokenRequest]] = {}  # in the order they came
+        self._jobs: dict[str, Answers] = {}  # laid out and not ended, in the order they came
+        self._writing: dict[str, Generation] = {}  # by request: all that the token engine has
+        self._preparing: dict[str, _Prepared] = {}  # in the order they came
         self._thread: ThreadPoolExecutor | None = None
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
@@ -44,19 +50,28 @@ class TokenChat(Engine):
         return self._model.prompts
 
     def admit(self, job: Job) -> bool:
-        if len(self._preparing) + len(self._answers) >= self._spec.slots:
+        asked = chat_of(job.input, self._spec)
+        wanted = min(asked.choices, self._spec.slots)
+        if self._held() + wanted > self._spec.slots:
             return False
-        if self._thread is None:
-            return self._begin(self._request(job))
-        self._preparing[job.id] = self._thread.submit(self._request, job)
+        if self._thread is not None:
+            prepared = self._thread.submit(requests_of, job.id, asked, self._spec, self._model)
+            self._preparing[job.id] = _Prepared(job, prepared, wanted)
+            return True
+        requests = requests_of(job.id, asked, self._spec, self._model)
+        answers = Answers(job.id, asked, requests)
+        if not self._begin(answers):
+            return False
+        self._jobs[job.id] = answers
         return True
 
     def wait_s(self) -> float | None:
-        return 0.0 if self._preparing or self._answers else None
+        return 0.0 if self._preparing or self._jobs else None
 
     def step(self) -> list[Event]:
         events = self._begin_prepared()
-        if self._answers:
+        self._begin_waiting()
+        if self._writing:
             for written in self._tokens.step():
                 events += self._read(written)
         return events
@@ -64,54 +79,70 @@ class TokenChat(Engine):
     def drop(self, job_id: str) -> None:
         preparing = self._preparing.pop(job_id, None)
         if preparing is not None:
-            preparing.cancel()
-        if self._answers.pop(job_id, None) is not None:
-            self._tokens.drop(job_id)
+            preparing.requests.cancel()
+        if self._jobs.pop(job_id, None) is not None:
+            for request_id, generation in tuple(self._writing.items()):
+                if generation.job_id == job_id:
+                    self._end(request_id)
 
     def close(self) -> None:
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
-        for job_id in tuple(self._answers):
+        for job_id in tuple(self._jobs):
             self.drop(job_id)
         self._tokens.close()
 
-    def _request(self, job: Job) -> TokenRequest:
-        """Raises `InvalidRequest`, or `ContextTooLong`."""
-        asked = chat_of(job.input, self._spec)
-        prompt = self._model.prompts.lay_out(asked.messages)
-        room = room_for_answer(
-            len(prompt.tokens), self._spec.max_prompt_tokens, self._model.context_tokens
-        )
-        limit = min(asked.sampling.max_tokens, room)
-        return TokenRequest(job.id, prompt, asked.sampling, limit, grammar_of(asked))
+    def _held(self) -> int:
+        """How many slots are taken, or will be by what has been admitted."""
+        waiting = sum(answers.unbegun for answers in self._jobs.values())
+        preparing = sum(prepared.slots for prepared in self._preparing.values())
+        return len(self._writing) + waiting + preparing
 
-    def _begin(self, request: TokenRequest) -> bool:
-        if not self._tokens.begin(request):
-            return False
+    def _begin(self, answers: Answers) -> bool:
+        """Begin as many of ``answers`` as there is room for; returns whether any has begun."""
+        began = False
+        while answers.requests and len(self._writing) < self._spec.slots:
+            request = answers.requests[0]
+            if not self._tokens.begin(request):
+                break
+            began = True
+            del answers.requests[0]
+            self._writing[request.id] = self._generation(answers, request)
+        return began
+
+    def _begin_waiting(self) -> None:
+        for answers in self._jobs.values():
+            if answers.requests and not self._begin(answers):
+                break
+
+    def _generation(self, answers: Answers, request: TokenRequest) -> Generation:
         prompts = self._model.prompts
-        self._answers[request.job_id] = Generation(
-            request.job_id,
+        return Generation(
+            answers.job_id,
             request.sampling,
             prompt_tokens=len(request.prompt.tokens),
             limit=request.limit,
             vocabulary=prompts.vocabulary,
-            parser=prompts.dialect.parser(),
+            parser=prompts.dialect.parser(answers.asked, request.prompt.tail),
             ends=self._model.ends,
+            choice=request.choice,
         )
-        return True
 
     def _begin_prepared(self) -> list[Event]:
         """Begin what is laid out by now, first come, first served. Waits a little for the first
         one where there is nothing else to do."""
-        if self._preparing and not self._answers:
-            wait([next(iter(self._preparing.values()))], timeout=_WAIT_S)
+        if self._preparing and not self._writing:
+            wait([next(iter(self._preparing.values())).requests], timeout=_WAIT_S)
         events: list[Event] = []
         for job_id, prepared in tuple(self._preparing.items()):
-            if not prepared.done():
+            if not prepared.requests.done():
                 break
             try:
-                if not self._begin(prepared.result()):
+                asked = chat_of(prepared.job.input, self._spec)
+                answers = Answers(job_id, asked, prepared.requests.result())
+                if not self._begin(answers):
                     break
+                self._jobs[job_id] = answers
             except ServeError as error:
                 events.append(Failed(job=job_id, error=error.info()))
             except Exception:
@@ -122,13 +153,41 @@ class TokenChat(Engine):
         return events
 
     def _read(self, written: Written) -> list[Event]:
-        generation = self._answers.get(written.job_id)
+        generation = self._writing.get(written.id)
         if generation is None:  # it is over since
             return []
+        answers = self._jobs[generation.job_id]
         if written.error is not None:
-            self.drop(written.job_id)
-            return [Failed(job=written.job_id, error=written.error.info())]
-        events = generation.push(written.tokens, written.finish)
+            self.drop(answers.job_id)
+            return [Failed(job=answers.job_id, error=written.error.info())]
+        if written.cached_tokens is not None:
+            generation.cached_tokens = written.cached_tokens
+        events = answers.told(_pushed(generation, written))
         if generation.ended:
-            self.drop(written.job_id)
+            self._end(written.id)
+            events += answers.end(generation)
+            if answers.ended:
+                del self._jobs[answers.job_id]
         return events
+
+    def _end(self, request_id: str) -> None:
+        del self._writing[request_id]
+        self._tokens.drop(request_id)
+
+
+class _Prepared(NamedTuple):
+    """A job whose prompts are being laid out, and how many ``slots`` it will take at least."""
+
+    job: Job
+    requests: Future[list[TokenRequest]]
+    slots: int
+
+
+def _pushed(generation: Generation, written: Written) -> list[Piece]:
+    """What ``written`` adds to the answer."""
+    if written.text is None:
+        return generation.push(written.tokens, written.finish, written.logprobs)
+    pieces = generation.push_text(written.text, written.text_tokens, written.logprobs)
+    if written.finish is not None and not generation.ended:
+        pieces += generation.end(written.finish)
+    return pieces

@@ -1,4 +1,4 @@
-"""An answer as it is written: tokens or text in, events out, and exactly one end."""
+"""An answer as it is written: tokens or text in, pieces out, until it has ended."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import assert_never
 from ipc.messages.events import (
     CallArguments,
     CallOpened,
-    ChatResult,
     Delta,
-    Done,
-    Event,
     Finish,
     Piece,
     Reasoning,
+    TokenLogprob,
     Usage,
 )
 from ipc.messages.jobs import Sampling
@@ -24,8 +22,8 @@ from worker.chat.vocabulary import Vocabulary
 
 
 class Generation:
-    """The answer to the job ``job_id``: counts, text, stop texts, what ``parser`` makes of the
-    text, and its end.
+    """One answer to the job ``job_id``, its ``choice``-th: counts, text, stop texts, what
+    ``parser`` makes of the text, and its end.
 
     Where the library does not end it, it ends with one of the tokens ``ends``, or one that the
     request names, after ``min_tokens``; with a stop text; or with its ``limit``-th token.
@@ -41,12 +39,15 @@ class Generation:
         vocabulary: Vocabulary,
         parser: Parser,
         ends: Collection[int] = (),
+        choice: int = 0,
     ) -> None:
         self.job_id = job_id
+        self.choice = choice
         self.prompt_tokens = prompt_tokens
         self.cached_tokens = 0
         self.written = 0
         self.ended = False
+        self.finish: Finish = "stop"  # once it has ended
         self._limit = limit
         self._min_tokens = sampling.min_tokens
         self._ends = frozenset(sampling.stop_token_ids) | (
@@ -59,17 +60,25 @@ class Generation:
         self._reasoning_tokens = 0
         self._unsent = 0  # tokens whose text is still held back
         self._ids: list[int] = []  # of those, where the library tells them
+        self._logprobs: list[TokenLogprob] | None = None  # of those, where they were asked for
 
-    def push(self, tokens: Sequence[int], finish: Finish | None = None) -> list[Event]:
+    def push(
+        self,
+        tokens: Sequence[int],
+        finish: Finish | None = None,
+        logprobs: Sequence[TokenLogprob] | None = None,
+    ) -> list[Piece]:
         """Take the next ``tokens``, and how the answer has ended where the library says so.
         Returns what can be sent now."""
         text = ""
-        for token in tokens:
+        for at, token in enumerate(tokens):
             self.written += 1
             if token in self._ends and self.written > self._min_tokens:
                 return self._end("stop", text)
             self._unsent += 1
             self._ids.append(token)
+            if logprobs is not None:
+                self._keep(logprobs[at : at + 1])
             text += self._passed(self._text.push(token))
             if self._stop.found:
                 return self._end("stop", text)
@@ -78,55 +87,81 @@ class Generation:
                 break
         return self._pieces(text) if finish is None else self._end(finish, text)
 
-    def push_text(self, text: str, tokens: int) -> list[Event]:
+    def push_text(
+        self, text: str, tokens: int, logprobs: Sequence[TokenLogprob] | None = None
+    ) -> list[Piece]:
         """The same where the library makes the text: ``tokens`` are those that it took."""
+        if logprobs is not None:
+            self._keep(logprobs)
         self.written += tokens
         self._unsent += tokens
         passed = self._passed(self._text.push_text(text))
         return self._end("stop", passed) if self._stop.found else self._pieces(passed)
 
-    def finish(self, finish: Finish) -> list[Event]:
+    def end(self, finish: Finish) -> list[Piece]:
         """The library has ended it."""
         return self._end(finish, "")
+
+    @property
+    def usage(self) -> Usage:
+        """What it has come to."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.written,
+            cached_tokens=self.cached_tokens,
+            reasoning_tokens=self._reasoning_tokens,
+        )
+
+    def _keep(self, logprobs: Sequence[TokenLogprob]) -> None:
+        self._logprobs = [*(self._logprobs or []), *logprobs]
 
     def _passed(self, text: str) -> str:
         """``text`` less what may be a stop text. As tokens that end it, none counts before
         ``min_tokens``."""
         return text if self.written <= self._min_tokens else self._stop.push(text)
 
-    def _pieces(self, text: str) -> list[Event]:
+    def _pieces(self, text: str) -> list[Piece]:
         return [self._piece(said) for said in self._parser.push(text)] if text else []
 
     def _piece(self, said: Said) -> Piece:
         """What was said as an event. The first one takes all tokens since the last."""
-        job_id, tokens, ids = self.job_id, self._unsent, self._ids
-        self._unsent, self._ids = 0, []
+        job_id, tokens = self.job_id, self._unsent
+        choice, ids, logprobs = self.choice, self._ids, self._logprobs
+        self._unsent, self._ids, self._logprobs = 0, [], None
         match said:
             case Content():
-                return Delta(job_id, said.text, tokens, ids=ids)
+                return Delta(job_id, said.text, tokens, choice=choice, ids=ids, logprobs=logprobs)
             case Thought():
                 self._reasoning_tokens += tokens
-                return Reasoning(job_id, said.text, tokens, ids=ids)
+                return Reasoning(
+                    job_id, said.text, tokens, choice=choice, ids=ids, logprobs=logprobs
+                )
             case Opened():
                 self._calls += 1
-                return CallOpened(job_id, self._calls - 1, said.id, said.name, tokens, ids=ids)
+                index = self._calls - 1
+                return CallOpened(
+                    job_id,
+                    index,
+                    said.id,
+                    said.name,
+                    tokens,
+                    choice=choice,
+                    ids=ids,
+                    logprobs=logprobs,
+                )
             case Arguments():
-                return CallArguments(job_id, self._calls - 1, said.text, tokens, ids=ids)
+                index = self._calls - 1
+                return CallArguments(
+                    job_id, index, said.text, tokens, choice=choice, ids=ids, logprobs=logprobs
+                )
             case _:
                 assert_never(said)
 
-    def _end(self, finish: Finish, text: str) -> list[Event]:
+    def _end(self, finish: Finish, text: str) -> list[Piece]:
         self.ended = True
         text += self._stop.push(self._text.finish()) + self._stop.finish()
         pieces = [*self._pieces(text), *map(self._piece, self._parser.finish())]
         if self._stop.found:
             finish = "stop"
-        if self._calls and finish == "stop":
-            finish = "tool_calls"
-        usage = Usage(
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.written,
-            cached_tokens=self.cached_tokens,
-            reasoning_tokens=self._reasoning_tokens,
-        )
-        return [*pieces, Done(self.job_id, ChatResult(finish=finish, usage=usage))]
+        self.finish = "tool_calls" if self._calls and finish == "stop" else finish
+        return pieces

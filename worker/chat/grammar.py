@@ -1,6 +1,6 @@
-"""What an answer may look like: a constraint on its tokens, the same for every token engine.
+"""What an answer may look like: a constraint on its text, the same for every token engine.
 
-`grammar_of` compiles what a request asks for; each token engine turns the result into the form of
+`grammar_of` compiles what a request asks for; each token engine writes the result in the form of
 its library. They match on its type, so mypy names every engine that does not know a new one.
 """
 
@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ipc.grammar.rules import Rules
+from ipc.messages.errors import UnsupportedParameter
 from ipc.messages.jobs import ChatInput
+from worker.chat.dialects.dialect import Dialect
 
 
 class AnyText(NamedTuple):
     """Every answer is fine."""
 
 
-Grammar = AnyText
+Grammar = AnyText | Rules
 
 
-def grammar_of(asked: ChatInput) -> Grammar:  # noqa: ARG001
-    """What the answer to ``asked`` may look like: no request can ask for a form yet."""
+def grammar_of(asked: ChatInput, dialect: Dialect, tail: str) -> Grammar:  # noqa: ARG001
+    """What the answer to ``asked`` may look like, whose prompt ends with ``tail``: a call where
+    there must be one, in the ``dialect``; content of the form that was asked for."""
+    if asked.must_call or asked.form is not None:
+        raise UnsupportedParameter("constrained answers are not built yet")
     return AnyText()

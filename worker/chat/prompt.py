@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.jobs import ChatInput, Input, Message, ToolCall
+from ipc.messages.jobs import ChatInput, Input, Message, RawPrompt, Tool, ToolCall
 from ipc.messages.spec import Spec
-from worker.chat.dialects.dialect import Dialect, Turn
+from worker.chat.dialects.dialect import Dialect, Turn, described
 from worker.chat.template import Template
 from worker.chat.vocabulary import ControlFinder, Vocabulary
 
@@ -24,11 +24,33 @@ from worker.chat.vocabulary import ControlFinder, Vocabulary
 Part = int | str
 
 
+# The end of a prompt, in which a template may have begun the answer.
+_TAIL_CHARACTERS = 256
+
+
 class Prompt(NamedTuple):
-    """``images`` is what the model takes beside the tokens, by the names that its library has."""
+    """``images`` is what the model takes beside the tokens, by the names that its library has.
+    ``tail`` is the end of the prompt as a text."""
 
     tokens: list[int]
     images: Mapping[str, Any] = {}
+    tail: str = ""
+
+
+class Offered(NamedTuple):
+    """What a template is given beside the messages: ``tools``, ``arguments`` by the names that it
+    has for them, and whether the answer ``continues_last``, the last message."""
+
+    tools: Sequence[Tool] = ()
+    arguments: Mapping[str, Any] = {}
+    continues_last: bool = False
+
+    @classmethod
+    def by(cls, asked: ChatInput) -> Offered:
+        return cls(asked.tools, asked.template_args, asked.continues_last)
+
+
+NOTHING = Offered()
 
 
 class Prompts(Protocol):
@@ -40,8 +62,12 @@ class Prompts(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
-    def lay_out(self, messages: Sequence[Message]) -> Prompt:
+    def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:
         """The prompt of a chat, up to where its answer begins. Raises `InvalidRequest`."""
+        ...
+
+    def lay_out_raw(self, prompt: RawPrompt) -> Prompt:
+        """A prompt without a template. Raises `InvalidRequest`."""
         ...
 
 
@@ -54,13 +80,29 @@ class Layout:
         self.dialect = template.dialect
         self._finder = ControlFinder(vocabulary.control)
         self._edges = _Edges(vocabulary.control)
+        self._of_control = {token.id: text for text, token in vocabulary.control.items()}
 
-    def lay_out(self, messages: Sequence[Message]) -> Prompt:
-        return Prompt(self.tokens(messages))
+    def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:
+        parts = self.parts(messages, offered)
+        return Prompt(self._tokens(parts), tail=self.tail(parts))
+
+    def lay_out_raw(self, prompt: RawPrompt) -> Prompt:  # noqa: ARG002
+        raise InvalidRequest("prompts without messages are not built yet", param="prompt")
 
     def tokens(self, messages: Sequence[Message]) -> list[int]:
         """The prompt of a chat. Raises `InvalidRequest`."""
-        parts = self.parts(messages)
+        return self._tokens(self.parts(messages))
+
+    def tail(self, parts: Sequence[Part]) -> str:
+        """The end of a prompt of these ``parts``, as a text."""
+        tail = ""
+        for part in reversed(parts):
+            tail = (self._of_control[part] if isinstance(part, int) else part) + tail
+            if len(tail) >= _TAIL_CHARACTERS:
+                break
+        return tail[-_TAIL_CHARACTERS:]
+
+    def _tokens(self, parts: list[Part]) -> list[int]:
         if parts and isinstance(parts[0], str) and not parts[0].startswith(" "):
             parts[0] = self.vocabulary.opening + parts[0]
         texts = list({part for part in parts if isinstance(part, str)})
@@ -72,19 +114,26 @@ class Layout:
             raise no_prompt()
         return tokens
 
-    def parts(self, messages: Sequence[Message]) -> list[Part]:
+    def parts(self, messages: Sequence[Message], offered: Offered = NOTHING) -> list[Part]:
         """The prompt as control tokens and the texts between them, which are still to be encoded.
         Raises `InvalidRequest`."""
         disguise = _Disguise(self._finder, self._edges)
-        rendered = self._template.render([turn(one, disguise.hide) for one in messages])
+        rendered = self._template.render(
+            [turn(one, disguise.hide) for one in messages],
+            [tool_turn(one, disguise.hide) for one in offered.tools],
+            offered.arguments,
+            continues_last=offered.continues_last,
+        )
         parts = self._cut(rendered)
         return [part if isinstance(part, int) else disguise.reveal(part) for part in parts]
 
-    def unforgeable_parts(self, messages: Sequence[Message]) -> list[Part]:
+    def unforgeable_parts(
+        self, messages: Sequence[Message], offered: Offered = NOTHING
+    ) -> list[Part]:
         """`parts` for a library that looks for control tokens in every text: none has one. The
         first character of each that was forged stands apart, as tokens of its bytes."""
         parts: list[Part] = []
-        for part in self.parts(messages):
+        for part in self.parts(messages, offered):
             parts += [part] if isinstance(part, int) else self._broken(part)
         return parts
 
@@ -186,6 +235,8 @@ def turn(
         laid_out["tool_call_id"] = hide(message.tool_call_id)
     if message.name is not None:
         laid_out["name"] = hide(message.name)
+    if message.reasoning is not None:
+        laid_out["reasoning_content"] = laid_out["thinking"] = hide(message.reasoning)
     return laid_out
 
 
@@ -199,6 +250,15 @@ def _call(
         arguments = call.arguments
     function = {"name": hide(call.name), "arguments": _hidden(arguments, hide, hide_key)}
     return {"id": hide(call.id), "type": "function", "function": function}
+
+
+def tool_turn(
+    tool: Tool, hide: Callable[[str], str], hide_key: Callable[[str], str] | None = None
+) -> Turn:
+    """A tool as templates take it, with the texts in it hidden as in `turn`."""
+    parameters = None if tool.parameters is None else json.loads(tool.parameters)
+    hidden: Turn = _hidden(described(tool, parameters), hide, hide_key or hide)
+    return hidden
 
 
 def _hidden(value: Any, hide: Callable[[str], str], hide_key: Callable[[str], str]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -46,23 +47,51 @@ class Template:
         self._has_system = self._shows(self._laid_out([system, user]), _SYSTEM)
         self.dialect = dialect_of(lambda turns: self._rendered_if_taken(self._laid_out(turns)))
 
-    def render(self, turns: Sequence[Turn]) -> str:
-        """The prompt of a chat, up to where the assistant's answer begins.
+    def render(
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Turn] = (),
+        arguments: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        continues_last: bool = False,
+    ) -> str:
+        """The prompt of a chat, up to where the assistant's answer begins, or ``continues_last``.
 
         Templates without a system turn get its text before that of the user's first, as
         llama.cpp's server has it; templates without calls get those of a history, and their
         results, as text in the form of their dialect. Raises `InvalidRequest` in the words of the
         template.
         """
-        turns = self.dialect.history(turns)
-        turns = turns if self._has_system else _merged(turns)
+        given = self.dialect.history(turns, tools)
+        turns = given.turns if self._has_system else _merged(given.turns)
         try:
-            return self._rendered(self._laid_out(turns))
+            laid_out = self._laid_out(turns)
+            arguments = {**given.arguments, **arguments}
+            if continues_last:
+                return self._up_to_the_last(laid_out, given.tools, arguments)
+            return self._rendered(laid_out, given.tools, arguments)
         except Exception as error:  # whatever a template may do wrong, it does to these messages
             said = " ".join(str(error).split()) or type(error).__name__
             raise InvalidRequest(
                 f"the model's chat template refuses these messages: {said}", param="messages"
             ) from error
+
+    def _up_to_the_last(
+        self, turns: list[Turn], tools: list[Turn] | None, arguments: Mapping[str, Any]
+    ) -> str:
+        """The prompt up to the end of the last turn's content, less what the template ends it
+        with."""
+        *before, last = turns
+        content = last["content"]
+        if isinstance(content, str):
+            marked = last | {"content": content + _TEXT}
+        else:
+            marked = last | {"content": [*content, {"type": "text", "text": _TEXT}]}
+        rendered = self._rendered([*before, marked], tools, arguments, opens_answer=False)
+        found, mark, _ = rendered.rpartition(_TEXT)
+        if not mark:
+            raise ValueError("it does not write the last message, so it cannot be continued")
+        return found
 
     def _laid_out(self, turns: Sequence[Turn]) -> list[Turn]:
         return _in_parts(turns) if self._in_parts else list(turns)
@@ -77,12 +106,19 @@ class Template:
         except Exception:
             return ""
 
-    def _rendered(self, turns: list[Turn]) -> str:
+    def _rendered(
+        self,
+        turns: list[Turn],
+        tools: list[Turn] | None = None,
+        arguments: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        opens_answer: bool = True,
+    ) -> str:
         pieces: list[str] = []
         room = _MAX_CHARACTERS
-        for piece in self._template.generate(
-            **self._named, messages=turns, tools=None, documents=None, add_generation_prompt=True
-        ):
+        given = {**self._named, "documents": None, **arguments}
+        given |= {"messages": turns, "tools": tools, "add_generation_prompt": opens_answer}
+        for piece in self._template.generate(given):
             pieces.append(piece)
             room -= len(piece)
             if room < 0:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from ipc.messages.errors import ServeError
-from ipc.messages.events import Finish
+from ipc.messages.events import Finish, TokenLogprob
 from ipc.messages.jobs import Sampling
 from ipc.messages.spec import Loaded, Spec
-from worker.chat.grammar import Grammar
+from worker.chat.grammar import AnyText, Grammar
 from worker.chat.prompt import Prompt, Prompts
 from worker.engine import Stage
 
@@ -36,23 +36,38 @@ class TokenModel(NamedTuple):
 
 
 class TokenRequest(NamedTuple):
-    """A prompt that is within the model's limits; its answer has at most ``limit`` tokens."""
+    """A prompt that is within the model's limits; its answer has at most ``limit`` tokens.
 
-    job_id: str
+    ``id`` is no other request's. A job for several answers is as many requests, each with a seed of
+    its own, so ``sampling.n`` is none of an engine's business; ``choice`` is the first of the
+    choices that it writes.
+    """
+
+    id: str
     prompt: Prompt
     sampling: Sampling
     limit: int
-    grammar: Grammar
+    grammar: Grammar = AnyText()
+    choice: int = 0
 
 
 class Written(NamedTuple):
-    """What a step has brought for one request: the next tokens, and how it has ended where the
-    library has ended it; or the error that it ended with, and then it holds nothing any more."""
+    """What a step has brought for the request ``id``: the next tokens, and how it has ended where
+    the library has ended it; or the error that it ended with, and then it holds nothing any more.
 
-    job_id: str
+    A library that makes the text itself gives ``text``, and ``text_tokens``, how many it took, in
+    place of tokens. ``logprobs`` has one for each token where they were asked for.
+    ``cached_tokens`` is told once it is known: how much of the prompt did not have to be read.
+    """
+
+    id: str
     tokens: Sequence[int] = ()
     finish: Finish | None = None
     error: ServeError | None = None
+    text: str | None = None
+    text_tokens: int = 0
+    logprobs: Sequence[TokenLogprob] | None = None
+    cached_tokens: int | None = None
 
 
 class TokenEngine(Protocol):
@@ -72,7 +87,7 @@ class TokenEngine(Protocol):
         still come; nobody reads them."""
         ...
 
-    def drop(self, job_id: str) -> None:
+    def drop(self, request_id: str) -> None:
         """Forget a request: it has ended, or nobody waits for it. Unknown ids are fine."""
         ...
 

@@ -20,4 +20,4 @@ def _result(turn: Turn) -> str:
     return json.dumps({"tool_response": {**named, "content": turn["content"]}}, ensure_ascii=False)
 
 
-GENERIC = CallsInText(_calls, _result)
+GENERIC = CallsInText("generic", _calls, _result)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.chat.dialects.dialect import Turn
+from ipc.messages.jobs import ChatInput
+from worker.chat.dialects.dialect import ForTemplate, Turn
 from worker.chat.parser import Parser, PlainText
 
 
@@ -15,10 +16,12 @@ class CallsInText:
     """A `Dialect` whose template knows no calls. ``calls`` writes those of one turn, given the name
     and the arguments of each; ``result`` writes a tool's turn."""
 
+    name: str
     calls: Callable[[Sequence[Turn]], str]
     result: Callable[[Turn], str]
+    calls_tools = False
 
-    def history(self, turns: Sequence[Turn]) -> list[Turn]:
+    def history(self, turns: Sequence[Turn], tools: Sequence[Turn] = ()) -> ForTemplate:  # noqa: ARG002
         """Calls are in the text of the assistant and results in that of the user. What the user
         says after a result is in the same turn, since some templates want roles to alternate."""
         written: list[Turn] = []
@@ -30,9 +33,9 @@ class CallsInText:
                 plain = before | {"content": _joined(before["content"], plain["content"])}
             written.append(plain)
             after_result = turn["role"] == "tool"
-        return written
+        return ForTemplate(written)
 
-    def parser(self) -> Parser:
+    def parser(self, asked: ChatInput, tail: str) -> Parser:  # noqa: ARG002
         return PlainText()
 
     def _plain(self, turn: Turn) -> Turn:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from worker.chat.dialects.dialect import Turn
+from ipc.messages.jobs import ChatInput
+from worker.chat.dialects.dialect import ForTemplate, Turn
 from worker.chat.parser import Parser, PlainText
 
 
 class Native:
     """A `Dialect`: the template is given everything as it is."""
 
-    def history(self, turns: Sequence[Turn]) -> list[Turn]:
-        return list(turns)
+    name = "native"
+    calls_tools = False
 
-    def parser(self) -> Parser:
+    def history(self, turns: Sequence[Turn], tools: Sequence[Turn] = ()) -> ForTemplate:
+        return ForTemplate(list(turns), list(tools) or None)
+
+    def parser(self, asked: ChatInput, tail: str) -> Parser:  # noqa: ARG002
         return PlainText()
 
 

@@ -8,8 +8,8 @@ import msgspec
 
 from ipc.engines import ENGINES
 from ipc.messages.errors import InternalError, ServeError, UnsupportedParameter
-from ipc.messages.events import Event, Failed, Finish
-from ipc.messages.jobs import Sampling
+from ipc.messages.events import ChatResult, Done, Event, Failed, Finish
+from ipc.messages.jobs import ChatInput, Sampling
 from ipc.messages.spec import Spec
 from worker.chat.generation import Generation
 from worker.chat.prompt import Part, Prompts
@@ -110,13 +110,14 @@ class Answer:
     def __init__(
         self,
         job_id: str,
-        sampling: Sampling,
+        asked: ChatInput,
         prompt: list[Part],
         spec: Spec,
         *,
         context_tokens: int,
         prompts: Prompts,
     ) -> None:
+        sampling = asked.sampling
         self.job_id = job_id
         self.is_over = False
         self._max_prompt_tokens = spec.max_prompt_tokens
@@ -129,7 +130,7 @@ class Answer:
             prompt_tokens=0,
             limit=min(sampling.max_tokens, context_tokens),
             vocabulary=prompts.vocabulary,
-            parser=prompts.dialect.parser(),
+            parser=prompts.dialect.parser(asked, ""),
         )
         self.tokens = self._hold(min(most_tokens(prompt), spec.max_prompt_tokens))
 
@@ -174,13 +175,18 @@ class Answer:
             return []
         written = self._generation.written
         tokens = timings.predicted_n - written if timings else 1
-        return self._generation.push_text(text, max(1, tokens))
+        events: list[Event] = [*self._generation.push_text(text, max(1, tokens))]
+        return [*events, self._done()] if self._generation.ended else events
 
     def _on_end(self, usage: _Usage) -> list[Event]:
         self._generation.prompt_tokens = usage.prompt_tokens
         self._generation.cached_tokens = usage.prompt_tokens_details.cached_tokens
         self._generation.written = usage.completion_tokens
-        return self._generation.finish(self._finish)
+        return [*self._generation.end(self._finish), self._done()]
+
+    def _done(self) -> Done:
+        generation = self._generation
+        return Done(self.job_id, ChatResult(finish=generation.finish, usage=generation.usage))
 
     def _hold(self, prompt_tokens: int) -> int:
         return min(prompt_tokens + self._max_tokens, self._context_tokens)

@@ -62,7 +62,7 @@ class LlamaChat(Engine):
         )
         answer = Answer(
             job.id,
-            sampling,
+            asked,
             prompt,
             self._spec,
             context_tokens=self._context_tokens,

@@ -10,7 +10,8 @@ import numpy as np
 import openvino
 import openvino_genai as genai
 
-from ipc.messages.errors import OutOfMemory
+from ipc.grammar.rules import Rules
+from ipc.messages.errors import OutOfMemory, UnsupportedParameter
 from ipc.messages.events import Finish
 from ipc.messages.jobs import Sampling
 from ipc.messages.spec import Loaded, Spec
@@ -67,15 +68,15 @@ class OpenvinoTokens:
             openvino.Tensor(np.array([prompt], dtype=np.int64)),
             _generation(request.sampling, limit, self._eos, request.grammar),
         )
-        self._requests[request.job_id] = _Request(handle, blocks)
+        self._requests[request.id] = _Request(handle, blocks)
         return True
 
     def step(self) -> list[Written]:
         self._advance()
-        return [_written(job_id, request.handle) for job_id, request in self._requests.items()]
+        return [_written(name, request.handle) for name, request in self._requests.items()]
 
-    def drop(self, job_id: str) -> None:
-        request = self._requests.pop(job_id, None)
+    def drop(self, request_id: str) -> None:
+        request = self._requests.pop(request_id, None)
         if request is None:
             return
         request.handle.cancel()
@@ -101,7 +102,7 @@ class _Request(NamedTuple):
     blocks: int
 
 
-def _written(job_id: str, handle: Any) -> Written:
+def _written(request_id: str, handle: Any) -> Written:
     """What the last step has brought."""
     tokens: list[int] = []
     finish: Finish | None = None
@@ -111,8 +112,8 @@ def _written(job_id: str, handle: Any) -> Written:
             finish = _finish(output.finish_reason)
     if handle.get_status() == genai.GenerationStatus.IGNORED:
         full = OutOfMemory("the cache for running chats is full; try again later")
-        return Written(job_id, error=full)
-    return Written(job_id, tokens, finish)
+        return Written(request_id, error=full)
+    return Written(request_id, tokens, finish)
 
 
 def _generation(sampling: Sampling, max_tokens: int, eos: frozenset[int], grammar: Grammar) -> Any:
@@ -120,6 +121,8 @@ def _generation(sampling: Sampling, max_tokens: int, eos: frozenset[int], gramma
     match grammar:
         case AnyText():
             pass
+        case Rules():
+            raise UnsupportedParameter("constrained answers are not built yet")
         case _:
             assert_never(grammar)
     config.apply_chat_template = False

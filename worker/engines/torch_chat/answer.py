@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from ipc.grammar.rules import Rules
+from ipc.messages.errors import UnsupportedParameter
 from worker.chat.grammar import AnyText
 from worker.chat.token_engine import TokenRequest
 from worker.engines.torch_chat.attention import Span
@@ -22,9 +24,11 @@ class Answer:
         match request.grammar:
             case AnyText():
                 pass
+            case Rules():
+                raise UnsupportedParameter("constrained answers are not built yet")
             case _:
                 assert_never(request.grammar)
-        self.job_id = request.job_id
+        self.id = request.id
         self.prompt = request.prompt.tokens
         self.images = request.prompt.images  # until they are read
         self.pictured = bool(self.images)

@@ -77,7 +77,7 @@ class TorchTokens:
 
     def begin(self, request: TokenRequest) -> bool:
         answer = Answer(request, self._eos)
-        self._answers[request.job_id] = answer
+        self._answers[request.id] = answer
         self._runtime.prefill.add(answer)
         return True
 
@@ -99,8 +99,8 @@ class TorchTokens:
         return written
 
     @torch.inference_mode()
-    def drop(self, job_id: str) -> None:
-        answer = self._answers.get(job_id)
+    def drop(self, request_id: str) -> None:
+        answer = self._answers.get(request_id)
         if answer is not None:
             self._end(answer)
 
@@ -173,7 +173,7 @@ class TorchTokens:
 
     def _end(self, answer: Answer) -> None:
         answer.ended = True
-        del self._answers[answer.job_id]
+        del self._answers[answer.id]
         self._runtime.prefill.remove(answer)
         self._leave(answer)
         if answer.segment is not None:
@@ -196,7 +196,7 @@ class TorchTokens:
         if device.type == "cuda":
             torch.cuda.empty_cache()
         error = OutOfMemory(f"{device} has no memory left for this request; try again later")
-        return Written(answer.job_id, error=error)
+        return Written(answer.id, error=error)
 
 
 class _Launched(NamedTuple):
@@ -212,7 +212,7 @@ def _collect(launched: _Launched) -> list[Written]:
     for answer, token in zip(launched.answers, launched.tokens.read(), strict=True):
         if not answer.ended:
             answer.written.append(token)
-            written.append(Written(answer.job_id, (token,)))
+            written.append(Written(answer.id, (token,)))
     return written
 
 

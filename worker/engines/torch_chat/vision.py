@@ -17,11 +17,11 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils.import_utils import is_torchvision_available
 
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.jobs import Image, Message
+from ipc.messages.jobs import Image, Message, RawPrompt
 from worker.chat.dialects.detect import dialect_of
-from worker.chat.dialects.dialect import Turn
+from worker.chat.dialects.dialect import ForTemplate, Turn
 from worker.chat.dialects.in_text import in_parts
-from worker.chat.prompt import Prompt, turn
+from worker.chat.prompt import NOTHING, Offered, Prompt, tool_turn, turn
 from worker.chat.vocabulary import ControlFinder, Vocabulary
 from worker.images import decode
 
@@ -83,16 +83,17 @@ class VisionPrompts:
             return ""
         return text
 
-    def lay_out(self, messages: Sequence[Message]) -> Prompt:
+    def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:
         """The prompt. Its images stay off the device until its turn has come.
 
         Raises `UndecodableMedia`, or `InvalidRequest` where the model's template wants something
         else than these messages.
         """
-        turns = self._turns(messages)
+        given = self._given(messages, offered)
         try:
             found = self._processor.apply_chat_template(
-                turns,
+                given.turns,
+                tools=given.tools,
                 tokenize=True,
                 add_generation_prompt=True,
                 return_dict=True,
@@ -101,6 +102,7 @@ class VisionPrompts:
                 sanitize_control_tokens=True,
                 # The template writes the special tokens itself.
                 processor_kwargs={"add_special_tokens": False},
+                **{**given.arguments, **offered.arguments},
             )
         except (
             jinja2.TemplateError,
@@ -118,7 +120,10 @@ class VisionPrompts:
         found.pop("attention_mask", None)
         return Prompt(ids, {name: self._cast(value) for name, value in found.items()})
 
-    def _turns(self, messages: Sequence[Message]) -> list[Turn]:
+    def lay_out_raw(self, prompt: RawPrompt) -> Prompt:  # noqa: ARG002
+        raise InvalidRequest("prompts without messages are not built yet", param="prompt")
+
+    def _given(self, messages: Sequence[Message], offered: Offered) -> ForTemplate:
         """The messages as templates for images take them, every content in parts."""
         turns: list[Turn] = []
         images = 0
@@ -134,7 +139,10 @@ class VisionPrompts:
                     else:
                         content.append({"type": "text", "text": part.text})
             turns.append(turn(message, str, self._checked_key) | {"content": content})
-        return [one | {"content": in_parts(one["content"])} for one in self.dialect.history(turns)]
+        tools = [tool_turn(one, str, self._checked_key) for one in offered.tools]
+        given = self.dialect.history(turns, tools)
+        in_all = [one | {"content": in_parts(one["content"])} for one in given.turns]
+        return given._replace(turns=in_all)
 
     def _checked_key(self, key: str) -> str:
         """transformers makes control tokens text in all that it is given but the keys."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ipc.messages.jobs import ChatInput, Sampling
 from worker.chat.dialects.detect import PROBE, dialect_of
 from worker.chat.dialects.dialect import Dialect
 from worker.chat.dialects.generic import GENERIC
@@ -26,12 +27,12 @@ def result(content: str, name: str | None = "weather") -> dict[str, Any]:
 
 def test_a_history_without_calls_is_left_as_it_is() -> None:
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
-    assert GENERIC.history(turns) == turns
+    assert GENERIC.history(turns).turns == turns
 
 
 def test_a_call_and_its_result_become_text() -> None:
     turns = [{"role": "user", "content": "hi"}, call(), result("18 degrees")]
-    assert GENERIC.history(turns) == [
+    assert GENERIC.history(turns).turns == [
         {"role": "user", "content": "hi"},
         {
             "role": "assistant",
@@ -45,25 +46,25 @@ def test_a_call_and_its_result_become_text() -> None:
 
 
 def test_text_before_a_call_stays_before_it() -> None:
-    (turn,) = GENERIC.history([call("One moment.")])
+    (turn,) = GENERIC.history([call("One moment.")]).turns
     assert turn["content"].startswith('One moment.\n{"tool_calls"')
 
 
 def test_results_and_what_the_user_says_next_are_one_turn() -> None:
     turns = [call(), result("a"), result("b", None), {"role": "user", "content": "and now?"}]
-    assert [turn["role"] for turn in GENERIC.history(turns)] == ["assistant", "user"]
-    assert GENERIC.history(turns)[1]["content"].splitlines() == [
+    assert [turn["role"] for turn in GENERIC.history(turns).turns] == ["assistant", "user"]
+    assert GENERIC.history(turns).turns[1]["content"].splitlines() == [
         '{"tool_response": {"name": "weather", "content": "a"}}',
         '{"tool_response": {"content": "b"}}',
         "and now?",
     ]
     again = [*turns, {"role": "user", "content": "well?"}]
-    assert [turn["role"] for turn in GENERIC.history(again)] == ["assistant", "user", "user"]
+    assert [turn["role"] for turn in GENERIC.history(again).turns] == ["assistant", "user", "user"]
 
 
 def test_an_image_after_a_result_stays_an_image() -> None:
     picture = [{"type": "image", "image": "pixels"}]
-    turns = GENERIC.history([result("a"), {"role": "user", "content": picture}])
+    turns = GENERIC.history([result("a"), {"role": "user", "content": picture}]).turns
     assert [part["type"] for part in turns[0]["content"]] == ["text", "image"]
 
 
@@ -75,12 +76,13 @@ def test_a_template_shows_calls_if_none_of_them_is_lost() -> None:
 
 
 def test_a_template_that_writes_calls_is_given_the_history_as_it_is() -> None:
-    assert NATIVE.history(PROBE) == PROBE
+    assert NATIVE.history(PROBE).turns == PROBE
 
 
 @pytest.mark.parametrize("dialect", [NATIVE, GENERIC])
 def test_answers_are_content_as_yet(dialect: Dialect) -> None:
-    parser = dialect.parser()
+    asked = ChatInput(sampling=Sampling(max_tokens=1))
+    parser = dialect.parser(asked, "")
     assert [*parser.push("<tool_call>"), *parser.push("{}"), *parser.finish()] == [
         Content("<tool_call>"),
         Content("{}"),

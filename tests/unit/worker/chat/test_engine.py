@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from ipc.messages.errors import ContextTooLong, InvalidRequest, OutOfMemory
 from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
-from ipc.messages.jobs import ChatInput, EmbedInput, Job, Message, Sampling
+from ipc.messages.jobs import ChatInput, EmbedInput, Job, Message, RawPrompt, Sampling, Tokens
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.dialects.dialect import Dialect
 from worker.chat.dialects.native import NATIVE
 from worker.chat.engine import TokenChat
 from worker.chat.grammar import AnyText
-from worker.chat.prompt import Prompt
+from worker.chat.prompt import NOTHING, Offered, Prompt
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.chat.vocabulary import Control, Vocabulary
 from worker.engine import Stage
@@ -31,11 +32,15 @@ class Letters:
     vocabulary = Vocabulary([b"a", b" b", b"<end>"], {"<end>": Control(END)}, lambda _texts: [])
     dialect: Dialect = NATIVE
 
-    def lay_out(self, messages: Sequence[Message]) -> Prompt:
+    def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:  # noqa: ARG002
         text = "".join(message.text for message in messages)
         if text == "broken":
             raise RuntimeError("a template has failed")
         return Prompt([0] * len(text))
+
+    def lay_out_raw(self, prompt: RawPrompt) -> Prompt:
+        assert isinstance(prompt, Tokens)
+        return Prompt(prompt.ids)
 
 
 class Scripted:
@@ -63,8 +68,8 @@ class Scripted:
     def step(self) -> list[Written]:
         return self.steps.pop(0) if self.steps else []
 
-    def drop(self, job_id: str) -> None:
-        self.dropped.append(job_id)
+    def drop(self, request_id: str) -> None:
+        self.dropped.append(request_id)
 
     def close(self) -> None:
         self.closed = True
@@ -160,7 +165,7 @@ def stepped(one: TokenChat) -> list[Event]:
 
 def until_begun(one: TokenChat, scripted: Scripted, names: list[str]) -> None:
     give_up_at = time.monotonic() + DEADLINE_S
-    while [made.job_id for made in scripted.begun] != names:
+    while [made.id for made in scripted.begun] != names:
         assert time.monotonic() < give_up_at
         one.step()
 
@@ -229,3 +234,74 @@ def test_closing_drops_what_is_running() -> None:
     assert one.admit(job("a"))
     one.close()
     assert (scripted.dropped, scripted.closed) == (["a"], True)
+
+
+def several(name: str, n: int, temperature: float = 1.0, **asked: Any) -> Job:
+    sampling = Sampling(max_tokens=2, n=n, temperature=temperature, seed=7)
+    messages = [] if "prompts" in asked else [Message("user", "hi")]
+    wanted = ChatInput(messages=messages, sampling=sampling, **asked)
+    return Job(id=name, model="m", input=wanted, deadline_at=0.0)
+
+
+def test_each_choice_is_a_request_with_a_seed_of_its_own() -> None:
+    scripted = Scripted()
+    assert chat(scripted).admit(several("a", 2))
+    assert [(made.id, made.choice, made.sampling.seed) for made in scripted.begun] == [
+        ("a", 0, 7),
+        ("a#1", 1, 8),
+    ]
+
+
+def test_choices_take_slots_and_those_without_one_begin_later() -> None:
+    scripted = Scripted([Written("a", (END,))], [Written("a#1", (0,)), Written("a#2", (0, 0))])
+    one = chat(scripted)
+    assert one.admit(several("a", 3))
+    assert not one.admit(job("b"))
+    assert one.step() == []
+    assert [made.id for made in scripted.begun] == ["a", "a#1"]
+    assert one.step() == [
+        Delta("a", "a", 1, choice=1, ids=[0]),
+        Delta("a", "aa", 2, choice=2, ids=[0, 0]),
+    ]
+    assert [made.id for made in scripted.begun] == ["a", "a#1", "a#2"]
+
+
+def test_one_end_tells_of_all_choices_and_counts_the_prompt_once() -> None:
+    scripted = Scripted([Written("a#1", (0, 0)), Written("a", (0, END))])
+    one = chat(scripted)
+    assert one.admit(several("a", 2))
+    *_, end = one.step()
+    usage = Usage(prompt_tokens=2, completion_tokens=4)
+    assert end == Done("a", ChatResult(finish="stop", usage=usage, others=["length"]))
+    assert one.wait_s() is None
+
+
+def test_greedy_choices_are_written_once_and_told_for_each() -> None:
+    scripted = Scripted([Written("a", (0, END))])
+    one = chat(scripted)
+    assert one.admit(several("a", 3, temperature=0.0))
+    usage = Usage(prompt_tokens=2, completion_tokens=6)
+    assert one.step() == [
+        *(Delta("a", "a", 1, choice=choice, ids=[0]) for choice in range(3)),
+        Done("a", ChatResult(finish="stop", usage=usage, others=["stop", "stop"])),
+    ]
+    assert len(scripted.begun) == 1
+
+
+def test_every_prompt_has_choices_of_its_own() -> None:
+    scripted = Scripted()
+    one = chat(scripted)
+    assert one.admit(several("a", 1, prompts=[Tokens(ids=[0]), Tokens(ids=[0, 1])]))
+    assert [(made.choice, made.prompt.tokens) for made in scripted.begun] == [
+        (0, [0]),
+        (1, [0, 1]),
+    ]
+
+
+def test_dropping_a_job_drops_all_its_choices() -> None:
+    scripted = Scripted()
+    one = chat(scripted)
+    assert one.admit(several("a", 3))
+    one.drop("a")
+    assert scripted.dropped == ["a", "a#1"]
+    assert one.wait_s() is None

@@ -15,6 +15,7 @@ from ipc.messages.events import (
     Done,
     Event,
     Finish,
+    Piece,
     Reasoning,
     Usage,
 )
@@ -45,12 +46,18 @@ def generation(limit: int = 100, **sampling: Any) -> Generation:
 
 def written(one: Generation, tokens: list[int], finish: Finish | None = None) -> list[Event]:
     """One token a step, as engines have them; ``finish`` comes with the last."""
-    events: list[Event] = []
+    pieces: list[Piece] = []
     for at, token in enumerate(tokens):
-        events += one.push([token], finish if at == len(tokens) - 1 else None)
+        pieces += one.push([token], finish if at == len(tokens) - 1 else None)
         if one.ended:
             break
-    return events
+    return whole(one, pieces)
+
+
+def whole(one: Generation, pieces: Sequence[Piece]) -> list[Event]:
+    """``pieces``, and the end where there is one."""
+    end = [Done("job", ChatResult(finish=one.finish, usage=one.usage))] if one.ended else []
+    return [*pieces, *end]
 
 
 def told(events: list[Event]) -> tuple[str, str | None, int]:
@@ -94,7 +101,8 @@ def test_an_answer(
 
 def test_many_tokens_at_once_are_as_one_after_the_other() -> None:
     tokens = [0, 4, 5, 1, 6, END, 0]
-    assert told(generation().push(tokens)) == told(written(generation(), tokens))
+    one = generation()
+    assert told(whole(one, one.push(tokens))) == told(written(generation(), tokens))
 
 
 def test_the_library_may_end_it() -> None:
@@ -115,9 +123,10 @@ def test_a_delta_names_the_tokens_whose_text_waited() -> None:
 def test_a_library_that_makes_the_text_itself() -> None:
     one = generation(stop=["🎉"])
     events = [*one.push_text("a", 1), *one.push_text("b🎉", 4)]
-    assert told(events) == ("ab", "stop", 5)
+    assert told(whole(one, events)) == ("ab", "stop", 5)
     other = generation(stop=["bc"])
-    assert told([*other.push_text("ab", 1), *other.finish("length")]) == ("ab", "length", 1)
+    events = [*other.push_text("ab", 1), *other.end("length")]
+    assert told(whole(other, events)) == ("ab", "length", 1)
 
 
 def test_the_first_space_of_such_a_text_is_the_tokenizers_too() -> None:
@@ -126,8 +135,8 @@ def test_the_first_space_of_such_a_text_is_the_tokenizers_too() -> None:
     one = Generation(
         "job", asked, prompt_tokens=7, limit=9, vocabulary=vocabulary, parser=PlainText()
     )
-    events = [*one.push_text(" a", 1), *one.push_text(" b", 1), *one.finish("stop")]
-    assert told(events) == ("a b", "stop", 2)
+    events = [*one.push_text(" a", 1), *one.push_text(" b", 1), *one.end("stop")]
+    assert told(whole(one, events)) == ("a b", "stop", 2)
 
 
 class Letters:

@@ -188,7 +188,7 @@ def test_calls_are_what_templates_expect() -> None:
     seen: list[Any] = []
     template = Template("{{ messages | tojson }}", {})
     original = template.render
-    template.render = lambda turns: seen.append(turns) or original(turns)  # type: ignore
+    template.render = lambda turns, *_, **__: seen.append(turns) or original(turns)  # type: ignore
     call = ToolCall(id="c1", name="f", arguments='{"city": "Łódź"}')
     messages = [
         Message("assistant", "", tool_calls=[call]),

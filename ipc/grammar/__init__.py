@@ -1,0 +1,1 @@
+"""Context-free grammars over characters: what an answer must look like, on every engine."""

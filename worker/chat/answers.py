@@ -1,0 +1,70 @@
+"""The answers to one job: as many as it has choices, and one end for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ipc.messages.events import ChatResult, Done, Event, Piece, Usage
+from ipc.messages.jobs import ChatInput
+from worker.chat.generation import Generation
+from worker.chat.token_engine import TokenRequest
+
+
+class Answers:
+    """What is written for the job ``job_id``. ``requests`` are still to be begun, in their order.
+
+    Greedy answers to one prompt are all the same, so one is written, and told for every choice.
+    """
+
+    def __init__(self, job_id: str, asked: ChatInput, requests: Iterable[TokenRequest]) -> None:
+        self.job_id = job_id
+        self.asked = asked
+        self.requests = list(requests)
+        self._copies = copies_of(asked)
+        self._ended: dict[int, Generation] = {}  # by the first of its choices
+
+    @property
+    def ended(self) -> bool:
+        return len(self._ended) * self._copies >= self.asked.choices
+
+    @property
+    def unbegun(self) -> int:
+        return len(self.requests)
+
+    def told(self, pieces: Sequence[Piece]) -> list[Event]:
+        """``pieces`` of one answer for each of its choices."""
+        if self._copies == 1:
+            return [*pieces]
+        return [
+            msgspec.structs.replace(piece, choice=piece.choice + copy)
+            for copy in range(self._copies)
+            for piece in pieces
+        ]
+
+    def end(self, generation: Generation) -> list[Event]:
+        """One answer has ended. Returns the job's end where that was the last."""
+        self._ended[generation.choice] = generation
+        if not self.ended:
+            return []
+        ended = [self._ended[choice] for choice in sorted(self._ended)]
+        finish, *others = [one.finish for one in ended for _ in range(self._copies)]
+        usage = _sum([one.usage for one in ended], self._copies, self.asked.sampling.n)
+        return [Done(self.job_id, ChatResult(finish=finish, usage=usage, others=others))]
+
+
+def copies_of(asked: ChatInput) -> int:
+    """How many choices of a prompt are one answer."""
+    return asked.sampling.n if asked.sampling.temperature == 0 else 1
+
+
+def _sum(usages: Sequence[Usage], copies: int, choices: int) -> Usage:
+    """A prompt counts once, however many ``choices`` it has; what was written counts each time."""
+    firsts = usages[:: max(1, choices // copies)]
+    return Usage(
+        prompt_tokens=sum(one.prompt_tokens for one in firsts),
+        completion_tokens=copies * sum(one.completion_tokens for one in usages),
+        cached_tokens=sum(one.cached_tokens for one in firsts),
+        reasoning_tokens=copies * sum(one.reasoning_tokens for one in usages),
+    )
