@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import struct
-import wave
 import zlib
 from pathlib import Path
 
@@ -17,6 +16,8 @@ _SAMPLE_RATE_HZ = 16_000
 
 def tone_wav(seconds: float) -> bytes:
     """A quiet 440 Hz tone as a 16 kHz mono WAV file."""
+    import wave  # of all processes that import this only a worker makes one
+
     count = int(seconds * _SAMPLE_RATE_HZ)
     wave_at = (math.sin(2 * math.pi * 440 * at / _SAMPLE_RATE_HZ) for at in range(count))
     samples = struct.pack(f"<{count}h", *(int(3000 * value) for value in wave_at))

@@ -10,7 +10,8 @@ from supervisor.config.catalog import LocalPath, Model
 from supervisor.config.errors import ConfigError
 from supervisor.models.store import Manifest
 from supervisor.state import document, footprints
-from supervisor.state.footprints import Footprints, Subject, find, weights_digest
+from supervisor.state.footprints import Footprints, Subject, find
+from supervisor.state.weights import weights_digest
 
 
 class Memory(NamedTuple):

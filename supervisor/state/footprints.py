@@ -5,8 +5,7 @@ Pure: measurements in, what is known out. `supervisor.state.recorder` measures a
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -80,12 +79,3 @@ def _larger(before: Footprint, new: Footprint) -> Footprint:
         private_bytes=max(before.private_bytes, new.private_bytes),
         peak_bytes=max(peaks, default=None),
     )
-
-
-def weights_digest(facts: Mapping[str, str]) -> str:
-    """What tells these files from others: ``facts`` has the digest of each by its name, or what
-    else changes with it. Empty if there are none."""
-    if not facts:
-        return ""
-    lines = "\n".join(f"{name} {fact}" for name, fact in sorted(facts.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]

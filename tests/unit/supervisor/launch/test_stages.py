@@ -21,7 +21,8 @@ from supervisor.models.archive import FetchError, Report
 from supervisor.models.optional_packages import OptionalPackages
 from supervisor.models.store import FileRecord, Manifest
 from supervisor.state import document
-from supervisor.state.footprints import SCHEMA, Footprint, Subject, weights_digest
+from supervisor.state.footprints import SCHEMA, Footprint, Subject
+from supervisor.state.weights import weights_digest
 from tests.unit.ipc.test_gguf import PAIRS, TENSORS, gguf
 
 OWN = "worker.engines.echo.engine.Echo"  # by its dotted path, so nothing is known of it

@@ -15,8 +15,8 @@ from supervisor.state.footprints import (
     Subject,
     find,
     learned,
-    weights_digest,
 )
+from supervisor.state.weights import weights_digest
 
 CHAT = Subject(model="chat", engine="llama.cpp", device="cpu", weights="w1")
 EMBED = Subject(model="embed", engine="openvino", device="cpu", weights="w2")
