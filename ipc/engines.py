@@ -215,7 +215,8 @@ class Serving(msgspec.Struct, frozen=True):
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
     """What a chat engine can do: whether it takes ``images``, and which parameters of requests it
-    ``lacks``, so that it refuses them."""
+    ``lacks``, by their names, so that it refuses them. One that lacks ``top_logprobs`` tells the
+    log probability of the tokens written, but of no others."""
 
     images: bool
     lacks: tuple[str, ...] = ()
@@ -264,7 +265,7 @@ _ALL = (
             ),
         },
         devices=("cpu",),
-        chat=Chat(images=False),
+        chat=Chat(images=False, lacks=("logit_bias", "logprobs", "top_logprobs")),
         conversion=("openvino", "openvino-genai", "openvino-tokenizers", "transformers"),
     ),
     Descriptor(
@@ -288,7 +289,7 @@ _ALL = (
             ),
         },
         devices=("cpu", "cuda", "mps"),
-        chat=Chat(images=True),
+        chat=Chat(images=True, lacks=("logit_bias", "logprobs", "top_logprobs")),
         needs_torch=True,
     ),
     Descriptor(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ipc.engines import ENGINES
+from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import ChatInput, Sampling
 from ipc.messages.spec import Spec
 from worker.chat.answers import copies_of
@@ -16,8 +18,11 @@ from worker.chat.token_engine import TokenModel, TokenRequest
 def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) -> list[TokenRequest]:
     """One request for every answer that has to be written, in the order of their choices.
 
-    Raises `InvalidRequest`, or `ContextTooLong`.
+    Raises `InvalidRequest`: `UnsupportedParameter` where the engine lacks what is asked for, or
+    `ContextTooLong`.
     """
+    _check_lacks(asked.sampling, spec.engine)
+    _check_bias(asked.sampling, len(model.prompts.vocabulary))
     requests: list[TokenRequest] = []
     copies = copies_of(asked)
     for prompt in _prompts(asked, model):
@@ -30,6 +35,39 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
             sampling = _seeded(asked.sampling, at)
             requests.append(TokenRequest(name, prompt, sampling, limit, grammar, choice))
     return requests
+
+
+def _check_lacks(sampling: Sampling, engine: str) -> None:
+    found = ENGINES.get(engine)
+    if found is None or found.chat is None:  # a user's own: it refuses what it lacks by itself
+        return
+    for param in found.chat.lacks:
+        if _asks(sampling, param):
+            raise UnsupportedParameter(
+                f"engine {engine} has no {param}; leave it out, or serve the model by another "
+                "engine",
+                param=param,
+            )
+
+
+def _asks(sampling: Sampling, param: str) -> bool:
+    """Whether ``sampling`` asks for the request parameter ``param``."""
+    match param:
+        case "logprobs":
+            return sampling.logprobs is not None
+        case "top_logprobs":
+            return bool(sampling.logprobs)
+        case _:
+            return bool(getattr(sampling, param))
+
+
+def _check_bias(sampling: Sampling, tokens: int) -> None:
+    unknown = sorted(token for token in sampling.logit_bias if not 0 <= token < tokens)
+    if unknown:
+        raise InvalidRequest(
+            f"logit_bias names token {unknown[0]}, and the model's tokens are 0 to {tokens - 1}",
+            param="logit_bias",
+        )
 
 
 def _prompts(asked: ChatInput, model: TokenModel) -> list[Prompt]:
