@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict, Field, StringConstraints, Tag
 
@@ -40,7 +40,7 @@ Repetition = Annotated[float, Field(ge=0.01, le=10)]
 # -1 and 0 are how clients of llama.cpp's server and of Ollama say "no limit".
 Limit = Annotated[int, Field(ge=-1), WHOLE]
 NewerLimit = Annotated[int, Field(ge=-1), WHOLE, NotZero("must be at least 1, or -1 for no limit")]
-# What `_check_penalties` refuses; of two names that are equal it takes both.
+# What `check_penalties` refuses; of two names that are equal it takes both.
 _ONE_REPETITION: Schema = {
     "anyOf": [
         {"properties": {"repetition_penalty": {"type": "null"}}},
@@ -66,12 +66,16 @@ class StreamOptions(Body):
     include_usage: bool | None = None
 
 
-class ChatRequest(Body):
-    model_config = ConfigDict(json_schema_extra={"allOf": [_ONE_REPETITION, _PENALTIES_SEE_ALL]})
-    REFUSED = refused_keys(KEYS)
+class Writing(Body):
+    """What requests for a text share: how it is drawn, how long it may be, how it is sent.
 
-    model: Name
-    messages: Turns
+    ``USUAL_TOKENS`` is the limit of an answer that names none; None: the model's own.
+    """
+
+    USUAL_TOKENS: ClassVar[int | None] = None
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [_ONE_REPETITION, _PENALTIES_SEE_ALL]})
+
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Limit | None = None
@@ -91,8 +95,6 @@ class ChatRequest(Body):
     repetition_penalty: Repetition | None = None
     repeat_penalty: Repetition | None = None
     repeat_last_n: Annotated[int, Field(ge=-1, le=MAX_INT32), WHOLE] | None = None
-    tools: Tools | None = None
-    tool_choice: Choice | None = None
 
     @property
     def include_usage(self) -> bool:
@@ -103,15 +105,8 @@ class ChatRequest(Body):
         """The penalty by either of its names."""
         return self.repeat_penalty if self.repetition_penalty is None else self.repetition_penalty
 
-    def to_input(self, spec: Spec, remote: list[Remote]) -> ChatInput:
-        """The job for ``spec``; adds to ``remote`` the images that must be fetched first.
-
-        Raises `InvalidRequest` where a message is not for this model.
-        """
-        messages = read_turns(self.messages, spec, remote)
-        return ChatInput(messages=messages, sampling=self._sampling(spec))
-
-    def _sampling(self, spec: Spec) -> Sampling:
+    def sampling(self, spec: Spec) -> Sampling:
+        """How the answer is drawn by the model of ``spec``. Raises `InvalidRequest`."""
         defaults = spec.defaults
         temperature = _given(self.temperature, defaults.temperature)
         top_p, min_p = _given(self.top_p, defaults.top_p), _given(self.min_p, defaults.min_p)
@@ -142,7 +137,8 @@ class ChatRequest(Body):
         """The first limit that is one, at most the model's."""
         limits = (self.max_completion_tokens, self.max_tokens, self.n_predict)
         wanted = next((limit for limit in limits if limit is not None), -1)
-        return min(wanted if wanted > 0 else spec.defaults.max_tokens, spec.max_new_tokens)
+        usual = self.USUAL_TOKENS or spec.defaults.max_tokens
+        return min(wanted if wanted > 0 else usual, spec.max_new_tokens)
 
     def _min_tokens(self, max_tokens: int) -> int:
         wanted = self.min_tokens or 0
@@ -154,15 +150,33 @@ class ChatRequest(Body):
         return wanted
 
 
+class ChatRequest(Writing):
+    REFUSED = refused_keys(KEYS)
+
+    model: Name
+    messages: Turns
+    tools: Tools | None = None
+    tool_choice: Choice | None = None
+
+    def to_input(self, spec: Spec, remote: list[Remote]) -> ChatInput:
+        """The job for ``spec``; adds to ``remote`` the images that must be fetched first.
+
+        Raises `InvalidRequest` where a message is not for this model.
+        """
+        messages = read_turns(self.messages, spec, remote)
+        return ChatInput(messages=messages, sampling=self.sampling(spec))
+
+
 def parse_chat(data: Mapping[str, Any]) -> ChatRequest:
     """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
     asked = check(ChatRequest, data)
     check_tools(asked.tools or (), asked.tool_choice)
-    _check_penalties(asked)
+    check_penalties(asked)
     return asked
 
 
-def _check_penalties(asked: ChatRequest) -> None:
+def check_penalties(asked: Writing) -> None:
+    """Raise `InvalidRequest`, or `UnsupportedParameter`, where penalties are at odds."""
     both = asked.repetition_penalty is not None and asked.repeat_penalty is not None
     if both and asked.repetition_penalty != asked.repeat_penalty:
         raise InvalidRequest(

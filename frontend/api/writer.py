@@ -1,0 +1,71 @@
+"""What every route that has a chat model write shares: the job handed over, its answer sent."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.api.whole_answer import WholeAnswer
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.collect import collect
+from frontend.http.request_context import RequestContext
+from frontend.http.sse import EventStream, Render
+from frontend.metrics import Metrics
+from ipc.messages.control import Serve
+from ipc.messages.events import ChatResult
+from ipc.messages.jobs import ChatInput
+from ipc.messages.spec import Spec
+
+
+class Face(Protocol):
+    """An answer in the form of one API."""
+
+    def whole(self, answer: WholeAnswer, result: ChatResult) -> bytes:
+        """All of it, as JSON."""
+        ...
+
+    def chunks(self, *, include_usage: bool) -> Render:
+        """Renders the events of a stream, `Done` being the last."""
+        ...
+
+
+class Writer:
+    """Has a model write, and sends what it writes."""
+
+    def __init__(self, dispatcher: Dispatcher, limits: Serve, metrics: Metrics) -> None:
+        self._dispatcher = dispatcher
+        self._limits = limits
+        self._metrics = metrics
+
+    async def answer(
+        self,
+        request: Request,
+        spec: Spec,
+        wanted: ChatInput,
+        size_bytes: int,
+        face: Face,
+        *,
+        stream: bool,
+        include_usage: bool = False,
+    ) -> Response:
+        """The answer to ``wanted``, in the form of ``face``. ``size_bytes`` is the request's."""
+        context = RequestContext.of(request.scope)
+        if context.claim.is_large:
+            await context.claim.turn()
+        job = context.stream = self._dispatcher.submit(
+            context.request_id, spec, wanted, size_bytes, context.claim
+        )
+        if stream:
+            return EventStream(
+                job,
+                face.chunks(include_usage=include_usage),
+                self._limits.keepalive_s,
+                on_gap=self._metrics.on_gap(spec.name),
+            )
+        answer = WholeAnswer()
+        done = await collect(job, request.receive, answer.add)
+        context.usage = done.result.usage
+        assert isinstance(done.result, ChatResult)
+        return Response(face.whole(answer, done.result), media_type="application/json")
