@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ipc": {"ipc"},
     "ipc/messages": set(),
     "ipc/facts": set(),
-    "ipc/grammar": set(),
+    "ipc/grammar": {"ipc/messages"},
     "ipc/runtime": set(),
     "ipc/transport": {"ipc/messages"},
     "worker": {"ipc", "worker"},
@@ -51,9 +51,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor/cli": {"ipc", "supervisor"},
     "frontend": {"ipc", "frontend"},
     "frontend/dispatch": {"ipc"},
+    "frontend/grammar": {"ipc"},
     "frontend/http": {"ipc", "frontend/dispatch"},
     "frontend/listener": {"ipc", "frontend/http"},
-    "frontend/api": {"ipc", "frontend/http", "frontend/dispatch", "frontend/metrics"},
+    "frontend/api": {"ipc", "frontend/http", "frontend/dispatch", "frontend/metrics"}
+    | {"frontend/grammar"},
     "frontend/openapi": {"ipc", "frontend/api"},
     "bench": {"ipc", "supervisor"},
 }
@@ -67,6 +69,10 @@ HOMES = {
     "supervisor/": {"psutil", "typer", "rich", "yaml", "pydantic_settings", "huggingface_hub"}
     | {"pynvml"},
     "bench/": {"matplotlib"},
+}
+# Libraries of more than one process, which a module of each may import.
+MODULES_OF = {
+    "llguidance": {"frontend/grammar/second_opinion", "worker/engines/torch_chat/mask"},
 }
 # The daemon is what must not fall over: small, and quick to start.
 DAEMON_LIBRARIES = {"msgspec", "psutil", "pythonjsonlogger", "pynvml", "zmq"}
@@ -128,6 +134,8 @@ def test_a_library_is_imported_at_its_home(path: Path) -> None:
     for home, libraries in HOMES.items():
         # No part of a server: it measures each library by itself.
         assert name(path).startswith((home, "bench/")) or not used & libraries
+    for library, modules in MODULES_OF.items():
+        assert name(path.with_suffix("")) in modules or library not in used
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
