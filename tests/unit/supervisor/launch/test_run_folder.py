@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,13 @@ from supervisor import run_dir
 from supervisor.config import settings
 from supervisor.config.errors import ConfigError
 from supervisor.launch.run_folder import make_run_dir
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one, wherever pytest has its own: a socket's path may not be long."""
+    with tempfile.TemporaryDirectory(prefix="es-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 def test_the_run_folder_is_made_private(tmp_path: Path) -> None:
