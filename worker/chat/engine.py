@@ -6,12 +6,15 @@ import logging
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
+import msgspec
+
 from ipc.messages.errors import InternalError, ServeError
 from ipc.messages.events import Event, Failed, Piece
 from ipc.messages.jobs import Job
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.answers import Answers
 from worker.chat.generation import Generation
+from worker.chat.parser import PlainText
 from worker.chat.prompt import Prompts, chat_of
 from worker.chat.requests import requests_of
 from worker.chat.token_engine import TokenEngine, TokenModel, TokenRequest, Written
@@ -42,7 +45,8 @@ class TokenChat(Engine):
         self._model: TokenModel = self._tokens.load(spec, stage)
         if self._model.prompts_apart:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
-        return self._model.loaded
+        fills = self._model.prompts.raw.filler is not None
+        return msgspec.structs.replace(self._model.loaded, fills=fills)
 
     @property
     def prompts(self) -> Prompts:
@@ -123,9 +127,12 @@ class TokenChat(Engine):
             prompt_tokens=len(request.prompt.tokens),
             limit=request.limit,
             vocabulary=prompts.vocabulary,
-            parser=prompts.dialect.parser(answers.asked, request.prompt.tail),
+            parser=PlainText()
+            if answers.asked.prompts
+            else prompts.dialect.parser(answers.asked, request.prompt.tail),
             ends=self._model.ends,
             choice=request.choice,
+            repeated=request.repeated,
         )
 
     def _begin_prepared(self) -> list[Event]:
@@ -162,7 +169,7 @@ class TokenChat(Engine):
             return [Failed(job=answers.job_id, error=written.error.info())]
         if written.cached_tokens is not None:
             generation.cached_tokens = written.cached_tokens
-        events = answers.told(_pushed(generation, written))
+        events = answers.told([*generation.repeat(), *_pushed(generation, written)])
         if generation.ended:
             self._end(written.id)
             events += answers.end(generation)

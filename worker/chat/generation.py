@@ -26,7 +26,8 @@ class Generation:
     ``parser`` makes of the text, and its end.
 
     Where the library does not end it, it ends with one of the tokens ``ends``, or one that the
-    request names, after ``min_tokens``; with a stop text; or with its ``limit``-th token.
+    request names, after ``min_tokens``; with a stop text; or with its ``limit``-th token. Before
+    the first that is written comes ``repeated``, of its prompt.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Generation:
         parser: Parser,
         ends: Collection[int] = (),
         choice: int = 0,
+        repeated: str = "",
     ) -> None:
         self.job_id = job_id
         self.choice = choice
@@ -56,6 +58,7 @@ class Generation:
         self._text = TextStream(vocabulary)
         self._stop = StopFilter(sampling.stop)
         self._parser = parser
+        self._repeated = repeated
         self._calls = 0
         self._reasoning_tokens = 0
         self._unsent = 0  # tokens whose text is still held back
@@ -101,6 +104,11 @@ class Generation:
     def end(self, finish: Finish) -> list[Piece]:
         """The library has ended it."""
         return self._end(finish, "")
+
+    def repeat(self) -> list[Piece]:
+        """What it begins with, once."""
+        text, self._repeated = self._repeated, ""
+        return [Delta(self.job_id, text, 0, choice=self.choice)] if text else []
 
     @property
     def usage(self) -> Usage:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ipc.facts.gguf import read_facts
+from worker.chat.fill import TEXTS as FILL_TEXTS
 from worker.chat.template import Template
 from worker.chat.vocabulary import (
     Control,
@@ -56,6 +57,7 @@ class GgufTokenizer(NamedTuple):
             encode,
             drops_first_space=self.drops_first_space,
             named=self.named,
+            begins=() if self.begins_with is None else (self.begins_with,),
         )
 
     def chat_template(self) -> Template:
@@ -87,7 +89,9 @@ def read_tokenizer(path: Path) -> GgufTokenizer:
         control={
             text: Control(at, rstrip=_takes_space_after(facts, text))
             for at, (text, sort) in enumerate(zip(texts, types, strict=True))
-            if sort in (_CONTROL, _UNKNOWN) or (sort == _USER_DEFINED and looks_controlling(text))
+            if sort in (_CONTROL, _UNKNOWN)
+            or (sort == _USER_DEFINED and looks_controlling(text))
+            or text in FILL_TEXTS
         },
         drops_first_space=bool(facts.get("tokenizer.ggml.add_space_prefix", kind == "llama")),
         named=_named(facts, texts, kind),

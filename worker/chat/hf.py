@@ -6,7 +6,7 @@ How tokens spell bytes stands in the file's decoder, as the library tokenizers a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ def vocabulary(facts: dict[str, Any], named: dict[str, str]) -> Vocabulary:
         drops_first_space=_drops_first_space(facts),
         named=named,
         opening=" " if at_start else "",
+        begins=_begins(facts, control),
     )
 
 
@@ -149,6 +150,16 @@ def _spelling(decoders: list[dict[str, Any]]) -> Any:
     raise LoadError(
         f"its decoder ({', '.join(sorted(kinds)) or 'none'}) is not known for chat models"
     )
+
+
+def _begins(facts: dict[str, Any], control: Mapping[str, Control]) -> list[int]:
+    """The control tokens that are put before a text, by the file's template for a single one."""
+    for step in _steps(facts.get("post_processor"), "processors"):
+        if step["type"] == "TemplateProcessing":
+            names = [one.get("SpecialToken", {}).get("id") for one in step["single"]]
+            before = names[: names.index(None)] if None in names else names
+            return [control[name].id for name in before if name in control]
+    return []
 
 
 def _drops_first_space(facts: dict[str, Any]) -> bool:

@@ -14,15 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.jobs import ChatInput, Input, Message, RawPrompt, Tool, ToolCall
+from ipc.messages.jobs import ChatInput, Input, Message, Tool, ToolCall
 from ipc.messages.spec import Spec
 from worker.chat.dialects.dialect import Dialect, Turn, described
+from worker.chat.fill import Part as Part
+from worker.chat.raw import RawLayout, tokens_of
 from worker.chat.template import Template
 from worker.chat.vocabulary import ControlFinder, Vocabulary
-
-# A control token, or a text that has none.
-Part = int | str
-
 
 # The end of a prompt, in which a template may have begun the answer.
 _TAIL_CHARACTERS = 256
@@ -30,11 +28,13 @@ _TAIL_CHARACTERS = 256
 
 class Prompt(NamedTuple):
     """``images`` is what the model takes beside the tokens, by the names that its library has.
-    ``tail`` is the end of the prompt as a text."""
+    ``tail`` is the end of the prompt as a text; ``ends`` are tokens that end its answer beside the
+    model's own."""
 
     tokens: list[int]
     images: Mapping[str, Any] = {}
     tail: str = ""
+    ends: frozenset[int] = frozenset()
 
 
 class Offered(NamedTuple):
@@ -62,12 +62,13 @@ class Prompts(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
-    def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:
-        """The prompt of a chat, up to where its answer begins. Raises `InvalidRequest`."""
+    @property
+    def raw(self) -> RawLayout:
+        """How prompts without a template are laid out."""
         ...
 
-    def lay_out_raw(self, prompt: RawPrompt) -> Prompt:
-        """A prompt without a template. Raises `InvalidRequest`."""
+    def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:
+        """The prompt of a chat, up to where its answer begins. Raises `InvalidRequest`."""
         ...
 
 
@@ -78,6 +79,7 @@ class Layout:
         self._template = template
         self.vocabulary = vocabulary
         self.dialect = template.dialect
+        self.raw = RawLayout(vocabulary)
         self._finder = ControlFinder(vocabulary.control)
         self._edges = _Edges(vocabulary.control)
         self._of_control = {token.id: text for text, token in vocabulary.control.items()}
@@ -85,9 +87,6 @@ class Layout:
     def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:
         parts = self.parts(messages, offered)
         return Prompt(self._tokens(parts), tail=self.tail(parts))
-
-    def lay_out_raw(self, prompt: RawPrompt) -> Prompt:  # noqa: ARG002
-        raise InvalidRequest("prompts without messages are not built yet", param="prompt")
 
     def tokens(self, messages: Sequence[Message]) -> list[int]:
         """The prompt of a chat. Raises `InvalidRequest`."""
@@ -103,13 +102,7 @@ class Layout:
         return tail[-_TAIL_CHARACTERS:]
 
     def _tokens(self, parts: list[Part]) -> list[int]:
-        if parts and isinstance(parts[0], str) and not parts[0].startswith(" "):
-            parts[0] = self.vocabulary.opening + parts[0]
-        texts = list({part for part in parts if isinstance(part, str)})
-        encoded = dict(zip(texts, self.vocabulary.encode(texts), strict=True))
-        tokens: list[int] = []
-        for part in parts:
-            tokens += [part] if isinstance(part, int) else encoded[part]
+        tokens = tokens_of(parts, self.vocabulary)
         if not tokens:
             raise no_prompt()
         return tokens

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from ipc.engines import ENGINES
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.messages.jobs import ChatInput, Sampling
+from ipc.messages.jobs import ChatInput, Fill, Sampling
 from ipc.messages.spec import Spec
 from worker.chat.answers import copies_of
 from worker.chat.grammar import grammar_of
 from worker.chat.prompt import Offered, Prompt
 from worker.chat.prompt_limits import room_for_answer
+from worker.chat.raw import cannot_fill
 from worker.chat.token_engine import TokenModel, TokenRequest
 
 
@@ -25,15 +28,15 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
     _check_bias(asked.sampling, len(model.prompts.vocabulary))
     requests: list[TokenRequest] = []
     copies = copies_of(asked)
-    for prompt in _prompts(asked, model):
+    for prompt, repeated in _prompts(asked, spec, model):
         room = room_for_answer(len(prompt.tokens), spec.max_prompt_tokens, model.context_tokens)
         limit = min(asked.sampling.max_tokens, room)
         grammar = grammar_of(asked, model.prompts.dialect, prompt.tail)
         for at in range(0, asked.sampling.n, copies):
             choice = len(requests) * copies
             name = f"{job_id}#{choice}" if choice else job_id
-            sampling = _seeded(asked.sampling, at)
-            requests.append(TokenRequest(name, prompt, sampling, limit, grammar, choice))
+            sampling = _ending(_seeded(asked.sampling, at), prompt.ends)
+            requests.append(TokenRequest(name, prompt, sampling, limit, grammar, choice, repeated))
     return requests
 
 
@@ -70,10 +73,25 @@ def _check_bias(sampling: Sampling, tokens: int) -> None:
         )
 
 
-def _prompts(asked: ChatInput, model: TokenModel) -> list[Prompt]:
-    if asked.prompts:
-        return [model.prompts.lay_out_raw(prompt) for prompt in asked.prompts]
-    return [model.prompts.lay_out(asked.messages, Offered.by(asked))]
+def _prompts(asked: ChatInput, spec: Spec, model: TokenModel) -> Iterable[tuple[Prompt, str]]:
+    """Each prompt, and what its answers begin with where they repeat it."""
+    if not asked.prompts:
+        yield model.prompts.lay_out(asked.messages, Offered.by(asked)), ""
+    raw = model.prompts.raw
+    for prompt in asked.prompts:
+        if isinstance(prompt, Fill) and raw.filler is None:
+            raise cannot_fill(f"model {spec.name}")
+        tokens, ends = raw.lay_out(prompt)
+        yield Prompt(tokens, ends=ends), raw.text_of(prompt) if asked.echo else ""
+
+
+def _ending(sampling: Sampling, ends: frozenset[int]) -> Sampling:
+    """``sampling`` of an answer that these tokens end, too."""
+    if not ends:
+        return sampling
+    return msgspec.structs.replace(
+        sampling, stop_token_ids=sorted({*sampling.stop_token_ids, *ends})
+    )
 
 
 def _seeded(sampling: Sampling, at: int) -> Sampling:

@@ -40,7 +40,7 @@ class TokenRequest(NamedTuple):
 
     ``id`` is no other request's. A job for several answers is as many requests, each with a seed of
     its own, so ``sampling.n`` is none of an engine's business; ``choice`` is the first of the
-    choices that it writes.
+    choices that it writes, ``repeated`` what stands before what it writes there.
     """
 
     id: str
@@ -49,6 +49,7 @@ class TokenRequest(NamedTuple):
     limit: int
     grammar: Grammar = AnyText()
     choice: int = 0
+    repeated: str = ""
 
 
 class Written(NamedTuple):

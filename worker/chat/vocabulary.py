@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from worker.chat.fill import TEXTS as FILL_TEXTS
+
 # The tokens of each of some texts.
 Encode = Callable[[Sequence[str]], list[list[int]]]
 
@@ -34,8 +36,9 @@ class Vocabulary:
     ``pieces`` has the raw bytes of each token; those of control tokens are no text, and are left
     out. ``control`` has the control tokens by their texts. ``encode`` makes tokens of texts that
     are nothing but text. ``drops_first_space`` says that the first space of a text belongs to the
-    tokenizer, ``opening`` what it puts before a prompt that begins with text. ``named`` are the
-    texts of the tokens that templates ask for, such as ``bos_token``.
+    tokenizer, ``opening`` what it puts before a prompt that begins with text, ``begins`` the
+    control tokens that it puts before one without a template. ``named`` are the texts of the tokens
+    that templates ask for, such as ``bos_token``.
     """
 
     def __init__(
@@ -47,8 +50,10 @@ class Vocabulary:
         drops_first_space: bool = False,
         named: Mapping[str, str] | None = None,
         opening: str = "",
+        begins: Sequence[int] = (),
     ) -> None:
         self.control = dict(control)
+        self.begins = tuple(begins)
         self.drops_first_space = drops_first_space
         self.named = dict(named or {})
         self.opening = opening
@@ -86,6 +91,13 @@ class Vocabulary:
     def spelled(self, character: str) -> list[int]:
         """A token for each byte of ``character``, as far as there are such."""
         return [self._of_bytes[byte] for byte in character.encode() if byte in self._of_bytes]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """What ``tokens`` are as a text, less the control tokens."""
+        data = b"".join(map(self.text_bytes, tokens))
+        if self.drops_first_space:
+            data = data.removeprefix(b" ")
+        return data.decode(errors="replace")
 
     def text_bytes(self, token: int) -> bytes:
         """What ``token`` adds to an answer: nothing for a control token, or for one that pads the
@@ -128,8 +140,9 @@ class ControlFinder:
 
 
 def looks_controlling(text: str) -> bool:
-    """Whether an added token of this text marks turns, though it may not be marked as special."""
-    return _LOOKS_CONTROLLING.fullmatch(text) is not None
+    """Whether an added token of this text marks turns or gaps, though it may not be marked as
+    special."""
+    return _LOOKS_CONTROLLING.fullmatch(text) is not None or text in FILL_TEXTS
 
 
 def _alphabet() -> dict[int, int]:

@@ -17,11 +17,12 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils.import_utils import is_torchvision_available
 
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.jobs import Image, Message, RawPrompt
+from ipc.messages.jobs import Image, Message
 from worker.chat.dialects.detect import dialect_of
 from worker.chat.dialects.dialect import ForTemplate, Turn
 from worker.chat.dialects.in_text import in_parts
 from worker.chat.prompt import NOTHING, Offered, Prompt, tool_turn, turn
+from worker.chat.raw import RawLayout
 from worker.chat.vocabulary import ControlFinder, Vocabulary
 from worker.images import decode
 
@@ -69,6 +70,7 @@ class VisionPrompts:
     ) -> None:
         self._processor = processor
         self.vocabulary = vocabulary
+        self.raw = RawLayout(vocabulary)
         self._finder = ControlFinder(vocabulary.control)
         self._dtype = dtype
         self._max_pixels = max_pixels
@@ -119,9 +121,6 @@ class VisionPrompts:
             return Prompt(ids)
         found.pop("attention_mask", None)
         return Prompt(ids, {name: self._cast(value) for name, value in found.items()})
-
-    def lay_out_raw(self, prompt: RawPrompt) -> Prompt:  # noqa: ARG002
-        raise InvalidRequest("prompts without messages are not built yet", param="prompt")
 
     def _given(self, messages: Sequence[Message], offered: Offered) -> ForTemplate:
         """The messages as templates for images take them, every content in parts."""

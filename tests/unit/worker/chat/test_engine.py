@@ -10,13 +10,14 @@ import pytest
 
 from ipc.messages.errors import ContextTooLong, InvalidRequest, OutOfMemory
 from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
-from ipc.messages.jobs import ChatInput, EmbedInput, Job, Message, RawPrompt, Sampling, Tokens
+from ipc.messages.jobs import ChatInput, EmbedInput, Fill, Job, Message, Sampling, Text, Tokens
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.dialects.dialect import Dialect
 from worker.chat.dialects.native import NATIVE
 from worker.chat.engine import TokenChat
 from worker.chat.grammar import AnyText
 from worker.chat.prompt import NOTHING, Offered, Prompt
+from worker.chat.raw import RawLayout
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.chat.vocabulary import Control, Vocabulary
 from worker.engine import Stage
@@ -29,18 +30,19 @@ DEADLINE_S = 20.0
 class Letters:
     """Prompts of a token for each letter; a message that is ``broken`` cannot be laid out."""
 
-    vocabulary = Vocabulary([b"a", b" b", b"<end>"], {"<end>": Control(END)}, lambda _texts: [])
+    vocabulary = Vocabulary(
+        [b"a", b" b", b"<end>"],
+        {"<end>": Control(END)},
+        lambda texts: [[0] * len(text) for text in texts],
+    )
     dialect: Dialect = NATIVE
+    raw = RawLayout(vocabulary)
 
     def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:  # noqa: ARG002
         text = "".join(message.text for message in messages)
         if text == "broken":
             raise RuntimeError("a template has failed")
         return Prompt([0] * len(text))
-
-    def lay_out_raw(self, prompt: RawPrompt) -> Prompt:
-        assert isinstance(prompt, Tokens)
-        return Prompt(prompt.ids)
 
 
 class Scripted:
@@ -305,3 +307,73 @@ def test_dropping_a_job_drops_all_its_choices() -> None:
     one.drop("a")
     assert scripted.dropped == ["a", "a#1"]
     assert one.wait_s() is None
+
+
+def test_an_answer_may_repeat_its_prompt_first() -> None:
+    scripted = Scripted([Written("a#1", (0,)), Written("a", (END,))], [Written("a#1", (END,))])
+    one = chat(scripted)
+    prompts = [Text("aa"), Tokens(ids=[0, 1, END])]
+    assert one.admit(several("a", 1, prompts=prompts, echo=True))
+    assert one.step() == [
+        Delta("a", "a b", 0, choice=1),
+        Delta("a", "a", 1, choice=1, ids=[0]),
+        Delta("a", "aa", 0),
+    ]
+    (end,) = one.step()
+    assert isinstance(end, Done)
+    assert isinstance(end.result, ChatResult)
+    assert end.result.usage == Usage(prompt_tokens=5, completion_tokens=3)
+
+
+def test_what_answers_a_prompt_without_a_template_is_text() -> None:
+    scripted = Scripted([Written("a", (0,))])
+    one = chat(scripted)
+    one.prompts.dialect = Thinking()  # type: ignore[misc]
+    assert one.admit(several("a", 1, prompts=[Tokens(ids=[0])]))
+    assert one.step() == [Delta("a", "a", 1, ids=[0])]
+
+
+class Thinking:
+    """A dialect in which nothing is an answer."""
+
+    name = "thinking"
+    calls_tools = False
+
+    def history(self, turns: Sequence[Any], tools: Sequence[Any] = ()) -> Any:
+        raise NotImplementedError
+
+    def parser(self, asked: ChatInput, tail: str) -> Any:
+        raise NotImplementedError
+
+
+def test_a_model_without_tokens_for_gaps_is_named_where_one_is_to_be_filled() -> None:
+    scripted = Scripted()
+    one = TokenChat(scripted)
+    assert not one.load(SPEC, lambda _stage: None).fills
+    with pytest.raises(InvalidRequest, match="model m cannot fill gaps") as refused:
+        one.admit(several("a", 1, prompts=[Fill(prefix="a", suffix="b")]))
+    assert refused.value.param == "suffix"
+    assert not scripted.begun
+
+
+def test_what_fills_a_gap_ends_with_the_tokens_for_gaps_too() -> None:
+    scripted = Filling()
+    one = TokenChat(scripted)
+    assert one.load(SPEC, lambda _stage: None).fills
+    assert one.admit(several("a", 1, prompts=[Fill(prefix="a", suffix="b")]))
+    (request,) = scripted.begun
+    assert request.prompt.tokens == [0, 3, 1, 3, 2]
+    assert request.sampling.stop_token_ids == [0, 1, 2]
+
+
+class Filling(Scripted):
+    """A model that fills gaps."""
+
+    def load(self, spec: Spec, stage: Stage) -> TokenModel:
+        model = super().load(spec, stage)
+        texts = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
+        control = {text: Control(at) for at, text in enumerate(texts)}
+        prompts = Letters()
+        prompts.vocabulary = Vocabulary([b"", b"", b"", b"a"], control, lambda _: [[3], [3]])
+        prompts.raw = RawLayout(prompts.vocabulary)
+        return model._replace(prompts=prompts)

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 
 from worker.chat import hf
 from worker.chat.text import TextStream
@@ -187,6 +195,33 @@ def test_a_damaged_tokenizer_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "tokenizer.json").write_bytes(content)
     with pytest.raises(LoadError, match=r"tokenizer\.json"):
         hf.read_vocabulary(tmp_path)
+
+
+BOS = processors.TemplateProcessing("<s> $A", "<s> $A $B", [("<s>", 1)])
+CASES_OF_BEGINNINGS: list[tuple[Any, tuple[int, ...]]] = [
+    (None, ()),
+    (processors.ByteLevel(), ()),
+    (BOS, (1,)),
+    (processors.Sequence([processors.ByteLevel(), BOS]), (1,)),
+    (processors.TemplateProcessing("$A </s>", "$A $B", [("</s>", 1)]), ()),
+]
+
+
+@pytest.mark.parametrize(("processor", "begins"), CASES_OF_BEGINNINGS)
+def test_what_the_tokenizer_puts_before_a_text(processor: Any, begins: tuple[int, ...]) -> None:
+    tokenizer = metaspace_tokenizer("first")
+    if processor is not None:
+        tokenizer.post_processor = processor
+    assert vocabulary(tokenizer).begins == begins
+
+
+@pytest.mark.parametrize("text", ["<fim_prefix>", "<filename>", "▁<PRE>", "[SUFFIX]"])
+def test_tokens_for_gaps_count_as_control_tokens(text: str) -> None:
+    tokenizer = byte_level_tokenizer()
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False)])
+    found = vocabulary(tokenizer)
+    assert found.control[text].id == tokenizer.token_to_id(text)
+    assert found.control[text].id not in found.encode([f"a {text}"])[0]
 
 
 def test_spellings() -> None:
