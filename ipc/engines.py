@@ -73,6 +73,14 @@ def _sizes(value: bool | int | str) -> None:
 
 # --- options ---
 
+# How chat models write calls; worker/chat/dialects has each.
+Dialect = Literal[
+    "auto",
+    "hermes",
+    "generic",
+]
+DIALECTS = get_args(Dialect)
+
 
 class ChatOptions(Options, frozen=True, kw_only=True):
     kv_cache_tokens: Annotated[
@@ -82,6 +90,13 @@ class ChatOptions(Options, frozen=True, kw_only=True):
     prefix_caching: Annotated[
         bool, option("keep what was computed for prompts that begin alike")
     ] = True
+    dialect: Annotated[
+        Dialect,
+        option(
+            "how the model writes tool calls; auto: as its template does. "
+            "`generic` offers tools to models without a way of their own"
+        ),
+    ] = "auto"
 
 
 class OpenvinoChatOptions(ChatOptions, frozen=True, kw_only=True):

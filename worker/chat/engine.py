@@ -45,8 +45,21 @@ class TokenChat(Engine):
         self._model: TokenModel = self._tokens.load(spec, stage)
         if self._model.prompts_apart:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
-        fills = self._model.prompts.raw.filler is not None
-        return msgspec.structs.replace(self._model.loaded, fills=fills)
+        return self._told()
+
+    def _told(self) -> Loaded:
+        """What the engine has found out, and what the dialect says."""
+        prompts = self._model.prompts
+        wanted = self._spec.options.get("dialect", "auto")
+        if isinstance(wanted, str) and wanted != "auto":
+            prompts.use_dialect(wanted)
+        dialect = prompts.dialect
+        return msgspec.structs.replace(
+            self._model.loaded,
+            tools=dialect.calls_tools,
+            reasoning=dialect.thinking is not None,
+            fills=prompts.raw.filler is not None,
+        )
 
     @property
     def prompts(self) -> Prompts:
@@ -129,7 +142,9 @@ class TokenChat(Engine):
             vocabulary=prompts.vocabulary,
             parser=PlainText()
             if answers.asked.prompts
-            else prompts.dialect.parser(answers.asked, request.prompt.tail),
+            else prompts.dialect.parser(
+                answers.asked, request.prompt.tail, prompts.vocabulary.control
+            ),
             ends=self._model.ends,
             choice=request.choice,
             repeated=request.repeated,

@@ -26,8 +26,9 @@ class Generation:
     ``parser`` makes of the text, and its end.
 
     Where the library does not end it, it ends with one of the tokens ``ends``, or one that the
-    request names, after ``min_tokens``; with a stop text; or with its ``limit``-th token. Before
-    the first that is written comes ``repeated``, of its prompt.
+    request names, after ``min_tokens``; with a stop text; once the parser has all that belongs to
+    it; or with its ``limit``-th token. Before the first that is written comes ``repeated``, of its
+    prompt.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Generation:
         self._ends = frozenset(sampling.stop_token_ids) | (
             frozenset() if sampling.ignore_eos else frozenset(ends)
         )
-        self._text = TextStream(vocabulary)
+        self._text = TextStream(vocabulary, parser.preserved)
         self._stop = StopFilter(sampling.stop)
         self._parser = parser
         self._repeated = repeated
@@ -129,7 +130,11 @@ class Generation:
         return text if self.written <= self._min_tokens else self._stop.push(text)
 
     def _pieces(self, text: str) -> list[Piece]:
-        return [self._piece(said) for said in self._parser.push(text)] if text else []
+        """What ``text`` says. Where nothing that follows is part of the answer, it has ended."""
+        pieces = [self._piece(said) for said in self._parser.push(text)] if text else []
+        if self._parser.over and not self.ended:
+            self._finished("stop")
+        return pieces
 
     def _piece(self, said: Said) -> Piece:
         """What was said as an event. The first one takes all tokens since the last."""
@@ -168,8 +173,14 @@ class Generation:
     def _end(self, finish: Finish, text: str) -> list[Piece]:
         self.ended = True
         text += self._stop.push(self._text.finish()) + self._stop.finish()
-        pieces = [*self._pieces(text), *map(self._piece, self._parser.finish())]
         if self._stop.found:
             finish = "stop"
-        self.finish = "tool_calls" if self._calls and finish == "stop" else finish
+        pieces = self._pieces(text)
+        was_over = self._parser.over
+        pieces += map(self._piece, self._parser.finish(cut=finish == "length"))
+        self._finished("stop" if was_over else finish)
         return pieces
+
+    def _finished(self, finish: Finish) -> None:
+        self.ended = True
+        self.finish = "tool_calls" if self._calls and finish == "stop" else finish

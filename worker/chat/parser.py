@@ -41,20 +41,40 @@ Said = Content | Thought | Opened | Arguments
 class Parser(Protocol):
     """The state of reading one answer."""
 
+    @property
+    def preserved(self) -> frozenset[str]:
+        """Texts of control tokens that must be in what it reads."""
+        ...
+
+    @property
+    def thinking(self) -> bool:
+        """Whether what comes next is reasoning, as far as is known."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing that may still come is part of the answer."""
+        ...
+
     def push(self, text: str) -> Sequence[Said]:
         """What is known once ``text`` has come, which is never empty."""
         ...
 
-    def finish(self) -> Sequence[Said]:
-        """What was held back, once nothing more will come."""
+    def finish(self, *, cut: bool = False) -> Sequence[Said]:
+        """What was held back, once nothing more will come. ``cut``: the answer was not ended by
+        its model."""
         ...
 
 
 class PlainText:
     """A `Parser` for models that mark nothing: all is content, at once."""
 
+    preserved: frozenset[str] = frozenset()
+    thinking = False
+    over = False
+
     def push(self, text: str) -> Sequence[Said]:
         return (Content(text),)
 
-    def finish(self) -> Sequence[Said]:
+    def finish(self, *, cut: bool = False) -> Sequence[Said]:  # noqa: ARG002
         return ()

@@ -39,15 +39,17 @@ class Prompt(NamedTuple):
 
 class Offered(NamedTuple):
     """What a template is given beside the messages: ``tools``, ``arguments`` by the names that it
-    has for them, and whether the answer ``continues_last``, the last message."""
+    has for them, whether one ``must_call`` and whether the answer ``continues_last``, the last
+    message."""
 
     tools: Sequence[Tool] = ()
     arguments: Mapping[str, Any] = {}
     continues_last: bool = False
+    must_call: bool = False
 
     @classmethod
     def by(cls, asked: ChatInput) -> Offered:
-        return cls(asked.tools, asked.template_args, asked.continues_last)
+        return cls(asked.tools, asked.template_args, asked.continues_last, asked.must_call)
 
 
 NOTHING = Offered()
@@ -61,6 +63,10 @@ class Prompts(Protocol):
 
     @property
     def dialect(self) -> Dialect: ...
+
+    def use_dialect(self, wanted: str) -> None:
+        """Have calls written in the dialect ``wanted``, a name as the catalog has it."""
+        ...
 
     @property
     def raw(self) -> RawLayout:
@@ -78,11 +84,17 @@ class Layout:
     def __init__(self, template: Template, vocabulary: Vocabulary) -> None:
         self._template = template
         self.vocabulary = vocabulary
-        self.dialect = template.dialect
         self.raw = RawLayout(vocabulary)
         self._finder = ControlFinder(vocabulary.control)
         self._edges = _Edges(vocabulary.control)
         self._of_control = {token.id: text for text, token in vocabulary.control.items()}
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._template.dialect
+
+    def use_dialect(self, wanted: str) -> None:
+        self._template.use_dialect(wanted)
 
     def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:
         parts = self.parts(messages, offered)
@@ -115,6 +127,7 @@ class Layout:
             [turn(one, disguise.hide) for one in messages],
             [tool_turn(one, disguise.hide) for one in offered.tools],
             offered.arguments,
+            must_call=offered.must_call,
             continues_last=offered.continues_last,
         )
         parts = self._cut(rendered)

@@ -7,6 +7,7 @@ Values, filters and functions are those that transformers gives its templates
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -27,6 +28,8 @@ from worker.engine import LoadError
 # No model reads as much. A template that writes without end must not fill the memory.
 _MAX_CHARACTERS = 64 << 20
 # What is asked of a template once, to see what it takes: nothing that it would write otherwise.
+# What templates say that refuse the order of turns, or a system turn.
+_ABOUT_ROLES = re.compile("system|alternat", re.IGNORECASE)
 _SYSTEM, _TEXT = "5820149367", "7391624850"
 
 
@@ -45,7 +48,12 @@ class Template:
         self._in_parts = not self._shows([user], _TEXT) and self._shows(_in_parts([user]), _TEXT)
         system = {"role": "system", "content": _SYSTEM}
         self._has_system = self._shows(self._laid_out([system, user]), _SYSTEM)
-        self.dialect = dialect_of(lambda turns: self._rendered_if_taken(self._laid_out(turns)))
+        self._source = source
+        self.use_dialect("auto")
+
+    def use_dialect(self, wanted: str) -> None:
+        """Have calls written in the dialect ``wanted``; "auto" is the one that is found."""
+        self.dialect = dialect_of(self._probed, self._source, wanted)
 
     def render(
         self,
@@ -53,23 +61,28 @@ class Template:
         tools: Sequence[Turn] = (),
         arguments: Mapping[str, Any] = MappingProxyType({}),
         *,
+        must_call: bool = False,
         continues_last: bool = False,
     ) -> str:
         """The prompt of a chat, up to where the assistant's answer begins, or ``continues_last``.
 
         Templates without a system turn get its text before that of the user's first, as
         llama.cpp's server has it; templates without calls get those of a history, and their
-        results, as text in the form of their dialect. Raises `InvalidRequest` in the words of the
-        template.
+        results, as text in the form of their dialect. A template that wants roles to alternate, or
+        refuses a system turn, is asked once more with what it will take. Raises `InvalidRequest` in
+        the words of the template.
         """
-        given = self.dialect.history(turns, tools)
+        given = self.dialect.history(turns, tools, must_call=must_call)
         turns = given.turns if self._has_system else _merged(given.turns)
+        arguments = {**given.arguments, **arguments}
+        write = self._up_to_the_last if continues_last else self._rendered
         try:
-            laid_out = self._laid_out(turns)
-            arguments = {**given.arguments, **arguments}
-            if continues_last:
-                return self._up_to_the_last(laid_out, given.tools, arguments)
-            return self._rendered(laid_out, given.tools, arguments)
+            try:
+                return write(self._laid_out(turns), given.tools, arguments)
+            except Exception as error:
+                if _ABOUT_ROLES.search(str(error)) is None:
+                    raise
+                return write(self._laid_out(_alternating(turns)), given.tools, arguments)
         except Exception as error:  # whatever a template may do wrong, it does to these messages
             said = " ".join(str(error).split()) or type(error).__name__
             raise InvalidRequest(
@@ -98,6 +111,17 @@ class Template:
 
     def _shows(self, turns: list[Turn], text: str) -> bool:
         return text in self._rendered_if_taken(turns)
+
+    def _probed(
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Turn] = (),
+        arguments: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
+        try:
+            return self._rendered(self._laid_out(turns), list(tools) or None, arguments)
+        except Exception:
+            return ""
 
     def _rendered_if_taken(self, turns: list[Turn]) -> str:
         """Nothing where the template refuses ``turns``."""
@@ -136,6 +160,17 @@ def _merged(turns: Sequence[Turn]) -> list[Turn]:
         return list(turns)
     system, user, *others = turns
     return [user | {"content": f"{system['content']}\n{user['content']}"}, *others]
+
+
+def _alternating(turns: Sequence[Turn]) -> list[Turn]:
+    """The system's text in the user's first turn, and turns of one user after the other joined."""
+    joined: list[Turn] = []
+    for turn in _merged(turns):
+        if joined and turn["role"] == joined[-1]["role"] == "user":
+            before = joined.pop()
+            turn = before | {"content": f"{before['content']}\n{turn['content']}"}
+        joined.append(turn)
+    return joined
 
 
 class _GenerationTag(Extension):

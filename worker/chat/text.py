@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from worker.chat.vocabulary import Vocabulary
 
@@ -14,16 +14,20 @@ class TextStream:
     """The text of one answer as its tokens arrive: the bytes of all, decoded as they come.
 
     Only a character that is not yet whole is held back, at most 3 bytes. Bytes that are no text
-    become U+FFFD as they do where Python decodes the whole with ``replace``.
+    become U+FFFD as they do where Python decodes the whole with ``replace``. Control tokens are no
+    text, but for those whose texts are ``preserved``.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, preserved: Iterable[str] = ()) -> None:
         self._bytes = vocabulary.text_bytes
+        self._preserved = {vocabulary.control[text].id: text.encode() for text in preserved}
         self._decode = _utf8("replace").decode
         self._drops_space = vocabulary.drops_first_space
 
     def push(self, token: int) -> str:
         """Add ``token``; returns the text that can be sent now, often empty."""
+        if token in self._preserved:
+            return self._decode(self._preserved[token])
         data = self._bytes(token)
         if self._drops_space and data:
             self._drops_space = False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from ipc.grammar.rules import Expression
 from ipc.messages.jobs import ChatInput, Tool
 from worker.chat.parser import Parser
+from worker.chat.parsing.reading import ReadCalls, Thinking
+from worker.chat.rule_book import RuleBook
 
 # A message as chat templates take it.
 Turn = dict[str, Any]
@@ -18,6 +21,41 @@ class ForTemplate(NamedTuple):
     turns: list[Turn]
     tools: list[Turn] | None = None
     arguments: Mapping[str, Any] = {}
+
+
+class Signature(NamedTuple):
+    """A tool as a grammar of calls sees it: its name, the ``schema`` of its arguments as a JSON
+    text, and as a value."""
+
+    name: str
+    text: str
+    schema: Mapping[str, Any]
+
+
+# The grammar of calls of one of some tools: one call, or several.
+CallRules = Callable[[RuleBook, Sequence[Signature], bool], Expression]
+
+
+class CallFormat(NamedTuple):
+    """How a family writes calls: three views of one form.
+
+    ``read`` reads them out of an answer, after one of the ``markers`` or, where the answer begins
+    with one of ``opens_answer``, from there; ``rules`` are the grammar that forces them; ``write``
+    makes the text of some, each with a ``name`` and ``arguments``, for a template that leaves them
+    out of a history. ``texts`` are what else may be a control token in it. ``in_probe`` is a
+    pattern of what a template writes of a call of the tool ``zqcallqz``, or of its definition.
+    """
+
+    name: str
+    read: ReadCalls
+    rules: CallRules
+    write: Callable[[Sequence[Turn]], str]
+    in_probe: str = "(?!)"
+    markers: tuple[str, ...] = ()
+    opens_answer: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    ends_with_calls: bool = False
+    short_ids: bool = False  # its templates take ids of 9 letters and digits only
 
 
 class Dialect(Protocol):
@@ -33,13 +71,30 @@ class Dialect(Protocol):
         """Whether the model has learned to call in it."""
         ...
 
-    def history(self, turns: Sequence[Turn], tools: Sequence[Turn] = ()) -> ForTemplate:
+    @property
+    def calls(self) -> CallFormat:
+        """How calls are written."""
+        ...
+
+    @property
+    def thinking(self) -> Thinking | None:
+        """How reasoning is written, if the model reasons."""
+        ...
+
+    def reads_calls(self, asked: ChatInput) -> bool:
+        """Whether calls are looked for in the answer to ``asked``."""
+        ...
+
+    def history(
+        self, turns: Sequence[Turn], tools: Sequence[Turn] = (), *, must_call: bool = False
+    ) -> ForTemplate:
         """``turns`` as the model's template can write all of them, calls and results too, and what
         it is told of the ``tools``, which are as OpenAI's API has them."""
         ...
 
-    def parser(self, asked: ChatInput, tail: str) -> Parser:
-        """What reads one answer to ``asked``; the prompt ends with ``tail``."""
+    def parser(self, asked: ChatInput, tail: str, control: Collection[str] = ()) -> Parser:
+        """What reads one answer to ``asked``; the prompt ends with ``tail``. ``control`` are the
+        texts of the model's control tokens."""
         ...
 
 

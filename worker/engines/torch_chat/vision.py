@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -74,13 +75,26 @@ class VisionPrompts:
         self._finder = ControlFinder(vocabulary.control)
         self._dtype = dtype
         self._max_pixels = max_pixels
-        self.dialect = dialect_of(self._rendered_if_taken)
+        self.use_dialect("auto")
 
-    def _rendered_if_taken(self, turns: Sequence[Turn]) -> str:
+    def use_dialect(self, wanted: str) -> None:
+        source = self._processor.chat_template
+        self.dialect = dialect_of(
+            self._rendered_if_taken, source if isinstance(source, str) else "", wanted
+        )
+
+    def _rendered_if_taken(
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Turn] = (),
+        arguments: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
         """What the template makes of ``turns``; nothing where it refuses them."""
         probe = [one | {"content": in_parts(one["content"])} for one in turns]
         try:
-            text: str = self._processor.apply_chat_template(probe, tokenize=False)
+            text: str = self._processor.apply_chat_template(
+                probe, tools=list(tools) or None, tokenize=False, **arguments
+            )
         except Exception:  # somebody else's program
             return ""
         return text
@@ -139,7 +153,7 @@ class VisionPrompts:
                         content.append({"type": "text", "text": part.text})
             turns.append(turn(message, str, self._checked_key) | {"content": content})
         tools = [tool_turn(one, str, self._checked_key) for one in offered.tools]
-        given = self.dialect.history(turns, tools)
+        given = self.dialect.history(turns, tools, must_call=offered.must_call)
         in_all = [one | {"content": in_parts(one["content"])} for one in given.turns]
         return given._replace(turns=in_all)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ipc.messages.jobs import ChatInput, Sampling
-from worker.chat.dialects.detect import PROBE, dialect_of
-from worker.chat.dialects.dialect import Dialect
-from worker.chat.dialects.generic import GENERIC
-from worker.chat.dialects.native import NATIVE
-from worker.chat.parser import Content
+from worker.chat.dialects.detect import dialect_of
+from worker.chat.dialects.dialect import CallFormat
+from worker.chat.dialects.generic import GENERIC as FORM
+from worker.chat.dialects.generic import NATIVE
+from worker.chat.dialects.model_dialect import ModelDialect, TemplateCan
 from worker.chat.template import Template
+
+GENERIC = ModelDialect(FORM)
 
 CALL = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": {"in": "Köln"}}}
 
@@ -55,7 +57,7 @@ def test_results_and_what_the_user_says_next_are_one_turn() -> None:
     assert [turn["role"] for turn in GENERIC.history(turns).turns] == ["assistant", "user"]
     assert GENERIC.history(turns).turns[1]["content"].splitlines() == [
         '{"tool_response": {"name": "weather", "content": "a"}}',
-        '{"tool_response": {"content": "b"}}',
+        '{"tool_response": {"name": "weather", "content": "b"}}',
         "and now?",
     ]
     again = [*turns, {"role": "user", "content": "well?"}]
@@ -68,25 +70,34 @@ def test_an_image_after_a_result_stays_an_image() -> None:
     assert [part["type"] for part in turns[0]["content"]] == ["text", "image"]
 
 
-def test_a_template_shows_calls_if_none_of_them_is_lost() -> None:
-    assert dialect_of(str) is NATIVE
-    assert dialect_of(lambda turns: str([one for one in turns if one["role"] == "tool"])) is GENERIC
-    assert dialect_of(lambda turns: str([one | {"content": ""} for one in turns])) is GENERIC
-    assert dialect_of(lambda _turns: "") is GENERIC
+@pytest.mark.parametrize(
+    ("writes", "form"),
+    [
+        (str, NATIVE),
+        (lambda turns: str([one for one in turns if one["role"] == "tool"]), FORM),
+        (lambda turns: str([one | {"content": ""} for one in turns]), FORM),
+        (lambda _turns: "", FORM),
+    ],
+)
+def test_a_template_shows_calls_if_none_of_them_is_lost(
+    writes: Callable[[Any], str], form: CallFormat
+) -> None:
+    def render(turns: Any, tools: Any = (), arguments: Any = None) -> str:  # noqa: ARG001
+        return writes(turns)
+
+    assert dialect_of(render).calls is form
 
 
 def test_a_template_that_writes_calls_is_given_the_history_as_it_is() -> None:
-    assert NATIVE.history(PROBE).turns == PROBE
+    turns = [{"role": "user", "content": "hi"}, call(), result("18 degrees")]
+    dialect = ModelDialect(NATIVE, TemplateCan(calls=True, results=True))
+    assert dialect.history(turns).turns == turns
 
 
-@pytest.mark.parametrize("dialect", [NATIVE, GENERIC])
-def test_answers_are_content_as_yet(dialect: Dialect) -> None:
-    asked = ChatInput(sampling=Sampling(max_tokens=1))
-    parser = dialect.parser(asked, "")
-    assert [*parser.push("<tool_call>"), *parser.push("{}"), *parser.finish()] == [
-        Content("<tool_call>"),
-        Content("{}"),
-    ]
+def test_a_result_has_the_name_of_its_tool() -> None:
+    dialect = ModelDialect(NATIVE, TemplateCan(calls=True, results=True))
+    (_, turn) = dialect.history([call(), result("18 degrees", None)]).turns
+    assert turn["name"] == "weather"
 
 
 SMOLLM2 = (
@@ -95,8 +106,8 @@ SMOLLM2 = (
 )
 QWEN = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}"
-    "{% for call in message.tool_calls or [] %}<tool_call>{{ call.function | tojson }}"
-    "</tool_call>{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% for call in message.tool_calls or [] %}<tool_call>\n{{ call.function | tojson }}"
+    "\n</tool_call>{% endfor %}<|im_end|>\n{% endfor %}"
 )
 STRICT = (
     "{% for message in messages %}{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}"
@@ -113,7 +124,8 @@ HISTORY = [
 
 def test_a_template_that_writes_calls_gets_them() -> None:
     rendered = Template(QWEN, {}).render(HISTORY)
-    assert '<tool_call>{"name": "weather", "arguments": {"in": "Köln"}}</tool_call>' in rendered
+    written = '<tool_call>\n{"name": "weather", "arguments": {"in": "Köln"}}\n</tool_call>'
+    assert written in rendered
     assert "<|im_start|>tool\n18 degrees<|im_end|>" in rendered
 
 

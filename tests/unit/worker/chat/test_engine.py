@@ -13,9 +13,11 @@ from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
 from ipc.messages.jobs import ChatInput, EmbedInput, Fill, Job, Message, Sampling, Text, Tokens
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.dialects.dialect import Dialect
-from worker.chat.dialects.native import NATIVE
+from worker.chat.dialects.generic import NATIVE
+from worker.chat.dialects.model_dialect import ModelDialect
 from worker.chat.engine import TokenChat
 from worker.chat.grammar import AnyText
+from worker.chat.parsing.reading import Thinking
 from worker.chat.prompt import NOTHING, Offered, Prompt
 from worker.chat.raw import RawLayout
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
@@ -35,8 +37,11 @@ class Letters:
         {"<end>": Control(END)},
         lambda texts: [[0] * len(text) for text in texts],
     )
-    dialect: Dialect = NATIVE
     raw = RawLayout(vocabulary)
+    dialect: Dialect = ModelDialect(NATIVE)
+
+    def use_dialect(self, wanted: str) -> None:
+        raise AssertionError(wanted)
 
     def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:  # noqa: ARG002
         text = "".join(message.text for message in messages)
@@ -328,22 +333,9 @@ def test_an_answer_may_repeat_its_prompt_first() -> None:
 def test_what_answers_a_prompt_without_a_template_is_text() -> None:
     scripted = Scripted([Written("a", (0,))])
     one = chat(scripted)
-    one.prompts.dialect = Thinking()  # type: ignore[misc]
+    one.prompts.dialect = ModelDialect(NATIVE, thinking=Thinking("a", "b"))  # type: ignore[misc]
     assert one.admit(several("a", 1, prompts=[Tokens(ids=[0])]))
     assert one.step() == [Delta("a", "a", 1, ids=[0])]
-
-
-class Thinking:
-    """A dialect in which nothing is an answer."""
-
-    name = "thinking"
-    calls_tools = False
-
-    def history(self, turns: Sequence[Any], tools: Sequence[Any] = ()) -> Any:
-        raise NotImplementedError
-
-    def parser(self, asked: ChatInput, tail: str) -> Any:
-        raise NotImplementedError
 
 
 def test_a_model_without_tokens_for_gaps_is_named_where_one_is_to_be_filled() -> None:

@@ -143,6 +143,10 @@ class Letters:
     """A parser to whom ``a`` is a thought, ``b`` the beginning of a call and ``c`` its arguments;
     it holds the last character back."""
 
+    preserved: frozenset[str] = frozenset()
+    thinking = False
+    over = False
+
     def __init__(self) -> None:
         self._held = ""
 
@@ -151,7 +155,7 @@ class Letters:
         self._held = text[-1:]
         return [self._said(one) for one in text[:-1]]
 
-    def finish(self) -> Sequence[Said]:
+    def finish(self, *, cut: bool = False) -> Sequence[Said]:  # noqa: ARG002
         return [self._said(self._held)] if self._held else []
 
     def _said(self, text: str) -> Said:

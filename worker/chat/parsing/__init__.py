@@ -1,0 +1,1 @@
+"""How an answer is read: its text as it comes, what it says, and which part is which."""

@@ -1,0 +1,118 @@
+"""The rules of one answer's grammar, as they are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ipc.grammar.rules import (
+    ROOT,
+    Alternation,
+    Characters,
+    Concatenation,
+    Expression,
+    Reference,
+    Repetition,
+    Rules,
+    Terminal,
+)
+from ipc.messages.errors import UnsupportedParameter
+
+NOTHING = Terminal("")
+SPACES = Repetition(Characters(((0x20, 0x20), (0x0A, 0x0A))), 0, 4)
+
+
+class RuleBook:
+    """Rules by name; each that is added gets a name of its own."""
+
+    def __init__(self) -> None:
+        self._rules: dict[str, Expression] = {}
+
+    def add(self, name: str, expression: Expression) -> Reference:
+        """A rule called ``name``, or nearly so."""
+        free = self._free(name)
+        self._rules[free] = expression
+        return Reference(free)
+
+    def include(self, name: str, rules: Rules) -> Reference:
+        """All of ``rules``, renamed; returns the one that was its root."""
+        prefix = self._free(name)
+        self._rules |= {
+            f"{prefix}-{one}": _renamed(expression, prefix) for one, expression in rules.rules
+        }
+        self._rules[prefix] = Reference(f"{prefix}-{ROOT}")
+        return Reference(prefix)
+
+    def json(self, schema: str) -> Expression:  # noqa: ARG002
+        """A JSON value that ``schema``, a JSON text, admits."""
+        raise UnsupportedParameter("constrained answers are not built yet")
+
+    def without(self, name: str, *texts: str) -> Reference:
+        """Any text, the empty one too, in which none of ``texts`` stands.
+
+        One rule for each beginning of ``texts`` that the text may end with, as in the automaton of
+        Aho and Corasick (1975).
+        """
+        beginnings = sorted({one[:n] for one in texts for n in range(len(one))}, key=len)
+        prefix = self._free(name)
+        named = {one: f"{prefix}-{at}" for at, one in enumerate(beginnings)}
+        letters = sorted({letter for one in texts for letter in one})
+        for one in beginnings:
+            options: list[Expression] = [NOTHING]
+            for letter in letters:
+                after = one + letter
+                if any(text in after for text in texts):
+                    continue
+                known = next(after[at:] for at in range(len(after) + 1) if after[at:] in named)
+                options.append(Concatenation((Terminal(letter), Reference(named[known]))))
+            other = Characters(tuple((ord(letter), ord(letter)) for letter in letters), True)
+            options.append(Concatenation((other, Reference(named[""]))))
+            self._rules[named[one]] = Alternation(tuple(options))
+        self._rules[prefix] = Reference(named[""])
+        return Reference(prefix)
+
+    def rules(self, root: Expression) -> Rules:
+        """All rules, and ``root``."""
+        return Rules(((ROOT, root), *self._rules.items()))
+
+    def _free(self, name: str) -> str:
+        taken = {ROOT, *self._rules}
+        at = 1
+        while (free := name if at == 1 else f"{name}-{at}") in taken:
+            at += 1
+        return free
+
+
+def sequence(*parts: Expression | str) -> Expression:
+    """One part after the other, texts as they are."""
+    made = [Terminal(part) if isinstance(part, str) else part for part in parts]
+    made = [part for part in made if part != NOTHING]
+    return made[0] if len(made) == 1 else Concatenation(tuple(made))
+
+
+def one_of(options: Sequence[Expression]) -> Expression:
+    return options[0] if len(options) == 1 else Alternation(tuple(options))
+
+
+def maybe(part: Expression) -> Expression:
+    return Repetition(part, 0, 1)
+
+
+def separated(part: Expression, separator: str, *, several: bool) -> Expression:
+    """``part`` once, or several of it."""
+    if not several:
+        return part
+    return sequence(part, Repetition(sequence(separator, part)))
+
+
+def _renamed(expression: Expression, prefix: str) -> Expression:
+    match expression:
+        case Reference(name):
+            return Reference(f"{prefix}-{name}")
+        case Concatenation(parts):
+            return Concatenation(tuple(_renamed(part, prefix) for part in parts))
+        case Alternation(options):
+            return Alternation(tuple(_renamed(option, prefix) for option in options))
+        case Repetition(part, least, most):
+            return Repetition(_renamed(part, prefix), least, most)
+        case _:
+            return expression
