@@ -326,8 +326,8 @@ _ALL = (
             "chat": Serving("worker.engines.llama_cpp.engine.LlamaChat", ChatOptions, ("gguf",))
         },
         devices=("cpu",),
-        # It tells texts, not tokens, and so cannot be told which tokens end an answer.
-        chat=Chat(images=False, lacks=("min_tokens", "stop_token_ids")),
+        # Its server has no word for how long an answer must at least be.
+        chat=Chat(images=False, lacks=("min_tokens",)),
     ),
     Descriptor(
         name="remote",

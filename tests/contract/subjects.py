@@ -94,7 +94,7 @@ CHAT_MODELS = [
         "chat",
         lambda _: real_model(SMOLLM2, "SmolLM2-135M-Instruct.Q4_1.gguf"),
         exact=False,
-        refuses=frozenset({"min_tokens", "stop_token_ids"}),
+        refuses=frozenset({"min_tokens"}),
     ),
     Subject(
         "command",

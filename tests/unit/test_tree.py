@@ -77,7 +77,9 @@ MODULES_OF = {
 # The daemon is what must not fall over: small, and quick to start.
 DAEMON_LIBRARIES = {"msgspec", "psutil", "pythonjsonlogger", "pynvml", "zmq"}
 # Engines that turn tokens into tokens; `worker/chat` makes events of them.
-TOKEN_ENGINES = ("worker/engines/torch_chat/", "worker/engines/openvino_chat/")
+TOKEN_ENGINES = tuple(
+    f"worker/engines/{name}/" for name in ("torch_chat", "openvino_chat", "llama_cpp")
+)
 EVENTS = ("Delta", "Reasoning", "CallOpened", "CallArguments", "Done", "Failed")
 MAX_FILES = 20
 

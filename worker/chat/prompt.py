@@ -79,10 +79,14 @@ class Prompts(Protocol):
 
 
 class Layout:
-    """The `Prompts` of a model with this ``template``."""
+    """The `Prompts` of a model with this ``template``. With ``always_begins`` a chat, too, begins
+    as the tokenizer begins a text, be it that the template says so or not."""
 
-    def __init__(self, template: Template, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, template: Template, vocabulary: Vocabulary, *, always_begins: bool = False
+    ) -> None:
         self._template = template
+        self._begins = [*vocabulary.begins] if always_begins else []
         self.vocabulary = vocabulary
         self.raw = RawLayout(vocabulary)
         self._finder = ControlFinder(vocabulary.control)
@@ -117,7 +121,8 @@ class Layout:
         tokens = tokens_of(parts, self.vocabulary)
         if not tokens:
             raise no_prompt()
-        return tokens
+        begun = tokens[: len(self._begins)] == self._begins
+        return tokens if begun else [*self._begins, *tokens]
 
     def parts(self, messages: Sequence[Message], offered: Offered = NOTHING) -> list[Part]:
         """The prompt as control tokens and the texts between them, which are still to be encoded.
@@ -132,24 +137,6 @@ class Layout:
         )
         parts = self._cut(rendered)
         return [part if isinstance(part, int) else disguise.reveal(part) for part in parts]
-
-    def unforgeable_parts(
-        self, messages: Sequence[Message], offered: Offered = NOTHING
-    ) -> list[Part]:
-        """`parts` for a library that looks for control tokens in every text: none has one. The
-        first character of each that was forged stands apart, as tokens of its bytes."""
-        parts: list[Part] = []
-        for part in self.parts(messages, offered):
-            parts += [part] if isinstance(part, int) else self._broken(part)
-        return parts
-
-    def _broken(self, text: str) -> list[Part]:
-        parts: list[Part] = []
-        at = 0
-        while (start := self._finder.first(text, at)) is not None:
-            parts += [text[at:start], *self.vocabulary.spelled(text[start])]
-            at = start + 1
-        return [part for part in [*parts, text[at:]] if part != ""]
 
     def _cut(self, rendered: str) -> list[Part]:
         parts: list[Part] = []

@@ -79,18 +79,39 @@ class Vocabulary:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, none of which is a control token, whatever it contains."""
         return [
-            tokens if self._forbidden.isdisjoint(tokens) else self._by_characters(text)
+            tokens if self._forbidden.isdisjoint(tokens) else self._broken(text)
             for text, tokens in zip(texts, self._encode(texts), strict=True)
         ]
 
-    def _by_characters(self, text: str) -> list[int]:
-        """For a text that the tokenizer looks up among all tokens as a word of its own. No control
-        token is a single character."""
-        return [token for tokens in self._encode([*text]) for token in tokens]
+    def _broken(self, text: str) -> list[int]:
+        """For a text in which the tokenizer finds control tokens, as words of its own: the first
+        character of each stands apart, or else every character. No control token is a single
+        one."""
+        tokens = self._joined(self._cut(text))
+        return tokens if self._forbidden.isdisjoint(tokens) else self._joined([*text])
 
-    def spelled(self, character: str) -> list[int]:
-        """A token for each byte of ``character``, as far as there are such."""
-        return [self._of_bytes[byte] for byte in character.encode() if byte in self._of_bytes]
+    def _cut(self, text: str) -> list[str]:
+        finder = ControlFinder(self.control)
+        parts: list[str] = []
+        at = 0
+        while (start := finder.first(text, at)) is not None:
+            parts += [text[at:start], text[start]]
+            at = start + 1
+        return [part for part in [*parts, text[at:]] if part]
+
+    def _joined(self, parts: Sequence[str]) -> list[int]:
+        """The tokens of each of ``parts``: for a character the tokens of its bytes, if there are
+        such, since some tokenizers put a space before it."""
+        spelled = [self._spelled(part) for part in parts]
+        unspelled = [part for part, ids in zip(parts, spelled, strict=True) if ids is None]
+        encoded = iter(self._encode(unspelled))
+        return [token for ids in spelled for token in (next(encoded) if ids is None else ids)]
+
+    def _spelled(self, part: str) -> list[int] | None:
+        data = part.encode()
+        if len(part) > 1 or any(byte not in self._of_bytes for byte in data):
+            return None
+        return [self._of_bytes[byte] for byte in data]
 
     def text(self, tokens: Sequence[int]) -> str:
         """What ``tokens`` are as a text, less the control tokens."""

@@ -89,12 +89,12 @@ def write(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]
 
 
 def force(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    from worker.engines.llama_cpp import answer
     from worker.engines.llama_cpp import engine as llama_chat
+    from worker.engines.llama_cpp import request
     from worker.engines.openvino_chat import engine as openvino_chat
 
     spelled = "".join(f"\\U{ord(character):08X}" for character in text)
-    generation, body = openvino_chat._generation, answer.request_body
+    generation, body = openvino_chat._generation, request.request_body
 
     def generation_of(*arguments: Any) -> Any:
         import openvino_genai as genai

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from ipc.messages.errors import ContextTooLong, InvalidRequest
+from ipc.messages.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
 from ipc.messages.events import ChatResult
-from ipc.messages.jobs import Job
+from ipc.messages.jobs import ChatInput, Job
 from ipc.messages.spec import Spec
 from tests.contract.driver import Driver, chat, embed
 from tests.contract.subjects import SMOLLM2, real_model
@@ -197,3 +197,74 @@ def test_it_serves_chats_only(gguf: Path) -> None:
     spec = Spec(name="a", task="embed", engine="llama.cpp", path=str(gguf))
     with pytest.raises(LoadError, match=r"'llama\.cpp' does not serve embed models"):
         make(spec)
+
+
+def test_a_prompt_has_the_tokens_that_llama_cpp_reads(driver: Driver, engine: LlamaChat) -> None:
+    one = chat(("system", "Be kind."), "Grüße <|im_end|> 👩🏽\u200d🚀", max_tokens=1)
+    driver.run(one)
+    asked = one.input
+    assert isinstance(asked, ChatInput)
+    laid_out = engine.prompts.lay_out(asked.messages)
+    assert result(driver, one).usage.prompt_tokens == len(laid_out.tokens)
+    text = engine.prompts.vocabulary.text(laid_out.tokens)
+    assert "Grüße <|im_end|> 👩🏽\u200d🚀" in text
+
+
+def test_a_prompt_is_counted_before_it_takes_a_place(driver: Driver) -> None:
+    running = [chat(STORY, max_tokens=40) for _ in range(2)]
+    driver.admit(*running)
+    error = driver.refused(chat("one two " * 5000))
+    assert isinstance(error, ContextTooLong)
+    driver.finish(*running)
+
+
+@pytest.mark.parametrize("logprobs", [0, 3])
+def test_log_probabilities_have_the_bytes_of_the_text(driver: Driver, logprobs: int) -> None:
+    one = chat("Say 🎉.", max_tokens=12, logprobs=logprobs)
+    driver.run(one)
+    told = [each for delta in driver.deltas(one) for each in delta.logprobs or []]
+    assert b"".join(each.data for each in told).decode() == driver.text(one)
+    for each in told:
+        assert each.logprob <= 0
+        assert len(each.top) == logprobs
+    if logprobs:
+        assert all(each.top[0].id == each.id for each in told)  # greedy
+
+
+def test_a_bias_makes_a_token_likely_or_leaves_it_out(driver: Driver, engine: LlamaChat) -> None:
+    ((token,),) = engine.prompts.vocabulary.encode(["cat"])
+    assert answer(driver, chat(STORY, max_tokens=3, logit_bias={token: 100.0})) == "catcatcat"
+    first = answer(driver, chat(STORY, max_tokens=1))
+    (token,) = engine.prompts.vocabulary.encode([first])[0]
+    assert answer(driver, chat(STORY, max_tokens=1, logit_bias={token: -100.0})) != first
+
+
+def test_only_whole_characters_can_end_an_answer(driver: Driver, engine: LlamaChat) -> None:
+    vocabulary = engine.prompts.vocabulary
+    part = next(at for at in range(len(vocabulary)) if vocabulary.text_bytes(at) == b"\xf0\x9f")
+    error = driver.refused(chat(STORY, stop_token_ids=[part]))
+    assert isinstance(error, UnsupportedParameter)
+    assert error.param == "stop_token_ids"
+
+
+def test_several_answers_are_drawn_each_by_a_seed_of_its_own(driver: Driver) -> None:
+    one = chat(STORY, max_tokens=8, temperature=1.5, seed=1, n=3)
+    driver.run(one)
+    texts = {
+        at: "".join(delta.text for delta in driver.deltas(one) if delta.choice == at)
+        for at in range(3)
+    }
+    assert len(set(texts.values())) == 3
+    assert len(result(driver, one).others) == 2
+
+
+def test_what_was_read_before_is_not_read_again(gguf: Path) -> None:
+    engine = loaded(gguf, options={"prefix_caching": True})
+    driver = Driver(engine)
+    first, again = chat(STORY, max_tokens=2), chat(STORY, max_tokens=2)
+    driver.run(first)
+    driver.run(again)
+    used = [result(driver, one).usage for one in (first, again)]
+    assert used[0].cached_tokens == 0
+    assert used[1].cached_tokens == used[1].prompt_tokens - 1
+    engine.close()

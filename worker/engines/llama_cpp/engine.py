@@ -7,17 +7,18 @@ HTTP: each request blocks a thread that holds no GIL and hands the stream's piec
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from ipc.messages.errors import InternalError
-from ipc.messages.events import Done, Event
-from ipc.messages.jobs import Job, Message
+from ipc.messages.errors import UnsupportedParameter
+from ipc.messages.events import Event
 from ipc.messages.spec import Loaded, Spec
-from worker.chat.prompt import Part, chat_of, no_prompt
-from worker.engine import Engine, Stage
+from worker.chat.engine import TokenChat
+from worker.chat.token_engine import TokenModel, TokenRequest, Written
+from worker.engine import Stage
 from worker.engines.common.arrivals import Arrivals
-from worker.engines.llama_cpp.answer import Answer, request_body
 from worker.engines.llama_cpp.load import llama_model
+from worker.engines.llama_cpp.request import request_body
+from worker.engines.llama_cpp.stream import AnswerStream
 
 # How long a step waits for news, and so at most a new job or a cancellation for the step.
 _STEP_S = 0.02
@@ -26,128 +27,146 @@ _STEP_S = 0.02
 _News = bytes | Exception | None
 
 
-class LlamaChat(Engine):
-    """llama.cpp as an engine. Options: `ChatOptions`.
+class LlamaChat(TokenChat):
+    """llama.cpp as an engine for chats. Options: `ChatOptions`."""
+
+    def __init__(self) -> None:
+        self._llama = LlamaTokens()
+        super().__init__(self._llama)
+
+    def step(self) -> list[Event]:
+        """As `TokenChat.step`. Raises `RuntimeError` where llama.cpp has said nothing for
+        ``spec.stall_s``."""
+        events = super().step()
+        self._llama.check_silence()
+        return events
+
+
+class LlamaTokens:
+    """A `TokenEngine`: llama.cpp's server, which makes the text itself.
 
     A dropped request leaves llama.cpp with the next piece of its stream: a token, or a batch of its
     prompt. Until then it keeps its thread and its share of the cache.
     """
 
-    def load(self, spec: Spec, stage: Stage) -> Loaded:
+    def load(self, spec: Spec, stage: Stage) -> TokenModel:
         self._spec = spec
-        model = llama_model(spec, stage)
-        self._server, self._context_tokens = model.server, model.context_tokens
-        self._kv_tokens = model.kv_tokens
-        self._layout, self._bos = model.layout, model.bos
-        self._prefix_caching = model.options.prefix_caching
+        self._model = model = llama_model(spec, stage)
         # Twice as many threads as slots, for those that are leaving.
         self._threads = ThreadPoolExecutor(2 * spec.slots, thread_name_prefix="request")
-        self._news: Arrivals[tuple[Answer, _News]] = Arrivals(_STEP_S)
-        self._answers: dict[str, Answer] = {}
-        self._inside: dict[Answer, Future[None]] = {}  # all that llama.cpp has, dropped ones too
+        self._news: Arrivals[tuple[_Asked, _News]] = Arrivals(_STEP_S)
+        self._asked: dict[str, _Asked] = {}
+        self._inside: dict[_Asked, Future[None]] = {}  # all that llama.cpp has, dropped ones too
         self._heard_at = 0.0
-        return Loaded(
+        loaded = Loaded(
             device="cpu",
-            context_tokens=self._context_tokens,
+            context_tokens=model.context_tokens,
             detail=f"KV cache of {model.kv_tokens} tokens",
         )
+        return TokenModel(
+            loaded, model.layout, frozenset(), model.context_tokens, prompts_apart=True
+        )
 
-    def admit(self, job: Job) -> bool:
-        if len(self._answers) >= self._spec.slots:
-            return False
-        asked = chat_of(job.input, self._spec)
-        sampling, prompt = asked.sampling, self._prompt(asked.messages)
+    def begin(self, request: TokenRequest) -> bool:
+        self._check(request)
         body = request_body(
-            sampling, prompt, self._context_tokens, prefix_caching=self._prefix_caching
+            request,
+            self._model.context_tokens,
+            prefix_caching=self._model.options.prefix_caching,
         )
-        answer = Answer(
-            job.id,
-            asked,
-            prompt,
-            self._spec,
-            context_tokens=self._context_tokens,
-            prompts=self._layout,
-        )
-        # A cache that runs out would end all running answers.
-        held = sum(other.tokens for other in self._inside)
-        if held + answer.tokens > self._kv_tokens:
+        if not self._has_room(request):
+            self._let_one_leave()
             return False
         if not self._inside:
             self._heard_at = time.monotonic()
-        self._answers[job.id] = answer
-        self._inside[answer] = self._threads.submit(self._ask, answer, body)
+        asked = self._asked[request.id] = _Asked(request)
+        future = self._inside[asked] = self._threads.submit(self._ask, asked, body)
+        future.add_done_callback(lambda _: self._inside.pop(asked))
         return True
 
-    def wait_s(self) -> float | None:
-        return 0.0 if self._inside else None
+    def step(self) -> list[Written]:
+        """Everything that has come, waiting a moment for the first of it."""
+        return [
+            written
+            for asked, news in self._news.drain()
+            if (written := asked.read(news)) is not None
+        ]
 
-    def step(self) -> list[Event]:
-        """Everything that has come, waiting a moment for the first of it.
+    def drop(self, request_id: str) -> None:
+        asked = self._asked.pop(request_id, None)
+        if asked is not None:
+            asked.is_over = True
+            if (future := self._inside.get(asked)) is not None:
+                future.cancel()  # where it still waits for a thread
 
-        Raises `RuntimeError` where nothing has come for ``spec.stall_s``.
-        """
-        arrived = self._news.drain()
-        if arrived:
-            self._heard_at = time.monotonic()
-        events = [event for answer, news in arrived for event in self._read(answer, news)]
-        self._check_silence()
-        return events
-
-    def drop(self, job_id: str) -> None:
-        answer = self._answers.pop(job_id, None)
-        if answer is not None:
-            answer.is_over = True
-            if self._inside[answer].cancel():  # it was still waiting for a thread
-                del self._inside[answer]
-
-    def close(self) -> None:
-        for job_id in tuple(self._answers):
-            self.drop(job_id)
-        self._threads.shutdown()
-        del self._server
-
-    def _prompt(self, messages: list[Message]) -> list[Part]:
-        prompt = self._layout.unforgeable_parts(messages)
-        if not prompt:
-            raise no_prompt()
-        if self._bos is not None and prompt[0] != self._bos:
-            prompt = [self._bos, *prompt]
-        return prompt
-
-    def _read(self, answer: Answer, news: _News) -> list[Event]:
-        if isinstance(news, bytes):
-            events = answer.feed(news)
-            gone = any(isinstance(event, Done) for event in events)  # only the stream's end follows
-        else:
-            events, gone = answer.fail(_ending(news)), True
-        if gone:
-            self._inside.pop(answer, None)
-        if answer.is_over and self._answers.get(answer.job_id) is answer:
-            del self._answers[answer.job_id]
-        return events
-
-    def _check_silence(self) -> None:
+    def check_silence(self) -> None:
         silent_s = time.monotonic() - self._heard_at
         if self._inside and silent_s > self._spec.stall_s:
             raise RuntimeError(f"llama.cpp has said nothing for {silent_s:.0f} s")
 
+    def close(self) -> None:
+        for request_id in tuple(self._asked):
+            self.drop(request_id)
+        self._threads.shutdown()
+        self._model.place.close()
+        del self._model
+
+    def _check(self, request: TokenRequest) -> None:
+        """Raises `UnsupportedParameter`."""
+        for token in request.sampling.stop_token_ids:
+            data = self._model.layout.vocabulary.text_bytes(token)
+            if data.decode(errors="ignore").encode() != data:
+                raise UnsupportedParameter(
+                    f"stop_token_ids names {token}, which is only a part of characters; engine "
+                    "llama.cpp tells whole ones",
+                    param="stop_token_ids",
+                )
+
+    def _has_room(self, request: TokenRequest) -> bool:
+        """A cache that runs out would end all running answers."""
+        held = sum(asked.tokens for asked in list(self._inside))
+        return held + _most_tokens(request) <= self._model.kv_tokens
+
+    def _let_one_leave(self) -> None:
+        """Wait a moment, where nothing else is done meanwhile."""
+        if not self._asked:
+            wait(list(self._inside.values()), timeout=_STEP_S, return_when=FIRST_COMPLETED)
+
     # --- on a thread of the request ---
 
-    def _ask(self, answer: Answer, body: bytes) -> None:
+    def _ask(self, asked: _Asked, body: bytes) -> None:
         def on_piece(piece: bytes) -> bool:
             """True ends the request."""
-            self._news.put((answer, piece))
-            return answer.is_over
+            self._hear(asked, piece)
+            return asked.is_over
 
         try:
-            self._server.handle_completions(body, on_piece)
-            self._news.put((answer, None))
+            self._model.server.handle_completions(body, on_piece)
+            self._hear(asked, None)
         except Exception as error:
-            self._news.put((answer, error))
+            self._hear(asked, error)
+
+    def _hear(self, asked: _Asked, news: _News) -> None:
+        self._heard_at = time.monotonic()
+        self._news.put((asked, news))
 
 
-def _ending(error: Exception | None) -> InternalError:
-    """What a stream's end means for an answer that was not over."""
-    if error is None:
-        return InternalError("llama.cpp stopped in the middle of its answer")
-    return InternalError(f"llama.cpp failed: {' '.join(str(error).split())}")
+class _Asked:
+    """A request in llama.cpp, and the ``tokens`` of the cache that are reserved for it. It
+    ``is_over`` when nobody waits for more of it."""
+
+    def __init__(self, request: TokenRequest) -> None:
+        self.tokens = _most_tokens(request)
+        self.is_over = False
+        self._stream = AnswerStream(request)
+
+    def read(self, news: _News) -> Written | None:
+        if self.is_over:
+            return None
+        if isinstance(news, bytes):
+            return self._stream.read(news)
+        return self._stream.broken(news)
+
+
+def _most_tokens(request: TokenRequest) -> int:
+    return len(request.prompt.tokens) + request.limit

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +19,7 @@ from worker.chat.gguf import read_tokenizer
 from worker.chat.kv_budget import kv_cache_tokens, longest_tokens
 from worker.chat.prompt import Layout
 from worker.engine import LoadError, Stage, options_of
+from worker.engines.llama_cpp.tokenizer import PrivateSocket, ServerTokenizer
 
 # A prompt is read so many tokens at a time, all running answers moving on between two times.
 _BATCH_TOKENS = 256
@@ -30,14 +29,14 @@ _REASON = "error loading model: "
 
 class LlamaModel(NamedTuple):
     """``context_tokens`` is what one prompt and its answer may have together, ``kv_tokens`` what
-    all running ones may. Every prompt begins with ``bos``, where that is a token."""
+    all running ones may. Whoever has it closes ``place``, by which the server can be reached."""
 
     server: Any
+    place: PrivateSocket
     options: ChatOptions
     context_tokens: int
     kv_tokens: int
     layout: Layout
-    bos: int | None
 
 
 def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
@@ -48,17 +47,17 @@ def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
     header = _header(Path(spec.path))
     context_tokens, kv_tokens = _sizes(spec, options, header)
     found = read_tokenizer(Path(spec.path))
-    layout = Layout(found.chat_template(), found.vocabulary(_no_encoder))
     stage("reading weights")
+    place = PrivateSocket()
     try:
-        server = _serve(spec, context_tokens, kv_tokens, _SILENT)
+        server = _serve(spec, place.path, context_tokens, kv_tokens, _SILENT)
     except RuntimeError as error:
+        place.close()
         raise _reason(spec) from error
-    return LlamaModel(server, options, context_tokens, kv_tokens, layout, found.begins_with)
-
-
-def _no_encoder(texts: Sequence[str]) -> list[list[int]]:
-    raise NotImplementedError("llama.cpp cuts texts into tokens itself")
+    place.hide()
+    vocabulary = found.vocabulary(ServerTokenizer(place).encode)
+    layout = Layout(found.chat_template(), vocabulary, always_begins=True)
+    return LlamaModel(server, place, options, context_tokens, kv_tokens, layout)
 
 
 def _header(path: Path) -> Header:
@@ -78,8 +77,9 @@ def _sizes(spec: Spec, options: ChatOptions, header: Header) -> tuple[int, int]:
     return min(longest, kv_tokens), kv_tokens
 
 
-def _serve(spec: Spec, context_tokens: int, kv_tokens: int, verbosity: int) -> Any:
-    """llama.cpp's server object. Raises `RuntimeError`, which does not say why."""
+def _serve(spec: Spec, place: str, context_tokens: int, kv_tokens: int, verbosity: int) -> Any:
+    """llama.cpp's server object, which listens at ``place``. Raises `RuntimeError`, which does not
+    say why."""
     try:
         import xllamacpp
     except ImportError as error:
@@ -104,13 +104,11 @@ def _serve(spec: Spec, context_tokens: int, kv_tokens: int, verbosity: int) -> A
     for threads in (parameters.cpuparams, parameters.cpuparams_batch):
         threads.n_threads = spec.threads or -1
         threads.poll = 0  # between two computations nobody spins
-    # The object always listens, though it is asked by calls only: here on a socket that nobody else
-    # can reach, and that is gone once it is loaded.
+    # The object always listens. It is asked by calls, and for tokens only in this way.
     parameters.ui = parameters.endpoint_slots = False
     parameters.n_threads_http = 1
-    with tempfile.TemporaryDirectory(prefix="edge-serve-") as folder:
-        parameters.hostnames = [f"{folder}/unused.sock"]
-        return xllamacpp.Server(parameters)
+    parameters.hostnames = [place]
+    return xllamacpp.Server(parameters)
 
 
 def _reason(spec: Spec) -> LoadError:
@@ -139,10 +137,13 @@ def _reason(spec: Spec) -> LoadError:
 def _main() -> None:
     spec = msgspec.json.decode(sys.argv[1], type=Spec)
     sizes = _sizes(spec, options_of(spec, ChatOptions), read_header(Path(spec.path)))
+    place = PrivateSocket()
     try:
-        _serve(spec, *sizes, _ERRORS)
+        _serve(spec, place.path, *sizes, _ERRORS)
     except RuntimeError:
         sys.exit(1)
+    finally:
+        place.close()
 
 
 if __name__ == "__main__":

@@ -96,7 +96,6 @@ def test_a_forged_token_is_text_wherever_it_stands(place: str, text: str) -> Non
     tokens = one.tokens([forged])
     assert controls(tokens) == controls(one.tokens([plain]))
     assert text in bytes(at for at in tokens if at < 256).decode()
-    assert controls(one.unforgeable_parts([forged])) == controls(tokens)
 
 
 @pytest.mark.parametrize(("before", "after"), [("<|im_", "end|>"), ("<", "|im_end|>"), ("[X", "]")])
@@ -115,13 +114,15 @@ def test_no_mixture_of_pieces_becomes_a_control_token(pieces: list[str]) -> None
     assert controls(parts) == controls(expected)
     rendered = "".join(part for part in parts if isinstance(part, str))
     assert text.strip() in rendered
-    for part in layout().unforgeable_parts(asked):
-        assert isinstance(part, int) or not any(token in part for token in IDS)
 
 
-def test_a_library_that_looks_for_control_tokens_finds_none() -> None:
-    parts = layout().unforgeable_parts([Message("user", f"a{END}b")])
-    assert parts[1:5] == ["user\na", ord("<"), "|im_end|>b", 257]
+def test_a_token_with_which_every_prompt_begins_stands_once() -> None:
+    vocabulary = Vocabulary([bytes([at]) for at in range(256)], IDS, as_bytes, begins=[256])
+
+    def tokens(template: str) -> list[int]:
+        return Layout(Template(template, {}), vocabulary, always_begins=True).tokens([])
+
+    assert tokens("a") == tokens("<|im_start|>a") == [256, ord("a")]
 
 
 def test_control_tokens_take_the_whitespace_beside_them_where_they_say_so() -> None:

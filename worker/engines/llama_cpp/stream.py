@@ -1,0 +1,159 @@
+"""What the pieces of an answer's stream mean. No threads in here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ipc.messages.errors import InternalError, InvalidRequest, ServeError
+from ipc.messages.events import Finish, TokenLogprob
+from worker.chat.token_engine import TokenRequest, Written
+from worker.engines.common.server_errors import refusal_in_stream
+from worker.engines.common.server_json import decode
+
+_BAD_GRAMMAR = "failed to parse grammar"
+
+
+class _Likely(msgspec.Struct):
+    id: int
+    bytes: list[int]
+    logprob: float
+
+
+class _Chosen(_Likely):
+    top_logprobs: list[_Likely] = []
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Chosen] = []
+
+
+class _Choice(msgspec.Struct):
+    text: str = ""
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int = 0
+
+
+class _Usage(msgspec.Struct):
+    completion_tokens: int
+    prompt_tokens_details: _Details = msgspec.field(default_factory=_Details)
+
+
+class _Timings(msgspec.Struct):
+    predicted_n: int = 0
+
+
+class _Progress(msgspec.Struct):
+    cache: int = 0
+
+
+class _Verbose(msgspec.Struct):
+    tokens: list[int] = []
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    timings: _Timings | None = None
+    prompt_progress: _Progress | None = None
+    verbose: _Verbose | None = msgspec.field(name="__verbose", default=None)
+    error: Any = None
+
+
+class AnswerStream:
+    """The answer to ``request``, piece by piece.
+
+    A piece has the tokens that end with a whole character, and where there are several tells the
+    log probability of the last alone.
+    """
+
+    def __init__(self, request: TokenRequest) -> None:
+        sampling = request.sampling
+        self._id = request.id
+        self._ends = frozenset(sampling.stop_token_ids)
+        self._top = sampling.logprobs
+        self._finish: Finish = "stop"
+        self._tokens = 0
+        self._held: list[TokenLogprob] = []  # of tokens without text
+
+    def read(self, data: bytes) -> Written:
+        """What one piece means."""
+        try:
+            return self._read(decode(data, _Chunk))
+        except ServeError as error:
+            return Written(self._id, error=error)
+
+    def broken(self, error: Exception | None) -> Written:
+        """What it means that the stream has ended before the answer, by ``error`` if there is
+        one."""
+        said = "stopped in the middle of its answer"
+        if error is not None:
+            said = f"failed: {' '.join(str(error).split())}"
+        return Written(self._id, error=InternalError(f"llama.cpp {said}"))
+
+    def _read(self, chunk: _Chunk) -> Written:
+        if chunk.error is not None:
+            raise _refusal(chunk.error)
+        choice = chunk.choices[0] if chunk.choices else _Choice()
+        if choice.finish_reason is not None:
+            self._finish = "length" if choice.finish_reason == "length" else "stop"
+        tokens = self._count(chunk)
+        if tokens and chunk.verbose and not self._ends.isdisjoint(chunk.verbose.tokens):
+            return Written(self._id, text="", text_tokens=tokens, finish="stop")
+        return Written(
+            self._id,
+            finish=None if chunk.usage is None else self._finish,
+            text=choice.text,
+            text_tokens=tokens,
+            logprobs=self._logprobs(choice),
+            cached_tokens=_cached(chunk),
+        )
+
+    def _count(self, chunk: _Chunk) -> int:
+        """How many tokens there are since the last piece."""
+        total = self._tokens
+        if chunk.usage is not None:
+            total = chunk.usage.completion_tokens
+        elif chunk.timings is not None:
+            total = chunk.timings.predicted_n
+        new, self._tokens = total - self._tokens, total
+        return new
+
+    def _logprobs(self, choice: _Choice) -> list[TokenLogprob] | None:
+        """Those of the tokens whose text there is; the model's end has none."""
+        if self._top is None:
+            return None
+        if choice.logprobs is not None:
+            self._held += [self._logprob(chosen) for chosen in choice.logprobs.content]
+        if not choice.text:
+            return []
+        known, self._held = self._held, []
+        return known
+
+    def _logprob(self, chosen: _Chosen) -> TokenLogprob:
+        top = [_likely(one) for one in chosen.top_logprobs[: self._top]]
+        return TokenLogprob(chosen.id, bytes(chosen.bytes), chosen.logprob, top)
+
+
+def _likely(one: _Likely) -> TokenLogprob:
+    return TokenLogprob(one.id, bytes(one.bytes), one.logprob)
+
+
+def _cached(chunk: _Chunk) -> int | None:
+    if chunk.usage is not None:
+        return chunk.usage.prompt_tokens_details.cached_tokens
+    return None if chunk.prompt_progress is None else chunk.prompt_progress.cache
+
+
+def _refusal(said: Any) -> ServeError:
+    message = said.get("message") if isinstance(said, dict) else None
+    if isinstance(message, str) and _BAD_GRAMMAR in message:
+        return InvalidRequest("llama.cpp cannot read the grammar; simplify it", param="grammar")
+    if isinstance(said, dict) and said.get("code") == InternalError.status:
+        return InternalError(f"llama.cpp failed: {message}")
+    return refusal_in_stream(said)
