@@ -83,7 +83,24 @@ class SpeechResult(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
     usage: Usage
 
 
-Result = ChatResult | EmbedResult | RerankResult | SpeechResult
+class Token(msgspec.Struct, frozen=True, array_like=True):
+    """``data`` is what it is as a text, in bytes: of a ``control`` token its name."""
+
+    id: int
+    data: bytes
+    control: bool = False
+
+
+class TokenizeResult(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
+    """The tokens of each text, of the chat, or of the ids that were asked for; of the latter two
+    also the whole ``text``. Nothing is counted, since no model ran."""
+
+    rows: list[list[Token]]
+    text: str = ""
+    usage: Usage = Usage()
+
+
+Result = ChatResult | EmbedResult | RerankResult | SpeechResult | TokenizeResult
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -213,7 +213,22 @@ class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
     word_times: bool = False
 
 
-Input = ChatInput | EmbedInput | RerankInput | SpeechInput
+class TokenizeInput(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
+    """What a chat model's tokenizer makes of ``texts``, or of a ``chat`` as its template has it; or
+    what ``ids`` are as a text. No model runs.
+
+    Each of ``texts`` comes behind what the tokenizer puts before a prompt where it ``begins`` one;
+    with ``reads_control`` the names of control tokens in it are these tokens.
+    """
+
+    texts: list[str] = []
+    chat: ChatInput | None = None
+    ids: list[int] | None = None
+    begins: bool = True
+    reads_control: bool = False
+
+
+Input = ChatInput | EmbedInput | RerankInput | SpeechInput | TokenizeInput
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag="job"):

@@ -89,4 +89,5 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     tools: bool = False  # a chat model that calls them in a way of its own
     reasoning: bool = False  # one that thinks before it answers
     fills: bool = False  # one that fills gaps
+    tokenizes: bool = False  # one whose tokenizer can be asked
     detail: str = ""

@@ -10,9 +10,10 @@ import msgspec
 
 from ipc.messages.errors import InternalError, ServeError
 from ipc.messages.events import Event, Failed, Piece
-from ipc.messages.jobs import Job
+from ipc.messages.jobs import Job, TokenizeInput
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.answers import Answers
+from worker.chat.asides import Asides
 from worker.chat.generation import Generation
 from worker.chat.parser import PlainText
 from worker.chat.prompt import Prompts, chat_of
@@ -45,6 +46,7 @@ class TokenChat(Engine):
         self._model: TokenModel = self._tokens.load(spec, stage)
         if self._model.prompts_apart:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        self._asides = Asides(self._model.prompts, self._thread)
         return self._told()
 
     def _told(self) -> Loaded:
@@ -59,6 +61,7 @@ class TokenChat(Engine):
             tools=dialect.calls_tools,
             reasoning=dialect.thinking is not None,
             fills=prompts.raw.filler is not None,
+            tokenizes=True,
         )
 
     @property
@@ -67,6 +70,9 @@ class TokenChat(Engine):
         return self._model.prompts
 
     def admit(self, job: Job) -> bool:
+        if isinstance(job.input, TokenizeInput):
+            self._asides.ask(job.id, job.input)
+            return True
         asked = chat_of(job.input, self._spec)
         wanted = min(asked.choices, self._spec.slots)
         if self._held() + wanted > self._spec.slots:
@@ -83,10 +89,12 @@ class TokenChat(Engine):
         return True
 
     def wait_s(self) -> float | None:
-        return 0.0 if self._preparing or self._jobs else None
+        return 0.0 if self._preparing or self._jobs or self._asides else None
 
     def step(self) -> list[Event]:
-        events = self._begin_prepared()
+        idle = not self._preparing and not self._writing
+        events = self._asides.collect(_WAIT_S if idle else 0.0)
+        events += self._begin_prepared()
         self._begin_waiting()
         if self._writing:
             for written in self._tokens.step():
@@ -94,6 +102,7 @@ class TokenChat(Engine):
         return events
 
     def drop(self, job_id: str) -> None:
+        self._asides.drop(job_id)
         preparing = self._preparing.pop(job_id, None)
         if preparing is not None:
             preparing.requests.cancel()

@@ -32,6 +32,7 @@ class RawLayout:
         self.filler: Filler | None = filler_of(
             {text: token.id for text, token in vocabulary.control.items()}
         )
+        self._all = ControlFinder(vocabulary.control)
         self._gaps = ControlFinder(self.filler.texts if self.filler else ())
 
     def lay_out(self, prompt: RawPrompt) -> RawTokens:
@@ -40,13 +41,20 @@ class RawLayout:
             case Text():
                 return self._text(prompt.text)
             case Tokens():
-                return RawTokens(self._known(prompt.ids))
+                return RawTokens(self.known(prompt.ids))
             case Fill():
                 if self.filler is None:
                     raise cannot_fill("this model")
                 return self._filled(self.filler, self.filler.parts(prompt))
             case _:
                 assert_never(prompt)
+
+    def tokens(self, text: str, *, begins: bool, reads_control: bool) -> list[int]:
+        """The tokens of ``text``, behind those that a prompt begins with; with ``reads_control``
+        the names of control tokens in it are these."""
+        parts = self._cut(text, self._all) if reads_control else [text]
+        before = self._vocabulary.begins if begins else ()
+        return [*before, *tokens_of(parts, self._vocabulary)]
 
     def text_of(self, prompt: RawPrompt) -> str:
         """The prompt as an answer repeats it."""
@@ -62,7 +70,7 @@ class RawLayout:
 
     def _text(self, text: str) -> RawTokens:
         if self.filler is not None and self.filler.is_template(text):
-            return self._filled(self.filler, self._cut(text))
+            return self._filled(self.filler, self._cut(text, self._gaps))
         return RawTokens(self._begun([text] if text else []))
 
     def _filled(self, filler: Filler, parts: Sequence[Part]) -> RawTokens:
@@ -74,20 +82,21 @@ class RawLayout:
             raise InvalidRequest("the prompt is empty; write something", param="prompt")
         return tokens
 
-    def _known(self, ids: list[int]) -> list[int]:
+    def known(self, ids: list[int], param: str = "prompt") -> list[int]:
+        """``ids``, all of which the model has. Raises `InvalidRequest`."""
         known = len(self._vocabulary)
         unknown = next((one for one in ids if not 0 <= one < known), None)
         if unknown is not None:
             raise InvalidRequest(
-                f"the prompt has token {unknown}, and the model's tokens are 0 to {known - 1}",
-                param="prompt",
+                f"`{param}` has token {unknown}, and the model's tokens are 0 to {known - 1}",
+                param=param,
             )
         return ids
 
-    def _cut(self, text: str) -> list[Part]:
+    def _cut(self, text: str, finder: ControlFinder) -> list[Part]:
         parts: list[Part] = []
         at = 0
-        for start, end in self._gaps.spans(text):
+        for start, end in finder.spans(text):
             parts += [text[at:start], self._vocabulary.control[text[start:end]].id]
             at = end
         return [*parts, text[at:]]

@@ -58,6 +58,7 @@ class Vocabulary:
         self.named = dict(named or {})
         self.opening = opening
         self._encode = encode
+        self._names = {token.id: text for text, token in self.control.items()}
         silent = {token.id for token in self.control.values()}
         # Characters that a vocabulary without bytes lacks are an unknown token by right.
         unknown = self.control.get(self.named.get("unk_token", ""))
@@ -119,6 +120,10 @@ class Vocabulary:
         if self.drops_first_space:
             data = data.removeprefix(b" ")
         return data.decode(errors="replace")
+
+    def name(self, token: int) -> str | None:
+        """The text of a control token."""
+        return self._names.get(token)
 
     def text_bytes(self, token: int) -> bytes:
         """What ``token`` adds to an answer: nothing for a control token, or for one that pads the

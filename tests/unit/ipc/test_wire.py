@@ -21,6 +21,8 @@ from ipc.messages.events import (
     Events,
     Failed,
     Reasoning,
+    Token,
+    TokenizeResult,
     TokenLogprob,
     Usage,
 )
@@ -138,6 +140,7 @@ def test_what_is_nested_too_deep_to_be_skipped_is_refused() -> None:
 def test_a_step_of_events_keeps_its_order() -> None:
     done = Done("b", ChatResult(finish="stop", usage=Usage(prompt_tokens=1, completion_tokens=2)))
     failed = Failed(job="c", error=errors.QueueFull("full", retry_after_s=2.0).info(), began=False)
+    tokenized = TokenizeResult(rows=[[Token(1, b"\xf0"), Token(2, b"<s>", control=True)], []])
     likely = TokenLogprob(7, b"\xf0", -0.5, [TokenLogprob(8, b"x", -1.5)])
     events = Events(
         [
@@ -146,6 +149,7 @@ def test_a_step_of_events_keeps_its_order() -> None:
             Delta("a", "y", logprobs=[likely]),
             CallOpened("a", 0, "call_a", "weather"),
             CallArguments("a", 0, "{}", 3),
+            Done("d", tokenized),
             done,
             failed,
         ]

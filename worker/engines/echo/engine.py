@@ -1,8 +1,8 @@
 """The scripted fault engine: it answers with what it was sent, or breaks in the way it is told to.
 
-The last user message (chat), the first text (embeddings), the query (rerank) or the prompt (speech)
-may begin with one directive; everything after it is echoed, one word for each step (a document's
-score is the share of the query's words that it has):
+The last user message or the prompt (chat), the first text (embeddings), the query (rerank) or the
+prompt (speech) may begin with one directive; everything after it is echoed, one word for each step
+(a document's score is the share of the query's words that it has):
 
     /exit STATUS         leave the process at the next step (os._exit)
     /signal NAME         send this process a signal, say SEGV, KILL, ABRT or STOP
@@ -30,37 +30,36 @@ directives and options obeyed: whatever else starts it, no client can break it.
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
 import re
 import signal
-import struct
 import time
 from collections import deque
 from pathlib import Path
 
 from ipc.engines import TEST_ENGINES, EchoOptions, allows_tests
-from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import (
     ChatResult,
     Delta,
     Done,
-    EmbedResult,
     Event,
     Finish,
-    RerankResult,
     Result,
-    Segment,
-    SpeechResult,
     Usage,
-    Word,
 )
-from ipc.messages.jobs import ChatInput, EmbedInput, Job, RerankInput, SpeechInput
+from ipc.messages.jobs import (
+    ChatInput,
+    EmbedInput,
+    Job,
+    RerankInput,
+    SpeechInput,
+    TokenizeInput,
+)
 from ipc.messages.spec import Loaded, Spec
 from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.echo import faults
+from worker.engines.echo.results import prompt_text, scores, tokens, transcript, vectors
 
 _HARMLESS = {"word_ms", "dimensions"}
 _WORD = re.compile(r"\s*\S+")
@@ -106,6 +105,8 @@ class Echo(Engine):
             context_tokens=4096,
             dimensions=self._dimensions if spec.task == "embed" else None,
             languages=["en", "de"] if spec.task == "speech" else None,
+            fills=spec.task == "chat",
+            tokenizes=spec.task == "chat",
         )
 
     def admit(self, job: Job) -> bool:
@@ -179,19 +180,35 @@ class _Script:
         self.due_at = time.monotonic() + self.delay_s
         self.ended = False
         self.sent = 0
-        silent = isinstance(job.input, EmbedInput | RerankInput)
-        words = [] if silent else _WORD.findall(self.text)
-        cap = job.input.sampling.max_tokens if isinstance(job.input, ChatInput) else len(words)
-        self.finish: Finish = "length" if len(words) > cap else "stop"
-        self.words = deque(words[:cap])
+        self.finishes: list[Finish] = []
+        self.words: deque[tuple[int, str]] = deque()  # each with the choice that it is of
+        for choice, text in enumerate(self._texts()):
+            self._say(choice, text)
         if self.directive == "burst":
-            self.words.appendleft("x" * int(self.argument))
+            self.words.appendleft((0, "x" * int(self.argument)))
+
+    def _texts(self) -> list[str]:
+        """What is echoed, for each choice."""
+        asked = self.job.input
+        if isinstance(asked, ChatInput):
+            prompts = [self.text, *map(prompt_text, asked.prompts[1:])]
+            return [text for text in prompts for _ in range(asked.sampling.n)]
+        return [self.text] if isinstance(asked, SpeechInput) else []
+
+    def _say(self, choice: int, text: str) -> None:
+        asked, words = self.job.input, _WORD.findall(text)
+        cap = asked.sampling.max_tokens if isinstance(asked, ChatInput) else len(words)
+        if isinstance(asked, ChatInput) and asked.echo:
+            self.words.append((choice, text))
+        self.finishes.append("length" if len(words) > cap else "stop")
+        self.words += [(choice, word) for word in words[:cap]]
 
     def advance(self) -> list[Event]:
         if self.words:
             self.due_at = time.monotonic() + self.delay_s
             self.sent += 1
-            return [Delta(self.job.id, self.words.popleft())]
+            choice, word = self.words.popleft()
+            return [Delta(self.job.id, word, choice=choice)]
         self.ended = True
         return [Done(self.job.id, self._result())]
 
@@ -199,17 +216,22 @@ class _Script:
         asked = self.job.input
         usage = Usage(prompt_tokens=len(self.text.split()), completion_tokens=self.sent)
         if isinstance(asked, ChatInput):
-            return ChatResult(finish=self.finish, usage=usage)
+            finish, *others = self.finishes
+            return ChatResult(finish=finish, usage=usage, others=others)
+        if isinstance(asked, TokenizeInput):
+            return tokens(asked, self.text)
         if isinstance(asked, EmbedInput):
-            return _embed(asked, self.dimensions)
+            return vectors(asked, self.dimensions)
         if isinstance(asked, RerankInput):
-            return _rerank(asked, self.text)
-        return _transcribe(asked, self.text, usage)
+            return scores(asked, self.text)
+        return transcript(asked, self.text, usage)
 
 
 def _source(job: Job) -> str:
     if isinstance(job.input, ChatInput):
-        return next((m.text for m in reversed(job.input.messages) if m.role == "user"), "")
+        return _said(job.input)
+    if isinstance(job.input, TokenizeInput):
+        return _said(job.input.chat) if job.input.chat is not None else ""
     if isinstance(job.input, EmbedInput):
         return job.input.texts[0]
     if isinstance(job.input, RerankInput):
@@ -217,63 +239,17 @@ def _source(job: Job) -> str:
     return job.input.prompt or ""
 
 
+def _said(asked: ChatInput) -> str:
+    if asked.prompts:
+        return prompt_text(asked.prompts[0])
+    return next((m.text for m in reversed(asked.messages) if m.role == "user"), "")
+
+
 def _parse(text: str) -> tuple[str, str, str]:
     match = _DIRECTIVE.match(text)
     if match is None:
         return "", "", text
     return match[1] or match[3], match[2] or "", text[match.end() :]
-
-
-def _embed(asked: EmbedInput, dimensions: int) -> EmbedResult:
-    rows = [_vector(text, dimensions) for text in asked.texts]
-    usage = Usage(prompt_tokens=sum(len(text.split()) for text in asked.texts))
-    return EmbedResult(
-        vectors=Blob(b"".join(rows)), count=len(rows), dimensions=dimensions, usage=usage
-    )
-
-
-def _rerank(asked: RerankInput, query: str) -> RerankResult:
-    wanted = set(query.split())
-    found = [wanted & set(text.split()) for text in asked.documents]
-    scores = [len(words) / max(1, len(wanted)) for words in found]
-    return RerankResult(
-        scores=Blob(struct.pack(f"<{len(scores)}f", *scores)),
-        count=len(scores),
-        usage=Usage(prompt_tokens=sum(len(f"{query} {text}".split()) for text in asked.documents)),
-    )
-
-
-def _vector(text: str, dimensions: int) -> bytes:
-    """A unit vector that only this text has."""
-    digest = hashlib.shake_256(text.encode("utf-8", "replace")).digest(2 * dimensions)
-    values = [value / 32768 - 1 for value in struct.unpack(f"<{dimensions}H", digest)]
-    norm = math.sqrt(sum(value * value for value in values))
-    return struct.pack(f"<{dimensions}f", *(value / norm for value in values))
-
-
-def _transcribe(asked: SpeechInput, text: str, usage: Usage) -> SpeechResult:
-    words = text.split()
-    segment = Segment(
-        id=0,
-        seek=0,
-        start=0.0,
-        end=float(len(words)),
-        text=text,
-        tokens=list(range(len(words))),
-        temperature=asked.temperature or 0.0,
-        avg_logprob=0.0,
-        compression_ratio=1.0,
-        no_speech_prob=0.0,
-    )
-    timed = [Word(word, float(at), float(at + 1), 1.0) for at, word in enumerate(words)]
-    return SpeechResult(
-        text=text,
-        language=asked.language or "en",
-        duration_s=float(len(words)),
-        segments=[segment],
-        words=timed if asked.word_times else None,
-        usage=usage,
-    )
 
 
 def _follow_script(options: EchoOptions, stage: Stage) -> None:

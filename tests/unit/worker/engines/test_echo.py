@@ -6,8 +6,20 @@ import pytest
 
 from ipc.engines import TEST_ENGINES
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.events import Done
-from ipc.messages.jobs import EmbedInput, Job
+from ipc.messages.events import ChatResult, Delta, Done, Event, Token, TokenizeResult
+from ipc.messages.jobs import (
+    ChatInput,
+    EmbedInput,
+    Fill,
+    Input,
+    Job,
+    Message,
+    RawPrompt,
+    Sampling,
+    Text,
+    TokenizeInput,
+    Tokens,
+)
 from ipc.messages.spec import Spec
 from worker.engine import LoadError
 from worker.engines.echo.engine import Echo
@@ -54,3 +66,46 @@ def test_tests_may_break_it() -> None:
         engine.step()
     with pytest.raises(LoadError, match="told to fail"):
         loaded(load_fails="always")
+
+
+def chatting() -> Echo:
+    engine = Echo()
+    loaded = engine.load(Spec(name="a", task="chat", engine="echo", path=""), lambda _: None)
+    assert loaded.fills
+    assert loaded.tokenizes
+    return engine
+
+
+def events(asked: Input) -> list[Event]:
+    engine = chatting()
+    assert engine.admit(Job(id="j", model="a", input=asked, deadline_at=1e9))
+    found: list[Event] = []
+    while not found or not isinstance(found[-1], Done):
+        found += engine.step()
+    return found
+
+
+def test_every_choice_of_every_prompt_is_echoed_in_order() -> None:
+    prompts: list[RawPrompt] = [
+        Text("one two"),
+        Tokens(ids=[104, 105]),
+        Fill(prefix="gap", suffix="s"),
+    ]
+    asked = ChatInput(prompts=prompts, sampling=Sampling(max_tokens=1, n=2), echo=True)
+    *pieces, end = events(asked)
+    texts = ["", "", "", "", "", ""]
+    for piece in pieces:
+        assert isinstance(piece, Delta)
+        texts[piece.choice] += piece.text
+    assert texts == ["one twoone", "one twoone", "hihi", "hihi", "gapgap", "gapgap"]
+    assert isinstance(end, Done)
+    assert isinstance(end.result, ChatResult)
+    assert [end.result.finish, *end.result.others] == ["length", "length", *["stop"] * 4]
+
+
+def test_its_tokens_are_bytes() -> None:
+    chat = ChatInput(messages=[Message("user", "hi")], sampling=Sampling(max_tokens=1))
+    row = [Token(104, b"h"), Token(105, b"i")]
+    for asked in (TokenizeInput(ids=[104, 105]), TokenizeInput(chat=chat)):
+        assert events(asked) == [Done("j", TokenizeResult(rows=[row], text="hi"))]
+    assert events(TokenizeInput(texts=["hi", ""])) == [Done("j", TokenizeResult(rows=[row, []]))]
