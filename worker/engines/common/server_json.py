@@ -95,18 +95,24 @@ def well_formed(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def usage_of(said: Any, completion_tokens: int = 0) -> Usage:
+def usage_of(said: Any, completion_tokens: int = 0, reasoning_tokens: int = 0) -> Usage:
     """The counts in an answer; a bad count undoes no answer, so it is taken for one left out.
 
-    ``completion_tokens`` stands in where those were not counted.
+    ``completion_tokens`` and ``reasoning_tokens`` stand in where the former were not counted.
     """
     counts = said if isinstance(said, dict) else {}
-    details = counts.get("prompt_tokens_details")
     completion = number(counts.get("completion_tokens"))
+    cached = number(_field(counts.get("prompt_tokens_details"), "cached_tokens"))
+    thought = number(_field(counts.get("completion_tokens_details"), "reasoning_tokens"))
+    if thought is None:  # where SGLang has them
+        thought = number(counts.get("reasoning_tokens"))
+    if completion is None:
+        completion, thought = completion_tokens, reasoning_tokens
     return Usage(
         prompt_tokens=int(number(counts.get("prompt_tokens")) or 0),
-        completion_tokens=completion_tokens if completion is None else int(completion),
-        cached_tokens=int(number(_field(details, "cached_tokens")) or 0),
+        completion_tokens=int(completion),
+        cached_tokens=int(cached or 0),
+        reasoning_tokens=int(thought or 0),
     )
 
 

@@ -1,85 +1,130 @@
-"""Chats as an OpenAI-compatible server is asked for them. No sockets in here.
-
-What has its neutral value is left out, for servers that do not know it.
-"""
+"""Chats as an OpenAI-compatible server is asked for them. No sockets in here."""
 
 from __future__ import annotations
 
 import base64
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from ipc.messages.errors import UnsupportedParameter
-from ipc.messages.jobs import ChatInput, Image, Message, Sampling, ToolCall
+from ipc.messages.jobs import ChatInput, Image, Message, Tool, ToolCall
+from worker.engines.upstream.forms import form_keys
+from worker.engines.upstream.sampling import refuse_skipped, sampling_keys
+from worker.engines.upstream.servers import Server
 
-# What servers skip in silence, by the `owned_by` of the models that they list. Others are taken
-# at their word: they do what they are asked, or refuse it themselves.
-_MINE = ("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "stop_token_ids")
-SKIPPED_BY: dict[str, tuple[str, ...]] = {
-    # tools/server/README.md of b11549
-    "llamacpp": ("min_tokens", "stop_token_ids"),
-    # openai/openai.go of 00988753: its request has none of them
-    "library": _MINE,
-}
-
-# llama.cpp's penalties see 64 tokens if not told. It takes no -1 any more, and makes room for as
-# many as it is told.
-_ALL_TOKENS = 1 << 17
+# The switches by which templates are told whether to think.
+_SWITCHES = ("enable_thinking", "thinking")
+_NO_ARGUMENTS = {"type": "object", "properties": {}}
 
 
-def chat_body(asked: ChatInput, model: str) -> dict[str, Any]:
-    """The request for ``asked``, streamed."""
-    sampling = asked.sampling
-    return {
+def chat_body(asked: ChatInput, model: str, server: Server) -> dict[str, Any]:
+    """The request for ``asked``.
+
+    Raises `UnsupportedParameter` for what ``server`` skips, or has no words for.
+    """
+    body: dict[str, Any] = {
         "model": model,
         "messages": [_message(turn) for turn in asked.messages],
-        "max_tokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **_optional(sampling),
+        **sampling_keys(asked.sampling),
+        **_logprobs(asked.sampling.logprobs),
+        **_tools(asked, server),
+        **form_keys(asked.form, server),
+        **_template_args(asked.template_args, server),
+        **_reasoning(asked, server),
     }
+    if asked.continues_last:
+        body |= _known(server.continues, "continue_final_message", "to continue a message")
+    refuse_skipped(body, server.skips)
+    return body
 
 
-def check_asked(sampling: Sampling, owned_by: str) -> None:
-    """Raise `UnsupportedParameter` for what the server of such models would skip in silence."""
-    asked = _optional(sampling)
-    for name in SKIPPED_BY.get(owned_by, ()):
-        if name in asked:
-            raise UnsupportedParameter(
-                f"`{name}` is not supported by the server behind this model; leave it out",
-                param=name,
-            )
+def _logprobs(wanted: int | None) -> dict[str, Any]:
+    if wanted is None:
+        return {}
+    # None at all is 20 to llama.cpp, and 0 is no log probabilities: `logprobs` leaves out the rest.
+    return {"logprobs": True} | ({"top_logprobs": wanted} if wanted else {})
 
 
-def _optional(sampling: Sampling) -> dict[str, Any]:
-    """What of ``sampling`` asks for something, by its usual names."""
-    named = {
-        "stop": sampling.stop,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "ignore_eos": sampling.ignore_eos,
-        "min_tokens": sampling.min_tokens,
-        "stop_token_ids": sampling.stop_token_ids,
-    }
-    found = {name: value for name, value in named.items() if value}
-    if sampling.seed is not None:
-        found["seed"] = sampling.seed
-    if sampling.repetition_penalty != 1:
-        # vLLM's and SGLang's name, and llama.cpp's.
-        penalty = sampling.repetition_penalty
-        found |= {"repetition_penalty": penalty, "repeat_penalty": penalty}
-    if found.keys() & {"repetition_penalty", "presence_penalty", "frequency_penalty"}:
-        found["repeat_last_n"] = _ALL_TOKENS
+def _tools(asked: ChatInput, server: Server) -> dict[str, Any]:
+    if not asked.tools:
+        return {}
+    found: dict[str, Any] = {"tools": [_tool(tool) for tool in asked.tools]}
+    if asked.must_call:
+        found["tool_choice"] = _must_call(asked.tools, server)
+    # llama.cpp's default is one call.
+    if not asked.parallel_calls or server.kind == "llama.cpp":
+        found["parallel_tool_calls"] = asked.parallel_calls
     return found
+
+
+def _must_call(tools: list[Tool], server: Server) -> str:
+    """Of one tool the word means the same as its name, which llama.cpp takes for `auto` and LM
+    Studio refuses. TGI knows the name alone."""
+    if server.kind != "tgi":
+        return "required"
+    if len(tools) > 1:
+        raise UnsupportedParameter(
+            "`tool_choice` 'required' with several tools is not supported by the server behind "
+            "this model; name one",
+            param="tool_choice",
+        )
+    return tools[0].name
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    """Some servers demand `parameters`."""
+    parameters = json.loads(tool.parameters) if tool.parameters is not None else _NO_ARGUMENTS
+    function: dict[str, Any] = {"name": tool.name, "parameters": parameters}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.strict:
+        function["strict"] = True
+    return {"type": "function", "function": function}
+
+
+def _template_args(args: Mapping[str, Any], server: Server) -> dict[str, Any]:
+    """Whether to think, and how hard, are wishes: to a server that is not known to give anything
+    to its template they are said in OpenAI's word, as far as that goes."""
+    effort = args.get("reasoning_effort")
+    rest = {name: value for name, value in args.items() if name != "reasoning_effort"}
+    found = {} if effort is None else {"reasoning_effort": effort}
+    if not server.reads_template_args:
+        switches = {name: rest.pop(name) for name in _SWITCHES if name in rest}
+        if False in switches.values():
+            found = {"reasoning_effort": "none"}
+        elif server.kind == "" and not found:
+            rest |= switches
+    return found | ({"chat_template_kwargs": rest} if rest else {})
+
+
+def _reasoning(asked: ChatInput, server: Server) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if asked.reasoning_tokens is not None:
+        key = server.budget
+        budget = None if key is None else {key: asked.reasoning_tokens}
+        found |= _known(budget, "thinking_token_budget", "how long to think")
+    if not asked.split_reasoning:
+        found |= _known(server.unsplit, "reasoning_format", "reasoning within the content")
+    return found
+
+
+def _known(keys: Mapping[str, Any] | None, param: str, what: str) -> Mapping[str, Any]:
+    if keys is None:
+        raise UnsupportedParameter(
+            f"`{param}` is not supported: the server behind this model has no key that is known "
+            f"here for {what}; leave it out",
+            param=param,
+        )
+    return keys
 
 
 def _message(turn: Message) -> dict[str, Any]:
     message: dict[str, Any] = {"role": turn.role, "content": _content(turn)}
     if turn.name is not None:
         message["name"] = turn.name
+    if turn.reasoning is not None:  # servers read one or the other
+        message |= {"reasoning_content": turn.reasoning, "reasoning": turn.reasoning}
     if turn.tool_calls:
         message["tool_calls"] = [_call(call) for call in turn.tool_calls]
     if turn.role == "tool":

@@ -20,15 +20,25 @@ from ipc.messages.errors import (
     UnsupportedParameter,
     WorkerCrashed,
 )
-from ipc.messages.events import ChatResult, EmbedResult, RerankResult, Result, SpeechResult
-from ipc.messages.jobs import ChatInput, EmbedInput, Input, RerankInput, SpeechInput
+from ipc.messages.events import (
+    ChatResult,
+    Delta,
+    EmbedResult,
+    Piece,
+    RerankResult,
+    Result,
+    SpeechResult,
+)
+from ipc.messages.jobs import ChatInput, EmbedInput, Job, RerankInput, SpeechInput
 from ipc.messages.spec import Spec
 from worker.engine import LoadError
 from worker.engines.common.server_errors import refusal
 from worker.engines.upstream import speech, text
 from worker.engines.upstream.answer import ChatAnswer
 from worker.engines.upstream.chat import chat_body
+from worker.engines.upstream.completions import completion
 from worker.engines.upstream.events import EventReader, StreamEvent
+from worker.engines.upstream.servers import ANY, Server
 
 # For the answer to a question that costs an upstream nothing.
 PROBE_S = 10.0
@@ -40,8 +50,7 @@ TAIL_S = 1.0
 COUNTS_S = 5.0
 MAX_BODY_BYTES = 256 << 20
 
-# A piece of text, and the tokens that it took.
-OnText = Callable[[str, int], None]
+OnPiece = Callable[[Piece], None]
 
 
 class Upstream:
@@ -58,7 +67,7 @@ class Upstream:
         except (OSError, ValueError, httpx2.InvalidURL) as error:
             raise LoadError(f"options of {spec.name}: {error}") from error
         self.model = spec.name
-        self.owned_by = ""  # of the model, as the server lists it
+        self.server: Server = ANY
         address = self._client.base_url
         self.where = f"{address.host}:{address.port}" if address.port else address.host
         self._brief = False  # it gives transcripts in brief only
@@ -72,47 +81,62 @@ class Upstream:
             raise _refusal(response, response.content)
         return text.listed(response.content)
 
+    async def told(self, path: str) -> dict[str, Any]:
+        """The JSON object that ``path`` of the server, outside ``base_url``, answers with; an empty
+        one where there is none."""
+        response = await self._client.get(self._client.base_url.join(path), timeout=PROBE_S)
+        try:
+            found = response.json() if response.is_success else {}
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
     async def healthy(self, path: str) -> bool:
         """Whether ``path`` of the server, outside ``base_url``, is answered without an error of
         its own; one that has no such path is."""
         response = await self._client.get(self._client.base_url.join(path), timeout=PROBE_S)
         return response.status_code < 500
 
-    async def answer(self, asked: Input, on_text: OnText) -> Result:
-        """The result of one job, its text given to ``on_text`` as it comes."""
-        match asked:
-            case ChatInput():
-                return await self._chat(asked, on_text)
-            case EmbedInput():
+    async def answer(self, job: Job, on_piece: OnPiece) -> Result:
+        """The result of ``job``, what comes before it given to ``on_piece``."""
+        match job.input:
+            case ChatInput() as asked:
+                return await self._chat(job.id, asked, on_piece)
+            case EmbedInput() as asked:
                 return await self.embed(asked)
-            case RerankInput():
+            case RerankInput() as asked:
                 return await self._rerank(asked)
-            case SpeechInput():
-                return await self._transcribe(asked, on_text)
+            case SpeechInput() as asked:
+                return await self._transcribe(job.id, asked, on_piece)
             case _:
-                raise InternalError(f"no request to another server is known for {type(asked)}")
+                raise InternalError(f"no request to another server is known for {type(job.input)}")
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _chat(self, asked: ChatInput, on_text: OnText) -> ChatResult:
-        sampling = asked.sampling
-        answer = ChatAnswer(may_be_empty=bool(sampling.stop or sampling.stop_token_ids))
-        body = chat_body(asked, self.model)
-        async with self._asked("chat/completions", json=body) as response:
+    async def _chat(self, job_id: str, asked: ChatInput, on_piece: OnPiece) -> ChatResult:
+        path, body = self._request(asked)
+        answer = ChatAnswer(job_id, asked, self.server)
+        async with self._asked(path, json=body) as response:
             try:
                 async with asyncio.timeout(None) as limit:
                     async for event in _events(response):
-                        if piece := answer.feed(event):
-                            on_text(piece, 1)
+                        for piece in answer.feed(event):
+                            on_piece(piece)
                         if answer.whole:
                             limit.reschedule(_in(TAIL_S if answer.ended else COUNTS_S))
             except (TimeoutError, httpx2.HTTPError):
                 if not answer.whole:
                     raise
-        if piece := answer.close():
-            on_text(piece, 0)
+        if answer.whole:
+            for piece in answer.close():
+                on_piece(piece)
         return answer.result()
+
+    def _request(self, asked: ChatInput) -> tuple[str, dict[str, Any]]:
+        if asked.prompts:
+            return completion(asked, self.model, self.server)
+        return "chat/completions", chat_body(asked, self.model, self.server)
 
     async def embed(self, asked: EmbedInput) -> EmbedResult:
         answer = await self._post("embeddings", json=text.embed_body(asked, self.model))
@@ -122,10 +146,10 @@ class Upstream:
         answer = await self._post("rerank", json=text.rerank_body(asked, self.model))
         return text.rerank_result(answer, len(asked.documents))
 
-    async def _transcribe(self, asked: SpeechInput, on_text: OnText) -> SpeechResult:
+    async def _transcribe(self, job_id: str, asked: SpeechInput, on_piece: OnPiece) -> SpeechResult:
         result = await self._transcript(asked)
         if result.text:
-            on_text(result.text, max(1, result.usage.completion_tokens))
+            on_piece(Delta(job_id, result.text, max(1, result.usage.completion_tokens)))
         return result
 
     async def _transcript(self, asked: SpeechInput) -> SpeechResult:
@@ -171,7 +195,7 @@ class Upstream:
             yield response
 
     async def _send(self, path: str, content: dict[str, Any]) -> httpx2.Response:
-        request = self._client.build_request("POST", path, **content)
+        request = self._client.build_request("POST", self._client.base_url.join(path), **content)
         return await self._client.send(request, stream=True)
 
 

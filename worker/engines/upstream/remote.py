@@ -18,16 +18,17 @@ from typing import Any, TypeVar
 
 import httpx2
 from anyio import CancelScope
+from msgspec.structs import replace
 
 from ipc.engines import RemoteOptions
 from ipc.messages.errors import QueueFull, ServeError, Unavailable
-from ipc.messages.events import Delta, Done, Event, Failed, Piece
-from ipc.messages.jobs import ChatInput, EmbedInput, Job
+from ipc.messages.events import Done, Event, Failed, Piece
+from ipc.messages.jobs import EmbedInput, Job
 from ipc.messages.spec import Loaded, Spec
 from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.common.arrivals import Arrivals
-from worker.engines.upstream.chat import check_asked
-from worker.engines.upstream.client import OnText, Upstream, as_ours
+from worker.engines.upstream.client import OnPiece, Upstream, as_ours
+from worker.engines.upstream.servers import ANY, server_of
 from worker.engines.upstream.text import Listed
 
 logger = logging.getLogger(__name__)
@@ -72,8 +73,6 @@ class Remote(Engine):
     def admit(self, job: Job) -> bool:
         if len(self._running) >= self._spec.slots:
             return False
-        if isinstance(job.input, ChatInput):
-            check_asked(job.input.sampling, self._upstream.owned_by)
         request = self._running[job.id] = _Request()
         self._begin(self._work(request, job))
         return True
@@ -146,16 +145,37 @@ class Remote(Engine):
         found = await upstream.models()
         upstream.model = self._name or _only(found, spec.name)
         entry = next((each for each in found if each.id == upstream.model), None)
-        upstream.owned_by = str(entry.owned_by) if entry else ""
-        dimensions = None
+        upstream.server = server_of(str(entry.owned_by or ""), entry.id) if entry else ANY
         if spec.task == "embed":
-            async with asyncio.timeout(FIRST_EMBEDDING_S):
-                dimensions = (await upstream.embed(EmbedInput(texts=["Hello"]))).dimensions
+            return replace(self._loaded(entry), dimensions=await self._dimensions())
+        return await self._chat_facts(entry) if spec.task == "chat" else self._loaded(entry)
+
+    def _loaded(self, entry: Listed | None) -> Loaded:
         return Loaded(
             device="remote",
             context_tokens=entry.context_tokens if entry else None,
-            dimensions=dimensions,
-            detail=f"{upstream.model} at {upstream.where}",
+            detail=f"{self._upstream.model} at {self._upstream.where}",
+        )
+
+    async def _dimensions(self) -> int:
+        async with asyncio.timeout(FIRST_EMBEDDING_S):
+            return (await self._upstream.embed(EmbedInput(texts=["Hello"]))).dimensions
+
+    async def _chat_facts(self, entry: Listed | None) -> Loaded:
+        """A server that says nothing of tools and gaps is taken at its word: it is asked, and
+        answers or refuses. That a model thinks is told only where it is said."""
+        loaded = self._loaded(entry)
+        if entry is None:
+            return replace(loaded, tools=True, fills=True)
+        calls = entry.says("tools")
+        if self._upstream.server.kind == "llama.cpp":  # which skips tools that a template lacks
+            caps = (await self._upstream.told("/props")).get("chat_template_caps")
+            calls = caps.get("supports_tools") if isinstance(caps, dict) else None
+        return replace(
+            loaded,
+            tools=calls is not False,
+            reasoning=bool(entry.says("reasoning")),
+            fills=entry.says("fill") is not False,
         )
 
     # --- on the event loop's thread ---
@@ -167,16 +187,16 @@ class Remote(Engine):
     async def _work(self, request: _Request, job: Job) -> None:
         """One job, from its request to its terminal event."""
 
-        def on_text(text: str, tokens: int) -> None:
-            self._arrived.put((request, Delta(job.id, text, tokens)))
+        def on_piece(piece: Piece) -> None:
+            self._arrived.put((request, piece))
 
         with request.scope():
-            self._arrived.put((request, await self._ended(job, on_text)))
+            self._arrived.put((request, await self._ended(job, on_piece)))
 
-    async def _ended(self, job: Job, on_text: OnText) -> Done | Failed:
+    async def _ended(self, job: Job, on_piece: OnPiece) -> Done | Failed:
         """Ask for the job's answer; returns its terminal event."""
         try:
-            return Done(job.id, await self._upstream.answer(job.input, on_text))
+            return Done(job.id, await self._upstream.answer(job, on_piece))
         except ServeError as error:
             return Failed(job=job.id, error=error.info())
         except Exception as error:

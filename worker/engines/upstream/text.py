@@ -161,12 +161,19 @@ def rerank_result(body: bytes, count: int) -> RerankResult:
 
 
 class Listed(msgspec.Struct):
-    """A model as the upstream lists it; the context's length goes by two names."""
+    """A model as the upstream lists it; the context's length goes by two names, and edge-serve says
+    what the model can do."""
 
     id: str
     owned_by: Any = None  # often says which server it is
     max_model_len: int | None = None  # vLLM
     context_length: int | None = None
+    capabilities: Any = None
+
+    def says(self, capability: str) -> bool | None:
+        """Whether it has ``capability``; None where nothing is said of any."""
+        said = self.capabilities
+        return capability in said if isinstance(said, list) and said else None
 
     @property
     def context_tokens(self) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,62 +17,28 @@ from ipc.messages.errors import (
     WorkerCrashed,
 )
 from ipc.messages.events import ChatResult, Finish, Usage
-from worker.engines.upstream.answer import ChatAnswer
+from tests.unit.worker.engines.streams import (
+    COUNTS,
+    DONE,
+    HELLO,
+    chat,
+    chunk,
+    counted,
+    end,
+    read,
+    said,
+    stream,
+    text_of,
+    whole,
+)
 from worker.engines.upstream.events import MAX_EVENT_BYTES, EventReader
 
-Event = dict[str, Any] | str
-DONE = "[DONE]"
-COUNTS = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 COUNTED = Usage(prompt_tokens=3, completion_tokens=2)
 # Where nobody counted, each piece of text is taken for a token.
 ONE, TWO, THREE = (Usage(completion_tokens=pieces) for pieces in (1, 2, 3))
+THOUGHT = Usage(completion_tokens=1, reasoning_tokens=1)
+THOUGHT_AND_ONE = Usage(completion_tokens=2, reasoning_tokens=1)
 CALL = [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]
-
-
-def chunk(delta: Any, finish: Any = None, **more: Any) -> dict[str, Any]:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return {"id": "x", "object": "chat.completion.chunk", "choices": [choice], **more}
-
-
-def counted(counts: Any, **more: Any) -> bytes:
-    """A whole stream that ends with ``counts``."""
-    return stream([*HELLO, end()[0], {"id": "x", "choices": [], "usage": counts, **more}, DONE])
-
-
-def said(*texts: str, finish: Any = None) -> list[Event]:
-    """Chunks of ``texts`` as most servers send them."""
-    return [chunk({"role": "assistant"}, finish), *(chunk({"content": t}, finish) for t in texts)]
-
-
-def end(reason: Any = "stop") -> list[Event]:
-    return [chunk({}, reason), DONE]
-
-
-HELLO = said("Hello", " world")
-
-
-def stream(
-    events: Sequence[Event], before: str = "data: ", after: str = "\n\n", **form: Any
-) -> bytes:
-    texts = [each if isinstance(each, str) else json.dumps(each, **form) for each in events]
-    return "".join(before + text + after for text in texts).encode()
-
-
-def whole(message: Any, finish: Any = "stop", **more: Any) -> dict[str, Any]:
-    choice = {"index": 0, "message": message, "finish_reason": finish}
-    return {"id": "x", "object": "chat.completion", "choices": [choice], **more}
-
-
-def read(body: bytes, piece_bytes: int | None = None) -> tuple[str, ChatResult]:
-    """The text and the result of an answer whose bytes come in pieces. Raises its `ServeError`."""
-    reader, answer = EventReader(), ChatAnswer()
-    size = piece_bytes or max(1, len(body))
-    events = [
-        each for at in range(0, len(body), size) for each in reader.feed(body[at : at + size])
-    ]
-    text = "".join(answer.feed(each) for each in [*events, *reader.end()])
-    return text + answer.close(), answer.result()
-
 
 HELLO_WORLD = "Hello world"
 REASONS: dict[Finish, tuple[str, ...]] = {
@@ -161,7 +126,14 @@ ANSWERS: list[tuple[str, bytes, str, Finish, Usage]] = [
         stream([chunk({"reasoning_content": "thinking"}), *end("length")]),
         "",
         "length",
-        Usage(),
+        THOUGHT,
+    ),
+    (
+        "reasoning only",
+        stream([chunk({"reasoning": "hm"}), *end()]),
+        "",
+        "stop",
+        THOUGHT,
     ),
     # where the text is
     (
@@ -169,7 +141,7 @@ ANSWERS: list[tuple[str, bytes, str, Finish, Usage]] = [
         stream([chunk({"reasoning_content": "hm"}), *said("Hello"), *end()]),
         "Hello",
         "stop",
-        ONE,
+        THOUGHT_AND_ONE,
     ),
     (
         "content in parts",
@@ -195,7 +167,7 @@ ANSWERS: list[tuple[str, bytes, str, Finish, Usage]] = [
         ),
         "Hello",
         "stop",
-        ONE,
+        THOUGHT_AND_ONE,
     ),
     (
         "a refusal",
@@ -350,7 +322,8 @@ def test_an_answer_is_read_as_it_is_meant(
     case: tuple[str, bytes, str, Finish, Usage], piece_bytes: int | None
 ) -> None:
     _, body, text, finish, usage = case
-    assert read(body, piece_bytes) == (text, ChatResult(finish=finish, usage=usage))
+    pieces, result = read(body, piece_bytes)
+    assert (text_of(pieces), result) == (text, ChatResult(finish=finish, usage=usage))
 
 
 FAILURES: list[tuple[str, bytes, type[ServeError], str]] = [
@@ -380,22 +353,16 @@ FAILURES: list[tuple[str, bytes, type[ServeError], str]] = [
     ("only the mark", stream([DONE]), InternalError, "is empty"),
     ("an empty object", json.dumps(whole({"content": ""})).encode(), InternalError, "is empty"),
     (
-        "reasoning only",
-        stream([chunk({"reasoning": "hm"}), *end()]),
-        InternalError,
-        "all reasoning",
-    ),
-    (
         "an unasked call",
         stream([chunk({"content": None, "tool_calls": CALL}), *end("tool_calls")]),
         InternalError,
-        "called a tool",
+        "offered none",
     ),
     (
         "an unasked call after text",
         stream([*HELLO, chunk({"tool_calls": CALL}), *end("tool_calls")]),
         InternalError,
-        "called a tool",
+        "offered none",
     ),
     (
         "an image",
@@ -505,9 +472,7 @@ def test_a_failure_is_never_told_as_an_end(case: tuple[str, bytes, type[ServeErr
 
 
 def test_an_empty_answer_is_one_where_the_request_has_stop_texts() -> None:
-    answer = ChatAnswer(may_be_empty=True)
-    assert [answer.feed(each) for each in EventReader().feed(stream(end()))] == ["", ""]
-    assert answer.result().finish == "stop"
+    assert read(stream(end()), asked=chat({"stop": ["."]}))[1].finish == "stop"
 
 
 def test_an_event_without_end_is_refused() -> None:
