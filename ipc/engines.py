@@ -229,9 +229,9 @@ class Serving(msgspec.Struct, frozen=True):
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chat engine can do: whether it takes ``images``, and which parameters of requests it
-    ``lacks``, by their names, so that it refuses them. One that lacks ``top_logprobs`` tells the
-    log probability of the tokens written, but of no others."""
+    """What a chat engine can do: whether it takes ``images``, and which of the parameters in
+    `ipc.chat_parameters` it ``lacks``, so that they are refused. One that lacks ``top_logprobs``
+    tells the log probability of the tokens written, but of no others."""
 
     images: bool
     lacks: tuple[str, ...] = ()

@@ -33,6 +33,11 @@ from ipc.messages.spec import Loaded, Spec
 # What a model may be able to do beside its task.
 VISION = "vision"
 TRANSLATION = "audio-translation"
+_CHAT_SKILLS: Mapping[str, Callable[[Loaded], bool]] = {
+    "tools": lambda loaded: loaded.tools,
+    "reasoning": lambda loaded: loaded.reasoning,
+    "fill": lambda loaded: loaded.fills,
+}
 
 
 class WrongAnswer(Exception):
@@ -231,6 +236,8 @@ def capabilities(spec: Spec, loaded: Loaded | None) -> list[str]:
     known = [TASKS[spec.task].capability]
     if spec.vision:
         known.append(VISION)
+    if loaded is not None:
+        known += [name for name, has in _CHAT_SKILLS.items() if has(loaded)]
     # A Whisper of one language was not trained to translate.
     if spec.task == "speech" and loaded is not None and len(loaded.languages or ()) > 1:
         known.append(TRANSLATION)

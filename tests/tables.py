@@ -1,4 +1,4 @@
-"""The tables of engines and options in the documentation, made of `ipc.engines`.
+"""The tables of engines, options and parameters in the documentation, made of `ipc.engines`.
 
     python -m tests.tables        write them
 
@@ -12,12 +12,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
-from ipc.engines import LISTED, Descriptor
+from ipc.chat_parameters import PARAMETERS
+from ipc.engines import LISTED, Chat, Descriptor
 from ipc.messages.jobs import Task
 from ipc.options import Described, described
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "docs" / "models.md"
+KEYS = ROOT / "docs" / "parameters.md"
 CATALOG = ROOT / "configs" / "model_config.yaml"
 TASKS: tuple[Task, ...] = get_args(Task)
 FORMATS = {"openvino": "OpenVINO IR", "gguf": "GGUF", "ctranslate2": "CTranslate2"}
@@ -25,12 +27,22 @@ FORMATS = {"openvino": "OpenVINO IR", "gguf": "GGUF", "ctranslate2": "CTranslate
 
 def main() -> None:
     MODELS.write_text(models_page(MODELS.read_text()))
+    KEYS.write_text(keys_page(KEYS.read_text()))
     CATALOG.write_text(catalog(CATALOG.read_text()))
 
 
 def models_page(text: str) -> str:
     """docs/models.md with its tables anew."""
-    for name, table in (("engines", engines_table()), ("options", options_table())):
+    return _with_tables(text, engines=engines_table(), options=options_table())
+
+
+def keys_page(text: str) -> str:
+    """docs/parameters.md with the table of engines anew."""
+    return _with_tables(text, engines=parameters_table())
+
+
+def _with_tables(text: str, **tables: str) -> str:
+    for name, table in tables.items():
         pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)"
         found = re.search(pattern, text, re.DOTALL)
         assert found is not None, name
@@ -54,11 +66,21 @@ def engines_table() -> str:
             ", ".join(engine.devices),
             _reads(engine),
             "" if engine.chat is None else "yes" if engine.chat.images else "no",
-            "" if engine.chat is None else ", ".join(f"`{name}`" for name in engine.chat.lacks),
         )
         for engine in LISTED
     ]
-    return _table(("engine", "tasks", "devices", "files", "images in chats", "refuses"), rows)
+    return _table(("engine", "tasks", "devices", "files", "images in chats"), rows)
+
+
+def parameters_table() -> str:
+    """What of a chat each engine does, for what not all of them do."""
+    chats: dict[str, Chat] = {engine.name: engine.chat for engine in LISTED if engine.chat}
+    rows = [
+        (f"`{name}`", *("" if name in chat.lacks else "yes" for chat in chats.values()))
+        for name in PARAMETERS
+        if any(name in chat.lacks for chat in chats.values())
+    ]
+    return _table(("parameter", *(f"`{name}`" for name in chats)), rows)
 
 
 def options_table() -> str:

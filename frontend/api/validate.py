@@ -112,10 +112,11 @@ def _but(values: tuple[Any, ...]) -> str:
 
 
 def path_of(location: tuple[int | str, ...]) -> str:
-    """A place in a body as people write it: ``messages[0].content``. Tags are no places."""
+    """A place in a body as people write it: ``messages[0].content``. Tags are no
+    places, and neither is a key apart from its value."""
     path = ""
     for step in location:
-        if str(step).startswith("<"):
+        if str(step).startswith(("<", "[key]")):
             continue
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
     return path

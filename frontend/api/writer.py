@@ -13,6 +13,7 @@ from frontend.http.collect import collect
 from frontend.http.request_context import RequestContext
 from frontend.http.sse import EventStream, Render
 from frontend.metrics import Metrics
+from ipc.chat_parameters import check_engine
 from ipc.messages.control import Serve
 from ipc.messages.events import ChatResult
 from ipc.messages.jobs import ChatInput
@@ -50,7 +51,11 @@ class Writer:
         stream: bool,
         include_usage: bool = False,
     ) -> Response:
-        """The answer to ``wanted``, in the form of ``face``. ``size_bytes`` is the request's."""
+        """The answer to ``wanted``, in the form of ``face``. ``size_bytes`` is the request's.
+
+        Raises `UnsupportedParameter` for what the model's engine lacks.
+        """
+        check_engine(spec.engine, wanted)
         context = RequestContext.of(request.scope)
         if context.claim.is_large:
             await context.claim.turn()

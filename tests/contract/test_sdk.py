@@ -159,11 +159,11 @@ def test_options_of_other_servers_go_into_extra_body(client: OpenAI) -> None:
     assert ask(max_tokens=-1, priority=1, cache_prompt=True).choices
 
 
-@pytest.mark.parametrize("name", ["guided_json", "guided_choice", "grammar", "logit_bias", "n"])
+@pytest.mark.parametrize("name", ["prompt_logprobs", "bad_words", "best_of", "logit_bias"])
 def test_what_is_not_built_is_refused_by_name(client: OpenAI, name: str) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(
-            model=SMOLLM2, messages=QUESTION, extra_body={name: ["something"]}
+            model=SMOLLM2, messages=QUESTION, extra_body={name: {"7": 5}}
         )
     assert (refused.value.param, refused.value.code) == (name, "unsupported_parameter")
 
@@ -178,10 +178,15 @@ def test_a_model_that_is_offered_tools_answers_in_text(client: OpenAI) -> None:
     answer = client.chat.completions.create(model=SMOLLM2, messages=QUESTION, tools=tools)
     assert answer.choices[0].message.content
     assert answer.choices[0].message.tool_calls is None
-    with pytest.raises(openai.BadRequestError, match="cannot be forced yet"):
+
+
+def test_a_tool_that_is_not_there_cannot_be_chosen(client: OpenAI) -> None:
+    choice: Any = {"type": "function", "function": {"name": "other"}}
+    with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(
-            model=SMOLLM2, messages=QUESTION, tools=[TOOL], tool_choice="required"
+            model=SMOLLM2, messages=QUESTION, tools=[TOOL], tool_choice=choice
         )
+    assert refused.value.param == "tool_choice"
 
 
 def test_calls_and_results_of_a_history_are_in_the_prompt(client: OpenAI) -> None:
@@ -212,10 +217,22 @@ def test_a_stop_text_ends_the_answer(client: OpenAI) -> None:
     assert "Par" not in choice.message.content
 
 
-def test_what_is_not_built_is_refused(client: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError) as refused:
-        client.chat.completions.create(model=SMOLLM2, messages=QUESTION, n=2)
-    assert (refused.value.param, refused.value.code) == ("n", "unsupported_parameter")
+def test_several_answers_come_side_by_side(client: OpenAI) -> None:
+    asked: Any = {"model": SMOLLM2, "messages": QUESTION, "n": 3, "max_tokens": 8, "seed": 7}
+    whole = client.chat.completions.create(**asked, temperature=1.5)
+    assert [choice.index for choice in whole.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in whole.choices}) > 1
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens == 24
+    greedy = client.chat.completions.create(**asked, temperature=0)
+    assert len({choice.message.content for choice in greedy.choices}) == 1
+    stream = client.chat.completions.create(**asked, temperature=0, stream=True)
+    told = [chunk.choices[0] for chunk in stream]
+    for index, choice in enumerate(greedy.choices):
+        own = [one for one in told if one.index == index]
+        assert "".join(one.delta.content or "" for one in own) == choice.message.content
+        assert [one.delta.role for one in own if one.delta.role] == ["assistant"]
+        assert [one.finish_reason for one in own if one.finish_reason] == ["length"]
 
 
 def test_a_prompt_over_the_limit_is_refused(client: OpenAI) -> None:

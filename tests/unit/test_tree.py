@@ -28,7 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ipc/transport": {"ipc/messages"},
     "worker": {"ipc", "worker"},
     "worker/audio": {"ipc/messages"},
-    "worker/chat": {"ipc/messages", "ipc/facts", "ipc/grammar", "ipc/engines", "worker/engine"},
+    "worker/chat": {"ipc/messages", "ipc/facts", "ipc/grammar", "ipc/engines", "worker/engine"}
+    | {"ipc/chat_parameters"},
     "worker/engines": {"ipc/engines", "ipc/messages", "worker/engine"},
     "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"},
     "worker/engines/torch_chat": _ENGINE | {"worker/chat", "worker/images"},

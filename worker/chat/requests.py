@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ipc.engines import ENGINES
-from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+from ipc.chat_parameters import check_engine
+from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import ChatInput, Fill, Sampling
 from ipc.messages.spec import Spec
 from worker.chat.answers import copies_of
@@ -24,7 +24,7 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
     Raises `InvalidRequest`: `UnsupportedParameter` where the engine lacks what is asked for, or
     `ContextTooLong`.
     """
-    _check_lacks(asked.sampling, spec.engine)
+    check_engine(spec.engine, asked)
     _check_bias(asked.sampling, len(model.prompts.vocabulary))
     requests: list[TokenRequest] = []
     copies = copies_of(asked)
@@ -38,30 +38,6 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
             sampling = _ending(_seeded(asked.sampling, at), prompt.ends)
             requests.append(TokenRequest(name, prompt, sampling, limit, grammar, choice, repeated))
     return requests
-
-
-def _check_lacks(sampling: Sampling, engine: str) -> None:
-    found = ENGINES.get(engine)
-    if found is None or found.chat is None:  # a user's own: it refuses what it lacks by itself
-        return
-    for param in found.chat.lacks:
-        if _asks(sampling, param):
-            raise UnsupportedParameter(
-                f"engine {engine} has no {param}; leave it out, or serve the model by another "
-                "engine",
-                param=param,
-            )
-
-
-def _asks(sampling: Sampling, param: str) -> bool:
-    """Whether ``sampling`` asks for the request parameter ``param``."""
-    match param:
-        case "logprobs":
-            return sampling.logprobs is not None
-        case "top_logprobs":
-            return bool(sampling.logprobs)
-        case _:
-            return bool(getattr(sampling, param))
 
 
 def _check_bias(sampling: Sampling, tokens: int) -> None:

@@ -15,24 +15,62 @@ class CachedTokens(Answer):
     cached_tokens: int
 
 
-class ChatUsage(Answer):
+class ReasoningTokens(Answer):
+    reasoning_tokens: int
+
+
+class ChatUsage(BaseModel):
+    """``completion_tokens_details`` are there for models that think."""
+
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: CachedTokens
+    completion_tokens_details: ReasoningTokens | None = None
 
 
-class AssistantMessage(Answer):
+class CalledFunction(Answer):
+    name: str
+    arguments: str
+
+
+class MadeCall(Answer):
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
+class AssistantMessage(BaseModel):
+    """What it thought, by both names, and its calls are there where there are any."""
+
     role: Literal["assistant"]
-    content: str
+    content: str | None
+    refusal: None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[MadeCall] | None = None
+
+
+class LikelyToken(Answer):
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLikelihood(LikelyToken):
+    top_logprobs: list[LikelyToken]
+
+
+class ChoiceLogprobs(Answer):
+    content: list[TokenLikelihood]
     refusal: None
 
 
 class ChatChoice(Answer):
     index: int
     message: AssistantMessage
-    logprobs: None
-    finish_reason: Literal["stop", "length", "content_filter"]
+    logprobs: ChoiceLogprobs | None
+    finish_reason: Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class ChatCompletion(Answer):

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from frontend.api.images import Remote
 from frontend.api.openai.chat_answer import Completion, fingerprint
+from frontend.api.openai.chat_objects import Shape
 from frontend.api.openai.chat_request import parse_chat
 from frontend.api.remote_images import ImageFetcher
 from frontend.api.writer import Writer
@@ -37,12 +38,18 @@ class Chat:
         fetched_bytes = await self._fetcher.fill(remote) if remote else 0
         if fetched_bytes:
             context.claim.add(COPIES * fetched_bytes)
+        loaded = self._dispatcher.state(spec.name).loaded
+        shape = Shape(
+            reasons=loaded is not None and loaded.reasoning,
+            shows_reasoning=asked.shows_reasoning,
+            names_call=asked.names_call,
+        )
         return await self._writer.answer(
             request,
             spec,
             wanted,
             body.size_bytes + fetched_bytes,
-            Completion(asked.model, fingerprint(spec)),
+            Completion(asked.model, fingerprint(spec), shape),
             stream=bool(asked.stream),
             include_usage=asked.include_usage,
         )

@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from frontend.api.openai.chat_chunks import Chunks
-from frontend.api.openai.chat_objects import logprobs_object, usage_object
+from frontend.api.openai.chat_objects import PLAIN, Shape, logprobs_object, usage_object
 from frontend.api.whole_answer import WholeAnswer, WholeCall, WholeChoice
 from frontend.http.sse import Render
 from ipc.messages.events import ChatResult
@@ -24,9 +24,10 @@ def fingerprint(spec: Spec) -> str:
 
 
 class Completion:
-    """What one answer's parts have in common."""
+    """What one answer's parts have in common. ``shape`` is what was asked of them."""
 
-    def __init__(self, model: str, system_fingerprint: str) -> None:
+    def __init__(self, model: str, system_fingerprint: str, shape: Shape = PLAIN) -> None:
+        self._shape = shape
         self._head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "created": int(time.time()),
@@ -39,13 +40,13 @@ class Completion:
         choices = [
             {
                 "index": at,
-                "message": _message(choice),
+                "message": self._message(choice),
                 "logprobs": logprobs_object(choice.logprobs),
-                "finish_reason": finish,
+                "finish_reason": self._shape.finish(finish),
             }
             for at, (choice, finish) in enumerate(answer.choices(result))
         ]
-        usage = usage_object(result.usage)
+        usage = usage_object(result.usage, reasons=self._shape.reasons)
         return orjson.dumps(
             {**self._head, "object": "chat.completion", "choices": choices, "usage": usage}
         )
@@ -53,24 +54,23 @@ class Completion:
     def chunks(self, *, include_usage: bool) -> Render:
         """Renders the events of a stream, `Done` being the last."""
         head = {**self._head, "object": "chat.completion.chunk"}
-        return Chunks(head, include_usage=include_usage).render
+        return Chunks(head, self._shape, include_usage=include_usage).render
 
-
-def _message(choice: WholeChoice) -> dict[str, Any]:
-    """``content`` is null where there is none beside reasoning or calls; the keys of these two are
-    there only with something in them."""
-    text, reasoning = "".join(choice.texts), "".join(choice.reasoning)
-    silent = not text and (choice.calls or reasoning)
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": None if silent else text,
-        "refusal": None,
-    }
-    if reasoning:
-        message |= {"reasoning_content": reasoning, "reasoning": reasoning}
-    if choice.calls:
-        message["tool_calls"] = [_call(call) for call in choice.calls]
-    return message
+    def _message(self, choice: WholeChoice) -> dict[str, Any]:
+        """``content`` is null where there is none beside reasoning or calls; the keys of these two
+        are there only with something in them."""
+        text, reasoning = "".join(choice.texts), "".join(choice.reasoning)
+        silent = not text and (choice.calls or reasoning)
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None if silent else text,
+            "refusal": None,
+        }
+        if reasoning and self._shape.shows_reasoning:
+            message |= {"reasoning_content": reasoning, "reasoning": reasoning}
+        if choice.calls:
+            message["tool_calls"] = [_call(call) for call in choice.calls]
+        return message
 
 
 def _call(call: WholeCall) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, assert_never
 
 import orjson
 
-from frontend.api.openai.chat_objects import logprobs_object, usage_object
+from frontend.api.openai.chat_objects import PLAIN, Shape, logprobs_object, usage_object
 from frontend.http.sse import DONE, event
 from ipc.messages.events import (
     CallArguments,
@@ -31,31 +31,32 @@ class Chunks:
     encoding of its text.
     """
 
-    def __init__(self, head: dict[str, Any], *, include_usage: bool) -> None:
+    def __init__(self, head: dict[str, Any], shape: Shape = PLAIN, *, include_usage: bool) -> None:
         self._head = head
+        self._shape = shape
         self._include_usage = include_usage
         self._before, self._after = self._around_text()
         self._opened: set[int] = set()  # the choices whose first chunk has gone out
 
     def render(self, events: list[Piece | Done]) -> bytes:
         """What goes out for ``events``, `Done` being the last of a stream."""
-        parts = [self._opening(0)]
+        parts: list[bytes] = []
         for item in events:
             if isinstance(item, Done):
                 parts.append(self._closing(item))
             elif isinstance(item, Delta) and item.choice == 0 and item.logprobs is None:
                 if item.text:
-                    parts += self._before, orjson.dumps(item.text), self._after
-            else:
+                    parts += self._opening(0), self._before, orjson.dumps(item.text), self._after
+            elif not isinstance(item, Reasoning) or self._shape.shows_reasoning:
                 parts.append(self._piece(item))
         return b"".join(parts)
 
-    def _opening(self, choice: int) -> bytes:
-        """A choice's first chunk, once."""
+    def _opening(self, choice: int, content: str | None = "") -> bytes:
+        """A choice's first chunk, once. Its ``content`` is null where what follows is none."""
         if choice in self._opened:
             return b""
         self._opened.add(choice)
-        return self._chunk(choice, {"role": "assistant", "content": ""})
+        return self._chunk(choice, {"role": "assistant", "content": content})
 
     def _piece(self, piece: Piece) -> bytes:
         delta = _delta(piece)
@@ -63,17 +64,19 @@ class Chunks:
         logprobs = logprobs_object(piece.logprobs) if isinstance(piece, Delta) else None
         if not delta and logprobs is None:
             return b""
-        return self._opening(piece.choice) + self._chunk(piece.choice, delta, logprobs=logprobs)
+        opening = self._opening(piece.choice, "" if isinstance(piece, Delta) else None)
+        return opening + self._chunk(piece.choice, delta, logprobs=logprobs)
 
     def _closing(self, done: Done) -> bytes:
         assert isinstance(done.result, ChatResult)
         finishes = enumerate([done.result.finish, *done.result.others])
         last = b"".join(
-            self._opening(choice) + self._chunk(choice, {}, finish) for choice, finish in finishes
+            self._opening(choice) + self._chunk(choice, {}, self._shape.finish(finish))
+            for choice, finish in finishes
         )
         if not self._include_usage:
             return last + DONE
-        usage = usage_object(done.result.usage)
+        usage = usage_object(done.result.usage, reasons=self._shape.reasons)
         return last + event({**self._head, "choices": [], "usage": usage}) + DONE
 
     def _around_text(self) -> tuple[bytes, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from frontend.api.known_keys import Row, done, harmless, refused
 
-_REASONING = "reasoning is not told apart from the answer yet"
 _CONSTRAINED = "constrained answers are not built yet"
 _SAMPLERS = "not built"
 _SHOWN = "not built"
@@ -34,9 +33,48 @@ KEYS: tuple[Row, ...] = (
     done("stop_token_ids", "up to 256 ids of the model's own vocabulary"),
     done("ignore_eos", "goes on past the model's own end tokens, up to the limit"),
     done("min_tokens", "no end before that; at most the limit"),
-    done("tools", "checked, but not called yet: the model answers in text"),
+    done("logit_bias", "up to 1,024 ids of the model's own vocabulary, -100 to 100 each"),
     done(
-        "tool_choice", "`auto`, `none`, or `allowed_tools` of mode `auto`; what forces is refused"
+        "logprobs top_logprobs",
+        "of the model's own distribution, before temperature and the like; 0 to 20 likely tokens "
+        "in each place, which need `logprobs`",
+    ),
+    done("n n_cmpl", "1 to 8 answers, each of which takes a slot; the second is llama.cpp's name"),
+    done(
+        "tools",
+        "functions, each name once; a model without a form for calls answers `auto` in text",
+    ),
+    done(
+        "tool_choice",
+        "`none`, `auto`, `required`, a function by name, `allowed_tools`: only these are shown to "
+        "the model, with `none` no tool is",
+    ),
+    done("parallel_tool_calls", "false: one call at most, as where it is chosen by name"),
+    done("functions function_call", "the form before `tools`, answered in the form of today"),
+    done(
+        "reasoning_effort reasoning think thinking enable_thinking",
+        "whether the model is to think, in the words of OpenAI, OpenRouter, Ollama, Anthropic and "
+        "Qwen: what its chat template makes of `enable_thinking`, `thinking` and "
+        "`reasoning_effort`. `none` and false switch it off; `enable_thinking` wins, then `think`, "
+        "`thinking`, `reasoning`",
+    ),
+    done(
+        "thinking_token_budget thinking_budget_tokens reasoning_budget",
+        "how many tokens it may think; -1 is no limit. `budget_tokens` of `thinking` and "
+        "`max_tokens` of `reasoning` mean the same",
+    ),
+    done(
+        "reasoning_format separate_reasoning",
+        "`none`, `raw` and false leave what it thinks in the content, as it is written",
+    ),
+    done("include_reasoning", "false, as `hidden`: what it thinks is not told"),
+    done(
+        "chat_template_kwargs",
+        "keywords for the chat template: true, false, numbers, texts; they win over all others",
+    ),
+    done(
+        "continue_final_message add_generation_prompt",
+        "true and false: the answer goes on with the last message; the second needs the first",
     ),
     harmless(
         "user metadata store service_tier safety_identifier prompt_cache_key prompt_cache_options "
@@ -53,16 +91,9 @@ KEYS: tuple[Row, ...] = (
         "routed_dp_rank disagg_prefill_dp_rank ngram_corpus_id",
         "scheduling only",
     ),
+    harmless("verbosity", "a wish, which models without such a switch do not know"),
     harmless(
-        "reasoning_effort reasoning think thinking verbosity",
-        "a wish, which models without such a switch do not know",
-    ),
-    harmless(
-        "reasoning_format separate_reasoning stream_reasoning reasoning_budget_message", _REASONING
-    ),
-    harmless("parallel_tool_calls parse_tool_calls", "no calls are made yet"),
-    harmless(
-        "timings_per_token return_progress return_cached_tokens_details "
+        "stream_reasoning timings_per_token return_progress return_cached_tokens_details "
         "return_spec_tokens_details return_tokens_as_token_ids return_token_offsets "
         "return_mm_kwargs routed_experts_prompt_start routed_experts_start_len stream_interval "
         "sse_ping_interval verbose",
@@ -81,16 +112,15 @@ KEYS: tuple[Row, ...] = (
         "n_keep n_discard shift truncate truncation_side",
         "a history is never shortened: one that is too long is 400",
     ),
-    refused("n n_cmpl best_of", "one answer to a request", 1),
-    refused("logprobs echo", "not built yet", False),
-    refused("top_logprobs n_probs", "not built yet", 0),
-    refused("prompt_logprobs", "not built yet"),
-    refused("logprob_token_ids", "not built yet", []),
-    refused("logit_bias", "not built yet", {}, []),
+    refused("best_of", "answers are not weighed against each other", 1),
+    refused("echo", "a chat's prompt is not part of its answer", False),
+    refused("n_probs", "send `logprobs` and `top_logprobs`", 0),
+    refused("prompt_logprobs", "not built"),
+    refused("logprob_token_ids", "not built", []),
+    refused("parse_tool_calls", "calls are always told apart", True),
+    refused("reasoning_budget_message", "not built", ""),
     refused("modalities", "models answer in text", ["text"]),
     refused("audio web_search_options moderation", "not built"),
-    refused("functions", "deprecated; send `tools`", []),
-    refused("function_call", "deprecated; send `tool_choice`", "none", "auto"),
     refused("response_format", _CONSTRAINED, {"type": "text"}),
     refused("format grammar", _CONSTRAINED, ""),
     refused(
@@ -107,11 +137,9 @@ KEYS: tuple[Row, ...] = (
     refused("adaptive_target", _SAMPLERS, -1),
     refused("use_beam_search watermarking", _SAMPLERS, False),
     refused("custom_logit_processor watermark repetition_detection stop_regex", _SAMPLERS),
-    refused("n_indent", "not built", 0),
+    refused("n_indent no_repeat_ngram_size", "not built", 0),
     refused("t_max_predict_ms", "an answer's time is bounded by the server", 0, -1),
     refused("skip_special_tokens", "an answer has no control tokens", True),
-    refused("include_reasoning", _REASONING, True),
-    refused("thinking_token_budget thinking_budget_tokens reasoning_budget", _REASONING, -1),
     refused(
         "include_stop_str_in_output no_stop_trim return_tokens return_token_ids "
         "return_prompt_token_ids return_prompt_text return_meta_info return_hidden_states "
@@ -122,10 +150,8 @@ KEYS: tuple[Row, ...] = (
     ),
     refused("response_fields", _SHOWN, []),
     refused("_debug_render_only", _SHOWN, False),
-    refused("chat_template_kwargs", "keywords of templates are not passed on yet", {}),
     refused("chat_template", _PROMPT, ""),
-    refused("add_generation_prompt", _PROMPT, True),
-    refused("add_special_tokens continue_final_message thinking_forced_open", _PROMPT, False),
+    refused("add_special_tokens thinking_forced_open", _PROMPT, False),
     refused("truncate_prompt_tokens input_ids task", _PROMPT),
     refused("documents", _PROMPT, []),
     refused("options", "Ollama's: name each in the request itself", {}),

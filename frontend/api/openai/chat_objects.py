@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ipc.messages.events import TokenLogprob, Usage
+from ipc.messages.events import Finish, TokenLogprob, Usage
 
 # What stands for a token that cannot be: JSON has no infinity.
 _NEVER = -9999.0
 
 
-def usage_object(usage: Usage) -> dict[str, Any]:
-    """The counts; reasoning has its own where there is any."""
+class Shape(NamedTuple):
+    """What the request and its model have to say of the answer's shape: whether the model
+    ``reasons``, whether that is shown, and whether a call was asked for by name: that is no choice
+    of the model's, and ends with `stop` as OpenAI's does."""
+
+    reasons: bool = False
+    shows_reasoning: bool = True
+    names_call: bool = False
+
+    def finish(self, finish: Finish) -> Finish:
+        return "stop" if self.names_call and finish == "tool_calls" else finish
+
+
+PLAIN = Shape()
+
+
+def usage_object(usage: Usage, *, reasons: bool = False) -> dict[str, Any]:
+    """The counts; reasoning has its own where there is any, and always where the model
+    ``reasons``."""
     counts: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
-    if usage.reasoning_tokens:
+    if usage.reasoning_tokens or reasons:
         counts["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     return counts
 

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, Tag,
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from frontend.api.fields import NEEDS, NoNul, Text, by_key, described_as_required, text_or
+from frontend.api.fields import NEEDS, NoNul, Text, by_key, described_as_required, no_nul, text_or
 from frontend.api.images import MAX_IMAGES, Remote, is_data_url, read_data_url
 from frontend.api.openai.tools_request import Called, Calls, Id, read_calls
 from frontend.api.validate import Body
@@ -107,15 +107,26 @@ def _no_audio(given: object) -> None:
         raise PydanticCustomError("unsupported", "{why}", {"why": why})
 
 
+def _thoughts(given: object) -> object:
+    """A text; other shapes, of which no template could make anything, are nothing."""
+    return no_nul(given) if isinstance(given, str) else None
+
+
 TurnName = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS), NoNul]
 NoCalls = Annotated[None, BeforeValidator(_no_calls), WithJsonSchema({"enum": [None, []]})]
 NoCall = Annotated[None, BeforeValidator(_no_call)]
+Thoughts = Annotated[
+    Text | None,
+    BeforeValidator(_thoughts),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": "^[^\\x00]*$"}, {"not": {"type": "string"}}]}
+    ),
+]
 NoAudio = Annotated[None, BeforeValidator(_no_audio)]
 
 
 class _Turn(Body):
-    """One message as it is sent. What a model thought before (`reasoning_content` and its like) is
-    not read: templates leave the thoughts of earlier turns out."""
+    """One message as it is sent."""
 
     name: TurnName | None = None
     audio: NoAudio = None
@@ -136,13 +147,22 @@ class UserTurn(_Turn):
 
 
 class AssistantTurn(_Turn):
-    """``content`` may be missing, and is then the ``refusal`` or empty."""
+    """``content`` may be missing, and is then the ``refusal`` or empty. What the model thought
+    goes by three names, the first of which counts; clients send what they were sent, so a text
+    alone is read: `thinking` of others may be an object."""
 
     role: Literal["assistant"]
     content: ReadContent | None = None
     refusal: Text | None = None
     tool_calls: Calls | None = None
     function_call: Called | None = None
+    reasoning_content: Thoughts = None
+    reasoning: Thoughts = None
+    thinking: Thoughts = None
+
+    @property
+    def thoughts(self) -> str | None:
+        return self.reasoning_content or self.reasoning or self.thinking or None
 
 
 class _ResultTurn(_Turn):
@@ -223,7 +243,13 @@ class _Reader:
                 return Message("system", content, name=turn.name or None)
             case AssistantTurn():
                 calls = self._calls(turn, f"call_{at}")
-                return Message("assistant", content, tool_calls=calls, name=turn.name or None)
+                return Message(
+                    "assistant",
+                    content,
+                    tool_calls=calls,
+                    name=turn.name or None,
+                    reasoning=turn.thoughts,
+                )
             case _:
                 return self._answer(turn, content, path)
 

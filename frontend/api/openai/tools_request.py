@@ -1,27 +1,23 @@
-"""Tools that a request offers, and calls that its history has.
-
-Models are not made to call yet: what is offered is checked, and the answer is text. A request that
-insists on a call is refused.
-"""
+"""Tools that a request offers, and calls that its history has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import orjson
 from pydantic import BeforeValidator, Field, StringConstraints, Tag, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from frontend.api.fields import NoNul, OneOf, no_nul, only
+from frontend.api.fields import NoNul, OneOf, Text, no_nul, only
 from frontend.api.validate import Body
-from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+from ipc.messages import jobs
+from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import ToolCall
 
 MAX_TOOLS = 1024
 MAX_CALLS = 128
 MAX_ID_CHARS = 256
-_FORCED = "calls cannot be forced yet; send `tool_choice` 'auto' or 'none'"
 
 # OpenAI's rule for the names of functions.
 FunctionName = Annotated[str, StringConstraints(pattern="^[a-zA-Z0-9_-]{1,64}$")]
@@ -34,9 +30,21 @@ FunctionType = Annotated[Literal["function"], _IsFunction]
 
 class Function(Body):
     name: FunctionName
-    description: str | None = None
+    description: Text | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+
+    def to_tool(self, path: str) -> jobs.Tool:
+        """As the job has it, told at ``path`` of the request. Raises `InvalidRequest`."""
+        parameters = None if self.parameters is None else orjson.dumps(self.parameters).decode()
+        if parameters is not None and "\\u0000" in parameters:
+            raise _wrong(f"{path}.parameters", "must not contain NUL characters")
+        return jobs.Tool(
+            name=self.name,
+            description=self.description,
+            parameters=parameters,
+            strict=bool(self.strict),
+        )
 
 
 class Tool(Body):
@@ -56,7 +64,7 @@ class ToolReference(Body):
 
 
 class AllowedTools(Body):
-    mode: Annotated[Literal["auto", "required"], WithJsonSchema({"const": "auto"})]
+    mode: Literal["auto", "required"]
     tools: list[ToolReference]
 
 
@@ -65,15 +73,19 @@ class AllowedChoice(Body):
     allowed_tools: AllowedTools
 
 
-class ForcedChoice(Body):
+class NamedChoice(Body):
+    type: Literal["function"]
+    function: FunctionReference
+
+
+class CustomChoice(Body):
     """It is understood, and refused."""
 
-    type: Literal["function", "custom"]
-    function: FunctionReference | None = None
+    type: Annotated[Literal["function"], _IsFunction]
 
 
 _WORDS = ("none", "auto", "required")
-_CHOICES = {"allowed_tools": "<allowed>", "function": "<forced>", "custom": "<forced>"}
+_CHOICES = {"allowed_tools": "<allowed>", "function": "<named>", "custom": "<custom>"}
 
 
 def _choice_kind(given: object) -> str | None:
@@ -83,47 +95,122 @@ def _choice_kind(given: object) -> str | None:
     return "<word>" if given in _WORDS else None
 
 
-Choice = Annotated[
-    Annotated[
-        Literal["none", "auto", "required"],
-        WithJsonSchema({"enum": ["none", "auto"]}),
-        Tag("<word>"),
-    ]
+ToolChoice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("<word>")]
     | Annotated[AllowedChoice, Tag("<allowed>")]
-    | Annotated[SkipJsonSchema[ForcedChoice], Tag("<forced>")],
+    | Annotated[NamedChoice, Tag("<named>")]
+    | Annotated[SkipJsonSchema[CustomChoice], Tag("<custom>")],
     OneOf(_choice_kind, "must be 'none', 'auto', 'required' or an object that names a tool"),
 ]
 
 
-def check_tools(tools: Sequence[Tool], choice: Choice | None) -> None:
-    """Raise `InvalidRequest` where ``tools`` and ``choice`` do not go together, and
-    `UnsupportedParameter` where they insist on a call."""
-    names: set[str] = set()
-    for at, tool in enumerate(tools):
-        if tool.function.name in names:
-            raise _wrong(f"tools[{at}].function.name", "must differ from other tools' names")
-        names.add(tool.function.name)
-    if isinstance(choice, AllowedChoice):
-        _check_allowed(choice.allowed_tools, names)
-    elif isinstance(choice, ForcedChoice):
-        if choice.type == "function":
-            _check_named(choice.function, "tool_choice.function", names)
-        raise UnsupportedParameter(f"`tool_choice` of a tool: {_FORCED}", param="tool_choice")
-    elif choice == "required":
-        raise UnsupportedParameter(f"`tool_choice` 'required': {_FORCED}", param="tool_choice")
+def _function_call_kind(given: object) -> str | None:
+    if isinstance(given, dict):
+        return "<named>"
+    return "<word>" if given in ("none", "auto") else None
 
 
-def _check_allowed(allowed: AllowedTools, names: set[str]) -> None:
-    path = "tool_choice.allowed_tools"
-    for at, tool in enumerate(allowed.tools):
-        _check_named(tool.function, f"{path}.tools[{at}].function", names)
-    if allowed.mode == "required":
-        raise UnsupportedParameter(f"`{path}.mode` 'required': {_FORCED}", param="tool_choice")
+# The form before tools.
+Functions = Annotated[list[Function], Field(max_length=MAX_TOOLS)]
+FunctionCall = Annotated[
+    Annotated[Literal["none", "auto"], Tag("<word>")]
+    | Annotated[FunctionReference, Tag("<named>")],
+    OneOf(_function_call_kind, "must be 'none', 'auto' or an object that names a function"),
+]
 
 
-def _check_named(function: FunctionReference | None, path: str, names: set[str]) -> None:
-    if function is None or function.name not in names:
-        raise _wrong(f"{path}.name", "must be the name of one of `tools`", param="tool_choice")
+class ToolsRequest(Body):
+    """What an answer may call, in the form of today or in the one before it."""
+
+    tools: Tools | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: Functions | None = None
+    function_call: FunctionCall | None = None
+
+    @property
+    def names_call(self) -> bool:
+        """Whether the answer has to be a call of one function by name."""
+        by_function = isinstance(self.function_call, FunctionReference)
+        return by_function or isinstance(self.tool_choice, NamedChoice)
+
+    def check_tools(self) -> None:
+        """Raise `InvalidRequest` where these keys do not go together."""
+        if self.tools and self.functions:
+            raise InvalidRequest(
+                "`functions` is the older name of `tools`; send either", param="functions"
+            )
+        self.to_tools()
+
+    def to_tools(self) -> ToolUse:
+        """What may be called, and whether it must be. Raises `InvalidRequest`."""
+        offered = self._offered()
+        choice = self._choice()
+        if choice == "none":  # shown them, some models would call all the same
+            return ToolUse([])
+        if isinstance(choice, AllowedChoice):
+            return _allowed(choice.allowed_tools, offered)
+        if isinstance(choice, _Named):
+            return ToolUse([_named(choice.name, offered, choice.path, choice.param)], True)
+        if choice == "required" and not offered:
+            raise InvalidRequest(
+                "`tool_choice` 'required' needs `tools` to choose from", param="tool_choice"
+            )
+        return ToolUse([*offered.values()], choice == "required")
+
+    def _offered(self) -> dict[str, jobs.Tool]:
+        given = [
+            *((f"tools[{at}].function", tool.function) for at, tool in enumerate(self.tools or ())),
+            *((f"functions[{at}]", function) for at, function in enumerate(self.functions or ())),
+        ]
+        offered: dict[str, jobs.Tool] = {}
+        for path, function in given:
+            if function.name in offered:
+                raise _wrong(f"{path}.name", "must differ from other tools' names")
+            offered[function.name] = function.to_tool(path)
+        return offered
+
+    def _choice(self) -> str | AllowedChoice | _Named | None:
+        if isinstance(self.tool_choice, NamedChoice):
+            path = "tool_choice.function.name"
+            return _Named(self.tool_choice.function.name, path, "tool_choice")
+        if isinstance(self.function_call, FunctionReference):
+            return _Named(self.function_call.name, "function_call.name", "function_call")
+        return self.tool_choice or self.function_call  # type: ignore[return-value]
+
+
+class ToolUse(NamedTuple):
+    """All that an answer may call, and whether it must."""
+
+    tools: list[jobs.Tool]
+    must_call: bool = False
+
+
+class _Named(NamedTuple):
+    """A function that is to be called; ``path`` is where the request names it."""
+
+    name: str
+    path: str
+    param: str
+
+
+def _allowed(allowed: AllowedTools, offered: Mapping[str, jobs.Tool]) -> ToolUse:
+    path = "tool_choice.allowed_tools.tools"
+    wanted = {
+        tool.function.name: _named(
+            tool.function.name, offered, f"{path}[{at}].function.name", "tool_choice"
+        )
+        for at, tool in enumerate(allowed.tools)
+    }
+    if allowed.mode == "required" and not wanted:
+        raise _wrong(path, "must name a tool for the mode 'required'", param="tool_choice")
+    return ToolUse([*wanted.values()], allowed.mode == "required")
+
+
+def _named(name: str, offered: Mapping[str, jobs.Tool], path: str, param: str) -> jobs.Tool:
+    if name not in offered:
+        raise _wrong(path, "must be the name of one of `tools`", param=param)
+    return offered[name]
 
 
 def _wrong(path: str, rule: str, *, param: str | None = None) -> InvalidRequest:

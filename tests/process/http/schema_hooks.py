@@ -15,8 +15,9 @@ def before_call(_: Any, case: Any, __: Any) -> None:
     if isinstance(case.body, dict):
         _dimensions(case.body)
         _least(case.body)
+        _names(case.body)
         _tools(case.body)
-        _allowed(case.body)
+        _choice(case.body)
         _arguments(case.body)
 
 
@@ -32,25 +33,45 @@ def _least(body: dict[str, Any]) -> None:
         body["min_tokens"] = 0
 
 
+def _names(body: dict[str, Any]) -> None:
+    """Of two names for one thing one is used, where both say something that is right."""
+    if all(_within(body.get(name), 1, 8) for name in ("n", "n_cmpl")):
+        del body["n_cmpl"]
+    if all(_within(body.get(name), 0.01, 10) for name in ("repetition_penalty", "repeat_penalty")):
+        del body["repeat_penalty"]
+    if _objects(body.get("tools")) and _objects(body.get("functions")):
+        body["functions"] = []
+
+
 def _tools(body: dict[str, Any]) -> None:
     """Tools differ in their names."""
-    tools = body.get("tools")
-    if not isinstance(tools, list) or not all(isinstance(_name(tool), str) for tool in tools):
+    for key, name_of in (("tools", _name), ("functions", _own_name)):
+        tools = body.get(key)
+        if not isinstance(tools, list) or not all(isinstance(name_of(one), str) for one in tools):
+            continue
+        different: dict[str, Any] = {}
+        for tool in tools:
+            different.setdefault(name_of(tool), tool)
+        body[key] = list(different.values())
+
+
+def _choice(body: dict[str, Any]) -> None:
+    """What is chosen is one of the tools that there are."""
+    choice, call = body.get("tool_choice"), body.get("function_call")
+    if choice == "required" and not body.get("tools") and not body.get("functions"):
+        body["tool_choice"] = "auto"
+    if isinstance(call, dict) and isinstance(call.get("name"), str):
+        body["function_call"] = "auto"
+    if not isinstance(choice, dict):
         return
-    different: dict[str, Any] = {}
-    for tool in tools:
-        different.setdefault(_name(tool), tool)
-    body["tools"] = list(different.values())
-
-
-def _allowed(body: dict[str, Any]) -> None:
-    """Tools that are allowed are tools that there are."""
-    choice = body.get("tool_choice")
-    allowed = choice.get("allowed_tools") if isinstance(choice, dict) else None
+    if choice.get("type") == "function" and isinstance(_name(choice), str):
+        body["tool_choice"] = "auto"
+    allowed = choice.get("allowed_tools")
     if not isinstance(allowed, dict) or not isinstance(tools := allowed.get("tools"), list):
         return
     if all(isinstance(_name(tool), str) for tool in tools):
         allowed["tools"] = []
+        allowed["mode"] = "auto" if allowed.get("mode") == "required" else allowed.get("mode")
 
 
 def _arguments(body: dict[str, Any]) -> None:
@@ -72,5 +93,13 @@ def _name(tool: Any) -> Any:
     return function.get("name") if isinstance(function, dict) else None
 
 
-def _count(value: Any, least: int) -> bool:
+def _own_name(function: Any) -> Any:
+    return function.get("name") if isinstance(function, dict) else None
+
+
+def _count(value: Any, least: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= least
+
+
+def _within(value: Any, least: float, most: float) -> bool:
+    return _count(value, least) and value <= most

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from starlette.testclient import TestClient
@@ -21,6 +22,7 @@ from frontend.dispatch.budget import Budget
 from frontend.dispatch.stream import Stream
 from frontend.http import body
 from frontend.http.body import MAX_VALUES, next_read_at
+from ipc.engines import ENGINES, Chat
 from ipc.messages.errors import DeadlineExceeded, ModelLoading, QueueFull, ServeError
 from ipc.messages.events import Delta
 from ipc.messages.jobs import SpeechInput
@@ -117,6 +119,19 @@ def test_a_stream_that_fails_at_once_is_an_ordinary_error(fake: FakeDispatcher) 
     with TestClient(application(fake)) as client:
         answer = post(client, "/v1/chat/completions", {**HI, "stream": True})
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+
+
+def test_what_an_engine_lacks_is_refused_before_it_waits(
+    fake: FakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poor = msgspec.structs.replace(ENGINES["echo"], chat=Chat(images=False, lacks=("seed",)))
+    monkeypatch.setitem(ENGINES, "echo", poor)
+    with TestClient(application(fake)) as client:
+        answer = post(client, "/v1/chat/completions", {**HI, "seed": 1})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "seed")
+    assert error["code"] == "unsupported_parameter"
+    assert not fake.asked
 
 
 # --- embeddings ---
@@ -234,6 +249,17 @@ def test_speech_models_of_several_languages_can_translate(
     expected = ["audio-transcription", *(["audio-translation"] if translates else [])]
     assert capabilities(speech, loaded) == expected
     assert capabilities(speech, None) == ["audio-transcription"]
+
+
+@pytest.mark.parametrize(
+    ("skill", "capability"), [("tools", "tools"), ("reasoning", "reasoning"), ("fills", "fill")]
+)
+def test_what_a_chat_model_has_learned_is_known_once_it_is_loaded(
+    skill: str, capability: str
+) -> None:
+    able = Loaded(device="cpu", **{skill: True})  # type: ignore[arg-type]
+    assert capabilities(CHAT, able) == ["chat-completion", capability]
+    assert capabilities(CHAT, None) == ["chat-completion"]
 
 
 def test_models_are_listed(client: TestClient) -> None:

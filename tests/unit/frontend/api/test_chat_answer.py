@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from frontend.api.openai.chat_answer import Completion
+from frontend.api.openai.chat_objects import Shape
 from frontend.api.whole_answer import WholeAnswer
 from ipc.messages.errors import InternalError
 from ipc.messages.events import (
@@ -40,16 +41,16 @@ def end(finish: Finish = "stop", *others: Finish, usage: Usage = USAGE) -> ChatR
     return ChatResult(finish=finish, usage=usage, others=list(others))
 
 
-def whole(pieces: list[Piece], result: ChatResult) -> Any:
+def whole(pieces: list[Piece], result: ChatResult, **shape: bool) -> Any:
     answer = WholeAnswer()
     for piece in pieces:
         answer.add(piece)
-    return orjson.loads(Completion("org/chat", "fp_0").whole(answer, result))
+    return orjson.loads(Completion("org/chat", "fp_0", Shape(**shape)).whole(answer, result))
 
 
-def chunks(pieces: list[Piece], result: ChatResult) -> list[Any]:
+def chunks(pieces: list[Piece], result: ChatResult, **shape: bool) -> list[Any]:
     """The chunks of a stream in which every piece comes alone."""
-    render = Completion("org/chat", "fp_0").chunks(include_usage=False)
+    render = Completion("org/chat", "fp_0", Shape(**shape)).chunks(include_usage=False)
     body = b"".join([*(render([piece]) for piece in pieces), render([Done("j", result)])])
     *events, marker, rest = body.decode().split("\n\n")
     assert (marker, rest) == ("data: [DONE]", "")
@@ -84,7 +85,7 @@ def test_what_is_said_once_is_in_one_chunk() -> None:
     """Clients add up what chunks say, a repeated id or name as well."""
     opened = {"id": "call_a", "type": "function", "function": {"name": "weather", "arguments": ""}}
     assert deltas(CALLS[:6], end("tool_calls")) == [
-        {"role": "assistant", "content": ""},
+        {"role": "assistant", "content": None},
         {"reasoning_content": "Rain", "reasoning": "Rain"},
         {"reasoning_content": "?", "reasoning": "?"},
         {"content": "One moment."},
@@ -93,6 +94,45 @@ def test_what_is_said_once_is_in_one_chunk() -> None:
         {"tool_calls": [{"index": 0, "function": {"arguments": '"Köln"}'}}]},
         {},
     ]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "content"),
+    [
+        (CALLS[:1], None),
+        (CALLS[3:], None),
+        ([Delta("j", ""), *CALLS[3:]], None),
+        (CALLS[2:], ""),
+        ([], ""),
+    ],
+)
+def test_the_first_chunk_has_no_content_where_something_else_comes_first(
+    pieces: list[Piece], content: str | None
+) -> None:
+    first, *others = deltas(pieces, end())
+    assert first == {"role": "assistant", "content": content}
+    assert all("role" not in other for other in others)
+
+
+@pytest.mark.parametrize(
+    ("finish", "told"), [("tool_calls", "stop"), ("stop", "stop"), ("length", "length")]
+)
+def test_a_call_that_was_asked_for_by_name_ends_with_stop(finish: Finish, told: str) -> None:
+    """As OpenAI's does: to call was no choice of the model's."""
+    assert whole(CALLS[3:], end(finish), names_call=True)["choices"][0]["finish_reason"] == told
+    last = chunks(CALLS[3:], end(finish), names_call=True)[-1]["choices"][0]
+    assert (last["delta"], last["finish_reason"]) == ({}, told)
+
+
+def test_what_it_thinks_is_told_unless_the_client_does_not_want_it() -> None:
+    assert not {"reasoning", "reasoning_content"} & {
+        *whole(CALLS, end(), shows_reasoning=False)["choices"][0]["message"],
+        *(
+            key
+            for chunk in chunks(CALLS, end(), shows_reasoning=False)
+            for key in chunk["choices"][0]["delta"]
+        ),
+    }
 
 
 @pytest.mark.parametrize(
@@ -155,6 +195,8 @@ def test_reasoning_is_counted_where_there_is_any() -> None:
     usage = whole([], end(usage=counted))["usage"]
     assert usage["completion_tokens_details"] == {"reasoning_tokens": 4}
     assert "completion_tokens_details" not in whole([], end())["usage"]
+    silent = whole([], end(), reasons=True)["usage"]
+    assert silent["completion_tokens_details"] == {"reasoning_tokens": 0}
 
 
 @pytest.mark.parametrize(

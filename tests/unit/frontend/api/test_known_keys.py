@@ -152,7 +152,7 @@ def test_a_harmless_key_may_hold_anything(name: str) -> None:
 
 def test_true_is_not_one() -> None:
     with pytest.raises(UnsupportedParameter):
-        parse_chat({**CHAT, "n": True})
+        parse_chat({**CHAT, "best_of": True})
 
 
 @pytest.mark.parametrize("name", ["input_type", "task", "normalize", "embedding_types"])

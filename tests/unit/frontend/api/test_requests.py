@@ -74,6 +74,10 @@ def test_every_honoured_parameter_reaches_the_engine() -> None:
         presence_penalty=1,
         frequency_penalty=-1.5,
         repetition_penalty=1.1,
+        logit_bias={"7": -100, "8": 0},
+        logprobs=True,
+        top_logprobs=4,
+        n=3,
     )
     assert asked.sampling == Sampling(
         max_tokens=9,
@@ -89,6 +93,9 @@ def test_every_honoured_parameter_reaches_the_engine() -> None:
         presence_penalty=1.0,
         frequency_penalty=-1.5,
         repetition_penalty=1.1,
+        logit_bias={7: -100.0},
+        logprobs=4,
+        n=3,
     )
 
 
@@ -119,6 +126,23 @@ def test_no_answer_is_asked_to_be_longer_than_it_may() -> None:
     assert chat(max_tokens=9, min_tokens=9).sampling.min_tokens == 9
     with pytest.raises(InvalidRequest, match="at most the answer's limit, 100 tokens here"):
         chat(max_tokens=500, min_tokens=101)
+
+
+@pytest.mark.parametrize(
+    ("fields", "logprobs"),
+    [({}, None), ({"logprobs": False}, None), ({"logprobs": True}, 0)]
+    + [({"logprobs": True, "top_logprobs": top}, top) for top in (0, 20)],
+)
+def test_log_probabilities_are_those_of_the_tokens_and_of_likely_ones(
+    fields: dict[str, Any], logprobs: int | None
+) -> None:
+    assert chat(**fields).sampling.logprobs == logprobs
+
+
+def test_how_many_answers_has_two_names() -> None:
+    assert chat(n_cmpl=2).sampling.n == chat(n=2, n_cmpl=2).sampling.n == 2
+    with pytest.raises(InvalidRequest, match="send either"):
+        chat(n=2, n_cmpl=3)
 
 
 def test_a_penalty_has_two_names() -> None:
@@ -177,6 +201,14 @@ def test_a_negative_seed_becomes_one_that_engines_take() -> None:
         ({"role": "assistant", "content": None, "refusal": "no"}, Message("assistant", "no")),
         (
             {"role": "assistant", "content": "4", "reasoning_content": "2 + 2", "tool_calls": []},
+            Message("assistant", "4", reasoning="2 + 2"),
+        ),
+        (
+            {"role": "assistant", "content": "4", "reasoning_content": "", "thinking": "2 + 2"},
+            Message("assistant", "4", reasoning="2 + 2"),
+        ),
+        (
+            {"role": "assistant", "content": "4", "reasoning": {"effort": "low"}, "thinking": []},
             Message("assistant", "4"),
         ),
     ],
@@ -192,21 +224,13 @@ def test_messages(given: dict[str, Any], message: Message) -> None:
         {"logprobs": False},
         {"response_format": {"type": "text"}},
         {"tools": [], "tool_choice": "auto"},
-        {"tools": [TOOL]},
-        {"tools": [TOOL], "tool_choice": "auto"},
-        {"tools": [TOOL], "tool_choice": "none", "parallel_tool_calls": False},
-        {
-            "tools": [TOOL],
-            "tool_choice": {
-                "type": "allowed_tools",
-                "allowed_tools": {"mode": "auto", "tools": [TOOL]},
-            },
-        },
+        {"tools": [TOOL], "tool_choice": "none"},
         {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "min_tokens": 0, "ignore_eos": False},
         {"logit_bias": {}},
         {"modalities": ["text"]},
         {"user": "u", "metadata": {"a": 1}, "store": True, "service_tier": "auto"},
-        {"reasoning_effort": "low", "verbosity": "low", "parallel_tool_calls": False},
+        {"verbosity": "low", "n": 1, "n_cmpl": 1, "top_logprobs": 0, "include_reasoning": False},
+        {"thinking_token_budget": -1, "reasoning_format": "auto", "chat_template_kwargs": {}},
         {"something_of_a_later_version": 1},
     ],
 )
@@ -217,32 +241,14 @@ def test_what_asks_for_nothing_is_let_through(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"n": 2}, "n"),
-        ({"n": 10**9}, "n"),
-        ({"logprobs": True}, "logprobs"),
-        ({"top_logprobs": 5}, "top_logprobs"),
-        ({"logit_bias": {"50256": -100}}, "logit_bias"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
-        ({"tools": [TOOL], "tool_choice": TOOL}, "tool_choice"),
-        ({"tools": [TOOL], "tool_choice": {"type": "custom"}}, "tool_choice"),
-        (
-            {
-                "tools": [TOOL],
-                "tool_choice": {
-                    "type": "allowed_tools",
-                    "allowed_tools": {"mode": "required", "tools": [TOOL]},
-                },
-            },
-            "tool_choice",
-        ),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom"}}, "tool_choice.type"),
         ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
         ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "messages[0].audio"),
         (
             {"messages": [{"role": "assistant", "tool_calls": [{"type": "custom"}]}]},
             "messages[0].tool_calls[0].type",
         ),
-        ({"functions": [{"name": "f"}]}, "functions"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"audio": {"voice": "alloy"}}, "audio"),
         ({"web_search_options": {}}, "web_search_options"),
@@ -329,6 +335,29 @@ def test_what_is_not_built_is_refused_and_never_ignored(fields: dict[str, Any], 
             "input_audio, file, video_url, audio_url",
         ),
         ({"stream_options": 1}, "stream_options", "`stream_options` must be an object"),
+        ({"n": 9}, "n", "`n` must be at most 8"),
+        ({"n": 0}, "n", "`n` must be at least 1"),
+        ({"top_logprobs": 2}, "top_logprobs", "`top_logprobs` needs `logprobs` true"),
+        (
+            {"logprobs": True, "top_logprobs": 21},
+            "top_logprobs",
+            "`top_logprobs` must be at most 20",
+        ),
+        (
+            {"logit_bias": {"7": 101}},
+            "logit_bias.7",
+            "`logit_bias.7` must be at most 100.0",
+        ),
+        (
+            {"logit_bias": {"the": 1}},
+            "logit_bias.the",
+            "`logit_bias.the` must match ^(0|[1-9][0-9]{0,8})$",
+        ),
+        (
+            {"logit_bias": 7},
+            "logit_bias",
+            "`logit_bias` must be an object of token ids and numbers of -100 to 100",
+        ),
     ],
 )
 def test_a_chat_refusal_names_the_place_and_the_rule(
@@ -459,7 +488,6 @@ def test_calls_without_ids_get_some_that_differ() -> None:
         ),
         ({"tools": [TOOL, TOOL]}, "tools[1].function.name"),
         ({"tools": [TOOL], "tool_choice": "any"}, "tool_choice"),
-        ({"tools": [TOOL], "tool_choice": {"type": "function"}}, "tool_choice"),
         (
             {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "other"}}},
             "tool_choice",
