@@ -8,6 +8,7 @@ those are written that mean the same in both: ``\\u`` with four digits and ``\\U
 from __future__ import annotations
 
 from ipc.grammar.characters import points_of, union
+from ipc.grammar.counting import counted_by_rules
 from ipc.grammar.rules import (
     Alternation,
     Characters,
@@ -30,7 +31,7 @@ _LAST_ASCII = 0x7F
 
 def to_ebnf(rules: Rules) -> str:
     """``rules`` for ``StructuredOutputConfig(grammar=…)`` of OpenVINO GenAI, 2026.4.1."""
-    return _written(rules)
+    return _written(counted_by_rules(rules))
 
 
 def to_gbnf(rules: Rules) -> str:

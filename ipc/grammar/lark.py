@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ipc.grammar.characters import LAST, points_of, union
+from ipc.grammar.expressions import references
 from ipc.grammar.rules import (
     ROOT,
     Alternation,
@@ -28,7 +29,8 @@ def to_lark(rules: Rules) -> str:
     bodies = dict(rules.rules)
     regular = _regular(bodies)
     if ROOT in regular:
-        return f"start: TEXT\nTEXT: /{_regex(bodies[ROOT], bodies)}/\n"
+        lines = [f"{_name(name).upper()}: {_lexeme(body)}\n" for name, body in bodies.items()]
+        return f"start: {_name(ROOT).upper()}\n{''.join(lines)}"
     lines = [f"{_name(name)}: {_write(body)}\n" for name, body in bodies.items()]
     return f"start: {_name(ROOT)}\n{''.join(lines)}"
 
@@ -40,19 +42,6 @@ def _regular(bodies: Mapping[str, Expression]) -> set[str]:
     while more := {name for name, used in uses.items() if name not in found and used <= found}:
         found |= more
     return found
-
-
-def references(expression: Expression) -> set[str]:
-    """The rules that ``expression`` names."""
-    match expression:
-        case Concatenation(parts) | Alternation(parts):
-            return set().union(*map(references, parts))
-        case Repetition(part):
-            return references(part)
-        case Reference(name):
-            return {name}
-        case _:
-            return set()
 
 
 def _name(name: str) -> str:
@@ -83,25 +72,43 @@ def _times(least: int, most: int | None) -> str:
     return f"{{{least},{'' if most is None else most}}}"
 
 
-# --- as regular expressions, of Rust's crate ``regex`` ---
+# --- as lexemes, which may be made of others ---
 
 
-def _regex(expression: Expression, bodies: Mapping[str, Expression]) -> str:
+def _lexeme(expression: Expression) -> str:
+    """As long as there are no names in it, one regular expression."""
+    if not references(expression):
+        return f"/{_regex(expression)}/"
+    match expression:
+        case Concatenation(parts):
+            return f"({' '.join(map(_lexeme, parts))})"
+        case Alternation(options):
+            return f"({' | '.join(map(_lexeme, options))})"
+        case Repetition(part, least, most):
+            return f"({_lexeme(part)}){_times(least, most)}"
+        case Reference(name):
+            return _name(name).upper()
+        case Terminal() | Characters():
+            return f"/{_regex(expression)}/"
+
+
+def _regex(expression: Expression) -> str:
+    """In the syntax of Rust's crate ``regex``."""
     match expression:
         case Terminal(text):
             return f"(?:{''.join(_escaped(ord(character)) for character in text)})"
         case Characters():
             return _class(expression)
         case Concatenation(parts):
-            return f"(?:{''.join(_regex(part, bodies) for part in parts)})"
+            return f"(?:{''.join(map(_regex, parts))})"
         case Alternation(options):
             if not options:
                 raise ValueError("an alternation has no options")
-            return f"(?:{'|'.join(_regex(option, bodies) for option in options)})"
+            return f"(?:{'|'.join(map(_regex, options))})"
         case Repetition(part, least, most):
-            return f"(?:{_regex(part, bodies)}){_times(least, most)}"
+            return f"(?:{_regex(part)}){_times(least, most)}"
         case Reference(name):
-            return _regex(bodies[name], bodies)
+            raise ValueError(f"{name} is a rule")
 
 
 def _class(characters: Characters) -> str:
