@@ -77,6 +77,22 @@ def _sizes(value: bool | int | str) -> None:
 Dialect = Literal[
     "auto",
     "hermes",
+    "qwen3_coder",
+    "llama3",
+    "pythonic",
+    "olmo3",
+    "mistral",
+    "mistral_args",
+    "phi4_mini",
+    "granite4",
+    "functiongemma",
+    "gemma4",
+    "lfm2",
+    "deepseek_v3",
+    "deepseek_v3_1",
+    "gpt_oss",
+    "smollm3",
+    "minicpm5",
     "generic",
 ]
 DIALECTS = get_args(Dialect)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ipc.grammar.rules import (
     ROOT,
@@ -19,6 +20,16 @@ from ipc.messages.errors import UnsupportedParameter
 
 NOTHING = Terminal("")
 SPACES = Repetition(Characters(((0x20, 0x20), (0x0A, 0x0A))), 0, 4)
+
+
+class Signature(NamedTuple):
+    """A tool as a grammar of calls sees it: its name, the schema of its arguments as a JSON text
+    and as a value, and whether all of that must be kept."""
+
+    name: str
+    text: str
+    schema: Mapping[str, Any]
+    strict: bool = False
 
 
 class RuleBook:
@@ -45,6 +56,28 @@ class RuleBook:
     def json(self, schema: str) -> Expression:  # noqa: ARG002
         """A JSON value that ``schema``, a JSON text, admits."""
         raise UnsupportedParameter("constrained answers are not built yet")
+
+    def arguments(self, tool: Signature) -> Expression:
+        """The arguments of ``tool`` as JSON."""
+        return self.json(tool.text)
+
+    def listed(
+        self, needed: Sequence[Expression], others: Sequence[Expression], comma: str
+    ) -> Expression:
+        """All of ``needed`` and some of ``others``, in their order."""
+        if needed:
+            first, *rest = needed
+            after = [sequence(comma, one) for one in rest]
+            return sequence(first, *after, *(maybe(sequence(comma, one)) for one in others))
+        options = [
+            sequence(one, *(maybe(sequence(comma, other)) for other in others[at + 1 :]))
+            for at, one in enumerate(others)
+        ]
+        return one_of([*options, NOTHING])
+
+    def pattern(self, schema: Mapping[str, Any]) -> Expression | None:  # noqa: ARG002
+        """A text, without quotes, of the pattern or the format that ``schema`` demands."""
+        return None
 
     def without(self, name: str, *texts: str) -> Reference:
         """Any text, the empty one too, in which none of ``texts`` stands.

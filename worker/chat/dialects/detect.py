@@ -6,10 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from worker.chat.dialects.deepseek import DEEPSEEK_V3, DEEPSEEK_V3_1
 from worker.chat.dialects.dialect import CallFormat, Turn
+from worker.chat.dialects.gemma import FUNCTION_GEMMA, GEMMA4
 from worker.chat.dialects.generic import GENERIC, NATIVE
+from worker.chat.dialects.harmony import GPT_OSS, HARMONY_ANALYSIS
+from worker.chat.dialects.mistral import MISTRAL, MISTRAL_NAMED
 from worker.chat.dialects.model_dialect import ModelDialect, TemplateCan
-from worker.chat.dialects.tagged_json import HERMES
+from worker.chat.dialects.pythonic import LFM2, OLMO3, PYTHONIC
+from worker.chat.dialects.tagged_json import GRANITE4, HERMES, LLAMA3, PHI4_MINI, SMOLLM3
+from worker.chat.dialects.xml_calls import MINICPM5, QWEN3_CODER
 from worker.chat.parsing.reading import Thinking
 
 # What is asked of a template once; its words are no part of any template.
@@ -26,16 +32,38 @@ _TOOL: Turn = {
     },
 }
 _AS_TEXT = f'{{"{_KEY}": "{_VALUE}"}}'
-# SmolLM3's template reads the tools under these names.
-_OTHER_NAMES = ("xml_tools", "python_tools")
+# SmolLM3's template reads the tools under this name, or `python_tools`; with both it tells of them
+# twice.
+_OTHER_NAMES = ("xml_tools",)
 
 # The known forms of calls, those first whose marks contain another's.
-FORMATS: tuple[CallFormat, ...] = (HERMES, GENERIC)
+FORMATS: tuple[CallFormat, ...] = (
+    GPT_OSS,
+    DEEPSEEK_V3,
+    DEEPSEEK_V3_1,
+    QWEN3_CODER,
+    MINICPM5,
+    SMOLLM3,
+    HERMES,
+    GRANITE4,
+    MISTRAL_NAMED,
+    MISTRAL,
+    PHI4_MINI,
+    FUNCTION_GEMMA,
+    GEMMA4,
+    LFM2,
+    OLMO3,
+    PYTHONIC,
+    LLAMA3,
+    GENERIC,
+)
 # How reasoning is marked: `Thinking` by a text that stands in the templates of such models.
 _THINKING = {
-    "</seed:think>": Thinking("<seed:think>", "</seed:think>"),
-    "</think>": Thinking("<think>", "</think>"),
-    "[/THINK]": Thinking("[THINK]", "[/THINK]"),
+    "<|channel|>analysis": HARMONY_ANALYSIS,
+    "<|channel>thought": Thinking("<|channel>thought\n", "<channel|>", "\n<channel|>"),
+    "</seed:think>": Thinking("<seed:think>", "</seed:think>", "\n</seed:think>\n"),
+    "</think>": Thinking("<think>", "</think>", "\n</think>\n\n"),
+    "[/THINK]": Thinking("[THINK]", "[/THINK]", "[/THINK]"),
 }
 
 
@@ -69,6 +97,8 @@ def dialect_of(render: Render, source: str = "", wanted: str = "auto") -> ModelD
 def _format_of(probe: _Probe, wanted: str) -> CallFormat:
     if wanted != "auto":
         return next(one for one in FORMATS if one.name == wanted)
+    if probe.template.tools_as:
+        return SMOLLM3
     for one in FORMATS:
         if re.search(one.in_probe, probe.written):
             return one

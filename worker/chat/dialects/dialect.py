@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 from ipc.grammar.rules import Expression
 from ipc.messages.jobs import ChatInput, Tool
 from worker.chat.parser import Parser
-from worker.chat.parsing.reading import ReadCalls, Thinking
-from worker.chat.rule_book import RuleBook
+from worker.chat.parsing.reading import ReadCalls, Reading, Thinking
+from worker.chat.rule_book import RuleBook, Signature
 
 # A message as chat templates take it.
 Turn = dict[str, Any]
@@ -21,15 +21,6 @@ class ForTemplate(NamedTuple):
     turns: list[Turn]
     tools: list[Turn] | None = None
     arguments: Mapping[str, Any] = {}
-
-
-class Signature(NamedTuple):
-    """A tool as a grammar of calls sees it: its name, the ``schema`` of its arguments as a JSON
-    text, and as a value."""
-
-    name: str
-    text: str
-    schema: Mapping[str, Any]
 
 
 # The grammar of calls of one of some tools: one call, or several.
@@ -56,6 +47,7 @@ class CallFormat(NamedTuple):
     texts: tuple[str, ...] = ()
     ends_with_calls: bool = False
     short_ids: bool = False  # its templates take ids of 9 letters and digits only
+    reading: type[Reading] = Reading
 
 
 class Dialect(Protocol):

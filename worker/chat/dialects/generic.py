@@ -7,11 +7,11 @@ import json
 from collections.abc import Sequence
 
 from ipc.grammar.rules import Expression
-from worker.chat.dialects.dialect import CallFormat, Signature, Turn
+from worker.chat.dialects.dialect import CallFormat, Turn
 from worker.chat.dialects.json_calls import call_list, call_rules, separated
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Source, Steps
-from worker.chat.rule_book import RuleBook, sequence
+from worker.chat.rule_book import RuleBook, Signature, sequence
 from worker.chat.rule_book import separated as repeated
 
 

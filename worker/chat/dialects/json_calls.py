@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ipc.grammar.rules import Expression
-from worker.chat.dialects.dialect import Signature
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Malformed, Source, Steps, Truncated
-from worker.chat.rule_book import RuleBook, one_of, sequence
+from worker.chat.rule_book import RuleBook, Signature, one_of, sequence
 
 # What tells where a JSON value ends: brackets and the beginnings of strings, or the ends of those.
 _STRUCTURE, _IN_STRING = re.compile(r'["{}\[\]]'), re.compile(r'["\\]')
@@ -70,6 +70,11 @@ def call_list(source: Source, says: Says) -> Steps[None]:
     """A list of calls, whose opening bracket is still to come."""
     yield from source.spaces()
     yield from source.expect("[")
+    yield from rest_of_list(source, says)
+
+
+def rest_of_list(source: Source, says: Says) -> Steps[None]:
+    """A list of calls after its opening bracket."""
     yield from source.spaces()
     yield from call_object(source, says)
     while (yield from separated(source, ",", "]")) == ",":
@@ -83,12 +88,11 @@ def separated(source: Source, *texts: str) -> Steps[str | None]:
         yield from source.spaces()
         found = yield from source.takes(*texts)
     except Truncated:
+        source.at = len(source.text)
         return None
-    try:
-        if found is not None and found != texts[-1]:
+    if found is not None and found != texts[-1]:
+        with contextlib.suppress(Truncated):
             yield from source.spaces()
-    except Truncated:
-        return None
     return found
 
 

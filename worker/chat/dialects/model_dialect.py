@@ -81,13 +81,16 @@ class ModelDialect:
 
     def parser(self, asked: ChatInput, tail: str, control: Collection[str] = ()) -> Parser:
         reads_calls = self.reads_calls(asked)
-        if not reads_calls and self.thinking is None:
+        in_messages = self.calls.reading is not Reading
+        if not (reads_calls or in_messages or self.thinking is not None):
             return PlainText()
         syntax = self._reasoning(asked, tail)
-        preserved = set() if self.thinking is None else {*self.thinking}
-        if reads_calls:
-            calls = self.calls
+        thinking = self.thinking
+        preserved = set() if thinking is None else {thinking.opens, thinking.closes}
+        calls = self.calls
+        if reads_calls or in_messages:
             preserved |= {*calls.markers, *calls.texts}
+        if reads_calls:
             syntax = syntax._replace(
                 read_calls=calls.read,
                 markers=calls.markers,
@@ -95,11 +98,10 @@ class ModelDialect:
                 must_call=asked.must_call,
                 ends_with_calls=calls.ends_with_calls,
             )
-        hidden = preserved & set(control)
-        syntax = syntax._replace(
-            hidden=tuple(sorted(hidden - set(syntax.markers))), preserved=frozenset(hidden)
-        )
-        return Reading(syntax, schemas_of(asked.tools), parallel=asked.parallel_calls)
+        shown = frozenset(preserved & set(control))
+        hidden = tuple(sorted(shown - set(syntax.markers)))
+        syntax = syntax._replace(hidden=hidden, preserved=shown)
+        return self.calls.reading(syntax, schemas_of(asked.tools), parallel=asked.parallel_calls)
 
     def _reasoning(self, asked: ChatInput, tail: str) -> Syntax:
         begins = begins_thinking(self.thinking, tail, continues=asked.continues_last)

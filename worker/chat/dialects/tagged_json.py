@@ -1,5 +1,5 @@
-"""Calls that are JSON objects between tags: those of Hermes, which Qwen 2.5 and 3 have learned, of
-Granite 4 and of SmolLM3; Phi-4-mini's, which are a list."""
+"""Calls that are JSON objects after a marker: those of Hermes, which Qwen 2.5 and 3 have learned,
+Granite 4 and SmolLM3 too; those of Llama 3, which may have none; Phi-4-mini's, which are a list."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import json
 from collections.abc import Sequence
 
 from ipc.grammar.rules import Expression
-from worker.chat.dialects.dialect import CallFormat, Signature, Turn
-from worker.chat.dialects.json_calls import call_object, call_rules
+from worker.chat.dialects.dialect import CallFormat, Turn
+from worker.chat.dialects.json_calls import (
+    call_list,
+    call_object,
+    call_rules,
+    rest_of_list,
+)
+from worker.chat.dialects.json_calls import separated as comes_next
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Source, Steps
-from worker.chat.rule_book import RuleBook, separated, sequence
+from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 
@@ -45,4 +51,61 @@ HERMES = CallFormat(
     in_probe=r'<tool_call>\s*\{"name": ?"zqcallqz"',
     markers=(_OPEN,),
     texts=(_CLOSE,),
+)
+
+GRANITE4 = HERMES._replace(name="granite4", in_probe="(?!)")
+# The template reads the tools under other names, and leaves calls out of a history.
+SMOLLM3 = HERMES._replace(name="smollm3", in_probe="(?!)")
+
+
+_PYTHON_TAG = "<|python_tag|>"
+
+
+def _read_llama3(source: Source, says: Says, marker: str) -> Steps[None]:
+    if marker:
+        yield from source.spaces()
+    yield from call_object(source, says, strict=True)
+    while (yield from comes_next(source, ";", "")) == ";":
+        yield from call_object(source, says, strict=True)
+
+
+def _rules_llama3(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:
+    call = call_rules(book, tools, arguments="parameters")
+    return separated(call, "; ", several=several)
+
+
+LLAMA3 = CallFormat(
+    "llama3",
+    _read_llama3,
+    _rules_llama3,
+    lambda functions: "; ".join(as_json(one, "parameters") for one in functions),
+    in_probe=r'\{"name": ?"zqcallqz", ?"parameters":',
+    markers=(_PYTHON_TAG,),
+    opens_answer=("{",),
+)
+
+
+_FUNCTOOLS, _PHI, _PHI_END = "functools[", "<|tool_call|>", "<|/tool_call|>"
+
+
+def _read_phi4(source: Source, says: Says, marker: str) -> Steps[None]:
+    if marker == _FUNCTOOLS:
+        yield from rest_of_list(source, says)
+    else:
+        yield from call_list(source, says)
+        yield from source.closing(_PHI_END)
+
+
+def _rules_phi4(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:
+    return sequence(_FUNCTOOLS, separated(call_rules(book, tools), ", ", several=several), "]")
+
+
+PHI4_MINI = CallFormat(
+    "phi4_mini",
+    _read_phi4,
+    _rules_phi4,
+    lambda functions: f"{_FUNCTOOLS}{', '.join(map(as_json, functions))}]",
+    in_probe=r"functools\[|<\|tool\|>|<\|tool_call\|>\s*\[",
+    markers=(_FUNCTOOLS, _PHI),
+    texts=(_PHI_END,),
 )

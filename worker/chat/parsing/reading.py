@@ -14,10 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 class Thinking(NamedTuple):
-    """What stands before and after the reasoning of a model."""
+    """What stands before and after the reasoning of a model, and ``forced``, what ends it where the
+    model has not."""
 
     opens: str
     closes: str
+    forced: str
 
 
 # Reads calls after a marker, or from the beginning of an answer, where the marker is empty. It
@@ -98,6 +100,19 @@ class Reading:
 
     def _beginning(self) -> Steps[None]:
         """What only stands at the beginning: reasoning, and calls without a marker."""
+        try:
+            yield from self._opening()
+        except Truncated:
+            self._leave_begun()
+
+    def _leave_begun(self) -> None:
+        """The answer ends in what would have been a marker. Where it was cut off that is all that
+        is said of it; a single character may be anything."""
+        source = self._source
+        if self._cut and len(source.text) > source.at + 1:
+            source.at = len(source.text)
+
+    def _opening(self) -> Steps[None]:
         source, syntax = self._source, self._syntax
         yield from self._space()
         thinking = syntax.thinking
@@ -148,7 +163,8 @@ class Reading:
         if not (source.ended and self._cut):
             return 0
         begun = overlap(source.text[source.at :], markers)
-        return begun if begun > 1 and not source.text[-begun].isalnum() else 0
+        is_sure = begun > 1 and not source.text[-begun].isalnum()
+        return begun if is_sure or self._syntax.must_call else 0
 
     def _calls(self, marker: str) -> Steps[bool]:
         """Calls after ``marker``. False: there is none, and nothing has been taken."""

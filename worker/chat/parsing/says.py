@@ -70,6 +70,7 @@ class Says:
         self.in_call = True
         self.calls += 1
         self.schema = self._tools[name]
+        self._source.release()  # it is a call, whatever comes
         self._said.append(Opened(new_id(), name))
 
     def arguments(self, text: str) -> None:

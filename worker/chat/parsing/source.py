@@ -34,13 +34,13 @@ class Source:
         self._held: int | None = None  # text from here on is needed, though it has been read
 
     def push(self, text: str) -> None:
-        gone = self.at if self._held is None else self._held
+        gone = self.at if self._held is None else 0
         self.text = self.text[gone:] + text
         self.at -= gone
-        self._held = None if self._held is None else 0
 
     def hold(self) -> None:
-        """Remember this place, for `back` and `since`."""
+        """Remember this place, for `back` and `since`. Until `release` no place in the text
+        changes its number."""
         self._held = self.at
 
     def release(self) -> None:
@@ -72,13 +72,16 @@ class Source:
             self.at += 1
 
     def ahead(self, *texts: str) -> Steps[str | None]:
-        """Which of ``texts`` stands here, the longest that does; it is not taken."""
+        """Which of ``texts`` stands here, the longest that does; it is not taken. Raises
+        `Truncated` where the answer ends in one of them."""
         while True:
-            left = len(self.text) - self.at
-            may = any(len(one) > left and one.startswith(self.text[self.at :]) for one in texts)
+            rest = self.text[self.at :]
+            may = any(len(one) > len(rest) and one.startswith(rest) for one in texts)
             if not may or self.ended:
-                found = [one for one in texts if self.text.startswith(one, self.at)]
-                return max(found, key=len, default=None)
+                found = max((one for one in texts if rest.startswith(one)), key=len, default=None)
+                if may and rest and not found:
+                    raise Truncated
+                return found
             yield
 
     def takes(self, *texts: str) -> Steps[str | None]:
@@ -88,28 +91,23 @@ class Source:
         return found
 
     def expect(self, *texts: str) -> Steps[str]:
-        """As `takes`. Raises `Malformed`, or `Truncated`, where none of ``texts`` stands here."""
+        """As `takes`. Raises `Malformed` where none of ``texts`` stands here."""
+        yield from self.char()
         found = yield from self.takes(*texts)
         if found is None:
-            rest = self.text[self.at :]
-            if self.ended and any(one.startswith(rest) for one in texts):
-                raise Truncated
             raise Malformed
         return found
 
     def closing(self, *texts: str) -> Steps[None]:
-        """Take one of ``texts`` after whitespace. Where none stands nothing is taken."""
+        """Take one of ``texts`` after whitespace. Where none stands nothing is taken, where the
+        answer ends in one all is."""
         before = self.at
         try:
             yield from self.spaces()
-            if (yield from self.takes(*texts)) is not None:
-                return
-            if self.ended and any(one.startswith(self.text[self.at :]) for one in texts):
-                self.at = len(self.text)
-                return
+            if (yield from self.takes(*texts)) is None:
+                self.at = before
         except Truncated:
-            return
-        self.at = before
+            self.at = len(self.text)
 
     def find(self, texts: Sequence[str]) -> tuple[int, str | None]:
         """Where the first of ``texts`` begins from here on, and which it is. None: nothing is

@@ -12,7 +12,7 @@ from worker.chat.dialects.model_dialect import ModelDialect, TemplateCan
 from worker.chat.parser import Arguments, Content, Opened, Said, Thought
 from worker.chat.parsing.reading import Thinking
 
-THINK = Thinking("<think>", "</think>")
+THINK = Thinking("<think>", "</think>", "\n</think>\n\n")
 # Beside a content and a thought, (name, arguments) is a call.
 Spoken = list[tuple[str, str]]
 
@@ -62,6 +62,19 @@ def spoken(
     for piece in pieces:
         said += parser.push(piece)
     return joined([*said, *parser.finish(cut=cut)])
+
+
+def control_of(name: str) -> list[str]:
+    """The texts of the dialect ``name`` that may be control tokens."""
+    calls = dialect(name).calls
+    return [*calls.markers, *calls.texts]
+
+
+def cuts(text: str) -> list[list[str]]:
+    """``text`` whole, in two at every place, in three, and letter by letter."""
+    twos = [[text[:at], text[at:]] for at in range(1, len(text))]
+    threes = [[text[:at], text[at : at + 3], text[at + 3 :]] for at in range(1, len(text) - 3)]
+    return [[text], *twos, *threes, list(text)] if text else [[]]
 
 
 def joined(said: Sequence[Said]) -> Spoken:

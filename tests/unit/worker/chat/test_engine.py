@@ -333,7 +333,7 @@ def test_an_answer_may_repeat_its_prompt_first() -> None:
 def test_what_answers_a_prompt_without_a_template_is_text() -> None:
     scripted = Scripted([Written("a", (0,))])
     one = chat(scripted)
-    one.prompts.dialect = ModelDialect(NATIVE, thinking=Thinking("a", "b"))  # type: ignore[misc]
+    one.prompts.dialect = ModelDialect(NATIVE, thinking=Thinking("a", "b", "b"))  # type: ignore[misc]
     assert one.admit(several("a", 1, prompts=[Tokens(ids=[0])]))
     assert one.step() == [Delta("a", "a", 1, ids=[0])]
 

@@ -11,6 +11,7 @@ from tests.unit.worker.chat.spoken import (
     TOOLS,
     Spoken,
     asked,
+    cuts,
     dialect,
     spoken,
     tool,
@@ -93,13 +94,6 @@ ANSWERS: dict[str, tuple[str, Spoken]] = {
         [("thought", "So <tool_call>{")],
     ),
 }
-
-
-def cuts(text: str) -> list[list[str]]:
-    """``text`` whole, in two at every place, in three, and letter by letter."""
-    twos = [[text[:at], text[at:]] for at in range(1, len(text))]
-    threes = [[text[:at], text[at : at + 3], text[at + 3 :]] for at in range(1, len(text) - 3)]
-    return [[text], *twos, *threes, list(text)] if text else [[]]
 
 
 @pytest.mark.parametrize(("text", "expected"), ANSWERS.values(), ids=ANSWERS)
