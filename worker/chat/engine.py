@@ -15,9 +15,8 @@ from ipc.messages.spec import Loaded, Spec
 from worker.chat.answers import Answers
 from worker.chat.asides import Asides
 from worker.chat.generation import Generation
-from worker.chat.parser import PlainText
 from worker.chat.prompt import Prompts, chat_of
-from worker.chat.requests import requests_of
+from worker.chat.requests import parser_of, requests_of
 from worker.chat.token_engine import TokenEngine, TokenModel, TokenRequest, Written
 from worker.engine import Engine, Stage
 
@@ -142,18 +141,13 @@ class TokenChat(Engine):
                 break
 
     def _generation(self, answers: Answers, request: TokenRequest) -> Generation:
-        prompts = self._model.prompts
         return Generation(
             answers.job_id,
             request.sampling,
             prompt_tokens=len(request.prompt.tokens),
             limit=request.limit,
-            vocabulary=prompts.vocabulary,
-            parser=PlainText()
-            if answers.asked.prompts
-            else prompts.dialect.parser(
-                answers.asked, request.prompt.tail, prompts.vocabulary.control
-            ),
+            vocabulary=self._model.prompts.vocabulary,
+            parser=parser_of(answers.asked, request.prompt, self._model),
             ends=self._model.ends,
             choice=request.choice,
             repeated=request.repeated,

@@ -12,6 +12,7 @@ from ipc.messages.jobs import ChatInput, Fill, Sampling
 from ipc.messages.spec import Spec
 from worker.chat.answers import copies_of
 from worker.chat.grammar import grammar_of
+from worker.chat.parser import Parser, PlainText
 from worker.chat.prompt import Offered, Prompt
 from worker.chat.prompt_limits import room_for_answer
 from worker.chat.raw import cannot_fill
@@ -32,12 +33,23 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
         room = room_for_answer(len(prompt.tokens), spec.max_prompt_tokens, model.context_tokens)
         limit = min(asked.sampling.max_tokens, room)
         grammar = grammar_of(asked, model.prompts.dialect, prompt.tail)
+        preserved = parser_of(asked, prompt, model).preserved
         for at in range(0, asked.sampling.n, copies):
             choice = len(requests) * copies
             name = f"{job_id}#{choice}" if choice else job_id
             sampling = _ending(_seeded(asked.sampling, at), prompt.ends)
-            requests.append(TokenRequest(name, prompt, sampling, limit, grammar, choice, repeated))
+            requests.append(
+                TokenRequest(name, prompt, sampling, limit, grammar, choice, repeated, preserved)
+            )
     return requests
+
+
+def parser_of(asked: ChatInput, prompt: Prompt, model: TokenModel) -> Parser:
+    """What reads one answer to ``prompt``."""
+    if asked.prompts:
+        return PlainText()
+    prompts = model.prompts
+    return prompts.dialect.parser(asked, prompt.tail, prompts.vocabulary.control)
 
 
 def _check_bias(sampling: Sampling, tokens: int) -> None:

@@ -1,9 +1,9 @@
 """What a token engine is: a model library that turns token ids into token ids, and nothing else.
 
-There are two kinds of chat engine. A *token engine* (openvino, torch) implements `TokenEngine`, and
-`worker.chat.engine.TokenChat` makes an `Engine` of it: prompts, limits, counts, text, stop texts,
-calls, finish and events are there, once for all of them. A *text engine* (remote, command,
-llama.cpp, a user's own) is an `Engine` itself and makes the events of an answer.
+There are two kinds of chat engine. A *token engine* (openvino, torch, llama.cpp) implements
+`TokenEngine`, and `worker.chat.engine.TokenChat` makes an `Engine` of it: prompts, limits, counts,
+text, stop texts, calls, finish and events are there, once for all of them. A *text engine* (remote,
+command, a user's own) is an `Engine` itself and makes the events of an answer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class TokenRequest(NamedTuple):
 
     ``id`` is no other request's. A job for several answers is as many requests, each with a seed of
     its own, so ``sampling.n`` is none of an engine's business; ``choice`` is the first of the
-    choices that it writes, ``repeated`` what stands before what it writes there.
+    choices that it writes, ``repeated`` what stands before what it writes there. ``preserved`` are
+    the texts of control tokens that must be in the text of a library that makes it itself.
     """
 
     id: str
@@ -50,6 +51,7 @@ class TokenRequest(NamedTuple):
     grammar: Grammar = AnyText()
     choice: int = 0
     repeated: str = ""
+    preserved: frozenset[str] = frozenset()
 
 
 class Written(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,17 @@ from typing import Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
+from ipc.grammar.rules import Characters, Concatenation, Reference, Repetition, Rules, Terminal
 from ipc.messages.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
 from ipc.messages.events import ChatResult
-from ipc.messages.jobs import ChatInput, Job
+from ipc.messages.jobs import ChatInput, Gbnf, Job
 from ipc.messages.spec import Spec
 from tests.contract.driver import Driver, chat, embed
 from tests.contract.subjects import SMOLLM2, real_model
+from worker.chat import requests
+from worker.chat.parser import PlainText
 from worker.engine import LoadError
 from worker.engines import make
 from worker.engines.llama_cpp.engine import LlamaChat
@@ -268,3 +273,54 @@ def test_what_was_read_before_is_not_read_again(gguf: Path) -> None:
     assert used[0].cached_tokens == 0
     assert used[1].cached_tokens == used[1].prompt_tokens - 1
     engine.close()
+
+
+def gbnf(text: str, content: str = "Write.", **sampling: Any) -> Job:
+    one = chat(content, **sampling)
+    assert isinstance(one.input, ChatInput)
+    return replace(one, input=replace(one.input, form=Gbnf(text=text)))
+
+
+def test_a_grammar_binds_the_answer(driver: Driver) -> None:
+    one = gbnf('root ::= ("ab" | "é🎉") [0-9]{3}', temperature=1.0, seed=4)
+    text = answer(driver, one)
+    assert re.fullmatch("(ab|é🎉)[0-9]{3}", text)
+    assert result(driver, one).finish == "stop"
+
+
+def test_a_grammar_that_the_library_does_not_read_ends_its_answer_alone(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbour = chat(STORY, max_tokens=6)
+    driver.admit(neighbour)
+    loop = Rules((("root", Concatenation((Reference("root"), Terminal("a")))),))
+    monkeypatch.setattr(requests, "grammar_of", lambda *_: loop)
+    error = driver.refused(chat(STORY))
+    assert isinstance(error, InvalidRequest)
+    assert error.param == "response_format"
+    driver.finish(neighbour)
+    assert result(driver, neighbour).usage.completion_tokens == 6
+
+
+def test_rules_are_written_for_it(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    word = Repetition(Characters(((ord("a"), ord("c")),)), 2, 4)
+    rules = Rules((("root", Concatenation((Terminal('"\\\n'), word, Terminal("🎉")))),))
+    monkeypatch.setattr(requests, "grammar_of", lambda *_: rules)
+    assert re.fullmatch('"\\\\\n[a-c]{2,4}🎉', answer(driver, chat(STORY)))
+
+
+def test_control_tokens_that_a_parser_reads_are_in_the_text(
+    driver: Driver, engine: LlamaChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A control token matches its text in a grammar, and is silent but where it is read."""
+    control = engine.prompts.vocabulary.control["<|im_start|>"].id
+    asked = gbnf('root ::= "a<|im_start|>b"', logit_bias={control: 60.0})
+    assert answer(driver, asked) == "ab"
+
+    class Marked(PlainText):
+        preserved = frozenset({"<|im_start|>"})
+
+    monkeypatch.setattr(requests, "parser_of", lambda *_: Marked())
+    again = gbnf('root ::= "a<|im_start|>b"', logit_bias={control: 60.0})
+    assert answer(driver, again) == "a<|im_start|>b"
+    assert result(driver, again).usage.completion_tokens == 4

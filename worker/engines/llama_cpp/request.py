@@ -6,8 +6,8 @@ from typing import Any, assert_never
 
 import msgspec
 
+from ipc.grammar.gbnf import to_gbnf
 from ipc.grammar.rules import Rules
-from ipc.messages.errors import UnsupportedParameter
 from ipc.messages.jobs import Sampling
 from worker.chat.grammar import AnyText, Grammar
 from worker.chat.token_engine import TokenRequest
@@ -18,8 +18,7 @@ _SEEDS = 2**32 - 1  # the last one of 32 bits stands for none
 def request_body(request: TokenRequest, context_tokens: int, *, prefix_caching: bool) -> bytes:
     """``request`` with nothing left to the server's own defaults.
 
-    Its penalties look at the prompt's tokens too, not only at those of the answer. Raises
-    `UnsupportedParameter`.
+    Its penalties look at the prompt's tokens too, not only at those of the answer.
     """
     sampling = request.sampling
     body: dict[str, Any] = {
@@ -41,6 +40,8 @@ def request_body(request: TokenRequest, context_tokens: int, *, prefix_caching: 
         "return_progress": True,
         "timings_per_token": True,
     }
+    if request.preserved:
+        body["preserved_tokens"] = sorted(request.preserved)
     return msgspec.json.encode(body | _asked_for(sampling) | _grammar(request.grammar))
 
 
@@ -63,6 +64,6 @@ def _grammar(grammar: Grammar) -> dict[str, str]:
         case AnyText():
             return {}
         case Rules():
-            raise UnsupportedParameter("constrained answers are not built yet")
+            return {"grammar": to_gbnf(grammar)}
         case _:
             assert_never(grammar)

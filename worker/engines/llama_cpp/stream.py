@@ -153,7 +153,11 @@ def _cached(chunk: _Chunk) -> int | None:
 def _refusal(said: Any) -> ServeError:
     message = said.get("message") if isinstance(said, dict) else None
     if isinstance(message, str) and _BAD_GRAMMAR in message:
-        return InvalidRequest("llama.cpp cannot read the grammar; simplify it", param="grammar")
+        return InvalidRequest(
+            "llama.cpp cannot keep to the form that was asked for; make its schema or grammar "
+            "smaller",
+            param="response_format",
+        )
     if isinstance(said, dict) and said.get("code") == InternalError.status:
         return InternalError(f"llama.cpp failed: {message}")
     return refusal_in_stream(said)

@@ -117,7 +117,7 @@ def test_a_token_that_ends_the_answer_is_not_in_it() -> None:
         (
             {"code": 400, "message": "Failed to initialize samplers: failed to parse grammar"},
             InvalidRequest,
-            "cannot read the grammar",
+            "cannot keep to the form",
         ),
         ({"code": 500, "message": "Compute error."}, InternalError, "llama.cpp failed: Compute"),
         (
