@@ -3,7 +3,23 @@ described, guarded, counted, and named where a path is not found."""
 
 from __future__ import annotations
 
+from frontend.api.compat.infill import Infilled, InfillRequest
 from frontend.api.compat.llama_cpp_embeddings import PlainEmbedding, PlainEmbeddingRequest
+from frontend.api.compat.mistral_fim import PATHS as FIM_PATHS
+from frontend.api.compat.mistral_fim import FimRequest
+from frontend.api.compat.props import Props, ServerProps
+from frontend.api.compat.tokenize import (
+    ChatTokenize,
+    ContentTokenize,
+    Detokenize,
+    InputsTokenize,
+    PromptTokenize,
+)
+from frontend.api.compat.tokens import Tokenizers
+from frontend.api.compat.tokens_answer import AppliedTemplate, Detokenized, SpannedToken, Tokens
+from frontend.api.completions.answers import Completion
+from frontend.api.completions.request import CompletionRequest
+from frontend.api.completions.route import Completions
 from frontend.api.front import front
 from frontend.api.health import Health, HealthReport, Life, Readiness
 from frontend.api.openai import answers
@@ -32,6 +48,82 @@ _CHAT = (
         task="chat",
         takes=(ChatRequest,),
         gives={JSON: answers.ChatCompletion, EVENTS: None},
+    ),
+)
+_COMPLETIONS = (
+    Route(
+        method="POST",
+        path="/v1/completions",
+        id="completions",
+        summary="Write on from a text or tokens, or fill a gap; whole or as a stream",
+        answer=lambda its: Completions(its.dispatcher, its.serve, its.metrics).complete,
+        task="chat",
+        takes=(CompletionRequest,),
+        gives={JSON: Completion, EVENTS: None},
+    ),
+    *(
+        Route(
+            method="POST",
+            path=path,
+            id=path.strip("/").replace("/", "_"),
+            summary="Fill a gap, as Mistral's API does",
+            answer=lambda its: Completions(its.dispatcher, its.serve, its.metrics).fill,
+            task="chat",
+            takes=(FimRequest,),
+            gives={JSON: answers.ChatCompletion, EVENTS: None},
+        )
+        for path in FIM_PATHS
+    ),
+    Route(
+        method="POST",
+        path="/infill",
+        id="infill",
+        summary="Fill a gap, as llama.cpp's server does",
+        answer=lambda its: Completions(its.dispatcher, its.serve, its.metrics).infill,
+        task="chat",
+        takes=(InfillRequest,),
+        gives={JSON: Infilled, EVENTS: None},
+    ),
+)
+_TOKENS = (
+    Route(
+        method="POST",
+        path="/tokenize",
+        id="tokenize",
+        summary="The tokens of a text or a chat, as llama.cpp's server, vLLM or TEI tell them",
+        answer=lambda its: Tokenizers(its.dispatcher, its.serve).tokenize,
+        task="chat",
+        takes=(ContentTokenize, PromptTokenize, ChatTokenize, InputsTokenize),
+        gives={JSON: (Tokens, [[SpannedToken]])},
+    ),
+    Route(
+        method="POST",
+        path="/detokenize",
+        id="detokenize",
+        summary="The text of tokens",
+        answer=lambda its: Tokenizers(its.dispatcher, its.serve).detokenize,
+        task="chat",
+        takes=(Detokenize,),
+        gives={JSON: Detokenized},
+    ),
+    Route(
+        method="POST",
+        path="/apply-template",
+        id="apply_template",
+        summary="The prompt that a chat comes to",
+        answer=lambda its: Tokenizers(its.dispatcher, its.serve).apply_template,
+        task="chat",
+        takes=(ChatTokenize,),
+        gives={JSON: AppliedTemplate},
+    ),
+    Route(
+        method="GET",
+        path="/props",
+        id="props",
+        summary="What a chat model takes, as llama.cpp's server tells it",
+        answer=lambda its: Props(its.dispatcher).show,
+        gives={JSON: ServerProps},
+        errors=(400, 404),
     ),
 )
 _EMBEDDINGS = (
@@ -188,7 +280,17 @@ _METRICS = Route(
     gives={TEXT: None},
     polled=True,
 )
-ROUTES = (*_CHAT, *_EMBEDDINGS, *_RERANK, *_AUDIO, *_MODELS, *_SERVER, _METRICS)
+ROUTES = (
+    *_CHAT,
+    *_COMPLETIONS,
+    *_TOKENS,
+    *_EMBEDDINGS,
+    *_RERANK,
+    *_AUDIO,
+    *_MODELS,
+    *_SERVER,
+    _METRICS,
+)
 
 POLLED = frozenset(route.path for route in ROUTES if route.polled)
 PROBES = frozenset(route.path for route in ROUTES if route.probe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -62,13 +63,17 @@ class WholeChoice:
 
 
 class WholeAnswer:
-    """Takes pieces as they come; has the choices once all have."""
+    """Takes pieces as they come; has the choices once all have. ``first_at`` is when the first one
+    came, in seconds of `time.monotonic`."""
 
     def __init__(self) -> None:
+        self.first_at: float | None = None
         self._choices: defaultdict[int, WholeChoice] = defaultdict(WholeChoice)
 
     def add(self, piece: Piece) -> None:
         """Raises `InternalError` where calls come out of order."""
+        if self.first_at is None:
+            self.first_at = time.monotonic()
         self._choices[piece.choice].add(piece)
 
     def choices(self, result: ChatResult) -> list[tuple[WholeChoice, Finish]]:

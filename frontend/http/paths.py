@@ -15,7 +15,7 @@ _SLASHES = re.compile("//+")
 # Routes that clients of these APIs know, by what they begin with; the first that fits is told.
 _NOT_BUILT = {
     "OpenAI's API": (
-        *("/v1/completions", "/v1/responses", "/v1/conversations", "/v1/images", "/v1/videos"),
+        *("/v1/responses", "/v1/conversations", "/v1/images", "/v1/videos"),
         *("/v1/audio/speech", "/v1/audio/voices", "/v1/audio/voice_consents"),
         *("/v1/moderations", "/v1/files", "/v1/uploads", "/v1/batches"),
         *("/v1/fine_tuning", "/v1/fine-tunes", "/v1/vector_stores", "/v1/assistants"),
@@ -25,8 +25,8 @@ _NOT_BUILT = {
     "Anthropic's API": ("/v1/messages", "/v1/complete"),
     "Ollama's API": ("/api",),
     "llama.cpp's server": (
-        *("/completion", "/completions", "/infill", "/props", "/slots", "/tokenize"),
-        *("/detokenize", "/apply-template", "/lora-adapters", "/models/load", "/models/unload"),
+        *("/completion", "/completions", "/slots", "/lora-adapters"),
+        *("/models/load", "/models/unload"),
     ),
     "vLLM": ("/v1/score", "/score", "/pooling", "/classify", "/invocations", "/version", "/ping"),
 }

@@ -125,7 +125,7 @@ def _given(kind: Given) -> Schema:
     if isinstance(kind, tuple):
         return {"anyOf": [_given(each) for each in kind]}
     if isinstance(kind, list):
-        return {"type": "array", "items": _ref(kind[0])}
+        return {"type": "array", "items": _given(kind[0])}
     return _ref(kind)
 
 

@@ -11,7 +11,16 @@ from openapi_spec_validator import validate
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from frontend.api.compat.infill import InfillRequest
 from frontend.api.compat.llama_cpp_embeddings import PlainEmbeddingRequest
+from frontend.api.compat.mistral_fim import FimRequest
+from frontend.api.compat.tokenize import (
+    ContentTokenize,
+    Detokenize,
+    InputsTokenize,
+    PromptTokenize,
+)
+from frontend.api.completions.request import CompletionRequest, parse_completion
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank.request import RerankRequest, TextsRerankRequest
@@ -192,6 +201,16 @@ def test_keys_are_described_where_they_are_needed(described: dict[str, Any]) -> 
             ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], **given}, ok)
             for given, ok in SAMPLING
         ],
+        ("/v1/completions", {"prompt": "x"}, True),
+        ("/v1/completions", {"prompt": [[1, 2], [3]], "n": 2, "echo": True}, True),
+        ("/v1/completions", {"prompt": ["x", "y"], "suffix": "z", "logprobs": 3}, True),
+        ("/v1/completions", {"prompt": [1], "suffix": "z"}, False),
+        ("/v1/completions", {"prompt": "x", "suffix": "z", "echo": True}, False),
+        ("/v1/completions", {"prompt": "x", "logprobs": 0, "echo": True}, False),
+        ("/v1/completions", {"prompt": "x", "max_tokens": 0}, False),
+        ("/v1/completions", {"prompt": "x", "tools": [{}]}, False),
+        ("/v1/completions", {"prompt": [1, "x"]}, False),
+        ("/v1/completions", {"prompt": []}, False),
         ("/v1/embeddings", {"input": ["a", "b"]}, True),
         ("/v1/embeddings", {"input": []}, False),
         ("/v1/embeddings", {"input": [1, 2]}, False),
@@ -207,7 +226,7 @@ def test_keys_are_described_where_they_are_needed(described: dict[str, Any]) -> 
 def test_the_description_and_the_server_agree(
     described: dict[str, Any], path: str, body: dict[str, Any], valid: bool
 ) -> None:
-    model = "org/chat" if "chat" in path else "org/embed"
+    model = "org/chat" if "completions" in path else "org/embed"
     content = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]
     full = {"model": model, **body}
     assert Draft202012Validator(content["schema"]).is_valid(full) is valid
@@ -227,6 +246,25 @@ REQUESTS: list[tuple[type[Body], dict[str, Any], Callable[[Any], object]]] = [
         {"model": "org/chat", "messages": [TURN]},
         lambda data: parse_chat(data).to_input(CHAT, []),
     ),
+    (
+        CompletionRequest,
+        {"model": "org/chat", "prompt": "x"},
+        lambda data: parse_completion(data).to_input(CHAT),
+    ),
+    (
+        FimRequest,
+        {"model": "org/chat", "prompt": "x"},
+        lambda data: check(FimRequest, data),
+    ),
+    (
+        InfillRequest,
+        {"input_prefix": "x", "input_suffix": "x"},
+        lambda data: check(InfillRequest, data),
+    ),
+    (ContentTokenize, {"content": "x"}, lambda data: check(ContentTokenize, data, limits())),
+    (PromptTokenize, {"prompt": "x"}, lambda data: check(PromptTokenize, data, limits())),
+    (InputsTokenize, {"inputs": "x"}, lambda data: check(InputsTokenize, data, limits())),
+    (Detokenize, {"tokens": [1]}, lambda data: check(Detokenize, data)),
     (
         EmbeddingRequest,
         {"model": "org/embed", "input": "x"},

@@ -7,24 +7,32 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
-from frontend.api.compat import llama_cpp_embeddings
+from frontend.api.compat import infill, llama_cpp_embeddings, mistral_fim
+from frontend.api.compat.infill import InfillRequest
+from frontend.api.compat.mistral_fim import FimRequest
+from frontend.api.completions import keys as completion_keys
+from frontend.api.completions.request import CompletionRequest, parse_completion
 from frontend.api.known_keys import Row
 from frontend.api.openai import audio_request, chat_keys, embeddings_request
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank import request as rerank_request
 from frontend.api.rerank.request import parse_rerank
-from frontend.api.validate import check
+from frontend.api.validate import Body, check
 from ipc.messages.errors import UnsupportedParameter
 from tests.unit.frontend.http_fakes import limits
 
 DOCS = Path(__file__).parents[4] / "docs" / "parameters.md"
 TABLES = {
     "chat": chat_keys.KEYS,
+    "completions": completion_keys.KEYS,
+    "infill": infill.KEYS,
+    "fim": mistral_fim.KEYS,
     "embeddings": embeddings_request.KEYS,
     "rerank": rerank_request.KEYS,
     "audio": audio_request.KEYS,
@@ -124,6 +132,34 @@ def test_every_key_of_a_peer_is_known(peer: str) -> None:
 def test_what_is_done_is_what_the_request_reads() -> None:
     done = {name for row in chat_keys.KEYS if row.verdict == "done" for name in row.names}
     assert done == {*ChatRequest.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        (completion_keys.KEYS, CompletionRequest),
+        (infill.KEYS, InfillRequest),
+        (mistral_fim.KEYS, FimRequest),
+    ],
+)
+def test_routes_for_texts_do_what_they_say_and_know_every_key_of_chats(
+    rows: tuple[Row, ...], kind: type[Body]
+) -> None:
+    done = {name for row in rows if row.verdict == "done" for name in row.names}
+    assert done == {*kind.model_fields}
+    assert {name for row in chat_keys.KEYS for name in row.names} <= {
+        name for row in rows for name in row.names
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("tools", [{}]), ("messages", [{}]), ("reasoning_effort", "high"), ("best_of", 2)],
+)
+def test_a_completion_refuses_what_only_chats_have(key: str, value: Any) -> None:
+    with pytest.raises(UnsupportedParameter) as refused:
+        parse_completion({"model": "m", "prompt": "a", key: value})
+    assert refused.value.param == key
 
 
 REFUSED = [(name, row) for row in chat_keys.KEYS if row.verdict == "refused" for name in row.names]

@@ -1,0 +1,85 @@
+"""GET /props as in llama.cpp's server: clients read from it how long a prompt may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.api.answer import Answer
+from frontend.dispatch.dispatcher import Dispatcher
+from ipc.messages.errors import ModelNotFound
+from ipc.messages.spec import Loaded, Spec
+
+BUILD = "edge-serve"
+
+
+class GenerationSettings(Answer):
+    """Described for ``/openapi.json``, as `ServerProps`."""
+
+    n_ctx: int | None
+    params: dict[str, float]
+
+
+class Modalities(Answer):
+    vision: bool
+    audio: bool
+
+
+class ServerProps(Answer):
+    """``n_ctx`` is null until the model has been loaded once."""
+
+    default_generation_settings: GenerationSettings
+    total_slots: int
+    model_alias: str
+    modalities: Modalities
+    build_info: str
+
+
+class Props:
+    """One chat model's: that of ``?model=``, which may be left out where there is one."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def show(self, request: Request) -> Response:
+        name = request.query_params.get("model")
+        spec = self._dispatcher.only("chat") if name is None else self._spec(name)
+        told = props(spec, self._dispatcher.state(spec.name).loaded)
+        return Response(orjson.dumps(told), media_type="application/json")
+
+    def _spec(self, name: str) -> Spec:
+        spec = self._dispatcher.called(name)
+        if spec is None or spec.task != "chat":
+            raise ModelNotFound(
+                "this server has no such model for chats; GET /v1/models lists what it has",
+                param="model",
+            )
+        return spec
+
+
+def props(spec: Spec, loaded: Loaded | None) -> dict[str, Any]:
+    """What is known of a model, by llama.cpp's names."""
+    defaults = spec.defaults
+    params = {
+        "temperature": defaults.temperature,
+        "top_k": defaults.top_k,
+        "top_p": defaults.top_p,
+        "min_p": defaults.min_p,
+        "presence_penalty": defaults.presence_penalty,
+        "frequency_penalty": defaults.frequency_penalty,
+        "repeat_penalty": defaults.repetition_penalty,
+        "n_predict": defaults.max_tokens,
+    }
+    return {
+        "default_generation_settings": {
+            "n_ctx": loaded.context_tokens if loaded else None,
+            "params": params,
+        },
+        "total_slots": spec.slots,
+        "model_alias": spec.name,
+        "modalities": {"vision": spec.vision, "audio": False},
+        "build_info": BUILD,
+    }

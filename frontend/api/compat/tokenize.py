@@ -1,0 +1,148 @@
+"""POST /tokenize, /detokenize and /apply-template: what is asked, as a `TokenizeInput`.
+
+Three servers have a /tokenize, and a body's keys tell whose it is: ``content`` is llama.cpp's,
+``prompt`` and ``messages`` are vLLM's, ``inputs`` is that of Hugging Face's
+text-embeddings-inference (TEI). A text of its own is read as the server reads it that has the key:
+names of control tokens are these tokens, which no prompt of this server does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, Tag
+
+from frontend.api.fields import Batch, Name, Schema, ServerText, text_or
+from frontend.api.images import Remote
+from frontend.api.openai.chat_request import ChatRequest
+from frontend.api.openai.sampling_request import Token
+from frontend.api.validate import Body, check
+from ipc.messages.control import Serve
+from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+from ipc.messages.jobs import TokenizeInput
+from ipc.messages.spec import Spec
+
+MAX_TOKENS = 1 << 18
+_TEXTS = "must be a string or an array of strings"
+Texts = Annotated[
+    Annotated[ServerText, Tag("<text>")]
+    | Annotated[list[ServerText], Field(min_length=1), Batch, Tag("<texts>")],
+    text_or("<texts>", list, _TEXTS),
+]
+
+
+def _without(*keys: str) -> Schema:
+    """The description of a form that has none of these, which others are told by."""
+    return {"properties": {key: {"type": "null"} for key in keys}}
+
+
+def _chat_schema(schema: Schema) -> None:
+    """As that of a chat, whose model may be left out here."""
+    rules: Schema = ChatRequest.model_config.get("json_schema_extra")  # type: ignore[assignment]
+    schema["allOf"] = [*rules["allOf"], _without("content", "prompt")]
+    schema["required"].remove("model")
+
+
+class ContentTokenize(Body):
+    """llama.cpp's."""
+
+    model: Name | None = None
+    content: ServerText
+    add_special: bool | None = None
+    parse_special: bool | None = None
+    with_pieces: bool | None = None
+
+    def to_input(self, _: Spec) -> TokenizeInput:
+        return TokenizeInput(
+            texts=[self.content],
+            begins=bool(self.add_special),
+            reads_control=self.parse_special is not False,
+        )
+
+
+class PromptTokenize(Body):
+    """vLLM's, for a text."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [_without("content")]})
+
+    model: Name | None = None
+    prompt: ServerText
+    add_special_tokens: bool | None = None
+    return_token_strs: bool | None = None
+
+    def to_input(self, _: Spec) -> TokenizeInput:
+        begins = self.add_special_tokens is not False
+        return TokenizeInput(texts=[self.prompt], begins=begins, reads_control=True)
+
+
+class ChatTokenize(ChatRequest):
+    """vLLM's, for a chat: all that a chat may be, of which only the prompt counts."""
+
+    model_config = ConfigDict(json_schema_extra=_chat_schema)
+
+    return_token_strs: bool | None = None
+
+    def to_input_of_tokens(self, spec: Spec) -> TokenizeInput:
+        """Raises `InvalidRequest` for what is not for this model, and for images elsewhere."""
+        remote: list[Remote] = []
+        chat = self.to_input(spec, remote)
+        if remote:
+            raise UnsupportedParameter(
+                "images are not fetched to count tokens; send them in the request",
+                param="messages",
+            )
+        return TokenizeInput(chat=chat)
+
+
+class InputsTokenize(Body):
+    """TEI's."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"allOf": [_without("content", "prompt", "messages")]}
+    )
+
+    model: Name | None = None
+    inputs: Texts
+    add_special_tokens: bool | None = None
+
+    def to_input(self, _: Spec) -> TokenizeInput:
+        texts = [self.inputs] if isinstance(self.inputs, str) else self.inputs
+        begins = self.add_special_tokens is not False
+        return TokenizeInput(texts=texts, begins=begins, reads_control=True)
+
+
+class Detokenize(Body):
+    """Alike in llama.cpp and vLLM."""
+
+    model: Name | None = None
+    tokens: Annotated[list[Token], Field(max_length=MAX_TOKENS)]
+
+    def to_input(self, _: Spec) -> TokenizeInput:
+        return TokenizeInput(ids=self.tokens)
+
+
+Tokenize = ContentTokenize | PromptTokenize | ChatTokenize | InputsTokenize
+_FORMS: tuple[tuple[str, type[Tokenize]], ...] = (
+    ("content", ContentTokenize),
+    ("prompt", PromptTokenize),
+    ("messages", ChatTokenize),
+    ("inputs", InputsTokenize),
+)
+
+
+def parse_tokenize(data: Mapping[str, Any], limits: Serve) -> Tokenize:
+    """The checked request. Raises `InvalidRequest`, or `UnsupportedParameter`."""
+    for key, form in _FORMS:
+        if data.get(key) is not None:
+            return parse_chat_tokenize(data) if key == "messages" else check(form, data, limits)
+    raise InvalidRequest(
+        "`content` is required, or `prompt`, `messages` or `inputs` in its place", param="content"
+    )
+
+
+def parse_chat_tokenize(data: Mapping[str, Any]) -> ChatTokenize:
+    """The checked request with messages. Raises `InvalidRequest`, or `UnsupportedParameter`."""
+    asked = check(ChatTokenize, data)
+    asked.check_keys()
+    return asked

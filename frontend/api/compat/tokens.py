@@ -1,0 +1,118 @@
+"""POST /tokenize, /detokenize and /apply-template: a model's tokenizer is asked"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.api.compat.tokenize import (
+    ChatTokenize,
+    ContentTokenize,
+    Detokenize,
+    InputsTokenize,
+    PromptTokenize,
+    Tokenize,
+    parse_chat_tokenize,
+    parse_tokenize,
+)
+from frontend.api.compat.tokens_answer import spans, tokens_object
+from frontend.api.validate import check
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.body import read_json
+from frontend.http.collect import collect
+from frontend.http.request_context import RequestContext
+from ipc.messages.control import Serve
+from ipc.messages.errors import InvalidRequest
+from ipc.messages.events import TokenizeResult
+from ipc.messages.jobs import TokenizeInput
+from ipc.messages.spec import Spec
+
+
+class Tokenizers:
+    """The tokenizers of chat models. A request may leave ``model`` out where there is one."""
+
+    def __init__(self, dispatcher: Dispatcher, limits: Serve) -> None:
+        self._dispatcher = dispatcher
+        self._limits = limits
+
+    async def tokenize(self, request: Request) -> Response:
+        data, size_bytes = await self._body(request)
+        asked = parse_tokenize(data, self._limits)
+        spec = self._found(request, asked.model)
+        result = await self._ask(request, spec, _input(asked, spec), size_bytes)
+        return _json(self._told(asked, spec, result))
+
+    async def detokenize(self, request: Request) -> Response:
+        data, size_bytes = await self._body(request)
+        asked = check(Detokenize, data)
+        spec = self._found(request, asked.model)
+        result = await self._ask(request, spec, asked.to_input(spec), size_bytes)
+        return _json({"content": result.text, "prompt": result.text})
+
+    async def apply_template(self, request: Request) -> Response:
+        data, size_bytes = await self._body(request)
+        asked = parse_chat_tokenize(data)
+        spec = self._found(request, asked.model)
+        result = await self._ask(request, spec, asked.to_input_of_tokens(spec), size_bytes)
+        return _json({"prompt": result.text})
+
+    async def _body(self, request: Request) -> tuple[dict[str, Any], int]:
+        """The body, with a name for the model where it has none and needs none."""
+        body = await read_json(request, self._limits.max_json_bytes)
+        data = dict(body.data)
+        if "model" not in data:
+            data["model"] = self._dispatcher.only("chat").name
+        return data, body.size_bytes
+
+    def _found(self, request: Request, name: str | None) -> Spec:
+        spec = self._dispatcher.spec(name or self._dispatcher.only("chat").name, "chat")
+        RequestContext.of(request.scope).names(spec)
+        loaded = self._dispatcher.state(spec.name).loaded
+        if loaded is not None and not loaded.tokenizes:
+            raise InvalidRequest(
+                f"model {spec.name} cannot be asked for tokens: its engine, {spec.engine}, has no "
+                "tokenizer of its own",
+                param="model",
+            )
+        return spec
+
+    async def _ask(
+        self, request: Request, spec: Spec, asked: TokenizeInput, size_bytes: int
+    ) -> TokenizeResult:
+        context = RequestContext.of(request.scope)
+        if context.claim.is_large:
+            await context.claim.turn()
+        stream = context.stream = self._dispatcher.submit(
+            context.request_id, spec, asked, size_bytes, context.claim
+        )
+        done = await collect(stream, request.receive)
+        context.usage = done.result.usage
+        assert isinstance(done.result, TokenizeResult)
+        return done.result
+
+    def _told(self, asked: Tokenize, spec: Spec, result: TokenizeResult) -> Any:
+        if isinstance(asked, InputsTokenize):
+            texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
+            return [spans(row, text) for row, text in zip(result.rows, texts, strict=True)]
+        (row,) = result.rows
+        loaded = self._dispatcher.state(spec.name).loaded
+        return tokens_object(
+            row,
+            loaded.context_tokens if loaded else None,
+            pieces=isinstance(asked, ContentTokenize) and bool(asked.with_pieces),
+            texts=isinstance(asked, PromptTokenize | ChatTokenize)
+            and bool(asked.return_token_strs),
+        )
+
+
+def _input(asked: Tokenize, spec: Spec) -> TokenizeInput:
+    if isinstance(asked, ChatTokenize):
+        return asked.to_input_of_tokens(spec)
+    return asked.to_input(spec)
+
+
+def _json(content: Any) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")

@@ -1,0 +1,1 @@
+"""Answers to prompts without a template: OpenAI's /v1/completions."""
