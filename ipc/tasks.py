@@ -144,7 +144,8 @@ _TEXT_SETTINGS = {
 }
 _UNBATCHED_TEXTS = {"slots": 1, "batch_window_ms": 0.0}
 # Clients send a document's pieces all at once, and wait five minutes for each and longer.
-_TEXT_LIMITS = {"queue_timeout_s": 300.0}
+# What attention takes of memory grows with the square of a text's tokens.
+_TEXT_LIMITS = {"queue_timeout_s": 300.0, "max_prompt_tokens": 4096}
 
 
 def _vectors(answer: Any) -> str:

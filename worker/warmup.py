@@ -17,6 +17,7 @@ from worker.engine import Engine, LoadError
 _IMAGE_SIDE = 64
 _LONG_WORDS = 1000
 _MOST_TOKENS_OF_A_WORD = 4
+_USUAL_TOKENS = 4096
 _POLL_S = 0.02
 # A first run may compile kernels; a model that needs longer than this would not serve anyone.
 TIMEOUT_S = 300.0
@@ -37,7 +38,8 @@ def warm(engine: Engine, spec: Spec, context_tokens: int | None = None) -> dict[
         for step in range(spec.warmup.steps):
             _round(engine, spec, capability, [_inputs(spec, step)[capability]] * count)
     if spec.task == "chat" and spec.device.startswith("cuda"):
-        room = min(spec.max_prompt_tokens, context_tokens or spec.max_prompt_tokens)
+        limits = [limit for limit in (spec.max_prompt_tokens, context_tokens) if limit]
+        room = min(limits, default=_USUAL_TOKENS)
         _round(engine, spec, TASKS["chat"].capability, [short_chat(_long_text(room))])
     return dict.fromkeys(inputs, "ok")
 

@@ -60,7 +60,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     batch_window_ms: float = 6.0
     batch_tokens: int = 16_384
     cache_items: int = 0  # how many inputs of micro-batches have their outputs kept
-    max_prompt_tokens: int = 4096
+    max_prompt_tokens: int = 0  # 0: as many as the model reads
     max_new_tokens: int = 2048
     stall_s: float = 60.0
     load_stall_s: float = 300.0

@@ -220,7 +220,9 @@ class Settings(BaseSettings):
     chat_batch_allow_vision: bool = Field(
         default=False, description="1: also by models that take images; 0: one at a time"
     )
-    chat_max_prompt_tokens: Count = Field(default=4096, description="tokens of a prompt")
+    chat_max_prompt_tokens: CountOrZero = Field(
+        default=0, description="tokens of a prompt; 0: as many as the model reads"
+    )
     chat_max_new_tokens: Count = Field(default=2048, description="tokens of an answer")
     enable_embedding_batching: bool = Field(default=True, description="0: one request at a time")
     embedding_batch_window_ms: Milliseconds = Field(

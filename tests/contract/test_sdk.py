@@ -235,6 +235,13 @@ def test_several_answers_come_side_by_side(client: OpenAI) -> None:
         assert [one.finish_reason for one in own if one.finish_reason] == ["length"]
 
 
+def test_a_prompt_may_be_as_long_as_the_model_reads(client: OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "word " * 6000}]
+    answer = client.chat.completions.create(model=SMOLLM2, messages=messages, max_tokens=1)
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens > 6000
+
+
 def test_a_prompt_over_the_limit_is_refused(client: OpenAI) -> None:
     messages: Any = [{"role": "user", "content": "word " * 9000}]
     with pytest.raises(openai.BadRequestError) as refused:

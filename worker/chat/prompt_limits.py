@@ -18,8 +18,9 @@ _LAST_WORDS = "The prompt is too long: it exceeds the context window."
 
 def room_for_answer(prompt_tokens: int, max_prompt_tokens: int, context_tokens: int) -> int:
     """How many tokens the answer to a prompt may have, at least one: ``context_tokens`` are for
-    both together. Raises `ContextTooLong`."""
-    if prompt_tokens > max_prompt_tokens:
+    both together, and ``max_prompt_tokens``, unless that is 0, for the prompt. Raises
+    `ContextTooLong`."""
+    if 0 < max_prompt_tokens < prompt_tokens:
         raise too_long(prompt_tokens, max_prompt_tokens)
     if prompt_tokens >= context_tokens:
         raise no_room(prompt_tokens, context_tokens)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from frontend.dispatch.dispatcher import Dispatcher
 from ipc.messages.errors import ModelNotFound
-from ipc.messages.spec import Spec
+from ipc.messages.spec import Loaded, Spec
 from ipc.messages.state import ModelState
 from ipc.tasks import capabilities
 
@@ -56,10 +56,19 @@ def entry(spec: Spec, state: ModelState, name: str | None = None) -> dict[str, A
         "state": state.state,
         "dimensions": loaded.dimensions if loaded else None,
         "context_length": loaded.context_tokens if loaded else None,
-        "max_prompt_tokens": spec.max_prompt_tokens if chats else None,
+        "max_prompt_tokens": _prompt_tokens(spec, loaded) if chats else None,
         "max_new_tokens": spec.max_new_tokens if chats else None,
         "languages": loaded.languages if loaded else None,
     }
+
+
+def _prompt_tokens(spec: Spec, loaded: Loaded | None) -> int | None:
+    """How long a prompt may be: all of the context but a token of an answer, unless the model's
+    entry says less. None as long as nobody knows."""
+    limits = [spec.max_prompt_tokens] if spec.max_prompt_tokens else []
+    if loaded is not None and loaded.context_tokens:
+        limits.append(loaded.context_tokens - 1)
+    return min(limits, default=None)
 
 
 def _json(body: dict[str, Any]) -> Response:

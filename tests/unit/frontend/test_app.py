@@ -18,6 +18,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message
 
+from frontend.api.openai.models import entry
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.stream import Stream
 from frontend.http import body
@@ -27,6 +28,7 @@ from ipc.messages.errors import DeadlineExceeded, ModelLoading, QueueFull, Serve
 from ipc.messages.events import Delta
 from ipc.messages.jobs import SpeechInput
 from ipc.messages.spec import Loaded, Spec
+from ipc.messages.state import ModelState
 from ipc.tasks import capabilities
 from tests.unit.frontend.http_fakes import (
     CHAT,
@@ -307,9 +309,22 @@ def test_an_answer_has_the_name_that_was_asked_for_and_is_counted_under_the_mode
 
 
 def test_a_chat_models_limits_are_listed(client: TestClient) -> None:
-    entry = client.get("/v1/models/org/chat").json()
-    assert (entry["max_prompt_tokens"], entry["max_new_tokens"]) == (CHAT.max_prompt_tokens, 100)
+    listed = client.get("/v1/models/org/chat").json()
+    assert (listed["max_prompt_tokens"], listed["max_new_tokens"]) == (2047, 100)
     assert client.get("/v1/models/org/embed").json()["max_prompt_tokens"] is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "context", "told"),
+    [(0, 2048, 2047), (512, 2048, 512), (4096, 2048, 2047), (512, None, 512), (0, None, None)],
+)
+def test_a_prompt_may_be_as_long_as_the_model_reads(
+    limit: int, context: int | None, told: int | None
+) -> None:
+    spec = msgspec.structs.replace(CHAT, max_prompt_tokens=limit)
+    loaded = Loaded(device="cpu", context_tokens=context)
+    state = ModelState(name=spec.name, routes=[], state="ready", loaded=loaded)
+    assert entry(spec, state)["max_prompt_tokens"] == told
 
 
 @pytest.mark.parametrize(

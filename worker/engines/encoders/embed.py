@@ -38,7 +38,8 @@ class TextEmbedding(TextModel[Checkpoint, EmbedOptions, Tokens]):
 
     def open(self, spec: Spec, options: EmbedOptions, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
-        self._max_tokens = min(checkpoint.max_tokens, spec.max_prompt_tokens)
+        most = checkpoint.max_tokens
+        self._max_tokens = min(most, spec.max_prompt_tokens or most)
         self._cuts = cuts_by_default(options.truncate, checkpoint.max_tokens)
         self._widths = _widths(options.matryoshka, checkpoint.dimensions)
         self._tokenizer = open_tokenizer(checkpoint.tokenizer)

@@ -47,7 +47,8 @@ class PairScoring(TextModel[CrossEncoder, RerankOptions, Pair]):
 
     def open(self, spec: Spec, options: RerankOptions, checkpoint: CrossEncoder) -> None:
         self._checkpoint = checkpoint
-        self._max_tokens = min(checkpoint.max_tokens, spec.max_prompt_tokens)
+        most = checkpoint.max_tokens
+        self._max_tokens = min(most, spec.max_prompt_tokens or most)
         self._cuts = cuts_by_default(options.truncate, checkpoint.max_tokens)
         self._tokenizer = open_tokenizer(checkpoint.tokenizer)
 

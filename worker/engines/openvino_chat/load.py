@@ -75,7 +75,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
         raise LoadError(f"engine openvino runs on cpu, not on {spec.device}; set device: cpu")
     options = options_of(spec, OpenvinoChatOptions)
     folder = chat_folder(spec, stage)
-    context_tokens = _context_tokens(folder) or spec.max_prompt_tokens + spec.max_new_tokens
+    context_tokens = longest_tokens(spec, _context_tokens(folder))
     kv_tokens = _kv_tokens(spec, options, context_tokens)
     properties = _properties(spec, options)
     stage("compiling")

@@ -62,7 +62,7 @@ class TorchTokens:
         return TokenModel(
             Loaded(
                 device=str(loaded.device),
-                context_tokens=loaded.context_tokens or context_tokens,
+                context_tokens=context_tokens,
                 detail=_detail(loaded, self._runtime),
             ),
             vision or Layout(loaded.template, loaded.vocabulary),

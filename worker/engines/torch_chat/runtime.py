@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ipc.engines import TorchChatOptions
 from ipc.messages.spec import Spec
-from worker.chat.kv_budget import longest_tokens
+from worker.chat.kv_budget import longest_tokens, sure_tokens
 from worker.engine import LoadError, Stage
 from worker.engines.torch_chat.batch_slots import BatchSlots
 from worker.engines.torch_chat.decode import Decode, sizes
@@ -45,16 +45,18 @@ def build(spec: Spec, options: TorchChatOptions, loaded: ChatModel, stage: Stage
     if on_cuda if options.compile is None else options.compile:
         language_model.compile()
     longest = longest_tokens(spec, loaded.context_tokens)
-    places = _places(spec, options.kv_cache_tokens, language_model, longest)
-    # Where every answer has room for the longest there is, all segments are alike, and those side
-    # by side are one view.
-    unit = longest if not on_cuda and places >= longest else 1
+    sure = sure_tokens(spec, longest)
+    places = _places(spec, options.kv_cache_tokens, language_model, sure)
+    # Where every answer has as much room as it is sure of, nearly all segments are alike, and those
+    # side by side are one view. A longer answer has several of them.
+    unit = sure if not on_cuda and places >= sure else 1
     segments = SegmentAllocator(places, unit, share=options.prefix_caching)
     kv = KeyValues(language_model.shapes, segments.capacity, loaded.model.dtype, device)
     slots = BatchSlots(spec.slots, language_model.vocabulary, segments.capacity, device)
     flash = has_flash(language_model)
     graphs = None
-    decode = Decode(language_model, kv, slots, unit=unit, longest=longest)
+    context_tokens = min(longest, segments.capacity)
+    decode = Decode(language_model, kv, slots, unit=unit, longest=context_tokens)
     if flash:
         graphs = Graphs(decode.by_slots, sizes(spec.slots))
     if graphs and on_cuda:
@@ -68,7 +70,7 @@ def build(spec: Spec, options: TorchChatOptions, loaded: ChatModel, stage: Stage
         prefill=Prefill(language_model, kv, segments, step_tokens, flash=flash),
         decode=decode,
         graphs=graphs,
-        context_tokens=min(longest, segments.capacity),
+        context_tokens=context_tokens,
         detail=f"keys and values of {segments.capacity} tokens"
         + (f", {graphs.detail}" if graphs else ""),
     )
@@ -81,8 +83,9 @@ def has_flash(language_model: LanguageModel) -> bool:
     return all(agrees(one, probe.query_heads, probe.windows, *checked) for one in shapes)
 
 
-def _places(spec: Spec, wanted: int, language_model: LanguageModel, longest: int) -> int:
+def _places(spec: Spec, wanted: int, language_model: LanguageModel, sure: int) -> int:
     """For how many tokens keys and values are kept, over all chats: ``wanted``, unless that is 0.
+    Each answer can be ``sure`` of so many.
 
     On a CPU memory is reserved for as many as there can be, and used as far as they are filled. On
     CUDA it is taken at once: for twice as many, so that what is over can be kept, if that is free.
@@ -93,13 +96,13 @@ def _places(spec: Spec, wanted: int, language_model: LanguageModel, longest: int
             f"option kv_cache_tokens={wanted} is too few; {_LEAST_TOKENS} are the least"
         )
     if language_model.device.type != "cuda":
-        return wanted or spec.slots * longest
+        return wanted or spec.slots * sure
     free = free_bytes(language_model.device) // each
-    if free < (wanted or longest):
+    if free < (wanted or sure):
         raise LoadError(
             f"{language_model.device} has memory left for the keys and values of {free} tokens at "
-            f"{each / 1024:.0f} KiB each, and {wanted or longest} are wanted; lower "
+            f"{each / 1024:.0f} KiB each, and {wanted or sure} are wanted; lower "
             "max_prompt_tokens and max_new_tokens, or set option kv_cache_tokens lower",
             permanent=False,
         )
-    return wanted or min(free, 2 * spec.slots * longest)
+    return wanted or min(free, 2 * spec.slots * sure)

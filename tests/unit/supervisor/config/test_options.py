@@ -64,7 +64,11 @@ def test_a_command_may_have_files_or_not(tmp_path: Path) -> None:
         ("remote", {"base_url": None}, "options.base_url: has no value; write one, or"),
         ("remote", {"base_url": [URL]}, "options.base_url: a list is not text, a number, true or"),
         ("openvino", {"precission": "f16"}, "options.precission: unknown to engine openvino for c"),
-        ("torch", {"encoder": "openvino"}, "it knows compile, dtype, image_pixels, kv_cache_token"),
+        (
+            "torch",
+            {"encoder": "openvino"},
+            "it knows compile, dialect, dtype, image_pixels, kv_cache",
+        ),
         (
             "torch",
             {"dtype": "float128"},

@@ -66,6 +66,17 @@ def test_an_answer_has_the_room_that_its_prompt_leaves(prompt_tokens: int, room:
             room_for_answer(prompt_tokens, 40, context_tokens=100)
 
 
+@pytest.mark.parametrize(("prompt_tokens", "room"), [(41, 59), (99, 1), (100, None)])
+def test_without_a_limit_a_prompt_may_take_all_but_a_token(
+    prompt_tokens: int, room: int | None
+) -> None:
+    if room is not None:
+        assert room_for_answer(prompt_tokens, 0, context_tokens=100) == room
+    else:
+        with pytest.raises(ContextTooLong, match=r"100 tokens.*leaves no room"):
+            room_for_answer(prompt_tokens, 0, context_tokens=100)
+
+
 @pytest.mark.parametrize("prompt_tokens", [30, 31])
 def test_a_prompt_that_fills_the_context_leaves_no_room(prompt_tokens: int) -> None:
     with pytest.raises(ContextTooLong, match=r"30 tokens.*leaves no room"):
