@@ -112,7 +112,12 @@ def _gate(gate: AccessConfig) -> list[Middleware]:
                 allow_headers=["*"],
                 # Chrome asks before a public page may reach a server on the user's own network.
                 allow_private_network=True,
-                expose_headers=["x-request-id", "retry-after", "x-should-retry"],
+                expose_headers=[
+                    "x-request-id",
+                    "retry-after",
+                    "x-should-retry",
+                    "x-schema-dropped",
+                ],
             )
         )
     return layers + [_guarded(guard) for guard in key_guards(gate)]

@@ -16,8 +16,8 @@ from ipc.grammar.schemas.compiler import MAX_PARTS, compile_schema
 from ipc.grammar.schemas.reading import MAX_BYTES, MAX_NAMES, SchemaError
 from ipc.messages.jobs import Choice, Form, Gbnf, Json, Regex
 
-# Compiled ones that are kept: clients send a few schemas, over and over.
-_KEPT = 64
+# Compiled ones that are kept: clients send a few, over and over. The largest has about 10 MB.
+_KEPT = 16
 MAX_CHOICE_CHARS = 64 << 10
 
 
@@ -38,28 +38,26 @@ class Compiled(NamedTuple):
 
 
 def rules_of(form: Form) -> Rules:
-    """The rules of ``form``, as `compiled` has them. They admit no empty text: an answer has to say
+    """The rules of ``form``, kept for the next time. They admit no empty text: an answer has to say
     something before it may end. Raises `FormError`."""
-    return compiled(form).rules
-
-
-def compiled(form: Form) -> Compiled:
-    """``form`` as rules, kept for the next time. Raises `FormError`."""
-    return _compiled(msgspec.json.encode(form), type(form))
+    return _kept(msgspec.json.encode(form), type(form))
 
 
 @lru_cache(maxsize=_KEPT)
-def _compiled(encoded: bytes, kind: type[Form]) -> Compiled:
-    form = msgspec.json.decode(encoded, type=kind)
+def _kept(encoded: bytes, kind: type[Form]) -> Rules:
+    return compile_form(msgspec.json.decode(encoded, type=kind)).rules
+
+
+def compile_form(form: Form) -> Compiled:
+    """The rules of ``form``, and what of it they do not keep. Raises `FormError`."""
     try:
-        found = _compile(form)
+        return _compile(form)
     except RegexError as error:
         raise FormError(f"the pattern {error}") from error
     except GrammarError as error:
         raise FormError(f"the grammar {error}") from error
     except SchemaError as error:
         raise FormError(error.why, error.pointer) from error
-    return found
 
 
 def _compile(form: Form) -> Compiled:

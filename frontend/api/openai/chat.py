@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,10 +14,14 @@ from frontend.api.openai.chat_request import parse_chat
 from frontend.api.remote_images import ImageFetcher
 from frontend.api.writer import Writer
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.grammar.gate import Gate
 from frontend.http.body import COPIES, read_json
 from frontend.http.request_context import RequestContext
 from frontend.metrics import Metrics
 from ipc.messages.control import Serve
+
+# Names what of a schema that is not strict the answer was not held to.
+DROPPED = b"x-schema-dropped"
 
 
 class Chat:
@@ -25,6 +31,7 @@ class Chat:
         self._dispatcher = dispatcher
         self._limits = limits
         self._writer = Writer(dispatcher, limits, metrics)
+        self._gate = Gate()
         self._fetcher = ImageFetcher(limits.remote_images, metrics.remote_images)
 
     async def complete(self, request: Request) -> Response:
@@ -35,6 +42,7 @@ class Chat:
         context.names(spec)
         remote: list[Remote] = []
         wanted = asked.to_input(spec, remote)
+        dropped = await self._gate.check(asked.bound_forms())
         fetched_bytes = await self._fetcher.fill(remote) if remote else 0
         if fetched_bytes:
             context.claim.add(COPIES * fetched_bytes)
@@ -44,7 +52,7 @@ class Chat:
             shows_reasoning=asked.shows_reasoning,
             names_call=asked.names_call,
         )
-        return await self._writer.answer(
+        response = await self._writer.answer(
             request,
             spec,
             wanted,
@@ -53,3 +61,11 @@ class Chat:
             stream=bool(asked.stream),
             include_usage=asked.include_usage,
         )
+        if dropped:
+            response.raw_headers.append((DROPPED, b", ".join(map(_header_text, dropped))))
+        return response
+
+
+def _header_text(pointer: str) -> bytes:
+    """A JSON pointer in the form that a URI has it (RFC 6901, section 6), without commas."""
+    return quote(pointer, safe="#/~$").encode()

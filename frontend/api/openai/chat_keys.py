@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from frontend.api.known_keys import Row, done, harmless, refused
 
-_CONSTRAINED = "constrained answers are not built yet"
 _SAMPLERS = "not built"
 _SHOWN = "not built"
 _PROMPT = "the prompt is the model's own template, whole"
@@ -76,6 +75,21 @@ KEYS: tuple[Row, ...] = (
         "continue_final_message add_generation_prompt",
         "true and false: the answer goes on with the last message; the second needs the first",
     ),
+    done(
+        "response_format",
+        "`text`, `json_object`, `json_schema`; with the last two also llama.cpp's `schema`. What "
+        "of a schema is kept, and what is refused: [forms](forms.md)",
+    ),
+    done(
+        "structured_outputs",
+        "vLLM's: one of `json`, `regex`, `choice`, `grammar` (GBNF), `json_object`",
+    ),
+    done(
+        "guided_json guided_regex guided_choice guided_grammar guided_json_object",
+        "vLLM's before that",
+    ),
+    done("regex ebnf grammar json_schema", "SGLang's and llama.cpp's; `ebnf` is GBNF too"),
+    done("format", "Ollama's: `json`, or a schema"),
     harmless(
         "user metadata store service_tier safety_identifier prompt_cache_key prompt_cache_options "
         "prompt_cache_retention",
@@ -103,8 +117,7 @@ KEYS: tuple[Row, ...] = (
         "dry_base dry_allowed_length dry_penalty_last_n dry_sequence_breakers xtc_threshold "
         "mirostat_tau mirostat_eta dynatemp_exponent adaptive_decay length_penalty "
         "post_sampling_probs spaces_between_special_tokens grammar_lazy grammar_triggers "
-        "guided_decoding_backend guided_whitespace_pattern custom_params "
-        "use_audio_in_video",
+        "guided_decoding_backend custom_params use_audio_in_video",
         "nothing without another key, which is refused",
     ),
     harmless("penalize_nl", "llama.cpp has dropped it"),
@@ -121,15 +134,8 @@ KEYS: tuple[Row, ...] = (
     refused("reasoning_budget_message", "not built", ""),
     refused("modalities", "models answer in text", ["text"]),
     refused("audio web_search_options moderation", "not built"),
-    refused("response_format", _CONSTRAINED, {"type": "text"}),
-    refused("format grammar", _CONSTRAINED, ""),
-    refused(
-        "guided_json guided_choice guided_regex guided_grammar json_schema regex ebnf "
-        "structural_tag",
-        _CONSTRAINED,
-    ),
-    refused("structured_outputs", _CONSTRAINED, {}),
-    refused("guided_json_object", _CONSTRAINED, False),
+    refused("guided_whitespace_pattern", "whitespace is bounded as it is", ""),
+    refused("structural_tag", "send `tools`, or a `grammar`"),
     refused("bad_words allowed_token_ids logits_processors samplers", _SAMPLERS, []),
     refused("mirostat dynatemp_range xtc_probability dry_multiplier min_keep top_a", _SAMPLERS, 0),
     refused("typical_p typ_p tfs_z", _SAMPLERS, 1),

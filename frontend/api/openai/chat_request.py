@@ -11,11 +11,13 @@ from frontend.api.fields import WHOLE, Name, NotZero, Schema
 from frontend.api.images import Remote
 from frontend.api.known_keys import refused_keys
 from frontend.api.openai.chat_keys import KEYS
+from frontend.api.openai.format_request import FormatRequest
 from frontend.api.openai.messages_request import Turns, read_turns
 from frontend.api.openai.reasoning_request import ReasoningRequest
 from frontend.api.openai.sampling_request import SAMPLING_RULES, SamplingRequest
 from frontend.api.openai.tools_request import ToolsRequest
 from frontend.api.validate import check
+from frontend.grammar.gate import AskedForm
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import ChatInput
 from ipc.messages.spec import Spec
@@ -53,7 +55,7 @@ _RULES: list[Schema] = [
 ]
 
 
-class ChatRequest(SamplingRequest, ToolsRequest, ReasoningRequest):
+class ChatRequest(SamplingRequest, ToolsRequest, ReasoningRequest, FormatRequest):
     model_config = ConfigDict(json_schema_extra={"allOf": [*SAMPLING_RULES, *_RULES]})
     REFUSED = refused_keys(KEYS)
 
@@ -76,6 +78,7 @@ class ChatRequest(SamplingRequest, ToolsRequest, ReasoningRequest):
         """
         messages = read_turns(self.messages, spec, remote)
         use = self.to_tools()
+        asked = self.asked_form()
         logprobs = self.top_logprobs or 0
         return ChatInput(
             messages=messages,
@@ -83,16 +86,23 @@ class ChatRequest(SamplingRequest, ToolsRequest, ReasoningRequest):
             tools=use.tools,
             must_call=use.must_call,
             parallel_calls=self.parallel_tool_calls is not False and not self.names_call,
+            form=None if asked is None else asked.form,
             template_args=self.template_arguments,
             continues_last=bool(self.continue_final_message),
             reasoning_tokens=self.reasoning_tokens,
             split_reasoning=self.splits_reasoning,
         )
 
+    def bound_forms(self) -> list[AskedForm]:
+        """What the answer will be held to: its own form, and those of the calls that bind."""
+        asked = self.asked_form()
+        return [*([] if asked is None else [asked]), *self.bound_arguments()]
+
     def check_keys(self) -> None:
         """Raise `InvalidRequest`, or `UnsupportedParameter`, where keys are at odds."""
         self.check_sampling()
         self.check_tools()
+        self.asked_form()
         if self.top_logprobs and not self.logprobs:
             raise InvalidRequest("`top_logprobs` needs `logprobs` true", param="top_logprobs")
         if self.continue_final_message and self.add_generation_prompt:

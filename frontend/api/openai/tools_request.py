@@ -11,9 +11,10 @@ from pydantic.json_schema import SkipJsonSchema
 
 from frontend.api.fields import NoNul, OneOf, Text, no_nul, only
 from frontend.api.validate import Body
+from frontend.grammar.gate import AskedForm
 from ipc.messages import jobs
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.jobs import ToolCall
+from ipc.messages.jobs import Json, ToolCall
 
 MAX_TOOLS = 1024
 MAX_CALLS = 128
@@ -158,13 +159,29 @@ class ToolsRequest(Body):
             )
         return ToolUse([*offered.values()], choice == "required")
 
-    def _offered(self) -> dict[str, jobs.Tool]:
-        given = [
+    def bound_arguments(self) -> list[AskedForm]:
+        """The schemas that arguments will be held to: of strict tools, and of all where one must be
+        called. What cannot be kept is dropped of those that are not strict."""
+        use = self.to_tools()
+        paths = {function.name: path for path, function in self._given()}
+        return [
+            AskedForm(
+                Json(schema=tool.parameters, strict=tool.strict), f"{paths[tool.name]}.parameters"
+            )
+            for tool in use.tools
+            if tool.parameters is not None and (tool.strict or use.must_call)
+        ]
+
+    def _given(self) -> list[tuple[str, Function]]:
+        """Each function with its place in the request."""
+        return [
             *((f"tools[{at}].function", tool.function) for at, tool in enumerate(self.tools or ())),
             *((f"functions[{at}]", function) for at, function in enumerate(self.functions or ())),
         ]
+
+    def _offered(self) -> dict[str, jobs.Tool]:
         offered: dict[str, jobs.Tool] = {}
-        for path, function in given:
+        for path, function in self._given():
             if function.name in offered:
                 raise _wrong(f"{path}.name", "must differ from other tools' names")
             offered[function.name] = function.to_tool(path)

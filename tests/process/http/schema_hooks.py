@@ -6,6 +6,10 @@ from typing import Any
 
 import schemathesis
 
+from frontend.api.openai.format_request import FormatRequest
+from frontend.api.validate import check
+from ipc.messages.errors import ServeError
+
 ECHO_DIMENSIONS = 8
 
 
@@ -19,6 +23,7 @@ def before_call(_: Any, case: Any, __: Any) -> None:
         _tools(case.body)
         _choice(case.body)
         _arguments(case.body)
+        _form(case.body)
 
 
 def _dimensions(body: dict[str, Any]) -> None:
@@ -72,6 +77,21 @@ def _choice(body: dict[str, Any]) -> None:
     if all(isinstance(_name(tool), str) for tool in tools):
         allowed["tools"] = []
         allowed["mode"] = "auto" if allowed.get("mode") == "required" else allowed.get("mode")
+
+
+def _form(body: dict[str, Any]) -> None:
+    """One key asks for a form, and what it holds is a schema, a pattern or a grammar indeed."""
+    for key in ("tools", "functions"):
+        for tool in _objects(body.get(key)):
+            function = tool.get("function") if key == "tools" else tool
+            if isinstance(function, dict) and isinstance(function.get("parameters"), dict):
+                function["parameters"] = {"type": "object"}
+    try:
+        check(FormatRequest, {key: body[key] for key in FormatRequest.model_fields if key in body})
+    except ServeError:
+        return
+    for key in FormatRequest.model_fields:
+        body.pop(key, None)
 
 
 def _arguments(body: dict[str, Any]) -> None:

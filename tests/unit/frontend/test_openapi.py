@@ -75,7 +75,13 @@ SAMPLING: list[tuple[dict[str, Any], bool]] = [
     ({"reasoning_effort": "none", "think": "high", "reasoning": {"effort": "low"}}, True),
     ({"reasoning_effort": "much"}, False),
     ({"tools": [{"type": "function"}]}, False),
-    ({"guided_json": {}}, False),
+    ({"response_format": {"type": "json_object"}}, True),
+    ({"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}}, True),
+    ({"response_format": {"type": "xml"}}, False),
+    ({"guided_json": {}}, True),
+    ({"guided_choice": []}, False),
+    ({"structured_outputs": {"regex": "a|b"}}, True),
+    ({"structural_tag": {}}, False),
     ({"priority": 3, "something_else": 1}, True),
 ]
 

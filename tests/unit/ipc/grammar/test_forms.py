@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ipc.grammar.forms import FormError, compiled, rules_of
+from ipc.grammar.forms import FormError, compile_form, rules_of
 from ipc.messages.jobs import Choice, Form, Gbnf, Json, Regex
 from tests.unit.ipc.grammar.recogniser import admits
 
@@ -85,7 +85,7 @@ def test_what_is_not_strict_loses_what_cannot_be_kept() -> None:
     with pytest.raises(FormError) as caught:
         rules_of(Json(schema=schema))
     assert caught.value.pointer == "#/properties/a/multipleOf"
-    found = compiled(Json(schema=schema, strict=False))
+    found = compile_form(Json(schema=schema, strict=False))
     assert found.dropped == ("#/properties/a/multipleOf",)
     assert admits(found.rules, '{"a":2}')
 
