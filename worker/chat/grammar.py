@@ -1,18 +1,32 @@
-"""What an answer may look like: a constraint on its text, the same for every token engine.
+"""What an answer may look like.
 
-`grammar_of` compiles what a request asks for; each token engine writes the result in the form of
-its library. They match on its type, so mypy names every engine that does not know a new one.
+`grammar_of` puts together what a request asks for; each token engine writes the result in the form
+of its library. They match on its type, so mypy names every engine that does not know a new one.
 """
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
-from ipc.grammar.forms import FormError, rules_of
-from ipc.grammar.rules import Rules
-from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.messages.jobs import ChatInput
-from worker.chat.dialects.dialect import Dialect
+from ipc.grammar.not_empty import without_the_empty_text
+from ipc.grammar.rules import Characters, Expression, Repetition, Rules, Terminal
+from ipc.messages.jobs import ChatInput, Tool
+from worker.chat.dialects.dialect import CallFormat, Dialect
+from worker.chat.parsing.reading import Thinking
+from worker.chat.parsing.tail import begins_thinking, ended_thinking
+from worker.chat.rule_book import (
+    NOTHING,
+    RuleBook,
+    Signature,
+    maybe,
+    one_of,
+    rules_of_form,
+    sequence,
+)
+
+_LINE_BREAKS = Repetition(Terminal("\n"), 0, 2)
+_SPACES = ((0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x20))
 
 
 class AnyText(NamedTuple):
@@ -22,17 +36,78 @@ class AnyText(NamedTuple):
 Grammar = AnyText | Rules
 
 
-def grammar_of(asked: ChatInput, dialect: Dialect, tail: str) -> Grammar:  # noqa: ARG001
+def grammar_of(asked: ChatInput, dialect: Dialect, tail: str) -> Grammar:
     """What the answer to ``asked`` may look like, whose prompt ends with ``tail``: a call where
-    there must be one, in the ``dialect``; content of the form that was asked for.
+    there must be one, in the ``dialect``; content of the form that was asked for, or a call; calls
+    of strict tools as their schemas demand.
 
-    Raises `InvalidRequest`.
+    A model may think before it answers where it can, whatever it must answer then. Raises
+    `InvalidRequest`.
     """
-    if asked.must_call:
-        raise UnsupportedParameter("forced calls are not built yet")
-    if asked.form is None:
+    book = RuleBook()
+    answer = _answer(book, asked, dialect)
+    if answer is None:
         return AnyText()
-    try:
-        return rules_of(asked.form)
-    except FormError as error:  # the frontend refuses such, so it came by another way
-        raise InvalidRequest(f"the form of the answer cannot be kept: {error}") from error
+    if not asked.prompts and dialect.thinking is not None:
+        thought = _thought(book, dialect.thinking, tail, continues=asked.continues_last)
+        answer = sequence(thought, answer)
+    return without_the_empty_text(book.rules(answer)) or AnyText()
+
+
+def _answer(book: RuleBook, asked: ChatInput, dialect: Dialect) -> Expression | None:
+    """The answer after all reasoning. None: it may be anything."""
+    form = None
+    if asked.form is not None:
+        rules = rules_of_form(asked.form, "the form of the answer")
+        form = book.include("form", rules)
+        if asked.prompts:
+            return form
+    calls = _calls(book, asked, dialect) if dialect.reads_calls(asked) else None
+    opens = dialect.calls.content_opens
+    if asked.must_call and calls is not None:
+        return calls
+    if form is not None:
+        content = sequence(opens, form)
+        return content if calls is None else one_of([calls, content])
+    if calls is not None and any(tool.strict for tool in asked.tools):
+        return _auto(book, dialect.calls, calls)
+    return None
+
+
+def _calls(book: RuleBook, asked: ChatInput, dialect: Dialect) -> Expression:
+    signatures = [_signature(tool) for tool in asked.tools]
+    return dialect.calls.rules(book, signatures, asked.parallel_calls)
+
+
+def _signature(tool: Tool) -> Signature:
+    schema = {} if tool.parameters is None else json.loads(tool.parameters)
+    if not isinstance(schema, dict) or not schema:
+        return Signature(tool.name, {}, tool.strict)
+    return Signature(tool.name, {"type": "object", **schema}, tool.strict)
+
+
+def _auto(book: RuleBook, form: CallFormat, calls: Expression) -> Expression:
+    """Any text in which no call begins, and then calls, or none."""
+    triggers = form.triggers or form.markers
+    free = book.without("free", *triggers) if triggers else None
+    if not form.opens_answer:
+        return sequence(free or NOTHING, maybe(calls))
+    # Only what an answer begins with can be told from content.
+    firsts = tuple(sorted({(ord(one[0]), ord(one[0])) for one in form.opens_answer} | {*_SPACES}))
+    rest = free or Repetition(Characters((), negated=True))
+    return one_of([calls, sequence(Characters(firsts, negated=True), rest)])
+
+
+def _thought(book: RuleBook, thinking: Thinking, tail: str, *, continues: bool) -> Expression:
+    """What may be thought before the answer, as far as the prompt has not begun or ended it."""
+    if not continues and ended_thinking(thinking, tail):
+        return NOTHING
+    _, _, after = thinking.forced.partition(thinking.closes)
+    rest = sequence(
+        book.without("thought", thinking.closes),
+        thinking.closes,
+        _LINE_BREAKS if not after.strip() else after,
+    )
+    if begins_thinking(thinking, tail, continues=continues):
+        return rest
+    return maybe(sequence(thinking.opens, rest))

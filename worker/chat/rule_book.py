@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ipc.grammar.forms import FormError, rules_of
+from ipc.grammar.regex import RegexError, of_regex
 from ipc.grammar.rules import (
     ROOT,
     Alternation,
@@ -16,18 +19,19 @@ from ipc.grammar.rules import (
     Rules,
     Terminal,
 )
-from ipc.messages.errors import UnsupportedParameter
+from ipc.grammar.schemas.formats import PATTERNS
+from ipc.messages.errors import InvalidRequest
+from ipc.messages.jobs import Form, Json
 
 NOTHING = Terminal("")
 SPACES = Repetition(Characters(((0x20, 0x20), (0x0A, 0x0A))), 0, 4)
 
 
 class Signature(NamedTuple):
-    """A tool as a grammar of calls sees it: its name, the schema of its arguments as a JSON text
-    and as a value, and whether all of that must be kept."""
+    """A tool as a grammar of calls sees it: its name, the schema of its arguments, empty where it
+    takes none, and whether all of that must be kept."""
 
     name: str
-    text: str
     schema: Mapping[str, Any]
     strict: bool = False
 
@@ -53,13 +57,15 @@ class RuleBook:
         self._rules[prefix] = Reference(f"{prefix}-{ROOT}")
         return Reference(prefix)
 
-    def json(self, schema: str) -> Expression:  # noqa: ARG002
-        """A JSON value that ``schema``, a JSON text, admits."""
-        raise UnsupportedParameter("constrained answers are not built yet")
-
     def arguments(self, tool: Signature) -> Expression:
-        """The arguments of ``tool`` as JSON."""
-        return self.json(tool.text)
+        """The arguments of ``tool`` as JSON. Raises `InvalidRequest`."""
+        return self.value(tool, tool.schema) if tool.schema else Terminal("{}")
+
+    def value(self, tool: Signature, schema: Mapping[str, Any]) -> Expression:
+        """JSON that ``schema`` admits, which is part of that of ``tool``. Raises
+        `InvalidRequest`."""
+        form = Json(schema=json.dumps(schema), strict=tool.strict)
+        return self.include("value", rules_of_form(form, f"the parameters of tool {tool.name}"))
 
     def listed(
         self, needed: Sequence[Expression], others: Sequence[Expression], comma: str
@@ -75,9 +81,19 @@ class RuleBook:
         ]
         return one_of([*options, NOTHING])
 
-    def pattern(self, schema: Mapping[str, Any]) -> Expression | None:  # noqa: ARG002
-        """A text, without quotes, of the pattern or the format that ``schema`` demands."""
-        return None
+    def pattern(self, tool: Signature, schema: Mapping[str, Any]) -> Expression | None:
+        """A text, without quotes, of the pattern or the format that ``schema`` names. None: it
+        names none that is known. Raises `InvalidRequest`."""
+        pattern, form = schema.get("pattern"), schema.get("format")
+        try:
+            if isinstance(pattern, str):
+                return of_regex(pattern, searched=True)
+            return of_regex(PATTERNS[form], searched=False) if form in PATTERNS else None
+        except RegexError as error:
+            raise InvalidRequest(
+                f"the parameters of tool {tool.name} cannot be kept: the pattern {error}",
+                param="tools",
+            ) from error
 
     def without(self, name: str, *texts: str) -> Reference:
         """Any text, the empty one too, in which none of ``texts`` stands.
@@ -113,6 +129,15 @@ class RuleBook:
         while (free := name if at == 1 else f"{name}-{at}") in taken:
             at += 1
         return free
+
+
+def rules_of_form(form: Form, what: str) -> Rules:
+    """The rules of ``form``. Raises `InvalidRequest`, which says that ``what`` cannot be kept: the
+    frontend refuses such, so it came by another way."""
+    try:
+        return rules_of(form)
+    except FormError as error:
+        raise InvalidRequest(f"{what} cannot be kept: {error}") from error
 
 
 def sequence(*parts: Expression | str) -> Expression:

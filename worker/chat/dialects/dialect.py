@@ -31,9 +31,11 @@ class CallFormat(NamedTuple):
     """How a family writes calls: three views of one form.
 
     ``read`` reads them out of an answer, after one of the ``markers`` or, where the answer begins
-    with one of ``opens_answer``, from there; ``rules`` are the grammar that forces them; ``write``
-    makes the text of some, each with a ``name`` and ``arguments``, for a template that leaves them
-    out of a history. ``texts`` are what else may be a control token in it. ``in_probe`` is a
+    with one of ``opens_answer``, from there; ``rules`` are the grammar that forces them, before
+    which no text has one of the ``triggers``, the markers if they are left out; ``write`` makes the
+    text of some, each with a ``name`` and ``arguments``, for a template that leaves them out of a
+    history. Content begins after ``content_opens``. ``texts`` are what else may be a control token
+    in it. ``in_probe`` is a
     pattern of what a template writes of a call of the tool ``zqcallqz``, or of its definition.
     """
 
@@ -45,6 +47,8 @@ class CallFormat(NamedTuple):
     markers: tuple[str, ...] = ()
     opens_answer: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    triggers: tuple[str, ...] = ()
+    content_opens: str = ""
     ends_with_calls: bool = False
     short_ids: bool = False  # its templates take ids of 9 letters and digits only
     reading: type[Reading] = Reading

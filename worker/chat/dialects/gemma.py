@@ -122,8 +122,10 @@ def _members(book: RuleBook, tool: Signature, quote: str) -> Expression:
     needed: list[Expression] = []
     others: list[Expression] = []
     for key, schema, must in members_of(tool):
-        text = sequence(quote, text_rules(book, schema, quote), quote) if is_text(schema) else None
-        value = text or book.json(json.dumps(schema))
+        if is_text(schema):
+            value = sequence(quote, text_rules(book, tool, schema, quote), quote)
+        else:
+            value = book.value(tool, schema)
         (needed if must else others).append(sequence(f"{key}:", value))
     return book.listed(needed, others, ",")
 

@@ -124,7 +124,7 @@ def _write(functions: Sequence[Turn]) -> str:
 HARMONY_ANALYSIS = Thinking(
     f"{_CHANNEL}{_ANALYSIS}{_MESSAGE}",
     "<|end|>",
-    f"<|end|>{_START}assistant{_CHANNEL}final{_MESSAGE}",
+    f"<|end|>{_START}assistant",
 )
 GPT_OSS = CallFormat(
     "gpt_oss",
@@ -133,5 +133,7 @@ GPT_OSS = CallFormat(
     _write,
     in_probe=r"to=functions\.zqcallqz|<\|channel\|>",
     texts=(_START, _CHANNEL, _MESSAGE, _CONSTRAIN, *_ENDS),
+    triggers=(_TO,),
+    content_opens=f"{_CHANNEL}final{_MESSAGE}",
     reading=HarmonyReading,
 )

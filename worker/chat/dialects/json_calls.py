@@ -214,7 +214,7 @@ def call_rules(
         [
             sequence(
                 f'{{"name": {json.dumps(tool.name)}, "{arguments}": ',
-                book.json(tool.text),
+                book.arguments(tool),
                 "}",
             )
             for tool in tools

@@ -14,6 +14,7 @@ from worker.chat.dialects.in_text import calls_in_text, results_in_text, with_na
 from worker.chat.parser import Parser, PlainText
 from worker.chat.parsing.reading import Reading, Syntax, Thinking
 from worker.chat.parsing.says import Schemas
+from worker.chat.parsing.tail import begins_thinking
 
 _SHORT_ID = 9
 
@@ -115,17 +116,6 @@ class ModelDialect:
             f"You can call these functions:\n{listed}\n"
             f"To call one, answer with this and nothing else:\n{example}"
         )
-
-
-def begins_thinking(thinking: Thinking | None, tail: str, *, continues: bool) -> bool:
-    """Whether an answer begins inside of reasoning, by the end of its prompt: it opens it, or, in
-    an answer that is continued, has not closed it."""
-    if thinking is None:
-        return False
-    opens, closes = thinking.opens.strip(), thinking.closes.strip()
-    if continues:
-        return tail.rfind(opens) > tail.rfind(closes)
-    return tail.rstrip().endswith(opens)
 
 
 def schemas_of(tools: Sequence[Tool]) -> Schemas:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from ipc.grammar.rules import Expression
 from worker.chat.dialects.dialect import CallFormat, Turn
@@ -90,15 +91,19 @@ def _call_rules(book: RuleBook, tool: Signature) -> Expression:
     needed: list[Expression] = []
     others: list[Expression] = []
     for key, schema, must in members_of(tool):
-        member = sequence(f"{key}=", book.json(json.dumps(schema)))
+        member = sequence(f"{key}=", book.value(tool, schema))
         (needed if must else others).append(member)
     return sequence(f"{tool.name}(", book.listed(needed, others, ", "), ")")
 
 
 def written(function: Turn) -> str:
     """A call of a history."""
-    members = ", ".join(f"{key}={value!r}" for key, value in as_members(function))
+    members = ", ".join(f"{key}={_python(value)}" for key, value in as_members(function))
     return f"{function['name']}({members})"
+
+
+def _python(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _in_list(functions: Sequence[Turn]) -> str:

@@ -177,13 +177,13 @@ def is_text(schema: Schema) -> bool:
     return kinds_of(schema, schema) == {"string"}
 
 
-def text_rules(book: RuleBook, schema: Schema, *ends: str) -> Expression:
+def text_rules(book: RuleBook, tool: Signature, schema: Schema, *ends: str) -> Expression:
     """A text without quotes that ``schema`` admits; what follows it begins with one of ``ends``."""
     schema = resolved(schema, schema)
     if "const" in schema or "enum" in schema:
         texts = [one for one in schema.get("enum", [schema.get("const")]) if isinstance(one, str)]
         return one_of([Terminal(one) for one in texts])
-    pattern = book.pattern(schema)
+    pattern = book.pattern(tool, schema)
     if pattern is not None:
         return pattern
     least, most = schema.get("minLength", 0), schema.get("maxLength")

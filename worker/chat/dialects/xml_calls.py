@@ -10,7 +10,7 @@ from typing import Any
 from ipc.grammar.rules import Expression
 from worker.chat.dialects.dialect import CallFormat, Turn
 from worker.chat.dialects.json_calls import call_object
-from worker.chat.dialects.values import Members, is_text, json_of, members_of, text_rules
+from worker.chat.dialects.values import Members, Schema, is_text, json_of, members_of, text_rules
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Malformed, Source, Steps, Truncated
 from worker.chat.rule_book import RuleBook, Signature, maybe, one_of, separated, sequence
@@ -78,9 +78,9 @@ def _call_rules(book: RuleBook, tool: Signature) -> Expression:
     members: list[Expression] = []
     for key, schema, needed in members_of(tool):
         value = (
-            text_rules(book, schema, _PARAMETER_END, _PARAMETER, _FUNCTION_END)
+            text_rules(book, tool, schema, _PARAMETER_END, _PARAMETER, _FUNCTION_END)
             if is_text(schema)
-            else book.json(json.dumps(schema))
+            else book.value(tool, schema)
         )
         member = sequence(f"{_PARAMETER}{key}>\n", value, f"\n{_PARAMETER_END}\n")
         members.append(member if needed else maybe(member))
@@ -160,15 +160,17 @@ def _rules_named(book: RuleBook, tools: Sequence[Signature], several: bool) -> E
     for tool in tools:
         members: list[Expression] = []
         for key, schema, needed in members_of(tool):
-            value = (
-                sequence(_DATA, text_rules(book, schema, _DATA_END), _DATA_END)
-                if is_text(schema)
-                else book.json(json.dumps(schema))
-            )
+            value = _data_rules(book, tool, schema) if is_text(schema) else book.value(tool, schema)
             member = sequence(f'{_PARAM}{key}">', value, _PARAM_END)
             members.append(member if needed else maybe(member))
         calls.append(sequence(f'{_NAMED}{tool.name}">', *members, _FUNCTION_END))
     return separated(one_of(calls), "\n", several=several)
+
+
+def _data_rules(book: RuleBook, tool: Signature, schema: Schema) -> Expression:
+    """A text in CDATA, or without where none needs it."""
+    in_data = sequence(_DATA, text_rules(book, tool, schema, _DATA_END), _DATA_END)
+    return one_of([in_data, text_rules(book, tool, schema, "<")])
 
 
 def _write_named(functions: Sequence[Turn]) -> str:
