@@ -103,7 +103,9 @@ def short_chat(content: str | list[Text | Image]) -> ChatInput:
 
 
 def _first_answer(answer: Any) -> str:
-    text: str = answer["choices"][0]["message"]["content"]
+    message = answer["choices"][0]["message"]
+    # So short an answer of one that thinks may be nothing else.
+    text: str = message["content"] or message.get("reasoning_content")
     if not text:
         raise WrongAnswer("the answer is empty")
     return text

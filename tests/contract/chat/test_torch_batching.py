@@ -87,6 +87,21 @@ def test_the_way_of_knowing_is_the_one_under_test(driver: Driver, knowing: str) 
     assert bool(driver.engine._torch._runtime.graphs) == (knowing == "device")
 
 
+def test_one_answer_may_take_the_room_of_several(
+    llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is for prompts of the usual length; one may be as long as the cache."""
+    monkeypatch.setattr("worker.chat.kv_budget.USUAL_PROMPT_TOKENS", 40)
+    engine, reference = loaded(llama, max_new_tokens=12), Reference(llama)
+    assert engine._torch._runtime.segments.capacity <= 2 * SLOTS * (40 + 12)
+    jobs = [chat(f"{at} {'fox ' * many}", max_tokens=12) for at, many in enumerate((2, 60, 5, 90))]
+    driver = Driver(engine)
+    driver.run(*jobs)
+    assert [driver.text(one) for one in jobs] == [reference.text(one) for one in jobs]
+    assert usage(driver, jobs[3])[0] > 40 + 12
+    engine.close()
+
+
 def test_ragged_answers_that_come_and_go_are_those_of_generate(checkpoint: Path) -> None:
     driver, reference = Driver(loaded(checkpoint)), Reference(checkpoint)
     draw = random.Random(8)

@@ -20,6 +20,8 @@ prompt (speech) may begin with one directive; everything after it is echoed, one
     /child TEXT...       start a process that does not end
     /daemon TEXT...      start one that makes a session of its own, with a child in a third one
 
+What a chat says may have thoughts and calls in it, see `worker.engines.echo.chat_pieces`.
+
 Of its options (`ipc.engines.EchoOptions`) all but ``word_ms`` and ``dimensions`` script the load:
 ``load_fails: once`` needs ``load_marker``, a file that remembers. ``orders`` is a FIFO by which
 the process can be ended from within at any time, see `worker.engines.echo.faults`.
@@ -45,6 +47,8 @@ from ipc.messages.events import (
     Done,
     Event,
     Finish,
+    Piece,
+    Reasoning,
     Result,
     Usage,
 )
@@ -59,6 +63,7 @@ from ipc.messages.jobs import (
 from ipc.messages.spec import Loaded, Spec
 from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.echo import faults
+from worker.engines.echo.chat_pieces import Spoken
 from worker.engines.echo.results import prompt_text, scores, tokens, transcript, vectors
 
 _HARMLESS = {"word_ms", "dimensions"}
@@ -106,6 +111,8 @@ class Echo(Engine):
             dimensions=self._dimensions if spec.task == "embed" else None,
             languages=["en", "de"] if spec.task == "speech" else None,
             fills=spec.task == "chat",
+            tools=spec.task == "chat",
+            reasoning=spec.task == "chat",
             tokenizes=spec.task == "chat",
         )
 
@@ -180,12 +187,13 @@ class _Script:
         self.due_at = time.monotonic() + self.delay_s
         self.ended = False
         self.sent = 0
+        self.reasoning = 0
         self.finishes: list[Finish] = []
-        self.words: deque[tuple[int, str]] = deque()  # each with the choice that it is of
+        self.pieces: deque[Piece] = deque()
         for choice, text in enumerate(self._texts()):
             self._say(choice, text)
         if self.directive == "burst":
-            self.words.appendleft((0, "x" * int(self.argument)))
+            self.pieces.appendleft(Delta(job.id, "x" * int(self.argument)))
 
     def _texts(self) -> list[str]:
         """What is echoed, for each choice."""
@@ -196,25 +204,33 @@ class _Script:
         return [self.text] if isinstance(asked, SpeechInput) else []
 
     def _say(self, choice: int, text: str) -> None:
-        asked, words = self.job.input, _WORD.findall(text)
-        cap = asked.sampling.max_tokens if isinstance(asked, ChatInput) else len(words)
-        if isinstance(asked, ChatInput) and asked.echo:
-            self.words.append((choice, text))
-        self.finishes.append("length" if len(words) > cap else "stop")
-        self.words += [(choice, word) for word in words[:cap]]
+        asked, job_id = self.job.input, self.job.id
+        if not isinstance(asked, ChatInput):
+            self.pieces += [Delta(job_id, word) for word in _WORD.findall(text)]
+            return
+        if asked.echo:
+            self.pieces.append(Delta(job_id, text, choice=choice))
+        spoken = Spoken(job_id, asked, choice, text)
+        self.pieces += spoken.pieces
+        self.finishes.append(spoken.finish)
 
     def advance(self) -> list[Event]:
-        if self.words:
+        if self.pieces:
             self.due_at = time.monotonic() + self.delay_s
             self.sent += 1
-            choice, word = self.words.popleft()
-            return [Delta(self.job.id, word, choice=choice)]
+            piece = self.pieces.popleft()
+            self.reasoning += isinstance(piece, Reasoning)
+            return [piece]
         self.ended = True
         return [Done(self.job.id, self._result())]
 
     def _result(self) -> Result:
         asked = self.job.input
-        usage = Usage(prompt_tokens=len(self.text.split()), completion_tokens=self.sent)
+        usage = Usage(
+            prompt_tokens=len(self.text.split()),
+            completion_tokens=self.sent,
+            reasoning_tokens=self.reasoning,
+        )
         if isinstance(asked, ChatInput):
             finish, *others = self.finishes
             return ChatResult(finish=finish, usage=usage, others=others)

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ipc.engines import TEST_ENGINES
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.events import ChatResult, Delta, Done, Event, Token, TokenizeResult
+from ipc.messages.events import (
+    CallArguments,
+    CallOpened,
+    ChatResult,
+    Delta,
+    Done,
+    Event,
+    Finish,
+    Reasoning,
+    Token,
+    TokenizeResult,
+    TokenLogprob,
+    Usage,
+)
 from ipc.messages.jobs import (
     ChatInput,
     EmbedInput,
@@ -19,6 +34,7 @@ from ipc.messages.jobs import (
     Text,
     TokenizeInput,
     Tokens,
+    Tool,
 )
 from ipc.messages.spec import Spec
 from worker.engine import LoadError
@@ -109,3 +125,64 @@ def test_its_tokens_are_bytes() -> None:
     for asked in (TokenizeInput(ids=[104, 105]), TokenizeInput(chat=chat)):
         assert events(asked) == [Done("j", TokenizeResult(rows=[row], text="hi"))]
     assert events(TokenizeInput(texts=["hi", ""])) == [Done("j", TokenizeResult(rows=[row, []]))]
+
+
+def told(text: str, **asked: Any) -> list[Event]:
+    """All that becomes of a chat of ``text``."""
+    fields: dict[str, Any] = {"sampling": Sampling(max_tokens=99), **asked}
+    chat = ChatInput(messages=[Message("user", text)], **fields)
+    engine = Echo()
+    engine.load(Spec(name="a", task="chat", engine="echo", path=""), lambda _: None)
+    assert engine.admit(Job(id="j", model="a", input=chat, deadline_at=1e9))
+    events: list[Event] = []
+    while not events or not isinstance(events[-1], Done):
+        events += engine.step()
+    return events
+
+
+def test_a_chat_may_think_and_call() -> None:
+    text = '<think>a call</think>One moment.<call f>{"a": 1}</call><call g>{}</call>'
+    tools = [Tool(name="f"), Tool(name="g")]
+    *pieces, done = told(text, tools=tools)
+    assert pieces == [
+        Reasoning(job="j", text="a"),
+        Reasoning(job="j", text=" call"),
+        Delta("j", "One"),
+        Delta("j", " moment."),
+        CallOpened("j", 0, "call_0_0", "f"),
+        CallArguments("j", 0, '{"a"'),
+        CallArguments("j", 0, ": 1}"),
+        CallOpened("j", 1, "call_0_1", "g"),
+        CallArguments("j", 1, "{}"),
+    ]
+    usage = Usage(prompt_tokens=6, completion_tokens=9, reasoning_tokens=2)
+    assert done == Done("j", ChatResult(finish="tool_calls", usage=usage))
+
+
+@pytest.mark.parametrize(
+    ("asked", "called", "finish"),
+    [
+        ({"tools": [Tool(name="h")]}, [], "stop"),
+        ({"tools": [Tool(name="h")], "must_call": True}, ["h"], "tool_calls"),
+        ({"tools": [Tool(name="f"), Tool(name="g")], "parallel_calls": False}, ["f"], "tool_calls"),
+        (
+            {"tools": [Tool(name="f")], "sampling": Sampling(max_tokens=1), "must_call": True},
+            ["f"],
+            "length",
+        ),
+    ],
+)
+def test_it_calls_what_it_may_and_must(
+    asked: dict[str, Any], called: list[str], finish: Finish
+) -> None:
+    *pieces, done = told("<call f>{}</call><call g>{}</call>", **asked)
+    assert [piece.name for piece in pieces if isinstance(piece, CallOpened)] == called
+    assert isinstance(done, Done)
+    assert isinstance(done.result, ChatResult)
+    assert done.result.finish == finish
+
+
+def test_its_words_have_log_probabilities_where_they_are_asked_for() -> None:
+    first, *_ = told("ab", sampling=Sampling(max_tokens=9, logprobs=2))
+    likely = [TokenLogprob(2, b"ab", -2.0), TokenLogprob(1, b"a", -3.0)]
+    assert first == Delta("j", "ab", logprobs=[TokenLogprob(2, b"ab", -2.0, likely)])
