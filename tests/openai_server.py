@@ -1,6 +1,7 @@
 """A small OpenAI-compatible server that says what it was told, and misbehaves on demand.
 
-    python tests/openai_server.py --port PORT [--key KEY] [--fails TEXT] [--child] [--daemon]
+    python tests/openai_server.py --port PORT [--key KEY] [--owner NAME] [--fails TEXT] [--child]
+                                  [--daemon]
 
 The last message of a chat may begin with a directive; all after it is echoed, word by word:
 
@@ -13,6 +14,9 @@ The last message of a chat may begin with a directive; all after it is echoed, w
     /whole TEXT...          no stream, but one object
     /garbage                an answer that is none
     /hang                   no answer at all, from now on to anyone
+    /call NAME ARGUMENTS    call a tool
+
+Prompts of completions are echoed too; a gap is answered with what is around it.
 """
 
 from __future__ import annotations
@@ -38,7 +42,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self._may_ask():
-            routes = {"/health": {}, "/v1/models": {"data": [{"id": "told", "max_model_len": 99}]}}
+            model = {"id": "told", "max_model_len": 99, "owned_by": ARGUMENTS.owner}
+            routes = {
+                "/health": {},
+                "/v1/models": {"data": [model]},
+                "/props": {"chat_template_caps": {"supports_tools": False}},
+            }
             found = routes.get(self.path)
             self._send(404 if found is None else 200, found)
 
@@ -48,6 +57,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/v1/chat/completions":
             self._chat(json.loads(body))
+        elif self.path == "/v1/completions":
+            self._complete(json.loads(body))
+        elif self.path == "/infill":
+            self._fill(json.loads(body))
         elif self.path == "/v1/embeddings":
             texts = json.loads(body)["input"]
             rows = [{"embedding": [len(text), 1.0], "index": at} for at, text in enumerate(texts)]
@@ -80,19 +93,53 @@ class Handler(BaseHTTPRequestHandler):
         elif directive == "/whole":
             choice = {"message": {"content": rest}, "finish_reason": "stop"}
             self._send(200, {"object": "chat.completion", "choices": [choice]})
+        elif directive == "/call":
+            self._call(*rest.split(" ", 1))
         elif directive == "/hang":
             GOING_ON.clear()
             GOING_ON.wait()
         else:
             self._stream(directive, rest, asked["max_tokens"])
 
-    def _stream(self, directive: str, text: str, limit: int) -> None:
-        argument, _, rest = text.partition(" ")
-        words = (rest if directive in ("/cut", "/slow") else text).split()
+    def _call(self, name: str, arguments: str) -> None:
+        half = len(arguments) // 2
+        opened = {"index": 0, "id": "c1", "function": {"name": name, "arguments": ""}}
+        pieces = [arguments[:half], arguments[half:]]
+        added = [{"index": 0, "function": {"arguments": piece}} for piece in pieces]
+        self._all(
+            *({"choices": [{"delta": {"tool_calls": [one]}}]} for one in (opened, *added)),
+            {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
+        )
+
+    def _complete(self, asked: dict[str, Any]) -> None:
+        prompts = asked["prompt"] if isinstance(asked["prompt"], list) else [asked["prompt"]]
+        texts = [{"index": at, "text": text} for at, text in enumerate(prompts)]
+        self._all({"choices": [{**text, "finish_reason": "stop"} for text in texts]})
+
+    def _fill(self, asked: dict[str, Any]) -> None:
+        text = f"{asked['input_prefix']}|{asked['input_suffix']}"
+        self._all(
+            {"index": 0, "content": text, "stop": False},
+            {"index": 0, "content": "", "stop": True, "stop_type": "eos", "tokens_predicted": 1},
+        )
+
+    def _all(self, *events: dict[str, Any]) -> None:
+        self._begin()
+        for event in events:
+            self._event(event)
+        self._chunk(b"data: [DONE]\n\n")
+        self._chunk(b"")
+
+    def _begin(self) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
+
+    def _stream(self, directive: str, text: str, limit: int) -> None:
+        argument, _, rest = text.partition(" ")
+        words = (rest if directive in ("/cut", "/slow") else text).split()
+        self._begin()
         for at, word in enumerate(words[:limit]):
             if directive == "/cut" and at == int(argument):
                 self.close_connection = True
@@ -141,6 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--key", help="the only key that is let in")
+    parser.add_argument("--owner", default="", help="whose the model is")
     parser.add_argument("--fails", help="say this and end with status 7")
     parser.add_argument("--child", action="store_true", help="have a child that outlives us")
     parser.add_argument("--daemon", action="store_true", help="and one in a session of its own")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import msgspec
@@ -26,10 +27,10 @@ from ipc.messages.errors import (
     UnsupportedParameter,
     WorkerCrashed,
 )
-from ipc.messages.events import ChatResult, EmbedResult, SpeechResult
-from ipc.messages.jobs import Task
+from ipc.messages.events import CallArguments, CallOpened, ChatResult, EmbedResult, SpeechResult
+from ipc.messages.jobs import ChatInput, Fill, Job, Message, Sampling, Task, Text, Tool
 from ipc.messages.spec import Spec
-from tests.contract.driver import Driver, chat, embed, speech
+from tests.contract.driver import Driver, chat, embed, job, speech
 from worker.engine import LoadError
 from worker.engines.upstream.remote import Remote
 
@@ -39,16 +40,22 @@ KEY = "sk-secret"
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
+    yield from served()
+
+
+def served(owner: str = "") -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    argv = [sys.executable, str(SERVER), "--port", str(port), "--key", KEY]
+    argv = [sys.executable, str(SERVER), "--port", str(port), "--key", KEY, "--owner", owner]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
-        yield f"http://127.0.0.1:{port}/v1"
-        process.kill()
+        try:
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.kill()
 
 
-def remote(address: str, task: Task) -> Remote:
+def remote(address: str, task: Task, *, tools: bool = True) -> Remote:
     options: dict[str, str | int | float | bool] = {
         "base_url": address,
         "api_key_env": "UPSTREAM_KEY",
@@ -59,6 +66,7 @@ def remote(address: str, task: Task) -> Remote:
     # The server has one model; so it is meant, though it is called differently here.
     assert loaded.detail.startswith("told at 127.0.0.1:")
     assert loaded.context_tokens == 99
+    assert loaded.tools is (tools and task == "chat")
     return engine
 
 
@@ -178,6 +186,50 @@ def test_an_id_may_be_used_again_after_a_drop(driver: Driver) -> None:
     driver.admit(msgspec.structs.replace(chat("new new"), id=first.id))
     driver.finish(first)
     assert "old" not in "".join(delta.text for delta in driver.deltas(first)[seen:])
+
+
+def test_a_call_comes_through(driver: Driver) -> None:
+    one = asked(messages=[Message("user", '/call f {"x": 1}')], tools=[Tool(name="f")])
+    driver.run(one)
+    result = driver.result(one)
+    assert isinstance(result, ChatResult)
+    assert result.finish == "tool_calls"
+    opened, *arguments = driver.of(one)[:-1]
+    assert opened == CallOpened(one.id, 0, "c1", "f")
+    assert [piece.text for piece in arguments if isinstance(piece, CallArguments)] == [
+        '{"x"',
+        ": 1}",
+    ]
+
+
+def test_prompts_have_a_path_of_their_own(driver: Driver) -> None:
+    one = asked(prompts=[Text("a"), Text("b")])
+    driver.run(one)
+    assert [(piece.choice, piece.text) for piece in driver.deltas(one)] == [(0, "a"), (1, "b")]
+    result = driver.result(one)
+    assert isinstance(result, ChatResult)
+    assert (result.finish, result.others) == ("stop", ["stop"])
+
+
+def test_llama_cpp_fills_gaps_outside_v1_and_says_whether_it_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UPSTREAM_KEY", KEY)
+    for address in served("llamacpp"):
+        driver = Driver(remote(address, "chat", tools=False))
+        one = asked(prompts=[Fill(prefix="a", suffix="c")])
+        driver.run(one)
+        assert driver.text(one) == "a|c"
+        refused = driver.refused(
+            asked(prompts=[Text("a")], sampling=Sampling(max_tokens=9, min_tokens=1))
+        )
+        assert isinstance(refused, UnsupportedParameter)
+        assert refused.param == "min_tokens"
+        driver.engine.close()
+
+
+def asked(**said: Any) -> Job:
+    return job(ChatInput(**{"sampling": Sampling(max_tokens=9), **said}))
 
 
 @pytest.mark.parametrize("driver", ["embed"], indirect=True)
