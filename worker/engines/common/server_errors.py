@@ -20,6 +20,7 @@ from ipc.messages.errors import (
     QueueFull,
     ServeError,
     Unavailable,
+    UnsupportedParameter,
 )
 from worker.chat.prompt_limits import says_too_long, upstream_too_long
 
@@ -131,10 +132,12 @@ def _class(status: int, said: Any, message: str, should_retry: bool | None) -> t
         return PayloadTooLarge
     if status in _PASSING if should_retry is None else should_retry:
         return QueueFull if status == 429 else Unavailable
+    kind = _field(said, "type")
+    if kind == "not_supported_error":  # llama-server, of what its model cannot do
+        return UnsupportedParameter
     if status >= 500 or status in _PASSING:
         return InternalError
-    kind = _field(said, "type")
-    # llama-server names the type, others say it in words.
+    # It names this type too; others say it in words.
     if kind == "exceed_context_size_error" or says_too_long(message):
         return ContextTooLong
     return InvalidRequest

@@ -21,6 +21,7 @@ from worker.engines.upstream.events import StreamEvent
 from worker.engines.upstream.servers import ANY, Server
 
 _DONE = b"[DONE]"
+_NOTHING = b"null"  # llama.cpp, before completions of several prompts
 
 
 class ChatAnswer:
@@ -45,7 +46,7 @@ class ChatAnswer:
     def feed(self, event: StreamEvent) -> list[Piece]:
         """What one event brings, often nothing. Raises the `ServeError` in it."""
         data = event.data.strip()
-        if not data:
+        if not data or data == _NOTHING:
             return []
         if data == _DONE:
             self.ended = True

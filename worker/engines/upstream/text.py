@@ -161,14 +161,15 @@ def rerank_result(body: bytes, count: int) -> RerankResult:
 
 
 class Listed(msgspec.Struct):
-    """A model as the upstream lists it; the context's length goes by two names, and edge-serve says
-    what the model can do."""
+    """A model as the upstream lists it; the context's length goes by several names, and edge-serve
+    says what the model can do."""
 
     id: str
     owned_by: Any = None  # often says which server it is
     max_model_len: int | None = None  # vLLM
     context_length: int | None = None
     capabilities: Any = None
+    meta: Any = None  # llama.cpp
 
     def says(self, capability: str) -> bool | None:
         """Whether it has ``capability``; None where nothing is said of any."""
@@ -177,7 +178,9 @@ class Listed(msgspec.Struct):
 
     @property
     def context_tokens(self) -> int | None:
-        return self.max_model_len or self.context_length
+        of_slot = self.meta.get("n_ctx") if isinstance(self.meta, dict) else None
+        known = self.max_model_len or self.context_length
+        return of_slot if known is None and isinstance(of_slot, int) else known
 
 
 class _Models(msgspec.Struct):

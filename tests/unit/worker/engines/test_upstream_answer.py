@@ -265,6 +265,7 @@ ANSWERS: list[tuple[str, bytes, str, Finish, Usage]] = [
         "stop",
         TWO,
     ),
+    ("null", stream(["null", *HELLO, *end()]), HELLO_WORLD, "stop", TWO),
     ("pings", stream(["", {"type": "ping"}, *HELLO, *end()]), HELLO_WORLD, "stop", TWO),
     ("a byte order mark", b"\xef\xbb\xbf" + stream([*HELLO, *end()]), HELLO_WORLD, "stop", TWO),
     (

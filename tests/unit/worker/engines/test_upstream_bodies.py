@@ -42,6 +42,7 @@ REFUSALS: list[tuple[int, dict[str, Any], type[ServeError]]] = [
     (400, {"type": "exceed_context_size_error"}, ContextTooLong),
     (400, {"message": "This model's maximum context length is 9"}, ContextTooLong),
     (413, {}, PayloadTooLarge),
+    (501, {"type": "not_supported_error"}, UnsupportedParameter),
     (422, {}, InvalidRequest),
     # what the operator has to
     (307, {}, InternalError),
