@@ -86,7 +86,12 @@ MAX_FILES = 20
 
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MODULES = {path.relative_to(ROOT).with_suffix("").as_posix() for path in FILES}
-TESTS = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
+# But those of the environments that `bin/test clients` makes.
+TESTS = {
+    folder
+    for path in (ROOT / "tests").rglob("*.py")
+    if "/." not in (folder := path.parent.relative_to(ROOT).as_posix())
+}
 FOLDERS = sorted({path.parent for path in FILES} | {ROOT / folder for folder in TESTS})
 
 
