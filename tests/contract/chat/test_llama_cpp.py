@@ -291,15 +291,16 @@ def test_a_grammar_binds_the_answer(driver: Driver) -> None:
 def test_a_grammar_that_the_library_does_not_read_ends_its_answer_alone(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    neighbour = chat(STORY, max_tokens=6)
+    neighbour = chat(STORY, max_tokens=16)
     driver.admit(neighbour)
+    driver.until(lambda: bool(driver.deltas(neighbour)))
     loop = Rules((("root", Concatenation((Reference("root"), Terminal("a")))),))
     monkeypatch.setattr(requests, "grammar_of", lambda *_: loop)
     error = driver.refused(chat(STORY))
     assert isinstance(error, InvalidRequest)
     assert error.param == "response_format"
     driver.finish(neighbour)
-    assert result(driver, neighbour).usage.completion_tokens == 6
+    assert result(driver, neighbour).usage.completion_tokens == 16
 
 
 def test_rules_are_written_for_it(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
