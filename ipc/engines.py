@@ -115,6 +115,13 @@ class ChatOptions(Options, frozen=True, kw_only=True):
     ] = "auto"
 
 
+class LlamaChatOptions(ChatOptions, frozen=True, kw_only=True):
+    mmproj: Annotated[
+        str | None,
+        option("the GGUF file by which images are read; left out: `mmproj*.gguf` beside the model"),
+    ] = None
+
+
 class OpenvinoChatOptions(ChatOptions, frozen=True, kw_only=True):
     precision: Annotated[Literal["f32", "bf16", "f16"], option("what is computed in")] = "f32"
 
@@ -339,11 +346,13 @@ _ALL = (
     Descriptor(
         name="llama.cpp",
         serves={
-            "chat": Serving("worker.engines.llama_cpp.engine.LlamaChat", ChatOptions, ("gguf",))
+            "chat": Serving(
+                "worker.engines.llama_cpp.engine.LlamaChat", LlamaChatOptions, reads=("gguf",)
+            )
         },
         devices=("cpu",),
         # Its server has no word for how long an answer must at least be.
-        chat=Chat(images=False, lacks=("min_tokens",)),
+        chat=Chat(images=True, lacks=("min_tokens",)),
     ),
     Descriptor(
         name="remote",

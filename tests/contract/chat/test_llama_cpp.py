@@ -191,7 +191,7 @@ def test_what_is_no_gguf_file_is_named(tmp_path: Path, content: bytes) -> None:
 def test_options_and_devices_that_it_does_not_know_are_named(gguf: Path, tmp_path: Path) -> None:
     error = refusal(gguf, options={"precision": 1})
     assert (
-        "options.precision: unknown; the options are kv_cache_tokens, prefix_caching"
+        "options.precision: unknown; the options are dialect, kv_cache_tokens, mmproj"
         in error.reason
     )
     assert "runs on cpu, not on cuda" in refusal(gguf, device="cuda").reason

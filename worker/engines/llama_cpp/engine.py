@@ -28,7 +28,7 @@ _News = bytes | Exception | None
 
 
 class LlamaChat(TokenChat):
-    """llama.cpp as an engine for chats. Options: `ChatOptions`."""
+    """llama.cpp as an engine for chats. Options: `LlamaChatOptions`."""
 
     def __init__(self) -> None:
         self._llama = LlamaTokens()
@@ -79,7 +79,7 @@ class LlamaTokens:
             return False
         if not self._inside:
             self._heard_at = time.monotonic()
-        asked = self._asked[request.id] = _Asked(request)
+        asked = self._asked[request.id] = _Asked(request, is_native=self._model.sees)
         future = self._inside[asked] = self._threads.submit(self._ask, asked, body)
         future.add_done_callback(lambda _: self._inside.pop(asked))
         return True
@@ -141,7 +141,10 @@ class LlamaTokens:
             return asked.is_over
 
         try:
-            self._model.server.handle_completions(body, on_piece)
+            if self._model.sees:
+                self._model.place.stream("/completion", body, on_piece)
+            else:
+                self._model.server.handle_completions(body, on_piece)
             self._hear(asked, None)
         except Exception as error:
             self._hear(asked, error)
@@ -155,10 +158,10 @@ class _Asked:
     """A request in llama.cpp, and the ``tokens`` of the cache that are reserved for it. It
     ``is_over`` when nobody waits for more of it."""
 
-    def __init__(self, request: TokenRequest) -> None:
+    def __init__(self, request: TokenRequest, *, is_native: bool) -> None:
         self.tokens = _most_tokens(request)
         self.is_over = False
-        self._stream = AnswerStream(request)
+        self._stream = AnswerStream(request, is_native=is_native)
 
     def read(self, news: _News) -> Written | None:
         if self.is_over:

@@ -12,14 +12,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ipc.engines import ChatOptions
+from ipc.engines import LlamaChatOptions
 from ipc.facts.gguf import Header, read_header
 from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
 from worker.chat.kv_budget import kv_cache_tokens, longest_tokens
 from worker.chat.prompt import Layout
 from worker.engine import LoadError, Stage, options_of
-from worker.engines.llama_cpp.tokenizer import PrivateSocket, ServerTokenizer
+from worker.engines.llama_cpp.private_socket import PrivateSocket
+from worker.engines.llama_cpp.tokenizer import ServerTokenizer
+from worker.engines.llama_cpp.vision import VisionLayout
 
 # A prompt is read so many tokens at a time, all running answers moving on between two times.
 _BATCH_TOKENS = 256
@@ -29,35 +31,58 @@ _REASON = "error loading model: "
 
 class LlamaModel(NamedTuple):
     """``context_tokens`` is what one prompt and its answer may have together, ``kv_tokens`` what
-    all running ones may. Whoever has it closes ``place``, by which the server can be reached."""
+    all running ones may. Whoever has it closes ``place``, by which the server can be reached. One
+    that ``sees`` takes images, and is asked there: its calls take no tokens then."""
 
     server: Any
     place: PrivateSocket
-    options: ChatOptions
+    options: LlamaChatOptions
     context_tokens: int
     kv_tokens: int
     layout: Layout
+    sees: bool = False
 
 
 def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
     """Load ``spec.path``. Raises `LoadError`."""
     if spec.device not in ("cpu", "auto"):
         raise LoadError(f"engine llama.cpp runs on cpu, not on {spec.device}; set device: cpu")
-    options = options_of(spec, ChatOptions)
+    options = options_of(spec, LlamaChatOptions)
     header = _header(Path(spec.path))
     context_tokens, kv_tokens = _sizes(spec, options, header)
     found = read_tokenizer(Path(spec.path))
     stage("reading weights")
+    mmproj = projector(spec, options)
     place = PrivateSocket()
     try:
-        server = _serve(spec, place.path, context_tokens, kv_tokens, _SILENT)
+        server = _serve(spec, place.path, context_tokens, kv_tokens, mmproj, _SILENT)
     except RuntimeError as error:
         place.close()
         raise _reason(spec) from error
     place.hide()
     vocabulary = found.vocabulary(ServerTokenizer(place).encode)
-    layout = Layout(found.chat_template(), vocabulary, always_begins=True)
-    return LlamaModel(server, place, options, context_tokens, kv_tokens, layout)
+    kind = VisionLayout if spec.vision else Layout
+    layout = kind(found.chat_template(), vocabulary, always_begins=True)
+    if isinstance(layout, VisionLayout):
+        layout.see_by(place)
+    return LlamaModel(server, place, options, context_tokens, kv_tokens, layout, sees=spec.vision)
+
+
+def projector(spec: Spec, options: LlamaChatOptions) -> str | None:
+    """The file by which a model that takes images reads them. Raises `LoadError`."""
+    if not spec.vision:
+        return None
+    if options.mmproj is not None:
+        if not Path(options.mmproj).is_file():
+            raise LoadError(f"options.mmproj: {options.mmproj} does not exist")
+        return options.mmproj
+    found = sorted(Path(spec.path).parent.glob("mmproj*.gguf"))
+    if not found:
+        raise LoadError(
+            f"beside {spec.path} is no mmproj*.gguf, by which images are read; name it in "
+            "options.mmproj, or leave out vision"
+        )
+    return str(found[0])
 
 
 def _header(path: Path) -> Header:
@@ -70,14 +95,21 @@ def _header(path: Path) -> Header:
     return header
 
 
-def _sizes(spec: Spec, options: ChatOptions, header: Header) -> tuple[int, int]:
+def _sizes(spec: Spec, options: LlamaChatOptions, header: Header) -> tuple[int, int]:
     """The tokens of one context, and of the cache of keys and values that all share."""
     longest = longest_tokens(spec, header.context_tokens)
     kv_tokens = kv_cache_tokens(spec, longest, options.kv_cache_tokens)
     return min(longest, kv_tokens), kv_tokens
 
 
-def _serve(spec: Spec, place: str, context_tokens: int, kv_tokens: int, verbosity: int) -> Any:
+def _serve(
+    spec: Spec,
+    place: str,
+    context_tokens: int,
+    kv_tokens: int,
+    mmproj: str | None,
+    verbosity: int,
+) -> Any:
     """llama.cpp's server object, which listens at ``place``. Raises `RuntimeError`, which does not
     say why."""
     try:
@@ -107,6 +139,11 @@ def _serve(spec: Spec, place: str, context_tokens: int, kv_tokens: int, verbosit
     # The object always listens. It is asked by calls, and for tokens only in this way.
     parameters.ui = parameters.endpoint_slots = False
     parameters.n_threads_http = 1
+    if mmproj is not None:
+        parameters.mmproj.path = mmproj
+        parameters.mmproj_use_gpu = False
+        # Each answer has one for as long as it takes, those that are leaving, too.
+        parameters.n_threads_http = 2 * spec.slots + 2
     parameters.hostnames = [place]
     return xllamacpp.Server(parameters)
 
@@ -136,10 +173,12 @@ def _reason(spec: Spec) -> LoadError:
 
 def _main() -> None:
     spec = msgspec.json.decode(sys.argv[1], type=Spec)
-    sizes = _sizes(spec, options_of(spec, ChatOptions), read_header(Path(spec.path)))
+    options = options_of(spec, LlamaChatOptions)
+    sizes = _sizes(spec, options, read_header(Path(spec.path)))
+    mmproj = projector(spec, options)
     place = PrivateSocket()
     try:
-        _serve(spec, place.path, *sizes, _ERRORS)
+        _serve(spec, place.path, *sizes, mmproj, _ERRORS)
     except RuntimeError:
         sys.exit(1)
     finally:

@@ -22,7 +22,7 @@ def request_body(request: TokenRequest, context_tokens: int, *, prefix_caching: 
     """
     sampling = request.sampling
     body: dict[str, Any] = {
-        "prompt": request.prompt.tokens,
+        "prompt": dict(request.prompt.images) or request.prompt.tokens,
         "max_tokens": request.limit,
         "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
         "temperature": sampling.temperature,

@@ -48,6 +48,10 @@ class _Timings(msgspec.Struct):
     predicted_n: int = 0
 
 
+class _NativeTimings(msgspec.Struct):
+    cache_n: int = 0
+
+
 class _Progress(msgspec.Struct):
     cache: int = 0
 
@@ -65,14 +69,47 @@ class _Chunk(msgspec.Struct):
     error: Any = None
 
 
+class _NativeChunk(msgspec.Struct):
+    """A piece as the server's own route has it, in place of OpenAI's form."""
+
+    content: str = ""
+    tokens: list[int] = []
+    stop: bool = False
+    stop_type: str = ""
+    tokens_predicted: int = 0
+    completion_probabilities: list[_Chosen] = []
+    timings: _NativeTimings | None = None
+    prompt_progress: _Progress | None = None
+    error: Any = None
+
+    def in_openai_form(self) -> _Chunk:
+        finish = "length" if self.stop_type == "limit" else "stop"
+        cached = 0 if self.timings is None else self.timings.cache_n
+        ended = _Usage(self.tokens_predicted, _Details(cached)) if self.stop else None
+        choice = _Choice(
+            self.content,
+            finish if self.stop else None,
+            _Logprobs(self.completion_probabilities),
+        )
+        return _Chunk(
+            choices=[choice],
+            usage=ended,
+            timings=_Timings(self.tokens_predicted),
+            prompt_progress=self.prompt_progress,
+            verbose=_Verbose(self.tokens),
+            error=self.error,
+        )
+
+
 class AnswerStream:
-    """The answer to ``request``, piece by piece.
+    """The answer to ``request``, piece by piece, which are in OpenAI's form unless ``is_native``.
 
     A piece has the tokens that end with a whole character, and where there are several tells the
     log probability of the last alone.
     """
 
-    def __init__(self, request: TokenRequest) -> None:
+    def __init__(self, request: TokenRequest, *, is_native: bool = False) -> None:
+        self._is_native = is_native
         sampling = request.sampling
         self._id = request.id
         self._ends = frozenset(sampling.stop_token_ids)
@@ -84,6 +121,8 @@ class AnswerStream:
     def read(self, data: bytes) -> Written:
         """What one piece means."""
         try:
+            if self._is_native:
+                return self._read(decode(data, _NativeChunk).in_openai_form())
             return self._read(decode(data, _Chunk))
         except ServeError as error:
             return Written(self._id, error=error)

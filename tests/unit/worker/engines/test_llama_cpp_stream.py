@@ -145,3 +145,34 @@ def test_what_is_no_piece_is_an_error(data: bytes) -> None:
 def test_a_stream_that_ends_before_its_answer_is_an_error() -> None:
     assert "stopped in the middle" in str(stream().broken(None).error)
     assert str(stream().broken(ValueError("a\nb")).error) == "llama.cpp failed: a b"
+
+
+def native(**fields: Any) -> bytes:
+    return msgspec.json.encode({"index": 0, "content": "", "stop": False} | fields)
+
+
+def test_the_servers_own_form_means_the_same() -> None:
+    asked = Sampling(max_tokens=8, logprobs=0, stop_token_ids=[9])
+    one = AnswerStream(TokenRequest("a", Prompt([1]), asked, limit=8), is_native=True)
+    chosen = {"id": 7, "bytes": [97], "logprob": -0.5}
+    assert read(
+        one,
+        native(tokens=[0], prompt_progress={"total": 3, "cache": 2}),
+        native(content="a", tokens=[7], tokens_predicted=1, completion_probabilities=[chosen]),
+        native(tokens=[9], tokens_predicted=2),
+    ) == [
+        Written("a", text="", cached_tokens=2, logprobs=[]),
+        Written("a", text="a", text_tokens=1, logprobs=[TokenLogprob(7, b"a", -0.5)]),
+        Written("a", text="", text_tokens=1, finish="stop"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stop_type", "finish"), [("limit", "length"), ("eos", "stop"), ("word", "stop")]
+)
+def test_the_servers_own_form_says_how_it_ended(stop_type: str, finish: str) -> None:
+    one = AnswerStream(TokenRequest("a", Prompt([1]), Sampling(max_tokens=8), 8), is_native=True)
+    end = native(stop=True, stop_type=stop_type, tokens_predicted=1, timings={"cache_n": 2})
+    (last,) = read(one, end)
+    assert last == Written("a", text="", text_tokens=1, finish=last.finish, cached_tokens=2)
+    assert last.finish == finish
