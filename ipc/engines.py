@@ -303,7 +303,7 @@ _ALL = (
             ),
         },
         devices=("cpu",),
-        chat=Chat(images=False, lacks=("logit_bias", "logprobs", "top_logprobs")),
+        chat=Chat(images=False, lacks=("logit_bias", "top_logprobs")),
         conversion=("openvino", "openvino-genai", "openvino-tokenizers", "transformers"),
     ),
     Descriptor(
@@ -327,7 +327,7 @@ _ALL = (
             ),
         },
         devices=("cpu", "cuda", "mps"),
-        chat=Chat(images=True, lacks=("logit_bias", "logprobs", "top_logprobs")),
+        chat=Chat(images=True),
         needs_torch=True,
     ),
     Descriptor(

@@ -7,6 +7,8 @@ those are written that mean the same in both: ``\\u`` with four digits and ``\\U
 
 from __future__ import annotations
 
+from string import hexdigits
+
 from ipc.grammar.characters import points_of, union
 from ipc.grammar.counting import counted_by_rules
 from ipc.grammar.rules import (
@@ -46,7 +48,7 @@ def _written(rules: Rules) -> str:
 def _write(expression: Expression, place: int) -> str:
     match expression:
         case Terminal(text):
-            return f'"{"".join(map(_escaped, text))}"'
+            return _grouped(_string(text), place > _PARTS and len(_pieces(text)) > 1)
         case Characters():
             return _class(expression)
         case Concatenation(parts):
@@ -66,6 +68,21 @@ def _write(expression: Expression, place: int) -> str:
             return operand + _times(least, most)
         case Reference(name):
             return name
+
+
+def _string(text: str) -> str:
+    return " ".join(f'"{"".join(map(_escaped, piece))}"' for piece in _pieces(text))
+
+
+def _pieces(text: str) -> list[str]:
+    """``text`` cut where a digit would be read as one of the number before it: xgrammar writes
+    characters by their numbers once it has read them, and reads them again."""
+    pieces = [""]
+    for character in text:
+        if pieces[-1] and pieces[-1][-1] not in _PLAIN and character in hexdigits:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces
 
 
 def _grouped(written: str, needed: bool) -> str:

@@ -73,7 +73,7 @@ HOMES = {
 }
 # Libraries of more than one process, which a module of each may import.
 MODULES_OF = {
-    "llguidance": {"frontend/grammar/second_opinion", "worker/engines/torch_chat/mask"},
+    "llguidance": {"frontend/grammar/second_opinion", "worker/engines/torch_chat/grammars"},
 }
 # The daemon is what must not fall over: small, and quick to start.
 DAEMON_LIBRARIES = {"msgspec", "psutil", "pythonjsonlogger", "pynvml", "zmq"}

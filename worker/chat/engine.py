@@ -15,6 +15,7 @@ from ipc.messages.spec import Loaded, Spec
 from worker.chat.answers import Answers
 from worker.chat.asides import Asides
 from worker.chat.generation import Generation
+from worker.chat.grammar import AnyText
 from worker.chat.prompt import Prompts, chat_of
 from worker.chat.requests import parser_of, requests_of
 from worker.chat.token_engine import TokenEngine, TokenModel, TokenRequest, Written
@@ -141,6 +142,8 @@ class TokenChat(Engine):
                 break
 
     def _generation(self, answers: Answers, request: TokenRequest) -> Generation:
+        control = self._model.prompts.vocabulary.control
+        is_spelled = self._model.spells_control and not isinstance(request.grammar, AnyText)
         return Generation(
             answers.job_id,
             request.sampling,
@@ -148,6 +151,7 @@ class TokenChat(Engine):
             limit=request.limit,
             vocabulary=self._model.prompts.vocabulary,
             parser=parser_of(answers.asked, request.prompt, self._model),
+            spelled=control if is_spelled else (),
             ends=self._model.ends,
             choice=request.choice,
             repeated=request.repeated,

@@ -28,7 +28,8 @@ class Generation:
     Where the library does not end it, it ends with one of the tokens ``ends``, or one that the
     request names, after ``min_tokens``; with a stop text; once the parser has all that belongs to
     it; or with its ``limit``-th token. Before the first that is written comes ``repeated``, of its
-    prompt.
+    prompt. Control tokens are no text, but for those whose texts the parser needs or are
+    ``spelled``.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Generation:
         ends: Collection[int] = (),
         choice: int = 0,
         repeated: str = "",
+        spelled: Collection[str] = (),
     ) -> None:
         self.job_id = job_id
         self.choice = choice
@@ -56,7 +58,7 @@ class Generation:
         self._ends = frozenset(sampling.stop_token_ids) | (
             frozenset() if sampling.ignore_eos else frozenset(ends)
         )
-        self._text = TextStream(vocabulary, parser.preserved)
+        self._text = TextStream(vocabulary, {*parser.preserved, *spelled})
         self._stop = StopFilter(sampling.stop)
         self._parser = parser
         self._repeated = repeated

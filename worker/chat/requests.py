@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import msgspec
 
 from ipc.chat_parameters import check_engine
-from ipc.messages.errors import InvalidRequest
+from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import ChatInput, Fill, Sampling
 from ipc.messages.spec import Spec
 from worker.chat.answers import copies_of
-from worker.chat.grammar import grammar_of
+from worker.chat.grammar import AnyText, grammar_of
 from worker.chat.parser import Parser, PlainText
 from worker.chat.prompt import Offered, Prompt
 from worker.chat.prompt_limits import room_for_answer
@@ -34,6 +34,8 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
         limit = min(asked.sampling.max_tokens, room)
         grammar = grammar_of(asked, model.prompts.dialect, prompt.tail)
         preserved = parser_of(asked, prompt, model).preserved
+        if not isinstance(grammar, AnyText):
+            _check_end(asked.sampling)
         for at in range(0, asked.sampling.n, copies):
             choice = len(requests) * copies
             name = f"{job_id}#{choice}" if choice else job_id
@@ -50,6 +52,17 @@ def parser_of(asked: ChatInput, prompt: Prompt, model: TokenModel) -> Parser:
         return PlainText()
     prompts = model.prompts
     return prompts.dialect.parser(asked, prompt.tail, prompts.vocabulary.control)
+
+
+def _check_end(sampling: Sampling) -> None:
+    """A grammar says where an answer ends, so nothing else may ask for more."""
+    for param in ("ignore_eos", "min_tokens"):
+        if getattr(sampling, param):
+            raise UnsupportedParameter(
+                f"{param} cannot be kept where the form of the answer says where it ends; leave it "
+                "out",
+                param=param,
+            )
 
 
 def _check_bias(sampling: Sampling, tokens: int) -> None:

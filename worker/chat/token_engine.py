@@ -25,7 +25,8 @@ class TokenModel(NamedTuple):
 
     ``ends`` are the tokens that end an answer, ``context_tokens`` what a prompt and its answer may
     have together. With ``prompts_apart`` prompts are laid out in a thread of their own, which
-    suits an engine whose steps are short.
+    suits an engine whose steps are short. ``spells_control`` says that its grammars take
+    every control token for its text, and so must whoever reads what was written by one.
     """
 
     loaded: Loaded
@@ -33,6 +34,7 @@ class TokenModel(NamedTuple):
     ends: frozenset[int]
     context_tokens: int
     prompts_apart: bool = False
+    spells_control: bool = False
 
 
 class TokenRequest(NamedTuple):
@@ -41,7 +43,8 @@ class TokenRequest(NamedTuple):
     ``id`` is no other request's. A job for several answers is as many requests, each with a seed of
     its own, so ``sampling.n`` is none of an engine's business; ``choice`` is the first of the
     choices that it writes, ``repeated`` what stands before what it writes there. ``preserved`` are
-    the texts of control tokens that must be in the text of a library that makes it itself.
+    the texts of control tokens that its ``grammar`` means, and that must be in the text of a
+    library that makes it itself.
     """
 
     id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import deque
 from typing import Any, NamedTuple, assert_never
 
 import numpy as np
@@ -11,14 +12,17 @@ import openvino
 import openvino_genai as genai
 
 from ipc.grammar.rules import Rules
-from ipc.messages.errors import OutOfMemory, UnsupportedParameter
-from ipc.messages.events import Finish
+from ipc.messages.errors import OutOfMemory, ServeError
+from ipc.messages.events import Finish, TokenLogprob
 from ipc.messages.jobs import Sampling
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.engine import TokenChat
-from worker.chat.grammar import AnyText, Grammar
+from worker.chat.grammar import AnyText
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
+from worker.chat.vocabulary import Vocabulary
 from worker.engine import Stage
+from worker.engines.common.apart import Apart
+from worker.engines.openvino_chat.grammars import Grammars, structured
 from worker.engines.openvino_chat.load import BLOCK_TOKENS, chat_folder, chat_model
 
 # Below these the library's arithmetic overflows, and the likeliest token has all the weight.
@@ -50,10 +54,25 @@ class OpenvinoTokens:
         self._pipeline, self._eos = model.pipeline, model.eos
         self._free_blocks = model.kv_blocks
         self._leaving_blocks = 0
+        self._vocabulary = model.layout.vocabulary
         self._requests: dict[str, _Request] = {}
+        self._grammars = Grammars(model.pipeline.get_tokenizer(), model.file, model.eos)
+        self._compiling: Apart[str] = Apart("grammars")
+        self._bound: deque[tuple[TokenRequest, Rules]] = deque()  # not in the pipeline yet
+        self._fresh: set[str] = set()  # there with a grammar, and without a token
         self._numbers = itertools.count()
         loaded = Loaded(device="cpu", context_tokens=model.context_tokens, detail=model.detail)
-        return TokenModel(loaded, model.layout, model.eos, model.context_tokens)
+        self._run_once()
+        # xgrammar is given the text of every token, and so a control token may stand for its own.
+        return TokenModel(
+            loaded, model.layout, model.eos, model.context_tokens, spells_control=True
+        )
+
+    def _run_once(self) -> None:
+        """The library makes what its pipelines share of grammars at the first request."""
+        config = _generation(Sampling(max_tokens=1, temperature=0.0), 1, self._eos, None)
+        prompt = openvino.Tensor(np.zeros((1, 1), dtype=np.int64))
+        self._pipeline.generate([prompt], [config])
 
     def begin(self, request: TokenRequest) -> bool:
         prompt, limit = request.prompt.tokens, request.limit
@@ -63,21 +82,36 @@ class OpenvinoTokens:
         if blocks > self._free_blocks:
             return False
         self._free_blocks -= blocks
-        handle = self._pipeline.add_request(
-            next(self._numbers),
-            openvino.Tensor(np.array([prompt], dtype=np.int64)),
-            _generation(request.sampling, limit, self._eos, request.grammar),
-        )
-        self._requests[request.id] = _Request(handle, blocks)
+        told = request.sampling.logprobs is not None
+        self._requests[request.id] = _Request(blocks, told)
+        match request.grammar:
+            case AnyText():
+                self._add(request)
+            case Rules():
+                self._bound.append((request, request.grammar))
+            case _:
+                assert_never(request.grammar)
         return True
 
     def step(self) -> list[Written]:
+        written = self._add_bound()
+        self._compile_next()
         self._advance()
-        return [_written(name, request.handle) for name, request in self._requests.items()]
+        for name, request in self._requests.items():
+            if request.handle is not None:
+                written.append(_written(name, request, self._vocabulary))
+                if written[-1].tokens:
+                    self._fresh.discard(name)
+        return written
 
     def drop(self, request_id: str) -> None:
         request = self._requests.pop(request_id, None)
         if request is None:
+            return
+        if request.handle is None:
+            self._compiling.drop(request_id)
+            self._bound = deque(one for one in self._bound if one[0].id != request_id)
+            self._free_blocks += request.blocks
             return
         request.handle.cancel()
         self._leaving_blocks += request.blocks
@@ -85,7 +119,37 @@ class OpenvinoTokens:
             self._advance()
 
     def close(self) -> None:
-        del self._pipeline
+        self._compiling.close()
+        del self._grammars, self._pipeline
+
+    def _add(self, request: TokenRequest, grammar: str | None = None) -> None:
+        handle = self._pipeline.add_request(
+            next(self._numbers),
+            openvino.Tensor(np.array([request.prompt.tokens], dtype=np.int64)),
+            _generation(request.sampling, request.limit, self._eos, grammar),
+        )
+        self._requests[request.id] = self._requests[request.id]._replace(handle=handle)
+
+    def _add_bound(self) -> list[Written]:
+        """Add the request whose grammar is compiled by now; returns what has gone wrong with it.
+        Waits a little where there is nothing else to do."""
+        failed: list[Written] = []
+        idle = all(request.handle is None for request in self._requests.values())
+        for request_id, found in self._compiling.ready(wait_a_little=idle):
+            request, _ = self._bound.popleft()
+            if isinstance(found, ServeError):
+                self._free_blocks += self._requests.pop(request_id).blocks
+                failed.append(Written(request_id, error=found))
+            else:
+                self._fresh.add(request_id)
+                self._add(request, found)
+        return failed
+
+    def _compile_next(self) -> None:
+        """Compile the next grammar, unless the pipeline is about to look up one."""
+        if self._bound and not self._compiling and not self._fresh:
+            request, rules = self._bound[0]
+            self._compiling.begin(request.id, lambda: self._grammars.compile(rules))
 
     def _advance(self) -> None:
         """One step of the pipeline, which at its end frees what has been cancelled."""
@@ -93,38 +157,49 @@ class OpenvinoTokens:
             self._pipeline.step()
         self._free_blocks += self._leaving_blocks
         self._leaving_blocks = 0
+        self._fresh &= self._requests.keys()
 
 
 class _Request(NamedTuple):
-    """One request in the pipeline, and the ``blocks`` of its cache that are reserved for it."""
+    """One request: the ``blocks`` of the pipeline's cache that are reserved for it, and whether its
+    log probabilities are told. It has a ``handle`` once it is in the pipeline."""
 
-    handle: Any
     blocks: int
+    told: bool
+    handle: Any = None
 
 
-def _written(request_id: str, handle: Any) -> Written:
+def _written(request_id: str, request: _Request, vocabulary: Vocabulary) -> Written:
     """What the last step has brought."""
     tokens: list[int] = []
+    logprobs: list[TokenLogprob] = []
     finish: Finish | None = None
+    handle = request.handle
     while handle.can_read():
         for output in handle.read().values():
             tokens += output.generated_ids
             finish = _finish(output.finish_reason)
+            if request.told:
+                logprobs += [
+                    TokenLogprob(token, vocabulary.text_bytes(token), logprob)
+                    for token, logprob in zip(
+                        output.generated_ids, output.generated_log_probs, strict=True
+                    )
+                ]
     if handle.get_status() == genai.GenerationStatus.IGNORED:
         full = OutOfMemory("the cache for running chats is full; try again later")
         return Written(request_id, error=full)
-    return Written(request_id, tokens, finish)
+    return Written(request_id, tokens, finish, logprobs=logprobs if request.told else None)
 
 
-def _generation(sampling: Sampling, max_tokens: int, eos: frozenset[int], grammar: Grammar) -> Any:
+def _generation(
+    sampling: Sampling, max_tokens: int, eos: frozenset[int], grammar: str | None
+) -> Any:
     config = genai.GenerationConfig()
-    match grammar:
-        case AnyText():
-            pass
-        case Rules():
-            raise UnsupportedParameter("constrained answers are not built yet")
-        case _:
-            assert_never(grammar)
+    if grammar is not None:
+        config.structured_output_config = structured(grammar)
+    if sampling.logprobs is not None:
+        config.logprobs = 1  # of the token picked: the library tells no others
     config.apply_chat_template = False
     config.max_new_tokens = max_tokens
     config.min_new_tokens = min(sampling.min_tokens, max_tokens)

@@ -39,9 +39,11 @@ BLOCK_TOKENS = 32
 
 class ChatModel(NamedTuple):
     """A model ready to run. ``eos`` are the tokens that end an answer; ``context_tokens`` is what
-    a prompt and its answer may have together, ``kv_blocks`` what all running ones may hold."""
+    a prompt and its answer may have together, ``kv_blocks`` what all running ones may hold.
+    ``file`` is where it was read from."""
 
     pipeline: Any
+    file: Path
     layout: Layout
     eos: frozenset[int]
     context_tokens: int
@@ -93,7 +95,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     kv_blocks = kv_tokens // BLOCK_TOKENS
     detail = f"{properties['INFERENCE_PRECISION_HINT']}, KV cache of {kv_tokens} tokens"
     layout = Layout(template, vocabulary)
-    return ChatModel(pipeline, layout, eos, context_tokens, kv_blocks, detail)
+    return ChatModel(pipeline, folder / _MODEL, layout, eos, context_tokens, kv_blocks, detail)
 
 
 def _text_parts(path: Path, tokenizer: Any) -> tuple[Vocabulary, Template]:

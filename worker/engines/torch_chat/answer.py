@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
-from ipc.grammar.rules import Rules
-from ipc.messages.errors import UnsupportedParameter
-from worker.chat.grammar import AnyText
+from ipc.messages.errors import ServeError
 from worker.chat.token_engine import TokenRequest
 from worker.engines.torch_chat.attention import Span
+from worker.engines.torch_chat.grammars import Matcher
 from worker.engines.torch_chat.kv_segments import Segment
 from worker.engines.torch_chat.sampling import Choice
 
 
 class Answer:
-    """``ends`` are the tokens that end an answer of the model.
+    """``ends`` are the tokens that end an answer of the model, ``matcher`` what it is bound to.
 
     The device is ahead of the host by a step: ``begun`` counts the tokens that were or are being
     picked, ``written`` holds those that have come to the host.
     """
 
-    def __init__(self, request: TokenRequest, ends: frozenset[int]) -> None:
-        match request.grammar:
-            case AnyText():
-                pass
-            case Rules():
-                raise UnsupportedParameter("constrained answers are not built yet")
-            case _:
-                assert_never(request.grammar)
+    def __init__(
+        self, request: TokenRequest, ends: frozenset[int], matcher: Matcher | None = None
+    ) -> None:
         self.id = request.id
         self.prompt = request.prompt.tokens
         self.images = request.prompt.images  # until they are read
         self.pictured = bool(self.images)
         self.limit = request.limit
-        self.choice = Choice.of(request.sampling, ends)
+        self.choice = Choice.of(request.sampling, ends, bound=matcher is not None)
+        self.matcher = matcher
+        self.likely = request.sampling.logprobs  # how many likely tokens are told beside each
         self.segment: Segment | None = None
         self.read = 0
+        self.cached = 0  # tokens of the prompt that did not have to be read
         self.shift = 0  # of the positions that follow the prompt
         self.begun = 0
         self.written: list[int] = []
         self.ended = False
+        self.error: ServeError | None = None  # it cannot go on
 
     @property
     def start(self) -> int:
@@ -64,6 +60,15 @@ class Answer:
         if self.pictured:
             return []
         return (self.prompt[: self.read] + self.written)[: self.kept]
+
+    def take(self, token: int) -> None:
+        """``token`` has come to the host."""
+        self.written.append(token)
+        if self.matcher is not None and self.error is None:
+            try:
+                self.matcher.advance(token)
+            except ServeError as error:
+                self.error = error
 
     def span(self, slot: int) -> Span:
         """Its next step, as the ``slot``-th of a batch of such."""

@@ -6,12 +6,16 @@ nothing from the host.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 
+from ipc.messages.errors import ServeError
+from worker.engines.torch_chat.grammars import Matcher
 from worker.engines.torch_chat.kv import to_device
+from worker.engines.torch_chat.masks import Masks
 from worker.engines.torch_chat.sampling import Choice, Choices, Need
+from worker.engines.torch_chat.told import MOST_LIKELY, log_probabilities
 
 # The whole numbers of a slot: the token to run next, its position, how many tokens are before it,
 # where the sequence lies, its seed, 1 if the slot is in use, its `top_k`, and how many tokens, the
@@ -33,6 +37,11 @@ class BatchSlots:
         self._counts = torch.zeros(count, vocabulary, dtype=torch.int32, device=device)
         self._seen = torch.zeros(count, vocabulary, dtype=torch.bool, device=device)
         self._ends = torch.zeros(count, vocabulary, dtype=torch.bool, device=device)
+        # What few requests ask for is made when one does.
+        self._shape = (count, vocabulary)
+        self._bias: torch.Tensor | None = None
+        self._masks: Masks | None = None
+        self._told: torch.Tensor | None = None
 
     def join(self, slot: int, start: int, prompt: list[int], shift: int, choice: Choice) -> None:
         """Put an answer whose ``prompt`` lies at ``start`` and is read into ``slot``; its first
@@ -50,6 +59,18 @@ class BatchSlots:
             self._mark(self._seen[slot], prompt)
         if choice.min_tokens:
             self._mark(self._ends[slot], choice.ends)
+        if self._bias is not None:
+            self._bias[slot] = 0.0
+        if choice.bias:
+            self._set_bias(slot, choice.bias)
+
+    def _set_bias(self, slot: int, bias: Sequence[tuple[int, float]]) -> None:
+        if self._bias is None:
+            self._bias = torch.zeros(self._shape, device=self._device)
+        tokens, values = zip(*bias, strict=True)
+        self._bias[slot, to_device(list(tokens), self._device)] = to_device(
+            list(values), self._device
+        )
 
     def _mark(self, marks: torch.Tensor, tokens: Collection[int]) -> None:
         """Mark ``tokens`` in a row of the vocabulary, and no others."""
@@ -71,6 +92,8 @@ class BatchSlots:
             ):
                 if used:
                     marks[slot] = marks[last]
+            if self._bias is not None:
+                self._bias[slot] = self._bias[last]
         self._whole[:, last] = to_device(self._free, self._device)
 
     def tokens(self, slots: slice) -> torch.Tensor:
@@ -101,7 +124,33 @@ class BatchSlots:
             least=self._whole[_LEAST, slots],
             seen=self._seen[slots],
             ends=self._ends[slots],
+            bias=None if self._bias is None else self._bias[slots],
+            admitted=None if self._masks is None else self._masks.on_device[slots],
         )
+
+    def bind(self, first: int, matchers: Sequence[Matcher | None]) -> list[ServeError | None]:
+        """Hold each slot from ``first`` on to what its matcher admits next, None for any token.
+        Returns what has gone wrong with each; such a one is held to nothing."""
+        if self._masks is None:
+            self._masks = Masks(*self._shape, self._device)
+        return self._masks.put(first, matchers)
+
+    def tell(self, slots: slice, logits: torch.Tensor, tokens: torch.Tensor) -> None:
+        """Keep the log probabilities of the ``tokens`` picked, and of those likely, by ``logits``
+        as the model made them."""
+        if self._told is None:
+            self._told = torch.zeros(self._shape[0], 1 + 2 * self.likely, device=self._device)
+        self._told[slots] = log_probabilities(logits, tokens, self.likely)
+
+    @property
+    def likely(self) -> int:
+        """Of how many tokens log probabilities are kept."""
+        return min(MOST_LIKELY, self._shape[1])
+
+    def told(self, slots: slice) -> torch.Tensor:
+        """What was kept last, as `log_probabilities` gives it."""
+        assert self._told is not None
+        return self._told[slots]
 
     def take(self, slots: slice, tokens: torch.Tensor) -> None:
         """Take the first ``tokens`` of slots that have just joined."""

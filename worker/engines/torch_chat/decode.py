@@ -61,6 +61,8 @@ class Decode:
         logits = self._language_model.logits(tokens, positions, batch)
         context = self._slots.lengths(slots) + 1
         picked = pick(logits, self._slots.choices(slots), context, need)
+        if need.told:
+            self._slots.tell(slots, logits, picked)
         self._slots.advance(slots, picked)
 
 

@@ -7,23 +7,28 @@ GPUs the host is a step behind: it reads the tokens of a step while the device w
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import torch
 
 from ipc.engines import TorchChatOptions
-from ipc.messages.errors import OutOfMemory
+from ipc.grammar.rules import Rules
+from ipc.messages.errors import OutOfMemory, ServeError
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.engine import TokenChat
+from worker.chat.grammar import AnyText
 from worker.chat.prompt import Layout
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.engine import LoadError, Stage, options_of
+from worker.engines.common.apart import Apart
 from worker.engines.torch_chat.answer import Answer
+from worker.engines.torch_chat.grammars import Grammars
 from worker.engines.torch_chat.graphs import Arriving
 from worker.engines.torch_chat.language_model import LanguageModel
 from worker.engines.torch_chat.load import ChatModel, chat_model
 from worker.engines.torch_chat.runtime import Runtime, build
 from worker.engines.torch_chat.sampling import Need, pick
+from worker.engines.torch_chat.told import logprob_of
 from worker.engines.torch_chat.vision import vision_prompts
 
 
@@ -55,6 +60,10 @@ class TorchTokens:
         self._answers: dict[str, Answer] = {}
         self._writing: list[Answer] = []  # in the order of the device's batch slots
         self._launched: deque[_Launched] = deque()
+        self._vocabulary = loaded.vocabulary
+        tokens = self.language_model.vocabulary
+        self._grammars = Grammars(loaded.vocabulary, loaded.eos, tokens)
+        self._compiling: Apart[Answer] = Apart("grammars")
         context_tokens = self._runtime.context_tokens
         vision = vision_prompts(
             loaded.processor, loaded.vocabulary, loaded.model.dtype, options.image_pixels
@@ -76,15 +85,40 @@ class TorchTokens:
         return self._runtime.language_model
 
     def begin(self, request: TokenRequest) -> bool:
-        answer = Answer(request, self._eos)
-        self._answers[request.id] = answer
-        self._runtime.prefill.add(answer)
+        match request.grammar:
+            case AnyText():
+                self._add(Answer(request, self._eos))
+            case Rules():
+                rules = request.grammar
+                self._compiling.begin(request.id, lambda: self._bound(request, rules))
+            case _:
+                assert_never(request.grammar)
         return True
+
+    def _add(self, answer: Answer) -> None:
+        self._answers[answer.id] = answer
+        self._runtime.prefill.add(answer)
+
+    def _bound(self, request: TokenRequest, rules: Rules) -> Answer:
+        """On the thread of grammars."""
+        matcher = self._grammars.matcher(rules, request.preserved)
+        return Answer(request, self._eos, matcher)
+
+    def _add_bound(self) -> list[Written]:
+        """Take those whose grammars are compiled by now; returns what has gone wrong with others.
+        Waits a little where there is nothing else to do."""
+        failed: list[Written] = []
+        for request_id, found in self._compiling.ready(wait_a_little=not self._answers):
+            if isinstance(found, ServeError):
+                failed.append(Written(request_id, error=found))
+            else:
+                self._add(found)
+        return failed
 
     @torch.inference_mode()
     def step(self) -> list[Written]:
         """One token for every answer in the batch, and a part of the prompts still unread."""
-        written: list[Written] = []
+        written: list[Written] = self._add_bound()
         began = False
         try:
             began = self._write()
@@ -93,18 +127,26 @@ class TorchTokens:
             written += map(self._out_of_memory, error.answers)
         if began:
             self._launch()
-        behind = 1 if began and self._runtime.graphs else 0
-        while len(self._launched) > behind:
-            written += _collect(self._launched.popleft())
+        while len(self._launched) > self._behind(began=began):
+            written += self._collect(self._launched.popleft())
         return written
+
+    def _behind(self, *, began: bool) -> int:
+        """How many steps the host may be behind the device. What a grammar admits depends on all
+        tokens before, so beside one the host keeps up."""
+        if not began or self._runtime.graphs is None:
+            return 0
+        return 0 if any(answer.matcher for answer in self._writing) else 1
 
     @torch.inference_mode()
     def drop(self, request_id: str) -> None:
+        self._compiling.drop(request_id)
         answer = self._answers.get(request_id)
         if answer is not None:
             self._end(answer)
 
     def close(self) -> None:
+        self._compiling.close()
         self._answers.clear()
         self._writing.clear()
         self._launched.clear()
@@ -119,6 +161,8 @@ class TorchTokens:
             return False
         need = Need.of([answer.choice for answer in self._writing])
         try:
+            if need.bound:
+                self._bind(0, self._writing)
             if self._runtime.graphs:
                 self._runtime.graphs.run(len(self._writing), need)
             else:
@@ -128,6 +172,12 @@ class TorchTokens:
         except torch.OutOfMemoryError:
             raise _NoMemory(self._writing[-1:]) from None
         return True
+
+    def _bind(self, first: int, answers: list[Answer]) -> None:
+        """Hold the slots from ``first`` on to what the grammars of their ``answers`` admit next."""
+        failed = self._runtime.slots.bind(first, [answer.matcher for answer in answers])
+        for answer, error in zip(answers, failed, strict=True):
+            answer.error = answer.error or error
 
     def _read(self) -> bool:
         """Read a part of the prompts. Those that end here get a slot and their first token; returns
@@ -155,7 +205,12 @@ class TorchTokens:
         try:
             for slot, answer in enumerate(answers, first):
                 slots.join(slot, answer.start, answer.prompt, answer.shift, answer.choice)
-            slots.take(use, pick(logits, slots.choices(use), slots.lengths(use), need))
+            if need.bound:
+                self._bind(first, answers)
+            picked = pick(logits, slots.choices(use), slots.lengths(use), need)
+            if need.told:
+                slots.tell(use, logits, picked)
+            slots.take(use, picked)
         except torch.OutOfMemoryError:
             for slot in range(use.start, use.stop):
                 slots.leave(slot, slot, need)
@@ -164,12 +219,37 @@ class TorchTokens:
 
     def _launch(self) -> None:
         """Send for the tokens that this step has begun, one for each slot."""
-        tokens = self._runtime.slots.tokens(slice(0, len(self._writing)))
-        self._launched.append(_Launched(tuple(self._writing), Arriving(tokens)))
+        slots, use = self._runtime.slots, slice(0, len(self._writing))
+        is_told = any(answer.choice.told for answer in self._writing)
+        told = Arriving(slots.told(use)) if is_told else None
+        launched = _Launched(tuple(self._writing), Arriving(slots.tokens(use)), told)
+        self._launched.append(launched)
         for answer in tuple(self._writing):
             answer.begun += 1
             if answer.begun == answer.limit:
                 self._leave(answer)  # all its tokens are under way
+
+    def _collect(self, launched: _Launched) -> list[Written]:
+        """Wait for a step's tokens; those of answers that have ended since are nobody's."""
+        written: list[Written] = []
+        told = launched.told.read() if launched.told else [[]] * len(launched.answers)
+        for answer, token, row in zip(launched.answers, launched.tokens.read(), told, strict=True):
+            if answer.ended:
+                continue
+            is_first = not answer.written
+            answer.take(token)
+            if answer.error is not None:
+                self._end(answer)
+                written.append(Written(answer.id, error=answer.error))
+                continue
+            told_of = None
+            if answer.likely is not None:
+                told_of = [logprob_of(token, row, answer.likely, self._vocabulary)]
+            cached_tokens = answer.cached if is_first else None
+            written.append(
+                Written(answer.id, (token,), logprobs=told_of, cached_tokens=cached_tokens)
+            )
+        return written
 
     def _end(self, answer: Answer) -> None:
         answer.ended = True
@@ -200,20 +280,12 @@ class TorchTokens:
 
 
 class _Launched(NamedTuple):
-    """The tokens of one step, on their way here, and whose they are."""
+    """The tokens of one step and, if anybody asked, their log probabilities, on their way here, and
+    whose they are."""
 
     answers: tuple[Answer, ...]
     tokens: Arriving
-
-
-def _collect(launched: _Launched) -> list[Written]:
-    """Wait for a step's tokens; those of answers that have ended since are nobody's."""
-    written: list[Written] = []
-    for answer, token in zip(launched.answers, launched.tokens.read(), strict=True):
-        if not answer.ended:
-            answer.written.append(token)
-            written.append(Written(answer.id, (token,)))
-    return written
+    told: Arriving | None
 
 
 def _detail(loaded: ChatModel, runtime: Runtime) -> str:

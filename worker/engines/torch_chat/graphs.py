@@ -29,7 +29,8 @@ class Graphs:
 
     BatchSlots beyond those in use are run too; that costs less than a graph for each count. What is
     picked greedily has graphs of its own, since drawing from a large vocabulary takes a while, and
-    so has what uses only the options of OpenAI's API.
+    so has what uses only the usual options. What few ask for (grammars, biases, log probabilities)
+    is in no graph: such a step is launched operation by operation.
     """
 
     def __init__(self, step: Step, sizes: list[int]) -> None:
@@ -44,7 +45,7 @@ class Graphs:
     def run(self, count: int, need: Need) -> None:
         """Begin a step of the first ``count`` slots."""
         size = self._sizes[bisect.bisect_left(self._sizes, count)]
-        kind = next(kind for kind in _KINDS if kind.covers(need))
+        kind = next((kind for kind in _KINDS if kind.covers(need)), need)
         graph = self._graphs.get((size, kind))
         if graph is None:
             self._step(size, kind)
@@ -84,23 +85,23 @@ class Graphs:
 
 
 class Arriving:
-    """``tokens`` on their way to the host."""
+    """``numbers`` on their way to the host."""
 
-    def __init__(self, tokens: torch.Tensor) -> None:
-        on_cuda = tokens.device.type == "cuda"
-        self._host = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=on_cuda)
-        self._host.copy_(tokens, non_blocking=True)
+    def __init__(self, numbers: torch.Tensor) -> None:
+        on_cuda = numbers.device.type == "cuda"
+        self._host = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=on_cuda)
+        self._host.copy_(numbers, non_blocking=True)
         self._done: torch.cuda.Event | None = None
         if on_cuda:
             # Waiting sleeps rather than spins, for there are other threads in this process.
             self._done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             self._done.record()
 
-    def read(self) -> list[int]:
-        """Wait until they are here."""
+    def read(self) -> list[Any]:
+        """Wait until they are here. Returns a number each, or a list of those of a row."""
         if self._done is not None:
             self._done.synchronize()
-        found: list[int] = self._host.tolist()
+        found: list[Any] = self._host.tolist()
         return found
 
 

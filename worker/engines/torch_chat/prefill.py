@@ -103,6 +103,7 @@ class Prefill:
             return False
         self._kv.copy(allocation.source, allocation.segment.start, allocation.shared)
         answer.segment, answer.read = allocation.segment, allocation.shared
+        answer.cached = allocation.shared
         return True
 
     def _read_texts(self, chunks: list[Chunk]) -> torch.Tensor | None:

@@ -31,10 +31,13 @@ class Choice(NamedTuple):
     repetition: float = 1.0
     min_tokens: int = 0
     ends: tuple[int, ...] = ()  # the tokens that may not come before `min_tokens` others
+    bias: tuple[tuple[int, float], ...] = ()  # what is added to the logits of tokens
+    told: bool = False  # with its log probabilities
+    bound: bool = False  # to what a mask admits
 
     @classmethod
-    def of(cls, sampling: Sampling, eos: Collection[int] = ()) -> Choice:
-        """``eos`` are the model's own end tokens."""
+    def of(cls, sampling: Sampling, eos: Collection[int] = (), *, bound: bool = False) -> Choice:
+        """``eos`` are the model's own end tokens; a ``bound`` one has a grammar."""
         seed = random.getrandbits(63) if sampling.seed is None else sampling.seed & (2**63 - 1)
         greedy = sampling.temperature < _GREEDY_BELOW
         return cls(
@@ -48,6 +51,9 @@ class Choice(NamedTuple):
             repetition=sampling.repetition_penalty,
             min_tokens=sampling.min_tokens,
             ends=tuple({*eos, *sampling.stop_token_ids}) if sampling.min_tokens else (),
+            bias=tuple(sampling.logit_bias.items()),
+            told=sampling.logprobs is not None,
+            bound=bound,
         )
 
 
@@ -60,6 +66,9 @@ class Need(NamedTuple):
     cut: bool = False  # `top_k` or `min_p`
     repeated: bool = False  # a repetition penalty
     held: bool = False  # `min_tokens`
+    biased: bool = False
+    bound: bool = False  # a grammar
+    told: bool = False  # log probabilities
 
     @classmethod
     def of(cls, choices: list[Choice]) -> Need:
@@ -70,6 +79,9 @@ class Need(NamedTuple):
             cut=any(one.temperature > 0 and (one.top_k or one.min_p) for one in choices),
             repeated=any(one.repetition != 1 for one in choices),
             held=any(one.min_tokens for one in choices),
+            biased=any(one.bias for one in choices),
+            bound=any(one.bound for one in choices),
+            told=any(one.told for one in choices),
         )
 
     def covers(self, other: Need) -> bool:
@@ -78,15 +90,16 @@ class Need(NamedTuple):
 
 
 GREEDY = Need(drawn=False, nucleus=False, penalised=False)
-# What OpenAI's API has, and what all know.
+# What most requests name, and all that may be in a graph.
 USUAL = Need(drawn=True, nucleus=True, penalised=True)
 ALL = Need(drawn=True, nucleus=True, penalised=True, cut=True, repeated=True, held=True)
 
 
 class Choices(NamedTuple):
-    """The `Choice` of each row, [rows] each, and three of [rows, vocabulary]: ``counts`` of the
-    tokens that it has got, ``seen`` for those and the prompt's, ``ends`` for what may not come
-    after fewer than ``least`` tokens."""
+    """The `Choice` of each row, [rows] each, and of [rows, vocabulary]: ``counts`` of the tokens
+    that it has got, ``seen`` for those and the prompt's, ``ends`` for what may not come after fewer
+    than ``least`` tokens, ``bias``. ``admitted`` are the bits of the tokens that may come, int32
+    [rows, words]. The last two are there where any row needs them."""
 
     temperature: torch.Tensor
     top_p: torch.Tensor
@@ -100,6 +113,8 @@ class Choices(NamedTuple):
     least: torch.Tensor
     seen: torch.Tensor
     ends: torch.Tensor
+    bias: torch.Tensor | None = None
+    admitted: torch.Tensor | None = None
 
 
 def pick(logits: torch.Tensor, choices: Choices, context: torch.Tensor, need: Need) -> torch.Tensor:
@@ -112,6 +127,10 @@ def pick(logits: torch.Tensor, choices: Choices, context: torch.Tensor, need: Ne
     if need.held:
         held = choices.ends & (context < choices.least)[:, None]
         logits = logits.masked_fill(held, -torch.inf)
+    if need.biased and choices.bias is not None:
+        logits = logits + choices.bias
+    if need.bound and choices.admitted is not None:
+        logits = logits.masked_fill(~unpacked(choices.admitted, logits.shape[-1]), -torch.inf)
     tokens = logits.argmax(-1)
     if need.drawn:
         drawn = _draw(logits, choices, uniform(choices.seed, context), need)
@@ -121,6 +140,12 @@ def pick(logits: torch.Tensor, choices: Choices, context: torch.Tensor, need: Ne
     if need.repeated:
         choices.seen.scatter_(1, tokens[:, None], True)
     return tokens
+
+
+def unpacked(mask: torch.Tensor, tokens: int) -> torch.Tensor:
+    """The bits of ``mask`` [rows, words] as booleans [rows, ``tokens``], the lowest first."""
+    bits = torch.arange(32, dtype=mask.dtype, device=mask.device)
+    return ((mask[..., None] >> bits) & 1).flatten(-2)[..., :tokens].bool()
 
 
 def repetition_penalised(logits: torch.Tensor, choices: Choices) -> torch.Tensor:
