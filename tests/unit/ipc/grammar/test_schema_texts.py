@@ -1,0 +1,94 @@
+"""Made-up schemas: what they admit can be written, and what is written they admit.
+
+Each is judged by the rules themselves, and by their text as it is for each library.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from ipc.grammar.gbnf import to_ebnf, to_gbnf
+from ipc.grammar.read_gbnf import read_gbnf
+from ipc.grammar.rules import Rules
+from ipc.grammar.schemas.compiler import compile_schema
+from ipc.grammar.schemas.reading import SchemaError
+from tests.unit.ipc.grammar import recogniser
+from tests.unit.ipc.grammar.schemas import ANYTHING, MADE
+from tests.unit.ipc.grammar.test_writers import admits
+
+# Whitespace as people and as programs write it.
+STYLES: list[dict[str, Any]] = [
+    {"separators": (",", ":")},
+    {},
+    {"indent": 2},
+]
+SLOW = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+def verdicts(rules: Rules, text: str) -> dict[str, bool]:
+    return {
+        "rules": recogniser.admits(rules, text),
+        "ebnf": recogniser.admits(read_gbnf(to_ebnf(rules)), text),
+        "gbnf": recogniser.admits(read_gbnf(to_gbnf(rules)), text),
+        "lark": admits(rules, text),
+    }
+
+
+def whole(value: Any) -> Any:
+    """``value`` as enums have it written: 1.0 is 1."""
+    if isinstance(value, dict):
+        return {key: whole(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [whole(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@SLOW
+@given(st.data())
+def test_values_can_be_written(data: st.DataObject) -> None:
+    made = data.draw(MADE)
+    try:
+        rules = compile_schema(made.schema).rules
+    except SchemaError as error:
+        assume("admits no value" not in error.why)
+        raise
+    value = data.draw(made.values)
+    assume(Draft202012Validator(made.schema).is_valid(value))
+    text = json.dumps(whole(value), ensure_ascii=False, **data.draw(st.sampled_from(STYLES)))
+    assert verdicts(rules, text) == dict.fromkeys(("rules", "ebnf", "gbnf", "lark"), True)
+
+
+@SLOW
+@given(st.data())
+def test_what_is_written_is_admitted(data: st.DataObject) -> None:
+    made = data.draw(MADE)
+    rules = compile_schema(made.schema).rules
+    value = data.draw(ANYTHING | data.draw(MADE).values)
+    text = json.dumps(value, ensure_ascii=False)
+    found = verdicts(rules, text)
+    assert len({*found.values()}) == 1
+    assert Draft202012Validator(made.schema).is_valid(value) or not found["rules"]
+
+
+@SLOW
+@given(st.data())
+def test_a_text_that_is_cut_or_longer_is_none(data: st.DataObject) -> None:
+    made = data.draw(MADE)
+    rules = compile_schema(made.schema).rules
+    text = json.dumps(data.draw(made.values), ensure_ascii=False)
+    for other in (text[:-1], text + " ", f" {text}", text + text):
+        found = verdicts(rules, other)
+        assert len({*found.values()}) == 1
+        try:
+            Draft202012Validator(made.schema).validate(json.loads(other))
+        except ValueError:
+            assert not found["rules"]
