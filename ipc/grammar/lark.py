@@ -2,7 +2,8 @@
 
 llguidance splits a text into lexemes, each as long as can be, before its parser sees it. So a
 lexeme must end where the rules say. A grammar without recursion is one lexeme, a regular
-expression, which is also the fastest by far. In others each character is a lexeme.
+expression, which is also the fastest by far. In others the longest parts without recursion are
+lexemes (`lexemes`), where it can be shown that their ends are told; else each character is one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 
 from ipc.grammar.characters import LAST, points_of, union
 from ipc.grammar.expressions import references
+from ipc.grammar.lexemes import PREFIX, folded
 from ipc.grammar.rules import (
     ROOT,
     Alternation,
@@ -27,11 +29,15 @@ from ipc.grammar.rules import (
 def to_lark(rules: Rules) -> str:
     """``rules`` for ``LLMatcher(tokenizer, LLMatcher.grammar_from_lark(…))``."""
     bodies = dict(rules.rules)
-    regular = _regular(bodies)
-    if ROOT in regular:
-        lines = [f"{_name(name).upper()}: {_lexeme(body)}\n" for name, body in bodies.items()]
-        return f"start: {_name(ROOT).upper()}\n{''.join(lines)}"
-    lines = [f"{_name(name)}: {_write(body)}\n" for name, body in bodies.items()]
+    if ROOT in _regular(bodies):
+        lines = [f"{_lexeme_name(name)}: {_lexeme(body)}\n" for name, body in bodies.items()]
+        return f"start: {_lexeme_name(ROOT)}\n{''.join(lines)}"
+    lines = [
+        f"{_lexeme_name(name)}: /{_regex(body)}/\n"
+        if name.startswith(PREFIX)
+        else f"{_name(name)}: {_write(body)}\n"
+        for name, body in (folded(rules) or rules).rules
+    ]
     return f"start: {_name(ROOT)}\n{''.join(lines)}"
 
 
@@ -47,6 +53,10 @@ def _regular(bodies: Mapping[str, Expression]) -> set[str]:
 def _name(name: str) -> str:
     """Ours may be ``start``, and have hyphens."""
     return f"r_{name.replace('-', '_')}"
+
+
+def _lexeme_name(name: str) -> str:
+    return _name(name).upper()
 
 
 # --- as rules ---
@@ -65,7 +75,7 @@ def _write(expression: Expression) -> str:
         case Repetition(part, least, most):
             return f"({_write(part)}){_times(least, most)}"
         case Reference(name):
-            return _name(name)
+            return _lexeme_name(name) if name.startswith(PREFIX) else _name(name)
 
 
 def _times(least: int, most: int | None) -> str:
@@ -87,7 +97,7 @@ def _lexeme(expression: Expression) -> str:
         case Repetition(part, least, most):
             return f"({_lexeme(part)}){_times(least, most)}"
         case Reference(name):
-            return _name(name).upper()
+            return _lexeme_name(name)
         case Terminal() | Characters():
             return f"/{_regex(expression)}/"
 

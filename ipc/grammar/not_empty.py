@@ -33,6 +33,11 @@ def without_the_empty_text(rules: Rules) -> Rules | None:
     )
 
 
+def some_of(expression: Expression) -> Expression:
+    """Texts of ``expression``, which names no rules, but the empty one."""
+    return _some(expression, set())
+
+
 def _rest(bodies: dict[str, Expression]) -> list[tuple[str, Expression]]:
     """What is named as it was; `ROOT` itself, which has another body now, by a new name."""
     renamed = {name: _moved(body) for name, body in bodies.items()}

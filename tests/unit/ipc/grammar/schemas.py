@@ -10,6 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 NAMES = ["a", "ab", "b", 'q"', "ü", "\\", "\n", "😀", "", "type"]
 PATTERNS = ["^[a-c]{1,3}$", "b+", '^"', "x|^y", "^(?:\\d-)+[^d]$", "^$"]
+MANY = 10**18  # as long as all that are written
 LETTERS = 'abcxy19d-"\\\n\x00ü😀'
 
 
@@ -40,7 +41,8 @@ def integers(draw: st.DrawFn) -> Made:
     most = None if span is None else (least or 0) + span
     low = {} if least is None else draw(_bound("minimum", "exclusiveMinimum", least, -1))
     high = {} if most is None else draw(_bound("maximum", "exclusiveMaximum", most, 1))
-    return Made({"type": "integer", **low, **high}, st.integers(least, most))
+    ends = -MANY if least is None else least, MANY if most is None else most
+    return Made({"type": "integer", **low, **high}, st.integers(*ends))
 
 
 @st.composite

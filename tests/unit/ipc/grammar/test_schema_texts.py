@@ -88,7 +88,12 @@ def test_a_text_that_is_cut_or_longer_is_none(data: st.DataObject) -> None:
     for other in (text[:-1], text + " ", f" {text}", text + text):
         found = verdicts(rules, other)
         assert len({*found.values()}) == 1
-        try:
-            Draft202012Validator(made.schema).validate(json.loads(other))
-        except ValueError:
-            assert not found["rules"]
+        assert _is_admitted(made.schema, other) or not found["rules"]
+
+
+def _is_admitted(schema: Any, text: str) -> bool:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    return bool(Draft202012Validator(schema).is_valid(value))
