@@ -31,12 +31,13 @@ class CallFormat(NamedTuple):
     """How a family writes calls: three views of one form.
 
     ``read`` reads them out of an answer, after one of the ``markers`` or, where the answer begins
-    with one of ``opens_answer``, from there; ``rules`` are the grammar that forces them, before
-    which no text has one of the ``triggers``, the markers if they are left out; ``write`` makes the
-    text of some, each with a ``name`` and ``arguments``, for a template that leaves them out of a
-    history. Content begins after ``content_opens``. ``texts`` are what else may be a control token
-    in it. ``in_probe`` is a
-    pattern of what a template writes of a call of the tool ``zqcallqz``, or of its definition.
+    with one of ``opens_answer``, from there, or with one of ``forgotten``, how it begins if its
+    model forgets the markers; ``rules`` are the grammar that forces them, before which no text has
+    one of the ``triggers``, the markers if they are left out; ``write`` makes the text of some,
+    each with a ``name`` and ``arguments``, for a template that leaves them out of a history.
+    Content begins after ``content_opens``. ``texts`` are what else may be a control token in it.
+    ``in_probe`` is a pattern of what a template writes of a call of the tool ``zqcallqz``, or of
+    its definition.
     """
 
     name: str
@@ -46,6 +47,7 @@ class CallFormat(NamedTuple):
     in_probe: str = "(?!)"
     markers: tuple[str, ...] = ()
     opens_answer: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
     content_opens: str = ""

@@ -95,7 +95,7 @@ class ModelDialect:
             syntax = syntax._replace(
                 read_calls=calls.read,
                 markers=calls.markers,
-                opens_answer=calls.opens_answer,
+                opens_answer=_opens_answer(calls, asked),
                 must_call=asked.must_call,
                 ends_with_calls=calls.ends_with_calls,
             )
@@ -116,6 +116,13 @@ class ModelDialect:
             f"You can call these functions:\n{listed}\n"
             f"To call one, answer with this and nothing else:\n{example}"
         )
+
+
+def _opens_answer(calls: CallFormat, asked: ChatInput) -> tuple[str, ...]:
+    """With what an answer may begin that is a call without a marker. Where a grammar sees to the
+    markers none is forgotten."""
+    bound = asked.must_call or asked.form is not None or any(tool.strict for tool in asked.tools)
+    return calls.opens_answer if bound else (*calls.opens_answer, *calls.forgotten)
 
 
 def schemas_of(tools: Sequence[Tool]) -> Schemas:

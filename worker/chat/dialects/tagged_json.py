@@ -16,16 +16,44 @@ from worker.chat.dialects.json_calls import (
 )
 from worker.chat.dialects.json_calls import separated as comes_next
 from worker.chat.parsing.says import Says
-from worker.chat.parsing.source import Source, Steps
+from worker.chat.parsing.source import Source, Steps, Truncated
 from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+_FENCE, _FENCE_END = "```json", "```"
 
 
-def _read(source: Source, says: Says, marker: str) -> Steps[None]:  # noqa: ARG001
+def _read(source: Source, says: Says, marker: str) -> Steps[None]:
+    if not marker:
+        yield from _bare(source, says)
+        return
     yield from source.spaces()
     yield from call_object(source, says)
     yield from source.closing(_CLOSE)
+
+
+def _bare(source: Source, says: Says) -> Steps[None]:
+    """Calls without their markers, which small models forget, as all that is answered: one under
+    the other, and maybe in a code block. Qwen2.5-Coder writes most of its calls like this."""
+    yield from source.takes(_FENCE)
+    yield from source.spaces()
+    yield from call_object(source, says, strict=True)
+    while (yield from _another(source)):
+        yield from call_object(source, says, strict=True)
+    yield from source.closing(_FENCE_END)
+
+
+def _another(source: Source) -> Steps[bool]:
+    """Whether an object follows."""
+    before = source.at
+    try:
+        yield from source.spaces()
+        if (yield from source.ahead("{")) is not None:
+            return True
+    except Truncated:
+        pass
+    source.at = before
+    return False
 
 
 def _rules(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:
@@ -51,6 +79,7 @@ HERMES = CallFormat(
     in_probe=r'<tool_call>\s*\{"name": ?"zqcallqz"',
     markers=(_OPEN,),
     texts=(_CLOSE,),
+    forgotten=("{", _FENCE),
 )
 
 GRANITE4 = HERMES._replace(name="granite4", in_probe="(?!)")

@@ -54,6 +54,30 @@ V31 = (
 
 ANSWERS: list[tuple[str, str, str, Spoken]] = [
     (
+        "hermes",
+        "without its markers",
+        '{"name": "weather", "arguments": {"city": "K"}}\n{"name": "clock", "arguments": {}}',
+        [("weather", '{"city": "K"}'), ("clock", "{}")],
+    ),
+    (
+        "hermes",
+        "in a code block",
+        '```json\n{"name": "weather", "arguments": {"city": "K"}}\n```',
+        [("weather", '{"city": "K"}')],
+    ),
+    (
+        "hermes",
+        "other JSON",
+        '{"name": "Anna", "age": 3}',
+        [("content", '{"name": "Anna", "age": 3}')],
+    ),
+    (
+        "hermes",
+        "other JSON in a code block",
+        '```json\n{"city": "K"}\n```',
+        [("content", '```json\n{"city": "K"}\n```')],
+    ),
+    (
         "qwen3_coder",
         "two calls",
         "So:\n\n<tool_call>\n<function=weather>\n<parameter=city>\nKöln\n <b>\n</parameter>\n"
