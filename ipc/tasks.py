@@ -33,10 +33,11 @@ from ipc.messages.spec import Loaded, Spec
 # What a model may be able to do beside its task.
 VISION = "vision"
 TRANSLATION = "audio-translation"
+TOOLS, REASONING, FILL = "tools", "reasoning", "fill"
 _CHAT_SKILLS: Mapping[str, Callable[[Loaded], bool]] = {
-    "tools": lambda loaded: loaded.tools,
-    "reasoning": lambda loaded: loaded.reasoning,
-    "fill": lambda loaded: loaded.fills,
+    TOOLS: lambda loaded: loaded.tools,
+    REASONING: lambda loaded: loaded.reasoning,
+    FILL: lambda loaded: loaded.fills,
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx2
 
 from ipc.facts.samples import grey_png
-from ipc.tasks import TASKS, TRANSLATION, VISION, Smoke, WrongAnswer
+from ipc.tasks import FILL, REASONING, TASKS, TOOLS, TRANSLATION, VISION, Smoke, WrongAnswer
 from supervisor.cli.client import Unreached, ask
 from supervisor.config.errors import nearest, words
 
@@ -104,9 +104,33 @@ def _with_image(smoke: Smoke) -> Smoke:
     )
 
 
+def _with_tool(smoke: Smoke) -> Smoke:
+    """The same chat, answered by a call."""
+    tools = [{"type": "function", "function": {"name": "say_hello"}}]
+    fields = {**smoke.fields, "max_tokens": 64, "tools": tools, "tool_choice": "required"}
+    return replace(smoke, fields=fields, summary=_called)
+
+
+def _called(answer: Answer) -> str:
+    function = answer["choices"][0]["message"]["tool_calls"][0]["function"]
+    return f"{function['name']}({function['arguments']})"
+
+
+def _filled(answer: Answer) -> str:
+    return str(answer["choices"][0]["text"]) or "nothing"
+
+
+_GAP = {
+    "prompt": "def add(a, b):\n    return ",
+    "suffix": "\n\nprint(add(1, 2))\n",
+    "max_tokens": 16,
+}
 _TRIALS = {
     **{task.capability: _Trial(task.path, task.smoke) for task in TASKS.values()},
     VISION: _Trial(TASKS["chat"].path, _with_image(TASKS["chat"].smoke)),
+    TOOLS: _Trial(TASKS["chat"].path, _with_tool(TASKS["chat"].smoke)),
+    REASONING: _Trial(TASKS["chat"].path, TASKS["chat"].smoke),
+    FILL: _Trial("/v1/completions", Smoke(fields=_GAP, summary=_filled)),
     TRANSLATION: _Trial("/v1/audio/translations", TASKS["speech"].smoke),
 }
 
