@@ -60,6 +60,43 @@ def test_models(client: OpenAI) -> None:
     assert missing.value.code == "model_not_found"
 
 
+def test_every_prompt_has_its_completions_in_order(client: OpenAI, server: Server) -> None:
+    answer = client.completions.create(model=SMOLLM2, prompt=[[1, 2], [3]], n=2, max_tokens=4)
+    assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
+    assert {choice.finish_reason for choice in answer.choices} <= {"stop", "length"}
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == 3
+    assert answer.usage.completion_tokens <= 16
+    texts = ["Once upon a time", "Water boils at"]
+    ids = [
+        httpx2.post(f"{server.url}/tokenize", json={"content": text}).json()["tokens"]
+        for text in texts
+    ]
+    repeated = client.completions.create(model=SMOLLM2, prompt=ids, n=2, echo=True, seed=7)
+    for choice in repeated.choices:
+        assert choice.text.startswith(texts[choice.index // 2])
+        assert len(choice.text) > len(texts[choice.index // 2])
+
+
+def test_a_completion_that_streams_is_the_whole_one(client: OpenAI) -> None:
+    asked: Any = {"model": SMOLLM2, "prompt": "The capital of France is", "temperature": 0}
+    whole = client.completions.create(**asked)
+    stream = client.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+    chunks = list(stream)
+    assert "".join(chunk.choices[0].text for chunk in chunks[:-1]) == whole.choices[0].text
+    assert [chunk.choices[0].finish_reason for chunk in chunks[-3:-1]] == [None, "length"]
+    assert whole.usage is not None
+    assert chunks[-1].usage is not None
+    assert whole.usage.completion_tokens == chunks[-1].usage.completion_tokens == 16
+
+
+def test_a_model_that_fills_no_gaps_says_so(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match=f"{SMOLLM2} cannot fill gaps") as refused:
+        client.completions.create(model=SMOLLM2, prompt="a", suffix="b")
+    assert refused.value.param == "suffix"
+    assert "fill" not in client.models.retrieve(SMOLLM2).to_dict()["capabilities"]  # type: ignore[operator]
+
+
 @pytest.mark.parametrize(("prompt", "expected"), COPIED.items())
 def test_characters_of_many_tokens_reach_the_client(
     client: OpenAI, prompt: str, expected: str
