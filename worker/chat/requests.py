@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ipc.chat_parameters import check_engine
-from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+from ipc.messages.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import ChatInput, Fill, Sampling
 from ipc.messages.spec import Spec
 from worker.chat.answers import copies_of
@@ -30,8 +30,7 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
     requests: list[TokenRequest] = []
     copies = copies_of(asked)
     for prompt, repeated in _prompts(asked, spec, model):
-        room = room_for_answer(len(prompt.tokens), spec.max_prompt_tokens, model.context_tokens)
-        limit = min(asked.sampling.max_tokens, room)
+        limit = min(asked.sampling.max_tokens, _room(asked, prompt, spec, model))
         grammar = grammar_of(asked, model.prompts.dialect, prompt.tail)
         preserved = parser_of(asked, prompt, model).preserved
         if not isinstance(grammar, AnyText):
@@ -44,6 +43,14 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
                 TokenRequest(name, prompt, sampling, limit, grammar, choice, repeated, preserved)
             )
     return requests
+
+
+def _room(asked: ChatInput, prompt: Prompt, spec: Spec, model: TokenModel) -> int:
+    try:
+        return room_for_answer(len(prompt.tokens), spec.max_prompt_tokens, model.context_tokens)
+    except ContextTooLong as error:
+        error.param = "prompt" if asked.prompts else error.param
+        raise
 
 
 def parser_of(asked: ChatInput, prompt: Prompt, model: TokenModel) -> Parser:

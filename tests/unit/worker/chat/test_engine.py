@@ -369,3 +369,13 @@ class Filling(Scripted):
         prompts.vocabulary = Vocabulary([b"", b"", b"", b"a"], control, lambda _: [[3], [3]])
         prompts.raw = RawLayout(prompts.vocabulary)
         return model._replace(prompts=prompts)
+
+
+def test_a_prompt_that_is_too_long_is_named_as_it_came() -> None:
+    for asked, param in (
+        (several("a", 1, prompts=[Tokens(ids=[0] * 9)]), "prompt"),
+        (job("a", "x" * 9), "messages"),
+    ):
+        with pytest.raises(ContextTooLong) as refused:
+            chat(Scripted()).admit(asked)
+        assert refused.value.param == param
