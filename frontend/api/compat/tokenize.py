@@ -15,12 +15,16 @@ from pydantic import ConfigDict, Field, Tag
 
 from frontend.api.fields import Batch, Name, Schema, ServerText, text_or
 from frontend.api.images import Remote
-from frontend.api.openai.chat_request import ChatRequest
+from frontend.api.known_keys import refused_keys
+from frontend.api.openai.chat_keys import KEYS
+from frontend.api.openai.messages_request import Turns, read_turns
+from frontend.api.openai.reasoning_request import ReasoningRequest
 from frontend.api.openai.sampling_request import Token
+from frontend.api.openai.tools_request import ToolsRequest
 from frontend.api.validate import Body, check
 from ipc.messages.control import Serve
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.messages.jobs import TokenizeInput
+from ipc.messages.jobs import ChatInput, Sampling, TokenizeInput
 from ipc.messages.spec import Spec
 
 MAX_TOKENS = 1 << 18
@@ -37,11 +41,24 @@ def _without(*keys: str) -> Schema:
     return {"properties": {key: {"type": "null"} for key in keys}}
 
 
-def _chat_schema(schema: Schema) -> None:
-    """As that of a chat, whose model may be left out here."""
-    rules: Schema = ChatRequest.model_config.get("json_schema_extra")  # type: ignore[assignment]
-    schema["allOf"] = [*rules["allOf"], _without("content", "prompt")]
-    schema["required"].remove("model")
+# What `ChatTokenize.check_keys` refuses.
+_OPENS_OR_GOES_ON: Schema = {
+    "anyOf": [
+        {
+            "properties": {
+                "add_generation_prompt": {"enum": [True, None]},
+                "continue_final_message": {"enum": [False, None]},
+            }
+        },
+        {
+            "properties": {
+                "add_generation_prompt": {"enum": [False, None]},
+                "continue_final_message": {"const": True},
+            },
+            "required": ["continue_final_message"],
+        },
+    ]
+}
 
 
 class ContentTokenize(Body):
@@ -76,23 +93,52 @@ class PromptTokenize(Body):
         return TokenizeInput(texts=[self.prompt], begins=begins, reads_control=True)
 
 
-class ChatTokenize(ChatRequest):
-    """vLLM's, for a chat: all that a chat may be, of which only the prompt counts."""
+class ChatTokenize(ToolsRequest, ReasoningRequest):
+    """vLLM's, for a chat: all of one that makes its prompt."""
 
-    model_config = ConfigDict(json_schema_extra=_chat_schema)
+    model_config = ConfigDict(json_schema_extra={"allOf": [_OPENS_OR_GOES_ON]})
+    REFUSED = refused_keys(KEYS)
 
+    model: Name | None = None
+    messages: Turns
+    content: None = None  # by these two other forms are told
+    prompt: None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
     return_token_strs: bool | None = None
 
-    def to_input_of_tokens(self, spec: Spec) -> TokenizeInput:
+    def to_input(self, spec: Spec) -> TokenizeInput:
         """Raises `InvalidRequest` for what is not for this model, and for images elsewhere."""
         remote: list[Remote] = []
-        chat = self.to_input(spec, remote)
+        messages = read_turns(self.messages, spec, remote)
         if remote:
             raise UnsupportedParameter(
                 "images are not fetched to count tokens; send them in the request",
                 param="messages",
             )
+        chat = ChatInput(
+            messages=messages,
+            sampling=Sampling(max_tokens=1),
+            tools=self.to_tools().tools,
+            template_args=self.template_arguments,
+            continues_last=bool(self.continue_final_message),
+        )
         return TokenizeInput(chat=chat)
+
+    def check_keys(self) -> None:
+        """Raise `InvalidRequest`, or `UnsupportedParameter`, where keys are at odds."""
+        self.check_tools()
+        if self.continue_final_message and self.add_generation_prompt:
+            raise InvalidRequest(
+                "`continue_final_message` and `add_generation_prompt` ask for different things; "
+                "send one of them",
+                param="continue_final_message",
+            )
+        if self.add_generation_prompt is False and not self.continue_final_message:
+            raise UnsupportedParameter(
+                "`add_generation_prompt` false is not supported without `continue_final_message`",
+                param="add_generation_prompt",
+            )
 
 
 class InputsTokenize(Body):

@@ -39,33 +39,25 @@ class Tokenizers:
         self._limits = limits
 
     async def tokenize(self, request: Request) -> Response:
-        data, size_bytes = await self._body(request)
-        asked = parse_tokenize(data, self._limits)
+        body = await read_json(request, self._limits.max_json_bytes)
+        asked = parse_tokenize(body.data, self._limits)
         spec = self._found(request, asked.model)
-        result = await self._ask(request, spec, _input(asked, spec), size_bytes)
+        result = await self._ask(request, spec, asked.to_input(spec), body.size_bytes)
         return _json(self._told(asked, spec, result))
 
     async def detokenize(self, request: Request) -> Response:
-        data, size_bytes = await self._body(request)
-        asked = check(Detokenize, data)
+        body = await read_json(request, self._limits.max_json_bytes)
+        asked = check(Detokenize, body.data)
         spec = self._found(request, asked.model)
-        result = await self._ask(request, spec, asked.to_input(spec), size_bytes)
+        result = await self._ask(request, spec, asked.to_input(spec), body.size_bytes)
         return _json({"content": result.text, "prompt": result.text})
 
     async def apply_template(self, request: Request) -> Response:
-        data, size_bytes = await self._body(request)
-        asked = parse_chat_tokenize(data)
-        spec = self._found(request, asked.model)
-        result = await self._ask(request, spec, asked.to_input_of_tokens(spec), size_bytes)
-        return _json({"prompt": result.text})
-
-    async def _body(self, request: Request) -> tuple[dict[str, Any], int]:
-        """The body, with a name for the model where it has none and needs none."""
         body = await read_json(request, self._limits.max_json_bytes)
-        data = dict(body.data)
-        if "model" not in data:
-            data["model"] = self._dispatcher.only("chat").name
-        return data, body.size_bytes
+        asked = parse_chat_tokenize(body.data)
+        spec = self._found(request, asked.model)
+        result = await self._ask(request, spec, asked.to_input(spec), body.size_bytes)
+        return _json({"prompt": result.text})
 
     def _found(self, request: Request, name: str | None) -> Spec:
         spec = self._dispatcher.spec(name or self._dispatcher.only("chat").name, "chat")
@@ -106,12 +98,6 @@ class Tokenizers:
             texts=isinstance(asked, PromptTokenize | ChatTokenize)
             and bool(asked.return_token_strs),
         )
-
-
-def _input(asked: Tokenize, spec: Spec) -> TokenizeInput:
-    if isinstance(asked, ChatTokenize):
-        return asked.to_input_of_tokens(spec)
-    return asked.to_input(spec)
 
 
 def _json(content: Any) -> Response:

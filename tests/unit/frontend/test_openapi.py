@@ -15,10 +15,12 @@ from frontend.api.compat.infill import InfillRequest
 from frontend.api.compat.llama_cpp_embeddings import PlainEmbeddingRequest
 from frontend.api.compat.mistral_fim import FimRequest
 from frontend.api.compat.tokenize import (
+    ChatTokenize,
     ContentTokenize,
     Detokenize,
     InputsTokenize,
     PromptTokenize,
+    parse_chat_tokenize,
 )
 from frontend.api.completions.request import CompletionRequest, parse_completion
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
@@ -270,6 +272,11 @@ REQUESTS: list[tuple[type[Body], dict[str, Any], Callable[[Any], object]]] = [
     (ContentTokenize, {"content": "x"}, lambda data: check(ContentTokenize, data, limits())),
     (PromptTokenize, {"prompt": "x"}, lambda data: check(PromptTokenize, data, limits())),
     (InputsTokenize, {"inputs": "x"}, lambda data: check(InputsTokenize, data, limits())),
+    (
+        ChatTokenize,
+        {"messages": [TURN]},
+        lambda data: parse_chat_tokenize(data).to_input(CHAT),
+    ),
     (Detokenize, {"tokens": [1]}, lambda data: check(Detokenize, data)),
     (
         EmbeddingRequest,

@@ -118,6 +118,14 @@ def test_a_chat_is_counted_as_it_would_be_asked() -> None:
     assert [tool.name for tool in asked.chat.tools] == ["f"]
 
 
+def test_a_chat_may_go_on_with_its_last_message() -> None:
+    fake = Asked(text="")
+    turns = [*HI, {"role": "assistant", "content": "Well"}]
+    body = {"messages": turns, "continue_final_message": True, "add_generation_prompt": False}
+    assert post("/apply-template", body, fake).status_code == 200
+    assert fake.asked[0].chat.continues_last
+
+
 def test_detokenize_answers_by_both_names() -> None:
     fake = Asked(text="Hi")
     answer = post("/detokenize", {"tokens": [5]}, fake)
@@ -142,10 +150,13 @@ def test_a_template_is_applied() -> None:
         ("/tokenize", {"messages": []}, "messages"),
         ("/tokenize", {"content": "a", "model": "org/embed"}, "model"),
         ("/tokenize", {"content": "a", "model": "org/none"}, "model"),
+        ("/tokenize", {"messages": HI, "add_generation_prompt": False}, "add_generation_prompt"),
+        ("/tokenize", {"messages": HI, "chat_template": "x"}, "chat_template"),
         ("/detokenize", {}, "tokens"),
         ("/detokenize", {"tokens": ["a"]}, "tokens[0]"),
         ("/detokenize", {"tokens": [-1]}, "tokens[0]"),
         ("/apply-template", {"content": "a"}, "messages"),
+        ("/apply-template", {"messages": HI, "prompt": "a"}, "prompt"),
     ],
 )
 def test_what_is_wrong_is_named(path: str, body: dict[str, Any], param: str) -> None:
