@@ -28,7 +28,7 @@ from ipc.messages.spec import Loaded, Spec
 from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.common.arrivals import Arrivals
 from worker.engines.upstream.client import OnPiece, Upstream, as_ours
-from worker.engines.upstream.servers import ANY, server_of
+from worker.engines.upstream.servers import ANY, Server, server_of
 from worker.engines.upstream.text import Listed
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class Remote(Engine):
         found = await upstream.models()
         upstream.model = self._name or _only(found, spec.name)
         entry = next((each for each in found if each.id == upstream.model), None)
-        upstream.server = server_of(str(entry.owned_by or ""), entry.id) if entry else ANY
+        upstream.server = _server(entry)
         if spec.task == "embed":
             return replace(self._loaded(entry), dimensions=await self._dimensions())
         return await self._chat_facts(entry) if spec.task == "chat" else self._loaded(entry)
@@ -238,6 +238,12 @@ class _Request:
         self._dropped = True
         if self._scope is not None:
             self._scope.cancel()
+
+
+def _server(entry: Listed | None) -> Server:
+    if entry is None:
+        return ANY
+    return server_of(str(entry.owned_by or ""), entry.id, entry.says("chat-completion"))
 
 
 def _only(found: list[Listed], name: str) -> str:

@@ -110,8 +110,14 @@ TGI = Server(
 ANY = Server()
 
 
-def server_of(owned_by: str, model: str) -> Server:
-    """The kind of server that lists ``model`` as owned by ``owned_by``."""
+def server_of(owned_by: str, model: str, capability: bool | None = None) -> Server:
+    """The kind of server that lists ``model`` as owned by ``owned_by``.
+
+    ``capability``: whether it says of it, as edge-serve alone does, that it has the capability
+    "chat-completion". Its models are owned by whoever made them.
+    """
+    if capability:
+        return SERVERS["edge-serve"]
     if owned_by and owned_by == model:  # as TGI's router says
         return TGI
     return SERVERS.get(owned_by, ANY)

@@ -141,6 +141,11 @@ def test_what_a_server_is_known_to_skip_is_refused_by_name(server: Server, name:
 )
 def test_a_server_is_known_by_whose_its_models_are(owned_by: str, server: Server) -> None:
     assert server_of(owned_by, "org/model") is server
+    assert server_of(owned_by, "org/model", False) is server
+
+
+def test_edge_serve_is_known_by_what_it_says_its_models_can_do() -> None:
+    assert server_of("whoever", "org/model", True) is EDGE
 
 
 def test_log_probabilities_and_biases_are_asked_for_in_openais_words() -> None:
