@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from string import hexdigits
 
-from ipc.grammar.characters import points_of, union
+from ipc.grammar.characters import Ranges, points_of, union
 from ipc.grammar.counting import counted_by_rules
 from ipc.grammar.rules import (
     Alternation,
@@ -29,6 +29,7 @@ _PLAIN = frozenset(
 _OPTIONS, _PARTS, _OPERAND = range(3)
 _EMPTY = '""'
 _LAST_ASCII = 0x7F
+_HEX_DIGITS = ((ord("0"), ord("9")), (ord("A"), ord("F")), (ord("a"), ord("f")))
 
 
 def to_ebnf(rules: Rules) -> str:
@@ -105,9 +106,22 @@ def _class(characters: Characters) -> str:
     ranges, admitted = union(characters.ranges), points_of(characters)
     if not admitted:
         raise ValueError("a class of characters admits none")
-    if characters.negated and ranges and ranges[-1][1] <= _LAST_ASCII:
-        return f"[^{''.join(map(_range, ranges))}]"
-    return f"[{''.join(map(_range, admitted))}]"
+    sign = "^" if characters.negated and ranges and ranges[-1][1] <= _LAST_ASCII else ""
+    return f"[{sign}{''.join(map(_range, _digits_first(ranges if sign else admitted)))}]"
+
+
+def _digits_first(ranges: Ranges) -> list[tuple[int, int]]:
+    """``ranges`` in an order in which no hexadecimal digit comes after a number: see `_pieces`."""
+    digits, others = [], []
+    for first, last in ranges:
+        block = next((one for one in _HEX_DIGITS if one[0] <= first <= one[1]), None)
+        if block is None:
+            others.append((first, last))
+            continue
+        digits.append((first, min(last, block[1])))
+        if last > block[1]:
+            others.append((block[1] + 1, last))
+    return [*digits, *others]
 
 
 def _range(pair: tuple[int, int]) -> str:
