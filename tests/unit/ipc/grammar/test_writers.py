@@ -1,4 +1,4 @@
-"""Rules, and their text for each library, which tests/contract/chat/test_grammars.py has read."""
+"""Rules, and their text for each library, which tests/contract/test_grammars.py has read."""
 
 from __future__ import annotations
 
