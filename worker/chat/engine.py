@@ -10,8 +10,9 @@ import msgspec
 
 from ipc.messages.errors import InternalError, ServeError
 from ipc.messages.events import Event, Failed, Piece
-from ipc.messages.jobs import Job, TokenizeInput
+from ipc.messages.jobs import ChatInput, Job, TokenizeInput
 from ipc.messages.spec import Loaded, Spec
+from worker.chat import thought_limit
 from worker.chat.answers import Answers
 from worker.chat.asides import Asides
 from worker.chat.generation import Generation
@@ -38,6 +39,8 @@ class TokenChat(Engine):
         self._tokens = tokens
         self._jobs: dict[str, Answers] = {}  # laid out and not ended, in the order they came
         self._writing: dict[str, Generation] = {}  # by request: all that the token engine has
+        self._begun: dict[str, TokenRequest] = {}  # what was asked, of the same
+        self._continued: dict[str, TokenRequest] = {}  # of those, what it has not taken yet
         self._preparing: dict[str, _Prepared] = {}  # in the order they came
         self._thread: ThreadPoolExecutor | None = None
 
@@ -94,6 +97,7 @@ class TokenChat(Engine):
     def step(self) -> list[Event]:
         idle = not self._preparing and not self._writing
         events = self._asides.collect(_WAIT_S if idle else 0.0)
+        events += self._begin_continued()
         events += self._begin_prepared()
         self._begin_waiting()
         if self._writing:
@@ -134,7 +138,21 @@ class TokenChat(Engine):
             began = True
             del answers.requests[0]
             self._writing[request.id] = self._generation(answers, request)
+            self._begun[request.id] = request
         return began
+
+    def _begin_continued(self) -> list[Event]:
+        """Begin the rest of what has stopped to think, first come, first served."""
+        for request in tuple(self._continued.values()):
+            try:
+                if not self._tokens.begin(request):
+                    break
+            except ServeError as error:
+                job_id = self._writing[request.id].job_id
+                self.drop(job_id)
+                return [Failed(job=job_id, error=error.info())]
+            del self._continued[request.id]
+        return []
 
     def _begin_waiting(self) -> None:
         for answers in self._jobs.values():
@@ -189,9 +207,11 @@ class TokenChat(Engine):
         if written.error is not None:
             self.drop(answers.job_id)
             return [Failed(job=answers.job_id, error=written.error.info())]
-        if written.cached_tokens is not None:
+        if written.cached_tokens is not None and not generation.is_continued:
             generation.cached_tokens = written.cached_tokens
         events = answers.told([*generation.repeat(), *_pushed(generation, written)])
+        if not generation.ended and thought_limit.is_reached(generation, answers.asked):
+            events += answers.told(self._end_thought(written.id, answers.asked))
         if generation.ended:
             self._end(written.id)
             events += answers.end(generation)
@@ -199,8 +219,21 @@ class TokenChat(Engine):
                 del self._jobs[answers.job_id]
         return events
 
+    def _end_thought(self, request_id: str, asked: ChatInput) -> list[Piece]:
+        """End the reasoning of a request; the rest of its answer is another request."""
+        generation, request = self._writing[request_id], self._begun[request_id]
+        pieces = generation.write(*thought_limit.end_of_thought(self._model))
+        if not generation.ended:
+            self._end(request_id)
+            rest = thought_limit.continued(request, generation, asked, self._model)
+            self._writing[rest.id] = generation
+            self._begun[rest.id] = request._replace(id=rest.id)
+            self._continued[rest.id] = rest
+        return pieces
+
     def _end(self, request_id: str) -> None:
-        del self._writing[request_id]
+        del self._writing[request_id], self._begun[request_id]
+        self._continued.pop(request_id, None)
         self._tokens.drop(request_id)
 
 

@@ -52,6 +52,7 @@ class Generation:
         self.cached_tokens = 0
         self.written = 0
         self.ended = False
+        self.is_continued = False  # by another request than it began with
         self.finish: Finish = "stop"  # once it has ended
         self._limit = limit
         self._min_tokens = sampling.min_tokens
@@ -64,6 +65,9 @@ class Generation:
         self._repeated = repeated
         self._calls = 0
         self._reasoning_tokens = 0
+        self._vocabulary = vocabulary
+        self._tokens: list[int] = []  # all, where the library tells them
+        self._written_text = ""  # all, where it makes the text
         self._unsent = 0  # tokens whose text is still held back
         self._ids: list[int] = []  # of those, where the library tells them
         self._logprobs: list[TokenLogprob] | None = None  # of those, where they were asked for
@@ -83,6 +87,7 @@ class Generation:
                 return self._end("stop", text)
             self._unsent += 1
             self._ids.append(token)
+            self._tokens.append(token)
             if logprobs is not None:
                 self._keep(logprobs[at : at + 1])
             text += self._passed(self._text.push(token))
@@ -101,8 +106,42 @@ class Generation:
             self._keep(logprobs)
         self.written += tokens
         self._unsent += tokens
+        self._written_text += text
         passed = self._passed(self._text.push_text(text))
         return self._end("stop", passed) if self._stop.found else self._pieces(passed)
+
+    def write(self, text: str, tokens: Sequence[int]) -> list[Piece]:
+        """Take ``text``, of these ``tokens``, which the model has not written itself. It is part of
+        the answer, and no stop text is looked for in it."""
+        before = self._text.finish() + self._stop.finish()
+        self.is_continued = True
+        self.written += len(tokens)
+        self._unsent += len(tokens)
+        self._ids += [] if self._written_text else tokens
+        self._tokens = [*self.tokens, *tokens]
+        self._written_text = ""
+        pieces = self._pieces(before + text)
+        if self.written >= self._limit and not self.ended:
+            pieces += self._end("length", "")
+        return pieces
+
+    @property
+    def thinking(self) -> bool:
+        """Whether what comes next is reasoning."""
+        return self._parser.thinking
+
+    @property
+    def thought_tokens(self) -> int:
+        """How many tokens its reasoning has had so far."""
+        return self._reasoning_tokens + (self._unsent if self.thinking else 0)
+
+    @property
+    def tokens(self) -> list[int]:
+        """All that was written. Of a text that the library has made they are what its tokenizer
+        makes of it."""
+        if not self._written_text:
+            return self._tokens
+        return [*self._tokens, *self._vocabulary.encode([self._written_text])[0]]
 
     def end(self, finish: Finish) -> list[Piece]:
         """The library has ended it."""

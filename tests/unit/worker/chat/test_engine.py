@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ipc.messages.errors import ContextTooLong, InvalidRequest, OutOfMemory
-from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
+from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Reasoning, Usage
 from ipc.messages.jobs import ChatInput, EmbedInput, Fill, Job, Message, Sampling, Text, Tokens
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.dialects.dialect import Dialect
@@ -336,6 +336,86 @@ def test_what_answers_a_prompt_without_a_template_is_text() -> None:
     one.prompts.dialect = ModelDialect(NATIVE, thinking=Thinking("a", "b", "b"))  # type: ignore[misc]
     assert one.admit(several("a", 1, prompts=[Tokens(ids=[0])]))
     assert one.step() == [Delta("a", "a", 1, ids=[0])]
+
+
+# A model of which ``a`` begins its reasoning, and ``b`` ends it.
+THINKS = ModelDialect(NATIVE, thinking=Thinking("a", "b", "b"))
+
+
+def thinker(limit: int, max_tokens: int = 8) -> Job:
+    """A job whose answer may have so many tokens, and think for ``limit`` of them."""
+    wanted = ChatInput(
+        messages=[Message("user", "hi")],
+        sampling=Sampling(max_tokens=max_tokens),
+        reasoning_tokens=limit,
+    )
+    return Job(id="a", model="m", input=wanted, deadline_at=0.0)
+
+
+def test_who_has_thought_enough_goes_on_with_the_answer() -> None:
+    scripted = Scripted(
+        [Written("a", (0, 0), cached_tokens=1)],
+        [Written("a", (0,)), Written("a", (0,))],
+        [Written("a+", (0,), cached_tokens=4), Written("a", (0,))],
+        [Written("a+", (END,))],
+    )
+    one = chat(scripted)
+    one.prompts.dialect = THINKS  # type: ignore[misc]
+    assert one.admit(thinker(3))
+    events = [event for _ in range(5) for event in one.step()]
+    thoughts = [event for event in events if isinstance(event, Reasoning)]
+    assert "".join(event.text for event in thoughts) == "aa"
+    first, rest = scripted.begun
+    # The marker, two thoughts, and the end of the reasoning, which is a single token.
+    assert rest.prompt.tokens == [*first.prompt.tokens, 0, 0, 0, 0]
+    assert rest.limit == first.limit - 4
+    assert scripted.dropped == ["a", "a+"]
+    assert events[-2] == Delta("a", "a", 2, ids=[0, 0])
+    assert events[-1] == Done(
+        "a",
+        ChatResult(
+            finish="stop",
+            usage=Usage(prompt_tokens=2, completion_tokens=6, reasoning_tokens=3, cached_tokens=1),
+        ),
+    )
+
+
+def test_the_rest_of_an_answer_waits_for_room() -> None:
+    scripted = Scripted([Written("a", (0, 0))], [], [], [Written("a+", (END,))])
+    one = chat(scripted)
+    one.prompts.dialect = THINKS  # type: ignore[misc]
+    assert one.admit(thinker(1))
+    one.step()
+    scripted.room = 0
+    one.step()
+    assert len(scripted.begun) == 1
+    scripted.room = 9
+    one.step()
+    assert [request.id for request in scripted.begun] == ["a", "a+"]
+    assert isinstance(one.step()[-1], Done)
+
+
+def test_who_is_dropped_while_it_waits_to_go_on_is_gone() -> None:
+    scripted = Scripted([Written("a", (0, 0))])
+    one = chat(scripted)
+    one.prompts.dialect = THINKS  # type: ignore[misc]
+    assert one.admit(thinker(1))
+    one.step()
+    one.drop("a")
+    assert one.step() == []
+    assert len(scripted.begun) == 1
+
+
+def test_thinking_to_the_limit_of_the_answer_ends_it() -> None:
+    scripted = Scripted([Written("a", (0, 0, 0))])
+    one = chat(scripted)
+    one.prompts.dialect = THINKS  # type: ignore[misc]
+    assert one.admit(thinker(3, max_tokens=4))
+    done = one.step()[-1]
+    assert isinstance(done, Done)
+    assert isinstance(done.result, ChatResult)
+    assert done.result.finish == "length"
+    assert done.result.usage.completion_tokens == 4
 
 
 def test_a_model_without_tokens_for_gaps_is_named_where_one_is_to_be_filled() -> None:
