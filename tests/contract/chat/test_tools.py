@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from ipc.messages.events import CallArguments, CallOpened, ChatResult
 from ipc.messages.jobs import ChatInput, Job, Json, Message, Sampling, Tool, ToolCall
 from tests.contract.driver import Driver, job
@@ -12,6 +14,7 @@ from tests.contract.subjects import CHAT_MODELS, Bench
 
 # The engines that make their answers here, by a model that has no calls of its own.
 MODELS = [subject for subject in CHAT_MODELS if subject.engine == "llama.cpp"]
+pytestmark = pytest.mark.model
 MAX_TOKENS = 120
 
 WEATHER = Tool(
