@@ -2,7 +2,7 @@
 
 They are large, and need a browser or more of the system, so none runs unless it is named:
 bin/test clients open-webui. A client is a module here with its ``CLIENT`` and a file
-``requirements-CLIENT.txt``, from which `environment` makes an environment of its own.
+``requirements-CLIENT.txt``, or a program of `programs`; `environment` makes it one of its own.
 """
 
 from __future__ import annotations
@@ -31,20 +31,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     asked = str(config.getoption("--clients", "") or "").split(",")
     for item in items:
-        client = getattr(getattr(item, "module", None), "CLIENT", None)
+        client = _client(item)
         if client is not None and client not in asked and "all" not in asked:
             item.add_marker(pytest.mark.skip(f"needs {client}: bin/test clients {client}"))
 
 
-def environment(client: str) -> Path:
-    """The folder of the programs of ``client``, installed as its requirements say."""
+def _client(item: pytest.Item) -> str | None:
+    """Whose test it is."""
+    call = getattr(item, "callspec", None)
+    program = None if call is None else call.params.get("program")
+    if isinstance(program, Path):
+        return program.stem.replace("_", "-")
+    return getattr(getattr(item, "module", None), "CLIENT", None)
+
+
+def environment(client: str, wanted: str | None = None) -> Path:
+    """The folder of the programs of ``client``, installed as ``wanted`` or else its file of
+    requirements says."""
     folder = ENVIRONMENTS / client
-    wanted = Path(__file__).with_name(f"requirements-{client}.txt")
-    done = folder / "installed.txt"
-    if not done.is_file() or done.read_text() != wanted.read_text():
+    if wanted is None:
+        wanted = Path(__file__).with_name(f"requirements-{client}.txt").read_text()
+    done, asked = folder / "installed.txt", folder / "wanted.txt"
+    if not done.is_file() or done.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([folder / "bin" / "pip", "install", "-q", "-r", wanted], check=True)
-        done.write_text(wanted.read_text())
+        asked.write_text(wanted)
+        subprocess.run([folder / "bin" / "pip", "install", "-q", "-r", asked], check=True)
+        done.write_text(wanted)
     return folder / "bin"
 
 
