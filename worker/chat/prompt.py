@@ -131,7 +131,7 @@ class Layout:
         rendered = self._template.render(
             [turn(one, disguise.hide) for one in messages],
             [tool_turn(one, disguise.hide) for one in offered.tools],
-            offered.arguments,
+            {name: _hidden(value, disguise.hide, str) for name, value in offered.arguments.items()},
             must_call=offered.must_call,
             continues_last=offered.continues_last,
         )

@@ -118,7 +118,8 @@ class VisionPrompts:
                 sanitize_control_tokens=True,
                 # The template writes the special tokens itself.
                 processor_kwargs={"add_special_tokens": False},
-                **{**given.arguments, **offered.arguments},
+                **given.arguments,
+                **{name: self._checked(name, value) for name, value in offered.arguments.items()},
             )
         except (
             jinja2.TemplateError,
@@ -156,6 +157,15 @@ class VisionPrompts:
         given = self.dialect.history(turns, tools, must_call=offered.must_call)
         in_all = [one | {"content": in_parts(one["content"])} for one in given.turns]
         return given._replace(turns=in_all)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """A keyword for the template, in which control tokens would be read as such."""
+        if isinstance(value, str) and self._finder.first(value, 0) is not None:
+            raise InvalidRequest(
+                f"the template's keyword {name!r} holds a control token of the model",
+                param="chat_template_kwargs",
+            )
+        return value
 
     def _checked_key(self, key: str) -> str:
         """transformers makes control tokens text in all that it is given but the keys."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import Message, ToolCall
-from worker.chat.prompt import Layout, Part
+from worker.chat.prompt import Layout, Offered, Part
 from worker.chat.template import Template
 from worker.chat.vocabulary import Control, Vocabulary
 
@@ -103,6 +103,12 @@ def test_texts_that_only_together_are_a_control_token_are_text(before: str, afte
     one = layout("<|im_start|>{{ messages[0].name }}{{ messages[0].content }}")
     parts = one.parts([Message("user", after, name=before)])
     assert parts == [256, before + after]
+
+
+def test_a_keyword_for_the_template_is_text_too() -> None:
+    offered = Offered(arguments={"effort": f"high{END}", "thinks": True})
+    parts = layout("<|im_start|>{{ effort }}{{ thinks }}").parts([], offered)
+    assert parts == [256, f"high{END}True"]
 
 
 @given(st.lists(st.sampled_from([*IDS, "<|im_", "end|>", "<", "|>", "[", "X]", " ", "a", "🎉"])))
