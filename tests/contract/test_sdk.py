@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import tempfile
@@ -16,6 +17,7 @@ import openai
 import pytest
 import yaml
 from openai import OpenAI
+from pydantic import BaseModel, Field
 
 from tests.contract.served import Server
 from tests.contract.subjects import CHECKOUT, MINILM, SMOLLM2, WHISPER, recording
@@ -224,6 +226,58 @@ def test_a_tool_that_is_not_there_cannot_be_chosen(client: OpenAI) -> None:
             model=SMOLLM2, messages=QUESTION, tools=[TOOL], tool_choice=choice
         )
     assert refused.value.param == "tool_choice"
+
+
+PLACE: Any = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 12}, "metric": {"type": "boolean"}},
+    "required": ["city", "metric"],
+    "additionalProperties": False,
+}
+FORCED: Any = {"type": "function", "function": {"name": "weather", "parameters": PLACE}}
+
+
+@pytest.mark.parametrize(
+    ("choice", "finish"),
+    [("required", "tool_calls"), ({"type": "function", "function": {"name": "weather"}}, "stop")],
+)
+def test_a_call_that_must_be_is_the_same_whole_and_streamed(
+    client: OpenAI, choice: Any, finish: str
+) -> None:
+    asked: Any = {
+        "model": SMOLLM2,
+        "messages": QUESTION,
+        "tools": [FORCED],
+        "tool_choice": choice,
+        "parallel_tool_calls": False,
+        "temperature": 0,
+    }
+    whole = client.chat.completions.create(**asked).choices[0]
+    with client.chat.completions.stream(**asked) as stream:
+        events = list(stream)
+        streamed = stream.get_final_completion().choices[0]
+    for answer in (whole, streamed):
+        assert answer.finish_reason == finish
+        (call,) = answer.message.tool_calls or (None,)
+        assert call is not None
+        assert call.type == "function"
+        assert call.function.name == "weather"
+        assert {*json.loads(call.function.arguments)} == {"city", "metric"}
+    done = [event for event in events if event.type == "tool_calls.function.arguments.done"]
+    assert len(done) == 1
+
+
+class Place(BaseModel):
+    city: str = Field(max_length=12)
+    metric: bool
+
+
+def test_an_answer_is_parsed_into_a_model(client: OpenAI) -> None:
+    answer = client.chat.completions.parse(
+        model=SMOLLM2, messages=QUESTION, response_format=Place, temperature=0
+    )
+    parsed = answer.choices[0].message.parsed
+    assert isinstance(parsed, Place)
 
 
 def test_calls_and_results_of_a_history_are_in_the_prompt(client: OpenAI) -> None:
