@@ -23,7 +23,7 @@ from worker.engines import make
 
 CHECKOUT = Path(__file__).parents[2]
 SLOTS = 4
-MAX_PROMPT_TOKENS = 400
+MAX_PROMPT_TOKENS = 600
 THREADS = 1  # more would wait for each other wherever a processor is busy
 # Where engines that know several devices are tested: cpu, or cuda:0 on a box with a GPU.
 DEVICE = os.environ.get("EDGE_SERVE_TEST_DEVICE", "cpu")

@@ -13,7 +13,7 @@ from tests.contract.driver import Driver, job
 from tests.contract.subjects import CHAT_MODELS, Bench
 
 # The engines that make their answers here, by a model that has no calls of its own.
-MODELS = [subject for subject in CHAT_MODELS if subject.engine in ("llama.cpp", "openvino")]
+MODELS = CHAT_MODELS
 pytestmark = pytest.mark.model
 MAX_TOKENS = 120
 
