@@ -280,8 +280,8 @@ class Replica:
 
     @property
     def limited(self) -> bool:
-        """Whether it matters how much memory it takes."""
-        return bool(self._limits)
+        """Whether it may have to be recycled for what it takes."""
+        return bool(self._limits) or bool(self.counters.worn)
 
     @property
     def hard_limit_mb(self) -> float | None:
@@ -429,7 +429,8 @@ class Replica:
         if self._recycled_at is not None and now - self._recycled_at < REST_S:
             return []
         why = self._limits.exceeded(rss_mb, self._base_mb, self.counters.jobs)
-        if why is None:
+        why = why or self.counters.worn
+        if not why:
             return []
         self.reason = f"recycled: {why}"
         self._recycling = True

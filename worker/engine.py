@@ -80,6 +80,13 @@ class Engine(Protocol):
     Our own engines are subclasses, so that mypy holds each against this; a user's own need not be.
     """
 
+    @property
+    def worn(self) -> str:
+        """Why it should be replaced by a fresh one once its jobs have ended, say for memory that
+        its library never gives back; empty while there is no reason. Read from any thread; may be
+        left out."""
+        return ""
+
     def prepare(self, spec: Spec, stage: Stage) -> None:  # noqa: ARG002
         """Convert what was pulled into ``spec.cache``, once, so that serving starts from there;
         called before any `load`, in a process of its own that ends with it.

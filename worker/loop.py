@@ -68,7 +68,9 @@ class EngineLoop:
 
     def counters(self) -> Counters:
         """The totals so far, readable at any time from any thread."""
-        return self._account.counters(len(self._jobs) + self._mail.qsize())
+        counters = self._account.counters(len(self._jobs) + self._mail.qsize())
+        worn = getattr(self._engine, "worn", "")  # a user's own engine may leave it out
+        return replace(counters, worn=worn) if worn else counters
 
     # The engine's thread.
 

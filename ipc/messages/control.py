@@ -22,6 +22,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's own account of its work, all totals since it started.
 
     ``progress`` grows with every engine step: jobs in hand and no growth is what "hung" means.
+    ``worn`` says why the engine should be replaced by a fresh one, if it should.
     """
 
     progress: int = 0
@@ -33,6 +34,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     padding_tokens: int = 0
     cache_hits: int = 0
     cache_misses: int = 0
+    worn: str = ""
 
 
 # --- child to supervisor -------------------------------------------------------------------------

@@ -68,6 +68,10 @@ class TokenChat(Engine):
         )
 
     @property
+    def worn(self) -> str:
+        return self._tokens.worn
+
+    @property
     def prompts(self) -> Prompts:
         """How the model's prompts are laid out."""
         return self._model.prompts

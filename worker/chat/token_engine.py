@@ -79,6 +79,11 @@ class Written(NamedTuple):
 class TokenEngine(Protocol):
     """A model that writes several answers at once. Called by one thread."""
 
+    @property
+    def worn(self) -> str:
+        """As `Engine.worn`."""
+        ...
+
     def load(self, spec: Spec, stage: Stage) -> TokenModel:
         """As `Engine.load`."""
         ...

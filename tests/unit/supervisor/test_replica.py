@@ -339,6 +339,18 @@ def test_what_the_last_generation_has_done_and_taken_is_not_counted_for_the_next
     assert replica.state == "ready"
 
 
+def test_an_engine_that_says_it_is_worn_is_recycled() -> None:
+    history: History = [(0, Begin()), (0, READY), (1, Beat(Counters()))]
+    replica, _ = play(history, limited())
+    assert not replica.limited
+    play([(2, Beat(Counters(worn="it keeps too much")))], replica)
+    assert replica.limited
+    play([(2, Sampled(50.0)), (3, Sampled(50.0))], replica)
+    assert replica.reason == "recycled: it keeps too much"
+    play([(4, Exited("exited with status 0")), (4, Tick())], replica)
+    assert (replica.recycles, replica.restarts, replica.limited) == (1, 0, False)
+
+
 def test_two_recycles_have_a_minute_between_them() -> None:
     replica, _ = play(OVER, limited(memory_mb=100))
     again: History = [(3, Exited("exited with status 0")), (3, Tick()), (4, READY)]

@@ -49,6 +49,8 @@ class LlamaTokens:
     prompt. Until then it keeps its thread and its share of the cache.
     """
 
+    worn = ""
+
     def load(self, spec: Spec, stage: Stage) -> TokenModel:
         self._spec = spec
         self._model = model = llama_model(spec, stage)

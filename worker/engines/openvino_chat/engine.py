@@ -74,6 +74,10 @@ class OpenvinoTokens:
         prompt = openvino.Tensor(np.zeros((1, 1), dtype=np.int64))
         self._pipeline.generate([prompt], [config])
 
+    @property
+    def worn(self) -> str:
+        return self._grammars.worn
+
     def begin(self, request: TokenRequest) -> bool:
         prompt, limit = request.prompt.tokens, request.limit
         # Reserved to the end: a pipeline whose cache runs out sets requests back, and some

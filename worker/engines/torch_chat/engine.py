@@ -48,6 +48,8 @@ class TorchChat(TokenChat):
 class TorchTokens:
     """A `TokenEngine`: a causal language model, whose steps are our own."""
 
+    worn = ""
+
     @torch.inference_mode()
     def load(self, spec: Spec, stage: Stage) -> TokenModel:
         options = options_of(spec, TorchChatOptions)

@@ -53,6 +53,8 @@ class Letters:
 class Scripted:
     """A `TokenEngine` with room for ``room`` requests. Each step is one of ``steps``."""
 
+    worn = ""
+
     def __init__(self, *steps: list[Written], room: int = 9, prompts_apart: bool = False) -> None:
         self.steps = list(steps)
         self.room = room
