@@ -198,6 +198,36 @@ def test_options_of_other_servers_go_into_extra_body(client: OpenAI) -> None:
     assert ask(max_tokens=-1, priority=1, cache_prompt=True).choices
 
 
+def test_log_probabilities_of_a_completion_are_where_their_tokens_are(client: OpenAI) -> None:
+    answer = client.completions.create(
+        model=SMOLLM2, prompt="Say 🎉🎉🎉:", logprobs=0, max_tokens=12, temperature=0
+    )
+    (choice,) = answer.choices
+    found = choice.logprobs
+    assert found is not None
+    assert found.tokens is not None
+    assert found.text_offset is not None
+    for token, at in zip(found.tokens, found.text_offset, strict=True):
+        assert choice.text[at : at + len(token)] == token
+    assert "".join(found.tokens) == choice.text
+    assert found.token_logprobs is not None
+    assert len(found.token_logprobs) == len(found.tokens)
+    assert all(one is not None and one <= 0 for one in found.token_logprobs)
+
+
+def test_log_probabilities_of_a_chat_spell_its_text(client: OpenAI) -> None:
+    asked: list[Any] = [{"role": "user", "content": "Say 🎉 and hello."}]
+    answer = client.chat.completions.create(
+        model=SMOLLM2, messages=asked, logprobs=True, max_tokens=16, temperature=0
+    )
+    (choice,) = answer.choices
+    assert choice.logprobs is not None
+    assert choice.logprobs.content
+    spelled = b"".join(bytes(one.bytes or []) for one in choice.logprobs.content)
+    assert spelled.decode(errors="replace") == choice.message.content
+    assert all(one.logprob <= 0 for one in choice.logprobs.content)
+
+
 @pytest.mark.parametrize("name", ["prompt_logprobs", "bad_words", "best_of", "logit_bias"])
 def test_what_is_not_built_is_refused_by_name(client: OpenAI, name: str) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
