@@ -6,7 +6,7 @@ is refused by its name in the frontend, before it waits, and again by the worker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from ipc.engines import ENGINES
@@ -43,15 +43,42 @@ PARAMETERS: Mapping[str, Callable[[ChatInput], bool]] = MappingProxyType(
 )
 
 
+# What a user's own engine is not asked for unless its class names it in ``takes``. Without these
+# an engine that only reads the messages and the sampling answers what it was asked.
+TO_BE_DECLARED = (
+    "prompt",
+    "echo",
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "tool_choice",
+    "response_format",
+    "chat_template_kwargs",
+    "thinking_token_budget",
+    "continue_final_message",
+)
+
+
 def check_engine(engine: str, asked: ChatInput) -> None:
     """Raise `UnsupportedParameter` for the first thing that ``asked`` wants and ``engine`` lacks.
-    Of a user's own nothing is known: it refuses what it lacks by itself."""
+    Of a user's own nothing is known here: the worker asks its class."""
     found = ENGINES.get(engine)
-    lacks = found.chat.lacks if found and found.chat else ()
+    refuse_lacking(engine, found.chat.lacks if found and found.chat else (), asked)
+
+
+def refuse_lacking(engine: str, lacks: Iterable[str], asked: ChatInput) -> None:
+    """Raise `UnsupportedParameter` for the first thing of ``lacks`` that ``asked`` wants."""
     for name in lacks:
-        if PARAMETERS[name](asked):
+        if not PARAMETERS[name](asked):
+            continue
+        if name == "top_logprobs" and not asked.messages:  # where it is no key of its own
             raise UnsupportedParameter(
-                f"engine {engine} has no {name}; leave it out, or serve the model by another "
-                "engine",
-                param=name,
+                f"engine {engine} tells the log probabilities of written tokens only; send "
+                "`logprobs` 0, or serve the model by another engine",
+                param="logprobs",
             )
+        raise UnsupportedParameter(
+            f"engine {engine} has no {name}; leave it out, or serve the model by another engine",
+            param=name,
+        )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 
+import orjson
 from pydantic import (
     BeforeValidator,
     Discriminator,
@@ -22,6 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ipc.messages.control import Serve
+from ipc.messages.errors import InvalidRequest
 
 Schema = dict[str, Any]
 
@@ -196,3 +198,12 @@ Name = Annotated[
 ServerText = Annotated[str, AtMost("max_text_chars", "characters")]
 Batch = AtMost("max_batch_size", "items")
 AtLeastOne = Annotated[int, Field(ge=1), WHOLE]
+
+
+def json_text(given: object, path: str) -> str:
+    """``given``, which came at ``path`` of a request, as JSON. Raises `InvalidRequest` where it is
+    nested more deeply than the library writes."""
+    try:
+        return orjson.dumps(given).decode()
+    except TypeError:
+        raise InvalidRequest(f"`{path}` is nested too deeply", param=path) from None

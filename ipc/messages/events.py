@@ -14,12 +14,13 @@ Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of a request. ``cached_tokens`` are part of the prompt's, ``reasoning_tokens`` of the
+    """Tokens of a request. ``cached_tokens`` are part of the prompt's, None where the engine is not
+    told how many they are, ``reasoning_tokens`` of the
     completion's; with several choices the completion is that of all together."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    cached_tokens: int = 0
+    cached_tokens: int | None = None
     reasoning_tokens: int = 0
 
 

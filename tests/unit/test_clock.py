@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 # a measurement or of a line of the log.
 TOLD = {
     "supervisor/health.py",
+    "frontend/api/completions/completion_answer.py",
     "frontend/api/openai/chat_answer.py",
     "supervisor/models/store.py",
     "supervisor/state/recorder.py",

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker/audio": {"ipc/messages"},
     "worker/chat": {"ipc/messages", "ipc/facts", "ipc/grammar", "ipc/engines", "worker/engine"}
     | {"ipc/chat_parameters"},
-    "worker/engines": {"ipc/engines", "ipc/messages", "worker/engine"},
+    "worker/engines": {"ipc/chat_parameters", "ipc/engines", "ipc/messages", "worker/engine"},
     "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"},
     "worker/engines/torch_chat": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/openvino_chat": _ENGINE | {"worker/chat"},

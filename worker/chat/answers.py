@@ -65,6 +65,11 @@ def _sum(usages: Sequence[Usage], copies: int, choices: int) -> Usage:
     return Usage(
         prompt_tokens=sum(one.prompt_tokens for one in firsts),
         completion_tokens=copies * sum(one.completion_tokens for one in usages),
-        cached_tokens=sum(one.cached_tokens for one in firsts),
+        cached_tokens=_known_sum([one.cached_tokens for one in firsts]),
         reasoning_tokens=copies * sum(one.reasoning_tokens for one in usages),
     )
+
+
+def _known_sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

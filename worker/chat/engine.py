@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ipc.engines import ChatOptions, serving
 from ipc.messages.errors import InternalError, ServeError
 from ipc.messages.events import Event, Failed, Piece
 from ipc.messages.jobs import ChatInput, Job, TokenizeInput
@@ -20,7 +21,7 @@ from worker.chat.grammar import AnyText
 from worker.chat.prompt import Prompts, chat_of
 from worker.chat.requests import parser_of, requests_of
 from worker.chat.token_engine import TokenEngine, TokenModel, TokenRequest, Written
-from worker.engine import Engine, Stage
+from worker.engine import Engine, Stage, options_of
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class TokenChat(Engine):
     def _told(self) -> Loaded:
         """What the engine has found out, and what the dialect says."""
         prompts = self._model.prompts
-        wanted = self._spec.options.get("dialect", "auto")
+        wanted = _options(self._spec).dialect
         if isinstance(wanted, str) and wanted != "auto":
             prompts.use_dialect(wanted)
         dialect = prompts.dialect
@@ -257,3 +258,10 @@ def _pushed(generation: Generation, written: Written) -> list[Piece]:
     if written.finish is not None and not generation.ended:
         pieces += generation.end(written.finish)
     return pieces
+
+
+def _options(spec: Spec) -> ChatOptions:
+    """What all chat engines take; an engine that is none of ours has the defaults."""
+    served = serving(spec.engine, "chat")
+    found = options_of(spec, served.options) if served else None
+    return found if isinstance(found, ChatOptions) else ChatOptions()

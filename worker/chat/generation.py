@@ -49,7 +49,7 @@ class Generation:
         self.job_id = job_id
         self.choice = choice
         self.prompt_tokens = prompt_tokens
-        self.cached_tokens = 0
+        self.cached_tokens: int | None = None  # until the library has told
         self.written = 0
         self.ended = False
         self.is_continued = False  # by another request than it began with

@@ -117,7 +117,7 @@ def tokens_of(parts: Sequence[Part], vocabulary: Vocabulary) -> list[int]:
 
 def cannot_fill(model: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{model} cannot fill gaps: its vocabulary has no tokens for them; leave `suffix` out, or "
-        "ask a model whose capabilities in /v1/models have `fill`",
+        f"{model} cannot fill gaps: its vocabulary has no tokens for them; send a prompt without a "
+        "suffix, or ask a model whose capabilities in /v1/models have `fill`",
         param="suffix",
     )

@@ -13,6 +13,7 @@ from typing import cast
 from ipc.engines import ENGINES, serving
 from ipc.messages.spec import Spec
 from worker.engine import Engine, LoadError
+from worker.engines.own import OwnEngine
 
 # Importing OpenVINO would look up an analytics service and write into the home folder.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -38,10 +39,11 @@ def make(spec: Spec) -> Engine:
     if not module:
         raise LoadError(f"engine {spec.engine!r} does not serve {spec.task} models")
     try:
-        return cast(Engine, getattr(importlib.import_module(module), name)())
+        made = cast(Engine, getattr(importlib.import_module(module), name)())
     except (ImportError, AttributeError) as error:
         if is_for_want_of_torch(error):
             raise TorchMissing(
                 f"engine {path} needs torch: {error}; run: edge-serve pull {spec.name}"
             ) from error
         raise LoadError(f"engine {path} cannot be imported: {error}") from error
+    return made if served else cast(Engine, OwnEngine(spec.engine, made))

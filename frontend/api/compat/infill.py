@@ -132,17 +132,17 @@ class Infill:
 
     def _end(self, result: ChatResult, first_at: float) -> dict[str, Any]:
         usage, now = result.usage, time.monotonic()
-        read, written = usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens
+        read, written = usage.prompt_tokens - (usage.cached_tokens or 0), usage.completion_tokens
         return {
             "index": 0,
             "stop": True,
             "model": self._model,
             "tokens_predicted": written,
             "tokens_evaluated": usage.prompt_tokens,
-            "tokens_cached": usage.cached_tokens,
+            "tokens_cached": usage.cached_tokens or 0,
             "truncated": False,
             "stop_type": "limit" if result.finish == "length" else "eos",
-            "timings": {"cache_n": usage.cached_tokens}
+            "timings": {"cache_n": usage.cached_tokens or 0}
             | _timing("prompt", read, first_at - self._began_at)
             | _timing("predicted", written, now - first_at),
         }

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from frontend.api.compat.infill import Infill, InfillRequest
 from frontend.api.compat.mistral_fim import FimRequest
+from frontend.api.completions.completion_answer import TextCompletion
 from frontend.api.completions.request import parse_completion
-from frontend.api.completions.shapes import TextCompletion
 from frontend.api.openai.chat_answer import Completion, fingerprint
 from frontend.api.validate import check
 from frontend.api.writer import Writer

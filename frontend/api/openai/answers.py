@@ -20,12 +20,13 @@ class ReasoningTokens(Answer):
 
 
 class ChatUsage(BaseModel):
-    """``completion_tokens_details`` are there for models that think."""
+    """``completion_tokens_details`` are there for models that think, ``prompt_tokens_details``
+    where the engine is told how much of a prompt it did not have to read."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    prompt_tokens_details: CachedTokens
+    prompt_tokens_details: CachedTokens | None = None
     completion_tokens_details: ReasoningTokens | None = None
 
 

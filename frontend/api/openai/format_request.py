@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import Field, Tag
 
-from frontend.api.fields import OneOf, Schema, Text, by_key
+from frontend.api.fields import OneOf, Schema, Text, by_key, json_text
 from frontend.api.validate import Body
 from frontend.grammar.gate import AskedForm
 from ipc.grammar.schemas.reading import MAX_NAMES
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.messages.jobs import Choice, Form, Gbnf, Json, Regex
+from ipc.messages.jobs import Choice, Gbnf, Json, Regex
 
 ANY_OBJECT = Json(schema='{"type":"object"}')
 
@@ -59,7 +58,7 @@ class JsonObjectFormat(Body):
     def asked(self) -> AskedForm:
         if self.schema_ is None:
             return AskedForm(ANY_OBJECT, "response_format")
-        return AskedForm(_json(self.schema_), "response_format.schema")
+        return _formed(self.schema_, "response_format.schema")
 
 
 class NamedSchema(Body):
@@ -79,10 +78,10 @@ class JsonSchemaFormat(Body):
     def asked(self) -> AskedForm:
         named = self.json_schema
         if named is not None and named.schema_ is not None:
-            form = _json(named.schema_, strict=named.strict is not False)
-            return AskedForm(form, "response_format.json_schema.schema")
+            strict = named.strict is not False
+            return _formed(named.schema_, "response_format.json_schema.schema", strict=strict)
         if self.schema_ is not None:
-            return AskedForm(_json(self.schema_), "response_format.schema")
+            return _formed(self.schema_, "response_format.schema")
         if named is None:
             raise InvalidRequest(
                 "`response_format.json_schema` is required", param="response_format.json_schema"
@@ -194,9 +193,11 @@ def _texts(
 
 def _schema(given: TextOrSchema | None, path: str) -> Iterator[AskedForm]:
     if given is not None:
-        form = Json(schema=given) if isinstance(given, str) else _json(given)
-        yield AskedForm(form, path)
+        if isinstance(given, str):
+            yield AskedForm(Json(schema=given), path)
+        else:
+            yield _formed(given, path)
 
 
-def _json(schema: Schema | bool, *, strict: bool = True) -> Form:
-    return Json(schema=orjson.dumps(schema).decode(), strict=strict)
+def _formed(schema: Schema | bool, path: str, *, strict: bool = True) -> AskedForm:
+    return AskedForm(Json(schema=json_text(schema, path), strict=strict), path)

@@ -9,7 +9,7 @@ import orjson
 from pydantic import BeforeValidator, Field, StringConstraints, Tag, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from frontend.api.fields import NoNul, OneOf, Text, no_nul, only
+from frontend.api.fields import NoNul, OneOf, Text, json_text, no_nul, only
 from frontend.api.validate import Body
 from frontend.grammar.gate import AskedForm
 from ipc.messages import jobs
@@ -37,9 +37,10 @@ class Function(Body):
 
     def to_tool(self, path: str) -> jobs.Tool:
         """As the job has it, told at ``path`` of the request. Raises `InvalidRequest`."""
-        parameters = None if self.parameters is None else orjson.dumps(self.parameters).decode()
+        place = f"{path}.parameters"
+        parameters = None if self.parameters is None else json_text(self.parameters, place)
         if parameters is not None and "\\u0000" in parameters:
-            raise _wrong(f"{path}.parameters", "must not contain NUL characters")
+            raise _wrong(place, "must not contain NUL characters")
         return jobs.Tool(
             name=self.name,
             description=self.description,
@@ -243,7 +244,10 @@ def _object_text(given: object) -> object:
     if given is None or (isinstance(given, str) and given.strip() in ("", "null")):
         return "{}"
     if isinstance(given, dict):
-        return orjson.dumps(given).decode()
+        try:
+            return orjson.dumps(given).decode()
+        except TypeError:
+            raise ValueError("is nested too deeply") from None
     if isinstance(given, str):
         try:
             if isinstance(orjson.loads(given), dict):

@@ -58,6 +58,8 @@ MAX_PREFIX_ITEMS = 128
 MAX_NAME_CHARS = 256
 # How many parts all rules may have, which options within options multiply.
 MAX_PARTS = 40_000
+# How many parts of `allOf` are looked at: references within them double at each level.
+MAX_JOINS = 2_000
 
 _ANY: Schema = {}
 _ANY_OBJECT: Schema = {"type": "object"}
@@ -92,6 +94,7 @@ class _Compiler:
         self._rules: dict[str, Expression] = {}
         self._names: dict[str, str] = {}  # of rules, by the pointer that a reference leads to
         self._parts = 0
+        self._joins = 0
 
     def compile(self) -> Rules:
         body = self._value(self._schema, "#", ())
@@ -191,6 +194,9 @@ class _Compiler:
             raise SchemaError(f"{pointer}/allOf", "must be an array of schemas")
         result: Schema = {word: asked for word, asked in schema.items() if word != "allOf"}
         for at, part in enumerate(parts):
+            self._joins += 1
+            if self._joins > MAX_JOINS:
+                raise _too_large()
             place = f"{pointer}/allOf/{at}"
             try:
                 result = merged(result, self._resolved(part, place), place)

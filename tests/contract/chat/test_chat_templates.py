@@ -153,6 +153,9 @@ def test_a_template_writes_what_transformers_has_it_write(
             [given], chat_template=template, add_generation_prompt=True, **NAMED
         )
     except jinja2.TemplateError as error:
+        if "alternate" in str(error):  # asked once more, with what the user said in one turn
+            assert Template(template, NAMED).render(copy.deepcopy(chat)).count("a\nb") == 1
+            return
         with pytest.raises(InvalidRequest, match=re.escape(str(error))):
             Template(template, NAMED).render(copy.deepcopy(chat))
     else:

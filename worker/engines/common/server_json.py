@@ -111,7 +111,7 @@ def usage_of(said: Any, completion_tokens: int = 0, reasoning_tokens: int = 0) -
     return Usage(
         prompt_tokens=int(number(counts.get("prompt_tokens")) or 0),
         completion_tokens=int(completion),
-        cached_tokens=int(cached or 0),
+        cached_tokens=None if cached is None else int(cached),
         reasoning_tokens=int(thought or 0),
     )
 

@@ -8,8 +8,8 @@ import orjson
 import pytest
 from starlette.testclient import TestClient
 
+from frontend.api.completions.completion_answer import TextCompletion
 from frontend.api.completions.request import parse_completion
-from frontend.api.completions.shapes import TextCompletion
 from frontend.api.whole_answer import WholeAnswer
 from ipc.messages.errors import InternalError, InvalidRequest, UnsupportedParameter
 from ipc.messages.events import (
@@ -114,7 +114,7 @@ def test_what_is_drawn_is_as_in_chats() -> None:
 
 
 def end(finish: Finish = "stop", *others: Finish) -> ChatResult:
-    usage = Usage(prompt_tokens=3, completion_tokens=5)
+    usage = Usage(prompt_tokens=3, completion_tokens=5, cached_tokens=0)
     return ChatResult(finish=finish, usage=usage, others=list(others))
 
 

@@ -92,3 +92,20 @@ def test_what_is_not_strict_loses_what_cannot_be_kept() -> None:
 
 def test_a_form_is_compiled_once() -> None:
     assert rules_of(Regex(pattern="once")) is rules_of(Regex(pattern="once"))
+
+
+def test_references_that_double_at_each_level_are_refused_at_once() -> None:
+    levels = {
+        f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}, {"$ref": f"#/$defs/d{at + 1}"}]}
+        for at in range(40)
+    }
+    schema = {"$ref": "#/$defs/d0", "$defs": {**levels, "d40": {"type": "null"}}}
+    for strict in (True, False):
+        with pytest.raises(FormError, match="too large"):
+            compile_form(Json(schema=json.dumps(schema), strict=strict))
+
+
+def test_a_schema_has_not_too_many_properties() -> None:
+    names = {f"p{at}": {"type": "null"} for at in range(257)}
+    with pytest.raises(FormError, match="has 257 properties; at most 256"):
+        compile_form(Json(schema=json.dumps({"type": "object", "properties": names})))
