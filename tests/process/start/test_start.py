@@ -271,6 +271,9 @@ def test_smoke_tries_what_each_model_can_do(box: Box) -> None:
     rows = [line.split()[:3] for line in ended.stdout.splitlines()[1:]]
     assert rows == [
         [CHAT, "chat-completion", "ok"],
+        [CHAT, "tools", "ok"],
+        [CHAT, "reasoning", "ok"],
+        [CHAT, "fill", "ok"],
         [EMBED, "text-embedding", "ok"],
         [SPEECH, "audio-transcription", "FAILED"],
         [SPEECH, "audio-translation", "FAILED"],
