@@ -267,7 +267,9 @@ def test_files_that_are_not_here_and_will_not_be_fetched(tmp_path: Path) -> None
     start = launch()
     (candidate,) = start.candidates(entries(tmp_path, HUB)).all
     reason = "not pulled yet; run: edge-serve pull acme/chat"
-    assert start.obstacles(candidate, start.fault(candidate, silent)) == [f"acme/chat: {reason}"]
+    obstacles = start.obstacles(candidate, start.fault(candidate, silent))
+    assert obstacles[0] == f"acme/chat: {reason}"
+    assert all("needs torch" in other for other in obstacles[1:])  # where it is not installed
     assert fetch_all(start, [candidate], silence) == ([], {"acme/chat": reason})
 
 
