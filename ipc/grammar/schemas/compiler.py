@@ -2,7 +2,7 @@
 
 Not every text is, though every value has one: whitespace and numbers are bounded (`json_text`), the
 properties of an object come in the order of the schema, and where a schema does not say whether
-others may follow, they may not. docs/api.md says what is kept.
+others may follow, they may not. docs/forms.md says what is kept.
 """
 
 from __future__ import annotations
