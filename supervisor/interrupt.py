@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 STATUS = 128 + signal.SIGINT
 
@@ -22,9 +22,16 @@ STATUS = 128 + signal.SIGINT
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
+# Whether a SIGINT has come within `quiet`, whatever became of its exception.
+_interrupted = False
+
+
 def hold(*numbers: signal.Signals) -> None:
-    """Keep these for whoever calls `let` next, in this process or in what it becomes."""
+    """Keep these for whoever calls `let` next, in this process or in what it becomes. Ends the
+    process where a SIGINT has come before whose exception somebody has swallowed."""
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    if _interrupted:
+        _leave()
 
 
 def let(*numbers: signal.Signals) -> None:
@@ -35,19 +42,20 @@ def let(*numbers: signal.Signals) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """SIGINT ends the block by `KeyboardInterrupt`, so that it cleans up, and then the process with
-    status 130; a second one ends the process at once. Nothing is said of it."""
-    interrupted = False
+    status 130; a second one ends the process at once, and so does one whose exception is raised
+    where Python drops it, in a destructor or a callback. Nothing is said of it."""
 
     def on_sigint(_number: int, _frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if interrupted:
+        global _interrupted
+        if _interrupted:
             os._exit(STATUS)
-        interrupted = True
+        _interrupted = True
         raise KeyboardInterrupt
 
     def on_unraisable(unraisable: Any) -> None:
-        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
-            sys.__unraisablehook__(unraisable)
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            _leave()
+        sys.__unraisablehook__(unraisable)
 
     try:
         sys.unraisablehook = on_unraisable
@@ -58,6 +66,10 @@ def quiet() -> Iterator[None]:
     finally:
         sys.unraisablehook = sys.__unraisablehook__
         # Whatever it has become on its way here: some libraries make errors of their own of it.
-        if interrupted:
-            sys.stdout.flush()
-            os._exit(STATUS)
+        if _interrupted:
+            _leave()
+
+
+def _leave() -> NoReturn:
+    sys.stdout.flush()
+    os._exit(STATUS)
