@@ -200,7 +200,7 @@ def test_options_of_other_servers_go_into_extra_body(client: OpenAI) -> None:
 
 def test_log_probabilities_of_a_completion_are_where_their_tokens_are(client: OpenAI) -> None:
     answer = client.completions.create(
-        model=SMOLLM2, prompt="Say 🎉🎉🎉:", logprobs=0, max_tokens=12, temperature=0
+        model=SMOLLM2, prompt="The capital of France is", logprobs=0, max_tokens=12, temperature=0
     )
     (choice,) = answer.choices
     found = choice.logprobs
