@@ -116,10 +116,13 @@ def test_a_header_of_a_mebibyte_leaves_no_trace(box: Box) -> None:
     # The allocator has what it needs for one after a few.
     for _ in range(5):
         ask()
-    before = rss(box)
-    for _ in range(20):
-        ask()
-    assert rss(box) - before < MIB
+    grown = []
+    for _ in range(4):  # a process grows for other reasons too, but not each time
+        before = rss(box)
+        for _ in range(20):
+            ask()
+        grown.append(rss(box) - before)
+    assert min(grown) < MIB
 
 
 @pytest.mark.parametrize("senders", [2, 4])

@@ -227,6 +227,7 @@ class _Script:
     def _result(self) -> Result:
         asked = self.job.input
         usage = Usage(
+            cached_tokens=0,  # it keeps none
             prompt_tokens=len(self.text.split()),
             completion_tokens=self.sent,
             reasoning_tokens=self.reasoning,

@@ -155,7 +155,7 @@ def test_a_chat_may_think_and_call() -> None:
         CallOpened("j", 1, "call_0_1", "g"),
         CallArguments("j", 1, "{}"),
     ]
-    usage = Usage(prompt_tokens=6, completion_tokens=9, reasoning_tokens=2)
+    usage = Usage(cached_tokens=0, prompt_tokens=6, completion_tokens=9, reasoning_tokens=2)
     assert done == Done("j", ChatResult(finish="tool_calls", usage=usage))
 
 
