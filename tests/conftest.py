@@ -1,10 +1,18 @@
-"""What all tests have in common: they leave nothing in the home of whoever runs them."""
+"""What all tests have in common.
+
+They leave nothing in the home of whoever runs them, and those that make up their inputs make up the
+same each time; `--hypothesis-profile=default` looks further.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)
