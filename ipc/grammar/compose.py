@@ -12,7 +12,6 @@ from ipc.grammar.characters import points_of
 from ipc.grammar.expressions import EMPTY, either, renamed, sequence
 from ipc.grammar.rules import (
     ROOT,
-    Alternation,
     Characters,
     Expression,
     Reference,
@@ -37,44 +36,42 @@ def with_root(root: Expression, *used: Rules) -> Rules:
     return Rules(tuple(rules))
 
 
-def without(marker: str, prefix: str) -> Rules:
-    """Any text that does not contain ``marker``, the empty one too, as the rule ``prefix-root``.
+def without(prefix: str, *markers: str) -> Rules:
+    """Any text in which none of ``markers`` stands, the empty one too, as the rule ``prefix-root``.
 
-    The automaton of Knuth, Morris and Pratt: a rule for each length of ``marker`` that the text so
-    far ends with. Raises `ValueError` where ``marker`` is empty.
+    Raises `ValueError` where one of them is empty.
     """
-    return _scan(marker, prefix, EMPTY, ends_with_marker=False)
+    return _scan(markers, prefix, ends_with_marker=False)
 
 
-def up_to(marker: str, prefix: str) -> Rules:
+def up_to(prefix: str, marker: str) -> Rules:
     """Any text that ends with the first ``marker`` in it, as the rule ``prefix-root``.
 
     Raises `ValueError` where ``marker`` is empty.
     """
-    return _scan(marker, prefix, EMPTY, ends_with_marker=True)
+    return _scan((marker,), prefix, ends_with_marker=True)
 
 
-def _scan(marker: str, prefix: str, end: Expression, *, ends_with_marker: bool) -> Rules:
-    if not marker:
+def _scan(markers: tuple[str, ...], prefix: str, *, ends_with_marker: bool) -> Rules:
+    """One rule for each beginning of ``markers`` that the text so far may end with, as in the
+    automaton of Aho and Corasick (1975)."""
+    if not all(markers):
         raise ValueError("a marker must not be empty")
-    characters = sorted({*marker})
+    beginnings = sorted({one[:n] for one in markers for n in range(len(one))}, key=len)
+    names = {one: f"{prefix}-{at or ROOT}" for at, one in enumerate(beginnings)}
+    characters = sorted({character for one in markers for character in one})
     others = Characters(tuple((ord(one), ord(one)) for one in characters), negated=True)
-    names = [f"{prefix}-root", *(f"{prefix}-{held}" for held in range(1, len(marker)))]
     rules: list[tuple[str, Expression]] = []
-    for held, name in enumerate(names):
-        options: list[Expression] = [] if ends_with_marker else [end]
+    for held, name in names.items():
+        options: list[Expression] = [] if ends_with_marker else [EMPTY]
         if points_of(others):
-            options.append(sequence(others, Reference(names[0])))
+            options.append(sequence(others, Reference(names[""])))
         for one in characters:
-            goes_on = _held(marker, marker[:held] + one)
-            if goes_on < len(marker):
-                options.append(sequence(Terminal(one), Reference(names[goes_on])))
-            elif ends_with_marker:
-                options.append(Terminal(one))
-        rules.append((name, either(options) if len(options) > 1 else Alternation(tuple(options))))
+            text = held + one
+            if any(marker in text for marker in markers):
+                options += [Terminal(one)] if ends_with_marker else []
+                continue
+            goes_on = next(text[at:] for at in range(len(text) + 1) if text[at:] in names)
+            options.append(sequence(Terminal(one), Reference(names[goes_on])))
+        rules.append((name, either(options)))
     return Rules(tuple(rules))
-
-
-def _held(marker: str, text: str) -> int:
-    """The length of the longest beginning of ``marker`` that ``text`` ends with."""
-    return next(n for n in range(min(len(marker), len(text)), -1, -1) if text.endswith(marker[:n]))

@@ -9,21 +9,14 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from ipc.grammar.expressions import EMPTY, either, optional
 from ipc.grammar.not_empty import without_the_empty_text
 from ipc.grammar.rules import Characters, Expression, Repetition, Rules, Terminal
 from ipc.messages.jobs import ChatInput, Tool
 from worker.chat.dialects.dialect import CallFormat, Dialect
 from worker.chat.parsing.reading import Thinking
 from worker.chat.parsing.tail import begins_thinking, ended_thinking
-from worker.chat.rule_book import (
-    NOTHING,
-    RuleBook,
-    Signature,
-    maybe,
-    one_of,
-    rules_of_form,
-    sequence,
-)
+from worker.chat.rule_book import RuleBook, Signature, rules_of_form, sequence
 
 _LINE_BREAKS = Repetition(Terminal("\n"), 0, 2)
 _SPACES = ((0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x20))
@@ -68,7 +61,7 @@ def _answer(book: RuleBook, asked: ChatInput, dialect: Dialect) -> Expression | 
         return calls
     if form is not None:
         content = sequence(opens, form)
-        return content if calls is None else one_of([calls, content])
+        return content if calls is None else either([calls, content])
     if calls is not None and any(tool.strict for tool in asked.tools):
         return _auto(book, dialect.calls, calls)
     return None
@@ -91,17 +84,17 @@ def _auto(book: RuleBook, form: CallFormat, calls: Expression) -> Expression:
     triggers = form.triggers or form.markers
     free = book.without("free", *triggers) if triggers else None
     if not form.opens_answer:
-        return sequence(free or NOTHING, maybe(calls))
+        return sequence(free or EMPTY, optional(calls))
     # Only what an answer begins with can be told from content.
     firsts = tuple(sorted({(ord(one[0]), ord(one[0])) for one in form.opens_answer} | {*_SPACES}))
     rest = free or Repetition(Characters((), negated=True))
-    return one_of([calls, sequence(Characters(firsts, negated=True), rest)])
+    return either([calls, sequence(Characters(firsts, negated=True), rest)])
 
 
 def _thought(book: RuleBook, thinking: Thinking, tail: str, *, continues: bool) -> Expression:
     """What may be thought before the answer, as far as the prompt has not begun or ended it."""
     if not continues and ended_thinking(thinking, tail):
-        return NOTHING
+        return EMPTY
     _, _, after = thinking.forced.partition(thinking.closes)
     rest = sequence(
         book.without("thought", thinking.closes),
@@ -110,4 +103,4 @@ def _thought(book: RuleBook, thinking: Thinking, tail: str, *, continues: bool) 
     )
     if begins_thinking(thinking, tail, continues=continues):
         return rest
-    return maybe(sequence(thinking.opens, rest))
+    return optional(sequence(thinking.opens, rest))

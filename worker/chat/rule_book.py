@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ipc.grammar.compose import prefixed, without
+from ipc.grammar.expressions import EMPTY, either, optional
+from ipc.grammar.expressions import sequence as in_turn
 from ipc.grammar.forms import FormError, rules_of
 from ipc.grammar.regex import RegexError, of_regex
 from ipc.grammar.rules import (
     ROOT,
-    Alternation,
     Characters,
-    Concatenation,
     Expression,
     Reference,
     Repetition,
@@ -23,7 +24,6 @@ from ipc.grammar.schemas.formats import PATTERNS
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import Form, Json
 
-NOTHING = Terminal("")
 SPACES = Repetition(Characters(((0x20, 0x20), (0x0A, 0x0A))), 0, 4)
 
 
@@ -51,11 +51,7 @@ class RuleBook:
     def include(self, name: str, rules: Rules) -> Reference:
         """All of ``rules``, renamed; returns the one that was its root."""
         prefix = self._free(name)
-        self._rules |= {
-            f"{prefix}-{one}": _renamed(expression, prefix) for one, expression in rules.rules
-        }
-        self._rules[prefix] = Reference(f"{prefix}-{ROOT}")
-        return Reference(prefix)
+        return self._take(prefix, prefixed(rules, prefix))
 
     def arguments(self, tool: Signature) -> Expression:
         """The arguments of ``tool`` as JSON. Raises `InvalidRequest`."""
@@ -74,12 +70,12 @@ class RuleBook:
         if needed:
             first, *rest = needed
             after = [sequence(comma, one) for one in rest]
-            return sequence(first, *after, *(maybe(sequence(comma, one)) for one in others))
+            return sequence(first, *after, *(optional(sequence(comma, one)) for one in others))
         options = [
-            sequence(one, *(maybe(sequence(comma, other)) for other in others[at + 1 :]))
+            sequence(one, *(optional(sequence(comma, other)) for other in others[at + 1 :]))
             for at, one in enumerate(others)
         ]
-        return one_of([*options, NOTHING])
+        return either([*options, EMPTY])
 
     def pattern(self, tool: Signature, schema: Mapping[str, Any]) -> Expression | None:
         """A text, without quotes, of the pattern or the format that ``schema`` names. None: it
@@ -96,32 +92,19 @@ class RuleBook:
             ) from error
 
     def without(self, name: str, *texts: str) -> Reference:
-        """Any text, the empty one too, in which none of ``texts`` stands.
-
-        One rule for each beginning of ``texts`` that the text may end with, as in the automaton of
-        Aho and Corasick (1975).
-        """
-        beginnings = sorted({one[:n] for one in texts for n in range(len(one))}, key=len)
+        """Any text, the empty one too, in which none of ``texts`` stands."""
         prefix = self._free(name)
-        named = {one: f"{prefix}-{at}" for at, one in enumerate(beginnings)}
-        letters = sorted({letter for one in texts for letter in one})
-        for one in beginnings:
-            options: list[Expression] = [NOTHING]
-            for letter in letters:
-                after = one + letter
-                if any(text in after for text in texts):
-                    continue
-                known = next(after[at:] for at in range(len(after) + 1) if after[at:] in named)
-                options.append(Concatenation((Terminal(letter), Reference(named[known]))))
-            other = Characters(tuple((ord(letter), ord(letter)) for letter in letters), True)
-            options.append(Concatenation((other, Reference(named[""]))))
-            self._rules[named[one]] = Alternation(tuple(options))
-        self._rules[prefix] = Reference(named[""])
-        return Reference(prefix)
+        return self._take(prefix, without(prefix, *texts))
 
     def rules(self, root: Expression) -> Rules:
         """All rules, and ``root``."""
         return Rules(((ROOT, root), *self._rules.items()))
+
+    def _take(self, prefix: str, rules: Rules) -> Reference:
+        """Add ``rules``, whose names begin with ``prefix``; returns the one that was their root."""
+        self._rules |= dict(rules.rules)
+        self._rules[prefix] = Reference(f"{prefix}-{ROOT}")
+        return Reference(prefix)
 
     def _free(self, name: str) -> str:
         taken = {ROOT, *self._rules}
@@ -142,17 +125,7 @@ def rules_of_form(form: Form, what: str) -> Rules:
 
 def sequence(*parts: Expression | str) -> Expression:
     """One part after the other, texts as they are."""
-    made = [Terminal(part) if isinstance(part, str) else part for part in parts]
-    made = [part for part in made if part != NOTHING]
-    return made[0] if len(made) == 1 else Concatenation(tuple(made))
-
-
-def one_of(options: Sequence[Expression]) -> Expression:
-    return options[0] if len(options) == 1 else Alternation(tuple(options))
-
-
-def maybe(part: Expression) -> Expression:
-    return Repetition(part, 0, 1)
+    return in_turn(*(Terminal(part) if isinstance(part, str) else part for part in parts))
 
 
 def separated(part: Expression, separator: str, *, several: bool) -> Expression:
@@ -160,17 +133,3 @@ def separated(part: Expression, separator: str, *, several: bool) -> Expression:
     if not several:
         return part
     return sequence(part, Repetition(sequence(separator, part)))
-
-
-def _renamed(expression: Expression, prefix: str) -> Expression:
-    match expression:
-        case Reference(name):
-            return Reference(f"{prefix}-{name}")
-        case Concatenation(parts):
-            return Concatenation(tuple(_renamed(part, prefix) for part in parts))
-        case Alternation(options):
-            return Alternation(tuple(_renamed(option, prefix) for option in options))
-        case Repetition(part, least, most):
-            return Repetition(_renamed(part, prefix), least, most)
-        case _:
-            return expression

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from ipc.grammar.expressions import either
 from ipc.grammar.rules import Expression
 from worker.chat.dialects.dialect import CallFormat, Turn
 from worker.chat.dialects.json_calls import arguments
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Source, Steps, Truncated
-from worker.chat.rule_book import RuleBook, Signature, one_of, separated, sequence
+from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 
 def _marker(words: str) -> str:
@@ -66,7 +67,7 @@ def _call(source: Source, says: Says) -> Steps[None]:
 
 
 def _rules(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:
-    call = one_of(
+    call = either(
         [sequence(f"{_CALL}{one.name}{_SEPARATOR}", book.arguments(one)) for one in tools]
     )
     ended = sequence(call, _CALL_END)
@@ -75,7 +76,7 @@ def _rules(book: RuleBook, tools: Sequence[Signature], several: bool) -> Express
 
 def _rules_v3(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:
     before = f"{_CALL}{_KIND}{_SEPARATOR}"
-    call = one_of([sequence(f"{before}{one.name}{_FENCE}", book.arguments(one)) for one in tools])
+    call = either([sequence(f"{before}{one.name}{_FENCE}", book.arguments(one)) for one in tools])
     ended = sequence(call, f"{_FENCE_END}{_CALL_END}")
     return sequence(_CALLS, separated(ended, "\n", several=several), _CALLS_END)
 

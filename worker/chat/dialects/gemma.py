@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ipc.grammar.expressions import either
 from ipc.grammar.rules import Expression
 from worker.chat.dialects.dialect import CallFormat, CallRules, Turn
 from worker.chat.dialects.json_calls import json_text
@@ -23,7 +24,7 @@ from worker.chat.dialects.xml_calls import as_members
 from worker.chat.parsing.reading import ReadCalls
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Malformed, Source, Steps
-from worker.chat.rule_book import RuleBook, Signature, one_of, separated, sequence
+from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 
 def _reader(quote: str, end: str) -> ReadCalls:
@@ -112,7 +113,7 @@ def _ruler(quote: str, start: str, end: str) -> CallRules:
             sequence(f"{start}call:{one.name}{{", _members(book, one, quote), f"}}{end}")
             for one in tools
         ]
-        return separated(one_of(calls), "", several=several)
+        return separated(either(calls), "", several=several)
 
     return rules
 

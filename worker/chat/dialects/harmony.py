@@ -10,13 +10,14 @@ import json
 import re
 from collections.abc import Sequence
 
+from ipc.grammar.expressions import either
 from ipc.grammar.rules import Expression
 from worker.chat.dialects.dialect import CallFormat, Turn
 from worker.chat.dialects.json_calls import arguments
 from worker.chat.parsing.reading import Reading, Thinking
 from worker.chat.parsing.says import Over, Says
 from worker.chat.parsing.source import Malformed, Source, Steps, Truncated
-from worker.chat.rule_book import RuleBook, Signature, one_of, sequence
+from worker.chat.rule_book import RuleBook, Signature, sequence
 
 _START, _CHANNEL, _MESSAGE = "<|start|>", "<|channel|>", "<|message|>"
 _CONSTRAIN = "<|constrain|>"
@@ -102,7 +103,7 @@ def _read(source: Source, says: Says, marker: str) -> Steps[None]:  # noqa: ARG0
 
 def _rules(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:  # noqa: ARG001
     """One call: its end is that of the answer."""
-    return one_of(
+    return either(
         [
             sequence(
                 f"{_CHANNEL}commentary to=functions.{one.name} {_CONSTRAIN}json{_MESSAGE}",

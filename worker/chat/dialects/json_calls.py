@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ipc.grammar.expressions import either
 from ipc.grammar.rules import Expression
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Malformed, Source, Steps, Truncated
-from worker.chat.rule_book import RuleBook, Signature, one_of, sequence
+from worker.chat.rule_book import RuleBook, Signature, sequence
 
 # What tells where a JSON value ends: brackets and the beginnings of strings, or the ends of those.
 _STRUCTURE, _IN_STRING = re.compile(r'["{}\[\]]'), re.compile(r'["\\]')
@@ -210,7 +211,7 @@ def call_rules(
     book: RuleBook, tools: Sequence[Signature], *, arguments: str = "arguments"
 ) -> Expression:
     """The grammar of a call as an object."""
-    return one_of(
+    return either(
         [
             sequence(
                 f'{{"name": {json.dumps(tool.name)}, "{arguments}": ',

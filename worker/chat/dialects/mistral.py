@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from ipc.grammar.expressions import either
 from ipc.grammar.rules import Expression
 from worker.chat.dialects.dialect import CallFormat, Turn
 from worker.chat.dialects.json_calls import arguments, call_list, call_rules
@@ -12,7 +13,7 @@ from worker.chat.dialects.tagged_json import as_json
 from worker.chat.dialects.values import name
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Malformed, Source, Steps
-from worker.chat.rule_book import RuleBook, Signature, one_of, separated, sequence
+from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 _CALLS, _ID, _ARGUMENTS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
 
@@ -40,7 +41,7 @@ def _rules_list(book: RuleBook, tools: Sequence[Signature], several: bool) -> Ex
 
 
 def _rules_named(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:
-    call = one_of(
+    call = either(
         [sequence(f"{_CALLS}{one.name}{_ARGUMENTS}", book.arguments(one)) for one in tools]
     )
     return separated(call, "", several=several)

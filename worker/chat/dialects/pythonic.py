@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ipc.grammar.expressions import either
 from ipc.grammar.rules import Expression
 from worker.chat.dialects.dialect import CallFormat, Turn
 from worker.chat.dialects.json_calls import call_list, call_object
@@ -15,7 +16,7 @@ from worker.chat.dialects.values import Members, json_of, literal, members_of, n
 from worker.chat.dialects.xml_calls import as_members
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Malformed, Source, Steps
-from worker.chat.rule_book import RuleBook, Signature, one_of, separated, sequence
+from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 _STRUCTURE = re.compile(r"""[\[\](){}"',]""")
 _IN_STRING = {'"': re.compile(r'["\\]'), "'": re.compile(r"['\\]")}
@@ -84,7 +85,7 @@ def calls(source: Source, says: Says) -> Steps[None]:
 
 def call_rules(book: RuleBook, tools: Sequence[Signature]) -> Expression:
     """The grammar of one call. Values are written as JSON, which Python's are nearly."""
-    return one_of([_call_rules(book, tool) for tool in tools])
+    return either([_call_rules(book, tool) for tool in tools])
 
 
 def _call_rules(book: RuleBook, tool: Signature) -> Expression:

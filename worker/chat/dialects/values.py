@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ipc.grammar.expressions import either
 from ipc.grammar.rules import Characters, Expression, Repetition, Terminal
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Malformed, Source, Steps
-from worker.chat.rule_book import RuleBook, Signature, one_of
+from worker.chat.rule_book import RuleBook, Signature
 
 Schema = Mapping[str, Any]
 
@@ -182,7 +183,7 @@ def text_rules(book: RuleBook, tool: Signature, schema: Schema, *ends: str) -> E
     schema = resolved(schema, schema)
     if "const" in schema or "enum" in schema:
         texts = [one for one in schema.get("enum", [schema.get("const")]) if isinstance(one, str)]
-        return one_of([Terminal(one) for one in texts])
+        return either([Terminal(one) for one in texts])
     pattern = book.pattern(tool, schema)
     if pattern is not None:
         return pattern

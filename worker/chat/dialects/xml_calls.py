@@ -7,13 +7,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ipc.grammar.expressions import either, optional
 from ipc.grammar.rules import Expression
 from worker.chat.dialects.dialect import CallFormat, Turn
 from worker.chat.dialects.json_calls import call_object
 from worker.chat.dialects.values import Members, Schema, is_text, json_of, members_of, text_rules
 from worker.chat.parsing.says import Says
 from worker.chat.parsing.source import Malformed, Source, Steps, Truncated
-from worker.chat.rule_book import RuleBook, Signature, maybe, one_of, separated, sequence
+from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 _FUNCTION, _FUNCTION_END = "<function=", "</function>"
@@ -70,7 +71,7 @@ def _unframed(text: str) -> str:
 
 
 def _rules(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:
-    call = one_of([_call_rules(book, tool) for tool in tools])
+    call = either([_call_rules(book, tool) for tool in tools])
     return separated(call, "\n", several=several)
 
 
@@ -83,7 +84,7 @@ def _call_rules(book: RuleBook, tool: Signature) -> Expression:
             else book.value(tool, schema)
         )
         member = sequence(f"{_PARAMETER}{key}>\n", value, f"\n{_PARAMETER_END}\n")
-        members.append(member if needed else maybe(member))
+        members.append(member if needed else optional(member))
     return sequence(f"{_OPEN}\n{_FUNCTION}{tool.name}>\n", *members, f"{_FUNCTION_END}\n{_CLOSE}")
 
 
@@ -162,15 +163,15 @@ def _rules_named(book: RuleBook, tools: Sequence[Signature], several: bool) -> E
         for key, schema, needed in members_of(tool):
             value = _data_rules(book, tool, schema) if is_text(schema) else book.value(tool, schema)
             member = sequence(f'{_PARAM}{key}">', value, _PARAM_END)
-            members.append(member if needed else maybe(member))
+            members.append(member if needed else optional(member))
         calls.append(sequence(f'{_NAMED}{tool.name}">', *members, _FUNCTION_END))
-    return separated(one_of(calls), "\n", several=several)
+    return separated(either(calls), "\n", several=several)
 
 
 def _data_rules(book: RuleBook, tool: Signature, schema: Schema) -> Expression:
     """A text in CDATA, or without where none needs it."""
     in_data = sequence(_DATA, text_rules(book, tool, schema, _DATA_END), _DATA_END)
-    return one_of([in_data, text_rules(book, tool, schema, "<")])
+    return either([in_data, text_rules(book, tool, schema, "<")])
 
 
 def _write_named(functions: Sequence[Turn]) -> str:
