@@ -17,6 +17,7 @@ from frontend.api.fields import Batch, Name, Schema, ServerText, text_or
 from frontend.api.images import Remote
 from frontend.api.known_keys import refused_keys
 from frontend.api.openai.chat_keys import KEYS
+from frontend.api.openai.continuation_request import OPENS_OR_GOES_ON, ContinuationRequest
 from frontend.api.openai.messages_request import Turns, read_turns
 from frontend.api.openai.reasoning_request import ReasoningRequest
 from frontend.api.openai.sampling_request import Token
@@ -39,26 +40,6 @@ Texts = Annotated[
 def _without(*keys: str) -> Schema:
     """The description of a form that has none of these, which others are told by."""
     return {"properties": {key: {"type": "null"} for key in keys}}
-
-
-# What `ChatTokenize.check_keys` refuses.
-_OPENS_OR_GOES_ON: Schema = {
-    "anyOf": [
-        {
-            "properties": {
-                "add_generation_prompt": {"enum": [True, None]},
-                "continue_final_message": {"enum": [False, None]},
-            }
-        },
-        {
-            "properties": {
-                "add_generation_prompt": {"enum": [False, None]},
-                "continue_final_message": {"const": True},
-            },
-            "required": ["continue_final_message"],
-        },
-    ]
-}
 
 
 class ContentTokenize(Body):
@@ -93,18 +74,16 @@ class PromptTokenize(Body):
         return TokenizeInput(texts=[self.prompt], begins=begins, reads_control=True)
 
 
-class ChatTokenize(ToolsRequest, ReasoningRequest):
+class ChatTokenize(ToolsRequest, ReasoningRequest, ContinuationRequest):
     """vLLM's, for a chat: all of one that makes its prompt."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [_OPENS_OR_GOES_ON]})
+    model_config = ConfigDict(json_schema_extra={"allOf": [OPENS_OR_GOES_ON]})
     REFUSED = refused_keys(KEYS)
 
     model: Name | None = None
     messages: Turns
     content: None = None  # by these two other forms are told
     prompt: None = None
-    continue_final_message: bool | None = None
-    add_generation_prompt: bool | None = None
     return_token_strs: bool | None = None
 
     def to_input(self, spec: Spec) -> TokenizeInput:
@@ -128,17 +107,7 @@ class ChatTokenize(ToolsRequest, ReasoningRequest):
     def check_keys(self) -> None:
         """Raise `InvalidRequest`, or `UnsupportedParameter`, where keys are at odds."""
         self.check_tools()
-        if self.continue_final_message and self.add_generation_prompt:
-            raise InvalidRequest(
-                "`continue_final_message` and `add_generation_prompt` ask for different things; "
-                "send one of them",
-                param="continue_final_message",
-            )
-        if self.add_generation_prompt is False and not self.continue_final_message:
-            raise UnsupportedParameter(
-                "`add_generation_prompt` false is not supported without `continue_final_message`",
-                param="add_generation_prompt",
-            )
+        self.check_continuation()
 
 
 class InputsTokenize(Body):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import math
 from collections.abc import Sequence
 from typing import Any
 
+from frontend.api.openai.chat_objects import finite
 from ipc.messages.events import TokenLogprob
 
 _utf8 = codecs.getincrementaldecoder("utf-8")
-# What stands for a token that cannot be: JSON has no infinity.
-_NEVER = -9999.0
 
 
 class TokenTexts:
@@ -47,7 +45,7 @@ class TokenTexts:
             self._at += len(token)
         return {
             "tokens": tokens,
-            "token_logprobs": [_finite(one.logprob) for one in told],
+            "token_logprobs": [finite(one.logprob) for one in told],
             "top_logprobs": [_likely(one, token) for one, token in zip(told, tokens, strict=True)],
             "text_offset": offsets,
         }
@@ -65,12 +63,8 @@ class TokenTexts:
 def _likely(one: TokenLogprob, token: str) -> dict[str, float]:
     """The likeliest tokens of one place, and the one that was taken. Of two with the same text the
     likelier counts."""
-    found = {token: _finite(one.logprob)}
+    found = {token: finite(one.logprob)}
     for other in one.top:
         if other.id != one.id:
-            found.setdefault(other.data.decode(errors="replace"), _finite(other.logprob))
+            found.setdefault(other.data.decode(errors="replace"), finite(other.logprob))
     return found
-
-
-def _finite(logprob: float) -> float:
-    return logprob if math.isfinite(logprob) else _NEVER

@@ -55,6 +55,10 @@ def _likely(token: TokenLogprob) -> dict[str, Any]:
     """``bytes`` are the token's own: a part of a character has no text, but it has these."""
     return {
         "token": token.data.decode(errors="replace"),
-        "logprob": token.logprob if math.isfinite(token.logprob) else _NEVER,
+        "logprob": finite(token.logprob),
         "bytes": [*token.data],
     }
+
+
+def finite(logprob: float) -> float:
+    return logprob if math.isfinite(logprob) else _NEVER

@@ -11,6 +11,7 @@ from frontend.api.fields import WHOLE, Name, NotZero, Schema
 from frontend.api.images import Remote
 from frontend.api.known_keys import refused_keys
 from frontend.api.openai.chat_keys import KEYS
+from frontend.api.openai.continuation_request import OPENS_OR_GOES_ON, ContinuationRequest
 from frontend.api.openai.format_request import FormatRequest
 from frontend.api.openai.messages_request import Turns, read_turns
 from frontend.api.openai.reasoning_request import ReasoningRequest
@@ -18,7 +19,7 @@ from frontend.api.openai.sampling_request import SAMPLING_RULES, SamplingRequest
 from frontend.api.openai.tools_request import ToolsRequest
 from frontend.api.validate import check
 from frontend.grammar.gate import AskedForm
-from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import ChatInput
 from ipc.messages.spec import Spec
 
@@ -35,27 +36,13 @@ _RULES: list[Schema] = [
             {"properties": {"logprobs": {"const": True}}, "required": ["logprobs"]},
         ]
     },
-    {
-        "anyOf": [
-            {
-                "properties": {
-                    "add_generation_prompt": {"enum": [True, None]},
-                    "continue_final_message": {"enum": [False, None]},
-                }
-            },
-            {
-                "properties": {
-                    "add_generation_prompt": {"enum": [False, None]},
-                    "continue_final_message": {"const": True},
-                },
-                "required": ["continue_final_message"],
-            },
-        ]
-    },
+    OPENS_OR_GOES_ON,
 ]
 
 
-class ChatRequest(SamplingRequest, ToolsRequest, ReasoningRequest, FormatRequest):
+class ChatRequest(
+    SamplingRequest, ToolsRequest, ReasoningRequest, FormatRequest, ContinuationRequest
+):
     model_config = ConfigDict(json_schema_extra={"allOf": [*SAMPLING_RULES, *_RULES]})
     REFUSED = refused_keys(KEYS)
 
@@ -64,8 +51,6 @@ class ChatRequest(SamplingRequest, ToolsRequest, ReasoningRequest, FormatRequest
     max_completion_tokens: NewerLimit | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS), WHOLE] | None = None
-    continue_final_message: bool | None = None
-    add_generation_prompt: bool | None = None
 
     @property
     def limits(self) -> tuple[int | None, ...]:
@@ -105,17 +90,7 @@ class ChatRequest(SamplingRequest, ToolsRequest, ReasoningRequest, FormatRequest
         self.asked_form()
         if self.top_logprobs and not self.logprobs:
             raise InvalidRequest("`top_logprobs` needs `logprobs` true", param="top_logprobs")
-        if self.continue_final_message and self.add_generation_prompt:
-            raise InvalidRequest(
-                "`continue_final_message` and `add_generation_prompt` ask for different things; "
-                "send one of them",
-                param="continue_final_message",
-            )
-        if self.add_generation_prompt is False and not self.continue_final_message:
-            raise UnsupportedParameter(
-                "`add_generation_prompt` false is not supported without `continue_final_message`",
-                param="add_generation_prompt",
-            )
+        self.check_continuation()
 
 
 def parse_chat(data: Mapping[str, Any]) -> ChatRequest:
