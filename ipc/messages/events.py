@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,19 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int = 0
     cached_tokens: int | None = None
     reasoning_tokens: int = 0
+
+    @classmethod
+    def of_choices(cls, counted: Sequence[Usage], n: int) -> Usage:
+        """All of ``counted``, one for each choice, a prompt's ``n`` together. A prompt counts once,
+        however many choices it has; what was written counts each time."""
+        firsts = counted[::n]
+        cached = [one.cached_tokens for one in firsts if one.cached_tokens is not None]
+        return cls(
+            prompt_tokens=sum(one.prompt_tokens for one in firsts),
+            completion_tokens=sum(one.completion_tokens for one in counted),
+            cached_tokens=sum(cached) if cached else None,
+            reasoning_tokens=sum(one.reasoning_tokens for one in counted),
+        )
 
 
 class ChatResult(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):

@@ -48,28 +48,12 @@ class Answers:
         self._ended[generation.choice] = generation
         if not self.ended:
             return []
-        ended = [self._ended[choice] for choice in sorted(self._ended)]
-        finish, *others = [one.finish for one in ended for _ in range(self._copies)]
-        usage = _sum([one.usage for one in ended], self._copies, self.asked.sampling.n)
+        ended = [self._ended[at] for at in sorted(self._ended) for _ in range(self._copies)]
+        finish, *others = [one.finish for one in ended]
+        usage = Usage.of_choices([one.usage for one in ended], self.asked.sampling.n)
         return [Done(self.job_id, ChatResult(finish=finish, usage=usage, others=others))]
 
 
 def copies_of(asked: ChatInput) -> int:
     """How many choices of a prompt are one answer."""
     return asked.sampling.n if asked.sampling.temperature == 0 else 1
-
-
-def _sum(usages: Sequence[Usage], copies: int, choices: int) -> Usage:
-    """A prompt counts once, however many ``choices`` it has; what was written counts each time."""
-    firsts = usages[:: max(1, choices // copies)]
-    return Usage(
-        prompt_tokens=sum(one.prompt_tokens for one in firsts),
-        completion_tokens=copies * sum(one.completion_tokens for one in usages),
-        cached_tokens=_known_sum([one.cached_tokens for one in firsts]),
-        reasoning_tokens=copies * sum(one.reasoning_tokens for one in usages),
-    )
-
-
-def _known_sum(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None

@@ -65,8 +65,7 @@ class StopFilter:
             self.found = True
             out, self._held = self._held[: min(hits)], ""
             return out
-        keep = max(_overlap(self._held, stop) for stop in self._stop)
-        cut = len(self._held) - keep
+        cut = len(self._held) - overlap(self._held, self._stop)
         out, self._held = self._held[:cut], self._held[cut:]
         return out
 
@@ -76,7 +75,12 @@ class StopFilter:
         return out
 
 
-def _overlap(text: str, stop: str) -> int:
-    """The length of the longest end of ``text`` that begins ``stop``."""
-    longest = min(len(text), len(stop) - 1)
-    return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)
+def overlap(text: str, texts: Sequence[str]) -> int:
+    """The length of the longest end of ``text`` that begins one of ``texts`` and is not all of
+    it."""
+    longest = min(len(text), max(map(len, texts), default=1) - 1)
+    for length in range(longest, 0, -1):
+        end = text[-length:]
+        if any(len(one) > length and one.startswith(end) for one in texts):
+            return length
+    return 0

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from worker.chat.parser import Content, Said
 from worker.chat.parsing.says import Over, Says, Schemas
-from worker.chat.parsing.source import Malformed, Source, Steps, Truncated, overlap
+from worker.chat.parsing.source import Malformed, Source, Steps, Truncated
+from worker.chat.text import overlap
 
 logger = logging.getLogger(__name__)
 

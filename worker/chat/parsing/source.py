@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import TypeVar
 
+from worker.chat.text import overlap
+
 T = TypeVar("T")
 
 # Reading that needs more text at each yield, and comes to a ``T``.
@@ -128,14 +130,3 @@ class Source:
                 before, self.at = self.text[self.at : at], at + len(found)
                 return before, found
             yield from self.more()
-
-
-def overlap(text: str, texts: Sequence[str]) -> int:
-    """The length of the longest end of ``text`` that begins one of ``texts`` and is not all of
-    it."""
-    longest = min(len(text), max(map(len, texts), default=1) - 1)
-    for length in range(longest, 0, -1):
-        end = text[-length:]
-        if any(len(one) > length and one.startswith(end) for one in texts):
-            return length
-    return 0

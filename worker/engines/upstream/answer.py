@@ -102,11 +102,4 @@ class ChatAnswer:
             usage_of(self._usages.get(at), choice.pieces, choice.thoughts)
             for at, choice in enumerate(self._choices)
         ]
-        firsts = counted[:: self._asked.sampling.n]  # of their prompts
-        cached = [one.cached_tokens for one in firsts if one.cached_tokens is not None]
-        return Usage(
-            prompt_tokens=sum(one.prompt_tokens for one in firsts),
-            completion_tokens=sum(one.completion_tokens for one in counted),
-            cached_tokens=sum(cached) if cached else None,
-            reasoning_tokens=sum(one.reasoning_tokens for one in counted),
-        )
+        return Usage.of_choices(counted, self._asked.sampling.n)
