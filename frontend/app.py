@@ -88,7 +88,12 @@ def build(
             for each in offered
         ],
         middleware=[
-            Middleware(Access, record=AccessLogEntry(metrics, POLLED), budget=budget),
+            Middleware(
+                Access,
+                record=AccessLogEntry(metrics, POLLED),
+                budget=budget,
+                error_forms={each.path: each.error_form for each in offered if each.error_form},
+            ),
             *_gate(serve.gate),
             Middleware(Refusals),
         ],
@@ -108,7 +113,7 @@ def _gate(gate: AccessConfig) -> list[Middleware]:
                 CORSMiddleware,
                 allow_origins=[origin for origin in gate.cors_origins if not _is_pattern(origin)],
                 allow_origin_regex=_one_of(filter(_is_pattern, gate.cors_origins)),
-                allow_methods=["GET", "POST"],
+                allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["*"],
                 # Chrome asks before a public page may reach a server on the user's own network.
                 allow_private_network=True,

@@ -24,8 +24,8 @@ from frontend.api.remote_images import FetchMetrics
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.answer_stream import OnGap
 from frontend.http.request_context import RequestContext
-from frontend.http.sse import OnGap
 from ipc.messages.events import Done
 from ipc.messages.jobs import Task
 from ipc.tasks import TASKS

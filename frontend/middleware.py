@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,7 +13,7 @@ from frontend.access_log import AccessLogEntry
 from frontend.dispatch.budget import Budget
 from frontend.http.errors import error_response, refusal
 from frontend.http.paths import plain
-from frontend.http.request_context import RequestContext
+from frontend.http.request_context import ErrorForm, RequestContext, openai_form
 from ipc.messages.errors import InternalError, ServeError
 
 logger = logging.getLogger(__name__)
@@ -24,8 +26,16 @@ class Access:
     had an answer.
     """
 
-    def __init__(self, app: ASGIApp, record: AccessLogEntry, budget: Budget) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        record: AccessLogEntry,
+        budget: Budget,
+        error_forms: Mapping[str, ErrorForm] = MappingProxyType({}),
+    ) -> None:
+        """``error_forms`` are those of paths that tell errors otherwise than OpenAI's API."""
         self._app = app
+        self._error_forms = error_forms
         self._record = record
         self._budget = budget
 
@@ -35,6 +45,7 @@ class Access:
             return
         scope["path"] = plain(scope["path"])
         context = RequestContext.begin(scope, self._budget)
+        context.error_form = self._error_forms.get(scope["path"], openai_form)
         request_id = (b"x-request-id", context.request_id.encode("ascii"))
 
         async def send_marked(message: Message) -> None:
@@ -54,7 +65,7 @@ class Access:
             # After the headers there is nothing to say: the server sees the answer unfinished and
             # cuts the connection, which is how the client learns of it.
             if not context.status:
-                await error_response(error)(scope, receive, send_marked)
+                await error_response(error, context)(scope, receive, send_marked)
             context.status = error.status
         finally:
             context.claim.release()

@@ -44,7 +44,7 @@ _CHAT = (
         path=TASKS["chat"].path,
         id="chat",
         summary="Answer a conversation, whole or as a stream",
-        answer=lambda its: Chat(its.dispatcher, its.serve, its.metrics).complete,
+        answer=lambda its: Chat(its).complete,
         task="chat",
         takes=(ChatRequest,),
         gives={JSON: answers.ChatCompletion, EVENTS: None},
@@ -212,7 +212,7 @@ _MODELS = (
     ),
     Route(
         method="GET",
-        path="/v1/models/{id}",
+        path="/v1/models/{model}",
         id="model",
         summary="One of them",
         answer=lambda its: Models(its.dispatcher).get,

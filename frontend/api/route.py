@@ -14,9 +14,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from frontend.api.answer import Error
 from frontend.api.validate import Body
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.request_context import ErrorForm
 from frontend.metrics import Metrics
 from ipc.messages.control import Serve
 from ipc.messages.jobs import Task
@@ -54,7 +56,7 @@ class Route:
     such route has. ``ignores`` are keys of the body that may hold anything.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE", "HEAD"]
     path: str
     id: str
     summary: str
@@ -72,8 +74,11 @@ class Route:
     polled: bool = False
     # Answered even where no connection is free: whether this server lives must be known then, too.
     probe: bool = False
+    # How its errors are told, where that is not as in OpenAI's API, and what describes them.
+    error_form: ErrorForm | None = None
+    error_model: type[BaseModel] = Error
 
     @property
     def names_model(self) -> bool:
-        """Whether the path's ``{id}`` is the name of a model."""
-        return "{id}" in self.path
+        """Whether the path's ``{model}`` is the name of a model."""
+        return "{model}" in self.path

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from frontend.api.whole_answer import WholeAnswer
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.answer_stream import AnswerStream, StreamForm
 from frontend.http.collect import collect
 from frontend.http.request_context import RequestContext
-from frontend.http.sse import EventStream, Render
 from frontend.metrics import Metrics
 from ipc.chat_parameters import check_engine
 from ipc.messages.control import Serve
@@ -27,8 +27,8 @@ class Face(Protocol):
         """All of it, as JSON."""
         ...
 
-    def chunks(self, *, include_usage: bool) -> Render:
-        """Renders the events of a stream, `Done` being the last."""
+    def streamed(self) -> StreamForm:
+        """The form of its events, where it is a stream."""
         ...
 
 
@@ -49,7 +49,6 @@ class Writer:
         face: Face,
         *,
         stream: bool,
-        include_usage: bool = False,
     ) -> Response:
         """The answer to ``wanted``, in the form of ``face``. ``size_bytes`` is the request's.
 
@@ -63,9 +62,9 @@ class Writer:
             context.request_id, spec, wanted, size_bytes, context.claim
         )
         if stream:
-            return EventStream(
+            return AnswerStream(
                 job,
-                face.chunks(include_usage=include_usage),
+                face.streamed(),
                 self._limits.keepalive_s,
                 on_gap=self._metrics.on_gap(spec.name),
             )

@@ -84,8 +84,9 @@ class Guarded:
             try:
                 self._guard.check(scope)
             except ServeError as error:
-                RequestContext.of(scope).error = error.code
-                await error_response(error)(scope, receive, send)
+                context = RequestContext.of(scope)
+                context.error = error.code
+                await error_response(error, context)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -54,7 +54,7 @@ def error_bytes(
     error: ServeError, context: RequestContext, fields: Iterable[Field], *, close: bool
 ) -> bytes:
     """``error`` as a whole answer with ``fields`` beside its own, where there is no application."""
-    body = orjson.dumps(error.body())
+    body = error_body(error, context)
     told = error_headers(error)
     told["content-type"] = "application/json"
     told["content-length"] = str(len(body))
@@ -66,10 +66,16 @@ def error_bytes(
     return b"%b%b%b\r\n%b" % (STATUS_LINE[error.status], first, lines, body)
 
 
-def error_response(error: ServeError, **headers: str) -> Response:
+def error_body(error: ServeError, context: RequestContext) -> bytes:
+    """``error`` in the form of the API that was asked."""
+    return orjson.dumps(context.error_form(error, context.request_id))
+
+
+def error_response(error: ServeError, context: RequestContext, **headers: str) -> Response:
     """``error`` as an HTTP answer, with ``headers`` beside its own."""
     headers |= error_headers(error)
-    return Response(orjson.dumps(error.body()), error.status, headers, "application/json")
+    body = error_body(error, context)
+    return Response(body, error.status, headers, "application/json")
 
 
 def refusal(error: ServeError | HTTPException, scope: Scope, context: RequestContext) -> Response:
@@ -79,13 +85,13 @@ def refusal(error: ServeError | HTTPException, scope: Scope, context: RequestCon
     """
     if isinstance(error, ServeError):
         context.error = error.code
-        return error_response(error)
+        return error_response(error, context)
     allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
     if error.status_code == 405 and scope["method"] == "OPTIONS":
         return Response(status_code=204, headers={"allow": allowed})
     ours = _in_our_form(error.status_code, scope, allowed)
     context.error = ours.code
-    return error_response(ours, **({"allow": allowed} if allowed else {}))
+    return error_response(ours, context, **({"allow": allowed} if allowed else {}))
 
 
 def _in_our_form(status: int, scope: Scope, allowed: str) -> ServeError:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import re
 import time
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from starlette.types import Scope
 
 from frontend.dispatch.budget import Budget, Claim
 from frontend.dispatch.stream import Stream
+from ipc.messages.errors import ServeError
 from ipc.messages.events import Usage
 from ipc.messages.jobs import Task
 from ipc.messages.spec import Spec
@@ -18,7 +20,13 @@ from ipc.messages.spec import Spec
 # Safe in a header and in a log line, and short enough to repeat on each of them.
 # For those who hold nothing: refusals in place of an application.
 _NOTHING = Budget(0)
+# What an error with its request's id is as JSON, in some API.
+ErrorForm = Callable[[ServeError, str], Any]
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+
+
+def openai_form(error: ServeError, _request_id: str) -> Any:
+    return error.body()
 
 
 class RequestContext:
@@ -26,13 +34,14 @@ class RequestContext:
 
     ``status`` is the outcome: a stream that failed after its headers went out counts as that
     failure, a client that left as 499. ``model`` is only ever a configured name, so it is safe as
-    a metrics label. ``key`` is the name of the API key, for the log; ``claim`` is the memory that
-    the request holds.
+    a metrics label. ``error_form`` is how the API of the path tells errors. ``key`` is the name of
+    the API key, for the log; ``claim`` is the memory that the request holds.
     """
 
     __slots__ = (
         "claim",
         "error",
+        "error_form",
         "key",
         "model",
         "request_id",
@@ -49,6 +58,7 @@ class RequestContext:
         self.started_at = time.monotonic()
         self.status = 0
         self.error: str | None = None
+        self.error_form: ErrorForm = openai_form
         self.key: str | None = None
         self.model: str | None = None
         self.task: Task | None = None

@@ -1,42 +1,21 @@
-"""Server-sent events: an answer that is written while it is made.
-
-The status is chosen as late as it can be: the first events decide it, or the first silence of
-``keepalive_s``. Until then a failure is an ordinary error with a status of its own; after it the
-failure is the stream's last event. Such a stream lacks its end marker, since the official SDK
-takes a bare end of file for success.
-"""
+"""Server-sent events: the form in which most APIs stream an answer."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import orjson
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from frontend.dispatch.stream import Stream
-from frontend.http.disconnect import Watch
-from frontend.http.request_context import RequestContext
-from ipc.messages.errors import Cancelled, ServeError
+from ipc.messages.errors import ServeError
 from ipc.messages.events import Done, Piece
+
+# What a batch of events looks like on the wire; a batch may come to nothing.
+Render = Callable[[list[Piece | Done]], bytes]
 
 DONE = b"data: [DONE]\n\n"
 # A comment line: clients skip it, proxies see traffic.
 KEEPALIVE = b": keep-alive\n\n"
-
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    # A proxy that compresses would collect the events into blocks, and caches have no use for them.
-    (b"cache-control", b"no-cache, no-transform"),
-    # nginx would otherwise collect the events into pages.
-    (b"x-accel-buffering", b"no"),
-]
-
-# What a batch of events looks like on the wire; a batch may come to nothing.
-Render = Callable[[list[Piece | Done]], bytes]
-OnGap = Callable[[float], None]
 
 
 def event(data: Any) -> bytes:
@@ -44,64 +23,22 @@ def event(data: Any) -> bytes:
     return b"data: " + orjson.dumps(data) + b"\n\n"
 
 
-class EventStream(Response):
-    """The events of one job. Owns ``stream`` and closes it, however the answer ends.
+def named_event(name: str, data: Any) -> bytes:
+    """One event that also says of which kind it is, for clients that look there."""
+    return b"event: " + name.encode("ascii") + b"\n" + event(data)
 
-    Every wake-up is one write, whatever it brought. ``on_gap`` is told the seconds between
-    batches of deltas.
-    """
 
-    def __init__(
-        self, stream: Stream, render: Render, keepalive_s: float, on_gap: OnGap | None = None
-    ) -> None:
-        self.status_code = 200
-        self.background = None
-        self.raw_headers = list(_HEADERS)
-        self._stream = stream
-        self._render = render
-        self._keepalive_s = keepalive_s
-        self._on_gap = on_gap
-        self._delta_at: float | None = None
+class SseForm:
+    """A stream of server-sent events as in OpenAI's API. One that fails has no end marker: the
+    official SDK takes a bare end of file for success."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        context = RequestContext.of(scope)
-        try:
-            async with Watch(receive):
-                events = await self._stream.next(self._keepalive_s)
-                await send(
-                    {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-                )
-                await self._run(send, events, context)
-            # Outside the watch: a server may call a finished answer a disconnect.
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except Cancelled as error:
-            # Nobody is there to be told. Where the connection still stands, the server sees that
-            # the answer is unfinished and closes it.
-            context.status, context.error = error.status, error.code
-        finally:
-            self._stream.close()
+    media_type = b"text/event-stream; charset=utf-8"
 
-    async def _run(self, send: Send, events: list[Piece | Done], context: RequestContext) -> None:
-        try:
-            while True:
-                self._time(events)
-                if body := self._render(events) if events else KEEPALIVE:
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
-                if events and isinstance(events[-1], Done):
-                    context.usage = events[-1].result.usage
-                    return
-                events = await self._stream.next(self._keepalive_s)
-        except Cancelled:
-            raise
-        except ServeError as error:
-            context.status, context.error = error.status, error.code
-            body = event(error.body())
-            await send({"type": "http.response.body", "body": body, "more_body": True})
+    def __init__(self, render: Render) -> None:
+        self.render = render
 
-    def _time(self, events: list[Piece | Done]) -> None:
-        if self._on_gap is None or not events or not isinstance(events[0], Piece):
-            return
-        now = time.monotonic()
-        if self._delta_at is not None:
-            self._on_gap(now - self._delta_at)
-        self._delta_at = now
+    def keepalive(self) -> bytes:
+        return KEEPALIVE
+
+    def failure(self, error: ServeError) -> bytes:
+        return event(error.body())

@@ -16,7 +16,6 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import Response
 
-from frontend.api.answer import Error
 from frontend.api.fields import Schema
 from frontend.api.route import JSON, Given, Route, Services
 from frontend.openapi.request_schema import names_of, one_of, request_schema
@@ -81,7 +80,7 @@ def _operation(route: Route, serve: Serve) -> Schema:
     if route.names_model:
         names = names_of(serve.specs, serve)
         described["parameters"] = [
-            {"name": "id", "in": "path", "required": True, "schema": one_of(names)}
+            {"name": "model", "in": "path", "required": True, "schema": one_of(names)}
         ]
     if route.open:
         described["security"] = []
@@ -102,7 +101,7 @@ def _responses(route: Route, serve: Serve) -> Iterable[tuple[str, Schema]]:
         yield str(status), {"description": "No", "content": {JSON: {"schema": _ref(kind)}}}
     for status in sorted(_failures(route, serve)):
         codes = sorted(code for code, error in BY_CODE.items() if error.status == status)
-        content = {JSON: {"schema": _ref(Error)}}
+        content = {JSON: {"schema": _ref(route.error_model)}}
         yield str(status), {"description": ", ".join(codes), "content": content}
 
 
@@ -142,9 +141,9 @@ def _kinds(given: Given) -> Iterable[type[BaseModel]]:
         yield given
 
 
-def _schemas(routes: Iterable[Route]) -> Schema:
+def _schemas(routes: Sequence[Route]) -> Schema:
     """Everything that is referred to, by name."""
-    given: set[type[BaseModel]] = {Error}
+    given: set[type[BaseModel]] = {route.error_model for route in routes}
     for route in routes:
         for kind in (*route.gives.values(), *route.also.values()):
             given |= set(_kinds(kind))

@@ -202,7 +202,7 @@ def test_the_description_has_every_route(server: Server) -> None:
         for path, methods in server.client.get("/openapi.json").json()["paths"].items()
         for method in methods
     }
-    expected = {route.replace("org/chat", "{id}") for route in SURFACE["routes"]}
+    expected = {route.replace("org/chat", "{model}") for route in SURFACE["routes"]}
     assert expected - described == set()
 
 

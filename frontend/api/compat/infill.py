@@ -18,7 +18,7 @@ from frontend.api.known_keys import done, harmless, refused_keys
 from frontend.api.openai.sampling_request import Limit, SamplingRequest
 from frontend.api.validate import Body
 from frontend.api.whole_answer import WholeAnswer
-from frontend.http.sse import Render, event
+from frontend.http.sse import SseForm, event
 from ipc.messages.events import ChatResult, Delta, Done, Piece
 from ipc.messages.jobs import ChatInput, Fill
 from ipc.messages.spec import Spec
@@ -110,8 +110,8 @@ class Infill:
         told = self._end(result, first_at) | {"content": content}
         return orjson.dumps(_selected(told, self._asked.response_fields))
 
-    def chunks(self, *, include_usage: bool) -> Render:  # noqa: ARG002
-        """Renders the events of a stream; the last has the counts, and there is no marker."""
+    def streamed(self) -> SseForm:
+        """A stream whose last event has the counts; there is no marker."""
         first_at = self._began_at
 
         def render(events: list[Piece | Done]) -> bytes:
@@ -128,7 +128,7 @@ class Infill:
                 return b""
             return event({"index": 0, "content": item.text, "stop": False})
 
-        return render
+        return SseForm(render)
 
     def _end(self, result: ChatResult, first_at: float) -> dict[str, Any]:
         usage, now = result.usage, time.monotonic()

@@ -12,15 +12,17 @@ import orjson
 from frontend.api.completions.logprobs import TokenTexts
 from frontend.api.openai.chat_objects import usage_object
 from frontend.api.whole_answer import WholeAnswer, WholeChoice
-from frontend.http.sse import DONE, Render, event
+from frontend.http.sse import DONE, SseForm, event
 from ipc.messages.errors import InternalError
 from ipc.messages.events import ChatResult, Delta, Done, Finish, Piece
 
 
 class TextCompletion:
-    """What one answer's parts have in common."""
+    """What one answer's parts have in common. The usage of a stream is told where it was asked
+    for."""
 
-    def __init__(self, model: str, system_fingerprint: str) -> None:
+    def __init__(self, model: str, system_fingerprint: str, *, include_usage: bool = False) -> None:
+        self._include_usage = include_usage
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
@@ -38,9 +40,8 @@ class TextCompletion:
         usage = usage_object(result.usage)
         return orjson.dumps({**self._head, "choices": choices, "usage": usage})
 
-    def chunks(self, *, include_usage: bool) -> Render:
-        """Renders the events of a stream, `Done` being the last."""
-        return _Chunks(self._head, include_usage=include_usage).render
+    def streamed(self) -> SseForm:
+        return SseForm(_Chunks(self._head, include_usage=self._include_usage).render)
 
 
 def _whole_choice(at: int, choice: WholeChoice, finish: Finish) -> dict[str, Any]:

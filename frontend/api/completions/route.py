@@ -37,9 +37,8 @@ class Completions:
             spec,
             asked.to_input(spec),
             body.size_bytes,
-            TextCompletion(asked.model, fingerprint(spec)),
+            TextCompletion(asked.model, fingerprint(spec), include_usage=asked.include_usage),
             stream=bool(asked.stream),
-            include_usage=asked.include_usage,
         )
 
     async def infill(self, request: Request) -> Response:
@@ -68,9 +67,8 @@ class Completions:
             spec,
             asked.to_input(spec),
             body.size_bytes,
-            Completion(asked.model, fingerprint(spec)),
+            Completion(asked.model, fingerprint(spec), include_usage=asked.include_usage),
             stream=bool(asked.stream),
-            include_usage=asked.include_usage,
         )
 
     def _found(self, request: Request, name: str) -> Spec:

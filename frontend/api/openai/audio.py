@@ -9,10 +9,11 @@ from starlette.responses import PlainTextResponse, Response
 from frontend.api.openai import transcripts
 from frontend.api.openai.audio_request import AudioRequest, parse_audio, read_file
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.answer_stream import AnswerStream
 from frontend.http.body import read_form
 from frontend.http.collect import collect
 from frontend.http.request_context import RequestContext
-from frontend.http.sse import EventStream
+from frontend.http.sse import SseForm
 from ipc.messages.control import Serve
 from ipc.messages.events import SpeechResult
 
@@ -43,7 +44,7 @@ class Audio:
             context.request_id, spec, job, len(audio), context.claim
         )
         if asked.stream:
-            return EventStream(stream, transcripts.events, self._limits.keepalive_s)
+            return AnswerStream(stream, SseForm(transcripts.events), self._limits.keepalive_s)
         done = await collect(stream, request.receive)
         context.usage = done.result.usage
         assert isinstance(done.result, SpeechResult)

@@ -13,7 +13,7 @@ import orjson
 from frontend.api.openai.chat_chunks import Chunks
 from frontend.api.openai.chat_objects import PLAIN, Shape, logprobs_object, usage_object
 from frontend.api.whole_answer import WholeAnswer, WholeCall, WholeChoice
-from frontend.http.sse import Render
+from frontend.http.sse import SseForm
 from ipc.messages.events import ChatResult
 from ipc.messages.spec import Spec
 
@@ -24,10 +24,19 @@ def fingerprint(spec: Spec) -> str:
 
 
 class Completion:
-    """What one answer's parts have in common. ``shape`` is what was asked of them."""
+    """What one answer's parts have in common. ``shape`` is what was asked of them; the usage of a
+    stream is told where it was asked for."""
 
-    def __init__(self, model: str, system_fingerprint: str, shape: Shape = PLAIN) -> None:
+    def __init__(
+        self,
+        model: str,
+        system_fingerprint: str,
+        shape: Shape = PLAIN,
+        *,
+        include_usage: bool = False,
+    ) -> None:
         self._shape = shape
+        self._include_usage = include_usage
         self._head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "created": int(time.time()),
@@ -51,10 +60,9 @@ class Completion:
             {**self._head, "object": "chat.completion", "choices": choices, "usage": usage}
         )
 
-    def chunks(self, *, include_usage: bool) -> Render:
-        """Renders the events of a stream, `Done` being the last."""
+    def streamed(self) -> SseForm:
         head = {**self._head, "object": "chat.completion.chunk"}
-        return Chunks(head, self._shape, include_usage=include_usage).render
+        return SseForm(Chunks(head, self._shape, include_usage=self._include_usage).render)
 
     def _message(self, choice: WholeChoice) -> dict[str, Any]:
         """``content`` is null where there is none beside reasoning or calls; the keys of these two

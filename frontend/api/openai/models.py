@@ -1,4 +1,4 @@
-"""GET /v1/models and GET /v1/models/{id}"""
+"""GET /v1/models and GET /v1/models/{model}"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Models:
         return _json({"object": "list", "data": data})
 
     async def get(self, request: Request) -> Response:
-        name = request.path_params["id"]
+        name = request.path_params["model"]
         spec = self._dispatcher.called(name)
         if spec is None:
             raise ModelNotFound(

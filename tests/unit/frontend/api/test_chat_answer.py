@@ -50,7 +50,7 @@ def whole(pieces: list[Piece], result: ChatResult, **shape: bool) -> Any:
 
 def chunks(pieces: list[Piece], result: ChatResult, **shape: bool) -> list[Any]:
     """The chunks of a stream in which every piece comes alone."""
-    render = Completion("org/chat", "fp_0", Shape(**shape)).chunks(include_usage=False)
+    render = Completion("org/chat", "fp_0", Shape(**shape)).streamed().render
     body = b"".join([*(render([piece]) for piece in pieces), render([Done("j", result)])])
     *events, marker, rest = body.decode().split("\n\n")
     assert (marker, rest) == ("data: [DONE]", "")

@@ -127,7 +127,7 @@ def whole(pieces: list[Piece], result: ChatResult) -> Any:
 
 def streamed(pieces: list[Piece], result: ChatResult, *, include_usage: bool = False) -> list[Any]:
     """The objects of a stream in which every piece comes alone."""
-    render = TextCompletion("org/chat", "fp_0").chunks(include_usage=include_usage)
+    render = TextCompletion("org/chat", "fp_0", include_usage=include_usage).streamed().render
     body = b"".join([*(render([piece]) for piece in pieces), render([Done("j", result)])])
     *events, marker, rest = body.decode().split("\n\n")
     assert (marker, rest) == ("data: [DONE]", "")

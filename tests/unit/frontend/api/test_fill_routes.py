@@ -111,7 +111,7 @@ def test_times_are_told_from_the_first_piece_on() -> None:
     result = ChatResult(finish="length", usage=Usage(prompt_tokens=4, completion_tokens=1))
     told = orjson.loads(infill.whole(answer, result))
     assert told["stop_type"] == "limit"
-    render = infill.chunks(include_usage=False)
+    render = infill.streamed().render
     assert b'"stop":true' in render([Done("j", result)])
 
 

@@ -80,7 +80,7 @@ def test_a_404_names_method_and_path_and_what_is_served() -> None:
     with TestClient(application(FakeDispatcher())) as client:
         told = client.put("/v1/nothing").json()["error"]["message"]
     assert told.startswith("PUT /v1/nothing is not served; this server has ")
-    for path in ("/v1/chat/completions", "/v1/models/{id}", "/livez"):
+    for path in ("/v1/chat/completions", "/v1/models/{model}", "/livez"):
         assert path in told
 
 

@@ -15,8 +15,9 @@ from starlette.types import Message
 from frontend.api.openai.chat_answer import Completion
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.stream import LOGPROB_CHARS, MAX_HELD_CHARS, Stream, held_chars
+from frontend.http.answer_stream import AnswerStream
 from frontend.http.request_context import RequestContext
-from frontend.http.sse import KEEPALIVE, EventStream
+from frontend.http.sse import KEEPALIVE
 from ipc.messages.errors import OutOfMemory, WorkerCrashed
 from ipc.messages.events import (
     CallArguments,
@@ -48,8 +49,8 @@ class Client:
         self._keepalive_s = keepalive_s
 
     async def run(self) -> None:
-        render = Completion("org/chat", "fp_0").chunks(include_usage=False)
-        answer = EventStream(self.stream, render, self._keepalive_s, self.gaps.append)
+        form = Completion("org/chat", "fp_0").streamed()
+        answer = AnswerStream(self.stream, form, self._keepalive_s, self.gaps.append)
         scope = {"type": "http", "context": self.context}
         await answer(scope, self._receive, self._send)
 
@@ -203,7 +204,7 @@ def test_gaps_are_measured_between_batches_of_text() -> None:
 
 def test_a_chunk_is_the_same_whether_or_not_its_frame_was_rendered_before() -> None:
     text = 'quotes " and \\ and \n and ü and </script>'
-    render = Completion('odd "name"', "fp_0").chunks(include_usage=True)
+    render = Completion('odd "name"', "fp_0", include_usage=True).streamed().render
     opening, chunk = chunks(render([Delta("job", text)]))
     assert chunk["choices"] == [
         {"index": 0, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
@@ -213,7 +214,7 @@ def test_a_chunk_is_the_same_whether_or_not_its_frame_was_rendered_before() -> N
 
 
 def test_usage_comes_last_and_without_choices() -> None:
-    render = Completion("org/chat", "fp_0").chunks(include_usage=True)
+    render = Completion("org/chat", "fp_0", include_usage=True).streamed().render
     *_, last, usage = chunks(render([chat_done("length")]))
     assert last["choices"][0]["finish_reason"] == "length"
     assert usage["choices"] == []

@@ -1,0 +1,116 @@
+"""An answer that is written while it is made.
+
+The status is chosen as late as it can be: the first events decide it, or the first silence of
+``keepalive_s``. Until then a failure is an ordinary error with a status of its own; after it the
+failure is the stream's last word.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from frontend.dispatch.stream import Stream
+from frontend.http.disconnect import Watch
+from frontend.http.request_context import RequestContext
+from frontend.http.sse import Render
+from ipc.messages.errors import Cancelled, ServeError
+from ipc.messages.events import Done, Piece
+
+_HEADERS = [
+    # A proxy that compresses would collect the events into blocks, and caches have no use for them.
+    (b"cache-control", b"no-cache, no-transform"),
+    # nginx would otherwise collect the events into pages.
+    (b"x-accel-buffering", b"no"),
+]
+
+OnGap = Callable[[float], None]
+
+
+class StreamForm(Protocol):
+    """How the events of one job look on the wire."""
+
+    @property
+    def media_type(self) -> bytes: ...
+
+    @property
+    def render(self) -> Render:
+        """Makes what goes out for events, `Done` being the last of a stream; may be nothing."""
+        ...
+
+    def keepalive(self) -> bytes:
+        """What shows in a silence that the answer goes on; clients make nothing of it."""
+        ...
+
+    def failure(self, error: ServeError) -> bytes:
+        """The end of a stream that has begun and cannot go on."""
+        ...
+
+
+class AnswerStream(Response):
+    """The events of one job, in some form. Owns ``stream`` and closes it, however the answer ends.
+
+    Every wake-up is one write, whatever it brought. ``on_gap`` is told the seconds between
+    batches of deltas.
+    """
+
+    def __init__(
+        self, stream: Stream, form: StreamForm, keepalive_s: float, on_gap: OnGap | None = None
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = [(b"content-type", form.media_type), *_HEADERS]
+        self._stream = stream
+        self._form = form
+        self._keepalive_s = keepalive_s
+        self._on_gap = on_gap
+        self._delta_at: float | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context = RequestContext.of(scope)
+        try:
+            async with Watch(receive):
+                events = await self._stream.next(self._keepalive_s)
+                await send(
+                    {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                )
+                await self._run(send, events, context)
+            # Outside the watch: a server may call a finished answer a disconnect.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except Cancelled as error:
+            # Nobody is there to be told. Where the connection still stands, the server sees that
+            # the answer is unfinished and closes it.
+            context.status, context.error = error.status, error.code
+        finally:
+            self._stream.close()
+
+    async def _run(self, send: Send, events: list[Piece | Done], context: RequestContext) -> None:
+        form = self._form
+        try:
+            while True:
+                self._time(events)
+                if body := form.render(events) if events else form.keepalive():
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+                if events and isinstance(events[-1], Done):
+                    context.usage = events[-1].result.usage
+                    return
+                events = await self._stream.next(self._keepalive_s)
+        except Cancelled:
+            raise
+        except ServeError as error:
+            context.status, context.error = error.status, error.code
+            await send(
+                {"type": "http.response.body", "body": form.failure(error), "more_body": True}
+            )
+
+    def _time(self, events: list[Piece | Done]) -> None:
+        if self._on_gap is None or not events or not isinstance(events[0], Piece):
+            return
+        now = time.monotonic()
+        if self._delta_at is not None:
+            self._on_gap(now - self._delta_at)
+        self._delta_at = now

@@ -1,0 +1,43 @@
+"""Requests of other APIs as chats: errors are told in the client's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from frontend.api.translated import chat_of
+from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+
+TURNS = [{"role": "user", "content": "Hello"}]
+
+
+def test_a_request_in_the_words_of_a_chat_is_checked_as_one() -> None:
+    asked = chat_of({"model": "org/chat", "messages": TURNS, "max_tokens": 5}, {})
+    assert (asked.model, asked.max_tokens) == ("org/chat", 5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param", "message"),
+    [
+        ({"messages": []}, "input", "`input` must have at least 1 item"),
+        (
+            {"messages": [{"role": "user"}]},
+            "input[0].content",
+            "`input[0].content` is required",
+        ),
+        ({"top_p": 2}, "top_p", "`top_p` must be at most 1"),
+    ],
+)
+def test_an_error_names_the_key_that_the_client_sent(
+    wrong: dict[str, Any], param: str, message: str
+) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        chat_of({"model": "org/chat", "messages": TURNS} | wrong, {"messages": "input"})
+    assert raised.value.param == param
+    assert raised.value.message.startswith(message)
+
+
+def test_what_is_not_supported_stays_an_error_of_that_kind() -> None:
+    with pytest.raises(UnsupportedParameter, match="`beams` is not supported"):
+        chat_of({"model": "org/chat", "messages": TURNS, "best_of": 2}, {"best_of": "beams"})
