@@ -40,11 +40,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 class ChatResult(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
     """The end of a chat; all that it says has gone out before. ``finish`` is how its first choice
-    ended, ``others`` how the further ones did, in order."""
+    ended, ``others`` how the further ones did, in order. ``stop_text`` is which stop text ended the
+    first: None where none did, or the engine is not told."""
 
     finish: Finish
     usage: Usage
     others: list[Finish] = []
+    stop_text: str | None = None
 
 
 class EmbedResult(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
@@ -132,12 +134,16 @@ class _Piece(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What every piece of an answer tells of itself: the ``choice`` that it belongs to, the
     ``ids`` of its tokens where the engine knows them, their ``logprobs`` where they were asked for.
 
-    ``ids`` name every token since the last piece of the same choice, those of markup too.
+    ``ids`` name every token since the last piece of the same choice, those of markup too. The first
+    piece of a choice tells how many ``prompt_tokens`` it follows, and how many of these were
+    cached; others tell neither, and no piece does where the engine does not know so early.
     """
 
     choice: int = 0
     ids: list[int] = []
     logprobs: list[TokenLogprob] | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int | None = None
 
 
 class Delta(_Piece, frozen=True, tag="delta"):

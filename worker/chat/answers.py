@@ -51,7 +51,9 @@ class Answers:
         ended = [self._ended[at] for at in sorted(self._ended) for _ in range(self._copies)]
         finish, *others = [one.finish for one in ended]
         usage = Usage.of_choices([one.usage for one in ended], self.asked.sampling.n)
-        return [Done(self.job_id, ChatResult(finish=finish, usage=usage, others=others))]
+        stop_text = ended[0].stop_text
+        result = ChatResult(finish=finish, usage=usage, others=others, stop_text=stop_text)
+        return [Done(self.job_id, result)]
 
 
 def copies_of(asked: ChatInput) -> int:

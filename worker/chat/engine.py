@@ -214,7 +214,8 @@ class TokenChat(Engine):
             return [Failed(job=answers.job_id, error=written.error.info())]
         if written.cached_tokens is not None and not generation.is_continued:
             generation.cached_tokens = written.cached_tokens
-        events = answers.told([*generation.repeat(), *_pushed(generation, written)])
+        pieces = [*generation.repeat(), *_pushed(generation, written)]
+        events = answers.told(generation.begun(pieces))
         if not generation.ended and thought_limit.is_reached(generation, answers.asked):
             events += answers.told(self._end_thought(written.id, answers.asked))
         if generation.ended:

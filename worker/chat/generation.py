@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import assert_never
 
+import msgspec
+
 from ipc.messages.events import (
     CallArguments,
     CallOpened,
@@ -54,6 +56,7 @@ class Generation:
         self.ended = False
         self.is_continued = False  # by another request than it began with
         self.finish: Finish = "stop"  # once it has ended
+        self.stop_text: str | None = None  # which one has ended it
         self._limit = limit
         self._min_tokens = sampling.min_tokens
         self._ends = frozenset(sampling.stop_token_ids) | (
@@ -63,6 +66,7 @@ class Generation:
         self._stop = StopFilter(sampling.stop)
         self._parser = parser
         self._repeated = repeated
+        self._is_begun = False  # a piece has gone out
         self._calls = 0
         self._reasoning_tokens = 0
         self._vocabulary = vocabulary
@@ -91,7 +95,7 @@ class Generation:
             if logprobs is not None:
                 self._keep(logprobs[at : at + 1])
             text += self._passed(self._text.push(token))
-            if self._stop.found:
+            if self._stop.found is not None:
                 return self._end("stop", text)
             if self.written >= self._limit:
                 finish = finish or "length"
@@ -108,7 +112,7 @@ class Generation:
         self._unsent += tokens
         self._written_text += text
         passed = self._passed(self._text.push_text(text))
-        return self._end("stop", passed) if self._stop.found else self._pieces(passed)
+        return self._pieces(passed) if self._stop.found is None else self._end("stop", passed)
 
     def write(self, text: str, tokens: Sequence[int]) -> list[Piece]:
         """Take ``text``, of these ``tokens``, which the model has not written itself. It is part of
@@ -151,6 +155,16 @@ class Generation:
         """What it begins with, once."""
         text, self._repeated = self._repeated, ""
         return [Delta(self.job_id, text, 0, choice=self.choice)] if text else []
+
+    def begun(self, pieces: list[Piece]) -> list[Piece]:
+        """``pieces``, of which the first that the answer has tells what its prompt took."""
+        if self._is_begun or not pieces:
+            return pieces
+        self._is_begun = True
+        first = msgspec.structs.replace(
+            pieces[0], prompt_tokens=self.prompt_tokens, cached_tokens=self.cached_tokens
+        )
+        return [first, *pieces[1:]]
 
     @property
     def usage(self) -> Usage:
@@ -214,12 +228,13 @@ class Generation:
     def _end(self, finish: Finish, text: str) -> list[Piece]:
         self.ended = True
         text += self._stop.push(self._text.finish()) + self._stop.finish()
-        if self._stop.found:
+        if self._stop.found is not None:
             finish = "stop"
         pieces = self._pieces(text)
         was_over = self._parser.over
         pieces += map(self._piece, self._parser.finish(cut=finish == "length"))
         self._finished("stop" if was_over else finish)
+        self.stop_text = None if was_over else self._stop.found
         return pieces
 
     def _finished(self, finish: Finish) -> None:

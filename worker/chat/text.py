@@ -47,23 +47,26 @@ class TextStream:
 
 
 class StopFilter:
-    """Passes text through up to the first stop text, holding back what may be the start of one."""
+    """Passes text through up to the first stop text, holding back what may be the start of one.
+
+    ``found`` is that stop text once it has come.
+    """
 
     def __init__(self, stop: Sequence[str]) -> None:
         self._stop = [text for text in stop if text]
         self._held = ""
-        self.found = False
+        self.found: str | None = None
 
     def push(self, text: str) -> str:
-        if self.found:
+        if self.found is not None:
             return ""
         if not self._stop:
             return text
         self._held += text
-        hits = [at for at in map(self._held.find, self._stop) if at >= 0]
+        hits = [(at, one) for one in self._stop if (at := self._held.find(one)) >= 0]
         if hits:
-            self.found = True
-            out, self._held = self._held[: min(hits)], ""
+            at, self.found = min(hits)
+            out, self._held = self._held[:at], ""
             return out
         cut = len(self._held) - overlap(self._held, self._stop)
         out, self._held = self._held[:cut], self._held[cut:]

@@ -138,13 +138,14 @@ def test_what_is_nested_too_deep_to_be_skipped_is_refused() -> None:
 
 
 def test_a_step_of_events_keeps_its_order() -> None:
-    done = Done("b", ChatResult(finish="stop", usage=Usage(prompt_tokens=1, completion_tokens=2)))
+    usage = Usage(prompt_tokens=1, completion_tokens=2)
+    done = Done("b", ChatResult(finish="stop", usage=usage, stop_text="\n"))
     failed = Failed(job="c", error=errors.QueueFull("full", retry_after_s=2.0).info(), began=False)
     tokenized = TokenizeResult(rows=[[Token(1, b"\xf0"), Token(2, b"<s>", control=True)], []])
     likely = TokenLogprob(7, b"\xf0", -0.5, [TokenLogprob(8, b"x", -1.5)])
     events = Events(
         [
-            Delta("a", "x"),
+            Delta("a", "x", prompt_tokens=9, cached_tokens=0),
             Reasoning("a", "Hm", 2, choice=1, ids=[5, 6]),
             Delta("a", "y", logprobs=[likely]),
             CallOpened("a", 0, "call_a", "weather"),
@@ -155,6 +156,11 @@ def test_a_step_of_events_keeps_its_order() -> None:
         ]
     )
     assert wire.Decoder[Events](Events).decode(wire.encode(events)) == events
+
+
+def test_pieces_say_nothing_that_is_not_news() -> None:
+    piece = msgspec.msgpack.decode(msgspec.msgpack.encode(Delta("a", "x")))
+    assert piece == {"type": "delta", "job": "a", "text": "x"}
 
 
 @pytest.mark.parametrize("kind", [errors.BY_CODE[code] for code in sorted(errors.BY_CODE)])

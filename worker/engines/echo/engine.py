@@ -39,6 +39,8 @@ import time
 from collections import deque
 from pathlib import Path
 
+import msgspec
+
 from ipc.engines import TEST_ENGINES, EchoOptions, allows_tests
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import (
@@ -72,6 +74,7 @@ _DIRECTIVE = re.compile(
     r"/(exit|signal|slow|allocate|burst) (\S+) ?"
     r"|/(hang|spin|raise|deny|garbage|unsendable|oversized|deaf|child|daemon) ?"
 )
+_CACHED_TOKENS = 0  # it keeps none
 _DEEDS = {
     "deaf": faults.ignore_sigterm,
     "child": faults.leave_child,
@@ -208,11 +211,19 @@ class _Script:
         if not isinstance(asked, ChatInput):
             self.pieces += [Delta(job_id, word) for word in _WORD.findall(text)]
             return
-        if asked.echo:
-            self.pieces.append(Delta(job_id, text, choice=choice))
         spoken = Spoken(job_id, asked, choice, text)
-        self.pieces += spoken.pieces
+        repeated = [Delta(job_id, text, choice=choice)] if asked.echo else []
+        self.pieces += self._begun([*repeated, *spoken.pieces])
         self.finishes.append(spoken.finish)
+
+    @property
+    def _prompt_tokens(self) -> int:
+        return len(self.text.split())
+
+    def _begun(self, pieces: list[Piece]) -> list[Piece]:
+        """The first of the ``pieces`` of a choice tells what its prompt took."""
+        told = {"prompt_tokens": self._prompt_tokens, "cached_tokens": _CACHED_TOKENS}
+        return [msgspec.structs.replace(one, **told) for one in pieces[:1]] + pieces[1:]
 
     def advance(self) -> list[Event]:
         if self.pieces:
@@ -227,8 +238,8 @@ class _Script:
     def _result(self) -> Result:
         asked = self.job.input
         usage = Usage(
-            cached_tokens=0,  # it keeps none
-            prompt_tokens=len(self.text.split()),
+            cached_tokens=_CACHED_TOKENS,
+            prompt_tokens=self._prompt_tokens,
             completion_tokens=self.sent,
             reasoning_tokens=self.reasoning,
         )

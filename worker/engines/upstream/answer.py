@@ -86,7 +86,12 @@ class ChatAnswer:
         sampling = self._asked.sampling
         may_be_empty = bool(sampling.stop or sampling.stop_token_ids or self._asked.prompts)
         finish, *others = [choice.end(may_be_empty=may_be_empty) for choice in self._choices]
-        return ChatResult(finish=finish, usage=self._usage(), others=others)
+        return ChatResult(
+            finish=finish,
+            usage=self._usage(),
+            others=others,
+            stop_text=self._choices[0].stop_text,
+        )
 
     def _usage(self) -> Usage:
         """The counts. Where the server gives none, the prompt is left uncounted, and each piece of

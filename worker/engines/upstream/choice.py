@@ -37,6 +37,7 @@ class ChoiceAnswer:
 
     def __init__(self, job_id: str, asked: ChatInput, at: int) -> None:
         self.finish: Finish | None = None
+        self.stop_text: str | None = None  # which one has ended it, where the server says so
         self.pieces = 0  # that were told
         self.thoughts = 0  # among them
         self._job_id = job_id
@@ -65,6 +66,7 @@ class ChoiceAnswer:
         pieces += self._called(self._calls.feed(calls))
         if said.finish_reason:
             self.finish = end_of(said.finish_reason)
+            self.stop_text = self._stop_text(said)
         return self._told(pieces)
 
     def close(self) -> list[Piece]:
@@ -88,6 +90,11 @@ class ChoiceAnswer:
         if self._asked.sampling.logprobs is not None and self._said and not self._has_logprobs:
             raise _skipped("logprobs", "told no log probabilities")
         return "tool_calls" if len(self._calls) and finish == "stop" else finish
+
+    def _stop_text(self, said: chunks.Choice) -> str | None:
+        """Servers have tokens in the same places, and the model's own ends."""
+        told = (said.stop_reason, said.matched_stop)
+        return next((text for text in self._asked.sampling.stop if text in told), None)
 
     def _check_kept(self) -> None:
         if len(self._calls):

@@ -58,6 +58,8 @@ class Choice(msgspec.Struct):
     text: str | None = None
     finish_reason: Any = None
     logprobs: Any = None
+    stop_reason: Any = None  # vLLM: which stop text it was, or the id of a token
+    matched_stop: Any = None  # SGLang: the same
 
 
 class Chunk(msgspec.Struct):
@@ -72,6 +74,7 @@ class Chunk(msgspec.Struct):
     content: str | None = None
     stop: bool | None = None
     stop_type: str | None = None
+    stopping_word: Any = None
     completion_probabilities: Any = None
     tokens_predicted: Any = None
     tokens_evaluated: Any = None
@@ -90,6 +93,7 @@ class Chunk(msgspec.Struct):
             index=self.index,
             text=self.content,
             finish_reason=(self.stop_type or "eos") if self.stop else None,
+            stop_reason=self.stopping_word,
             logprobs={"content": self.completion_probabilities},
         )
 

@@ -108,10 +108,37 @@ def test_tokens_of_a_step_are_events_of_their_jobs() -> None:
     one = chat(scripted)
     assert one.admit(job("a"))
     assert one.admit(job("b"))
-    assert one.step() == [Delta("a", "a", ids=[0]), Delta("b", "a b", 2, ids=[0, 1])]
+    assert one.step() == [
+        Delta("a", "a", ids=[0], prompt_tokens=2),
+        Delta("b", "a b", 2, ids=[0, 1], prompt_tokens=2),
+    ]
     assert one.step() == [done("b", 3)]
     assert scripted.dropped == ["b"]
     assert one.wait_s() == 0.0
+
+
+def test_the_first_piece_of_an_answer_tells_what_its_prompt_took() -> None:
+    scripted = Scripted(
+        [Written("a", cached_tokens=3)], [Written("a", (0,))], [Written("a", (0,), "stop")]
+    )
+    one = chat(scripted)
+    assert one.admit(job("a", "four"))
+    *pieces, _ = [event for _ in range(3) for event in one.step()]
+    assert pieces == [
+        Delta("a", "a", ids=[0], prompt_tokens=4, cached_tokens=3),
+        Delta("a", "a", ids=[0]),
+    ]
+
+
+def test_the_end_tells_which_stop_text_it_was() -> None:
+    one = chat(Scripted([Written("a", (0, 1))]))
+    asked = ChatInput(
+        messages=[Message("user", "hi")], sampling=Sampling(max_tokens=9, stop=["x", "b"])
+    )
+    assert one.admit(Job(id="a", model="m", input=asked, deadline_at=0.0))
+    *_, end = one.step()
+    usage = Usage(prompt_tokens=2, completion_tokens=2)
+    assert end == Done("a", ChatResult(finish="stop", usage=usage, stop_text="b"))
 
 
 def test_a_request_has_the_prompt_and_what_room_it_leaves() -> None:
@@ -126,7 +153,7 @@ def test_a_request_has_the_prompt_and_what_room_it_leaves() -> None:
 def test_the_last_token_of_its_limit_ends_an_answer() -> None:
     one = chat(Scripted([Written("a", (0,))]))
     assert one.admit(job("a", max_tokens=1))
-    assert one.step() == [Delta("a", "a", ids=[0]), done("a", 1, "length")]
+    assert one.step() == [Delta("a", "a", ids=[0], prompt_tokens=2), done("a", 1, "length")]
     assert one.wait_s() is None
 
 
@@ -223,7 +250,10 @@ def test_an_error_of_the_engine_ends_that_answer() -> None:
     one = chat(scripted)
     assert one.admit(job("a"))
     assert one.admit(job("b"))
-    assert one.step() == [Failed(job="a", error=full.info()), Delta("b", "a", ids=[0])]
+    assert one.step() == [
+        Failed(job="a", error=full.info()),
+        Delta("b", "a", ids=[0], prompt_tokens=2),
+    ]
     assert scripted.dropped == ["a"]
 
 
@@ -269,8 +299,8 @@ def test_choices_take_slots_and_those_without_one_begin_later() -> None:
     assert one.step() == []
     assert [made.id for made in scripted.begun] == ["a", "a#1"]
     assert one.step() == [
-        Delta("a", "a", 1, choice=1, ids=[0]),
-        Delta("a", "aa", 2, choice=2, ids=[0, 0]),
+        Delta("a", "a", 1, choice=1, ids=[0], prompt_tokens=2),
+        Delta("a", "aa", 2, choice=2, ids=[0, 0], prompt_tokens=2),
     ]
     assert [made.id for made in scripted.begun] == ["a", "a#1", "a#2"]
 
@@ -291,7 +321,7 @@ def test_greedy_choices_are_written_once_and_told_for_each() -> None:
     assert one.admit(several("a", 3, temperature=0.0))
     usage = Usage(prompt_tokens=2, completion_tokens=6)
     assert one.step() == [
-        *(Delta("a", "a", 1, choice=choice, ids=[0]) for choice in range(3)),
+        *(Delta("a", "a", 1, choice=choice, ids=[0], prompt_tokens=2) for choice in range(3)),
         Done("a", ChatResult(finish="stop", usage=usage, others=["stop", "stop"])),
     ]
     assert len(scripted.begun) == 1
@@ -322,9 +352,9 @@ def test_an_answer_may_repeat_its_prompt_first() -> None:
     prompts = [Text("aa"), Tokens(ids=[0, 1, END])]
     assert one.admit(several("a", 1, prompts=prompts, echo=True))
     assert one.step() == [
-        Delta("a", "a b", 0, choice=1),
+        Delta("a", "a b", 0, choice=1, prompt_tokens=3),
         Delta("a", "a", 1, choice=1, ids=[0]),
-        Delta("a", "aa", 0),
+        Delta("a", "aa", 0, prompt_tokens=2),
     ]
     (end,) = one.step()
     assert isinstance(end, Done)
@@ -337,7 +367,7 @@ def test_what_answers_a_prompt_without_a_template_is_text() -> None:
     one = chat(scripted)
     one.prompts.dialect = ModelDialect(NATIVE, thinking=Thinking("a", "b", "b"))  # type: ignore[misc]
     assert one.admit(several("a", 1, prompts=[Tokens(ids=[0])]))
-    assert one.step() == [Delta("a", "a", 1, ids=[0])]
+    assert one.step() == [Delta("a", "a", 1, ids=[0], prompt_tokens=1)]
 
 
 # A model of which ``a`` begins its reasoning, and ``b`` ends it.

@@ -110,6 +110,20 @@ def test_the_library_may_end_it() -> None:
     assert told(written(generation(stop=["b"]), [0, 1], "length")) == ("a ", "stop", 2)
 
 
+@pytest.mark.parametrize(
+    ("stop", "tokens", "told_text"),
+    [
+        (["x", "b"], [0, 1, 6], "b"),
+        (["a bc"], [0, 1, END], None),
+        (["x"], [0, OTHER_END], None),
+    ],
+)
+def test_which_stop_text_it_was(stop: list[str], tokens: list[int], told_text: str | None) -> None:
+    one = generation(stop=stop)
+    written(one, tokens)
+    assert (one.finish, one.stop_text) == ("stop", told_text)
+
+
 def test_a_delta_names_the_tokens_whose_text_waited() -> None:
     events = written(generation(), [0, 4, 5, 1])
     deltas = [one for one in events if isinstance(one, Delta)]
@@ -168,6 +182,23 @@ class Letters:
                 return Arguments(text)
             case _:
                 return Content(text)
+
+
+class OneLetter(PlainText):
+    """A parser to whom nothing behind the first text is part of the answer."""
+
+    def push(self, text: str) -> Sequence[Said]:
+        self.over = True
+        return (Content(text),)
+
+
+def test_a_stop_text_behind_the_end_of_an_answer_has_not_ended_it() -> None:
+    asked = Sampling(max_tokens=9, stop=["b"])
+    one = Generation(
+        "job", asked, prompt_tokens=7, limit=9, vocabulary=VOCABULARY, parser=OneLetter()
+    )
+    one.push([0, 1])
+    assert (one.ended, one.stop_text) == (True, None)
 
 
 def parsed(tokens: list[int], limit: int = 100) -> list[Event]:

@@ -327,6 +327,26 @@ def test_an_answer_is_read_as_it_is_meant(
     assert (text_of(pieces), result) == (text, ChatResult(finish=finish, usage=usage))
 
 
+@pytest.mark.parametrize(
+    ("said_of_it", "stop_text"),
+    [
+        ({"stop_reason": "END"}, "END"),
+        ({"matched_stop": "END"}, "END"),
+        ({"stop_reason": None}, None),
+        ({"stop_reason": 2, "matched_stop": 2}, None),
+        ({"matched_stop": "</s>"}, None),
+        ({"stop_reason": {"word": "END"}}, None),
+    ],
+)
+def test_the_stop_text_is_told_where_the_server_says_it(
+    said_of_it: dict[str, Any], stop_text: str | None
+) -> None:
+    last = chunk({}, "stop")
+    last["choices"][0] |= said_of_it
+    _, result = read(stream([*HELLO, last, DONE]), asked=chat({"stop": ["x", "END"]}))
+    assert result.stop_text == stop_text
+
+
 FAILURES: list[tuple[str, bytes, type[ServeError], str]] = [
     # the end is missing
     ("no reason and no mark", stream(HELLO), WorkerCrashed, "in the middle of its answer"),
