@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from ipc.messages.errors import InternalError
 from ipc.messages.events import (
@@ -19,6 +19,24 @@ from ipc.messages.events import (
     TokenLogprob,
 )
 
+B = TypeVar("B", "WholeText", "WholeReasoning")
+K = TypeVar("K", "WholeText", "WholeReasoning", "WholeCall")
+
+
+@dataclass(slots=True)
+class WholeText:
+    """A stretch of the answer's text. ``logprobs`` are None where nobody asked for them."""
+
+    texts: list[str] = field(default_factory=list)
+    logprobs: list[TokenLogprob] | None = None
+
+
+@dataclass(slots=True)
+class WholeReasoning:
+    """A stretch of what was thought."""
+
+    texts: list[str] = field(default_factory=list)
+
 
 @dataclass(slots=True)
 class WholeCall:
@@ -29,37 +47,71 @@ class WholeCall:
     arguments: list[str] = field(default_factory=list)
 
 
+Block = WholeText | WholeReasoning | WholeCall
+
+
 @dataclass(slots=True)
 class WholeChoice:
-    """``logprobs`` are those of the text; None where nobody asked for them."""
+    """``blocks`` are what was written, in its order; the rest is all that they have of one kind."""
 
-    texts: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
-    calls: list[WholeCall] = field(default_factory=list)
-    logprobs: list[TokenLogprob] | None = None
+    blocks: list[Block] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for block in self._all(WholeText) for text in block.texts]
+
+    @property
+    def reasoning(self) -> list[str]:
+        return [text for block in self._all(WholeReasoning) for text in block.texts]
+
+    @property
+    def calls(self) -> list[WholeCall]:
+        return self._all(WholeCall)
+
+    @property
+    def logprobs(self) -> list[TokenLogprob] | None:
+        """Those of the text; None where nobody asked for them."""
+        told = [block.logprobs for block in self._all(WholeText) if block.logprobs is not None]
+        return [one for logprobs in told for one in logprobs] if told else None
 
     def add(self, piece: Piece) -> None:
+        """A piece without text begins no block, but for the log probabilities that it has."""
         match piece:
             case Delta():
-                self.texts.append(piece.text)
-                self._add_logprobs(piece.logprobs)
+                self._write(piece)
             case Reasoning():
-                self.reasoning.append(piece.text)
+                if piece.text:
+                    self._last(WholeReasoning).texts.append(piece.text)
             case CallOpened():
                 if piece.index != len(self.calls):
                     raise _out_of_order(piece)
-                self.calls.append(WholeCall(piece.id, piece.name))
+                self.blocks.append(WholeCall(piece.id, piece.name))
             case CallArguments():
-                if piece.index != len(self.calls) - 1:
+                calls = self.calls
+                if piece.index != len(calls) - 1:
                     raise _out_of_order(piece)
-                self.calls[-1].arguments.append(piece.text)
+                calls[-1].arguments.append(piece.text)
             case _:
                 assert_never(piece)
 
-    def _add_logprobs(self, more: list[TokenLogprob] | None) -> None:
-        if more is not None:
-            self.logprobs = self.logprobs or []
-            self.logprobs += more
+    def _write(self, piece: Delta) -> None:
+        if piece.text:
+            self._last(WholeText).texts.append(piece.text)
+        if piece.logprobs is not None:
+            block = self._last(WholeText)
+            block.logprobs = block.logprobs or []
+            block.logprobs += piece.logprobs
+
+    def _last(self, kind: type[B]) -> B:
+        """The last block, which is a new one where it was of another ``kind``."""
+        if not self.blocks or not isinstance(self.blocks[-1], kind):
+            self.blocks.append(kind())
+        block = self.blocks[-1]
+        assert isinstance(block, kind)
+        return block
+
+    def _all(self, kind: type[K]) -> list[K]:
+        return [block for block in self.blocks if isinstance(block, kind)]
 
 
 class WholeAnswer:

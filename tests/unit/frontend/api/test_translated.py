@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from frontend.api.translated import chat_of
+from frontend.api.translated import chat_of, renamed
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 
 TURNS = [{"role": "user", "content": "Hello"}]
@@ -41,3 +41,26 @@ def test_an_error_names_the_key_that_the_client_sent(
 def test_what_is_not_supported_stays_an_error_of_that_kind() -> None:
     with pytest.raises(UnsupportedParameter, match="`beams` is not supported"):
         chat_of({"model": "org/chat", "messages": TURNS, "best_of": 2}, {"best_of": "beams"})
+
+
+def test_places_are_told_by_the_longest_name_that_fits() -> None:
+    names = {"messages": "input", "messages[1]": "input[4]", "messages[1].content": "said"}
+    told = [
+        renamed(InvalidRequest(f"`{path}` is wrong", param=path), names)
+        for path in ("messages", "messages[1].name", "messages[1].content[0]", "messages[10]", "n")
+    ]
+    assert [error.param for error in told] == [
+        "input",
+        "input[4].name",
+        "said[0]",
+        "input[10]",
+        "n",
+    ]
+    assert told[1].message == "`input[4].name` is wrong"
+
+
+def test_every_place_of_a_message_is_renamed() -> None:
+    error = InvalidRequest("`tools[0].name` or `tool_choice`, not `n`", param="tool_choice")
+    assert renamed(error, {"tools": "abilities", "tool_choice": "choice"}).message == (
+        "`abilities[0].name` or `choice`, not `n`"
+    )
