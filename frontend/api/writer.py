@@ -59,7 +59,12 @@ class Writer:
         if context.claim.is_large:
             await context.claim.turn()
         job = context.stream = self._dispatcher.submit(
-            context.request_id, spec, wanted, size_bytes, context.claim
+            context.request_id,
+            spec,
+            wanted,
+            size_bytes,
+            context.claim,
+            background=context.background,
         )
         if stream:
             return AnswerStream(

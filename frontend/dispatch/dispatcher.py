@@ -85,17 +85,26 @@ class Dispatcher:
         return {name: queue.facts() for name, queue in self._queues.items()}
 
     def submit(
-        self, request_id: str, spec: Spec, asked: Input, size_bytes: int, claim: Claim
+        self,
+        request_id: str,
+        spec: Spec,
+        asked: Input,
+        size_bytes: int,
+        claim: Claim,
+        *,
+        background: bool = False,
     ) -> Stream:
         """Queue a job and return its stream. Raises at once where the model cannot take it, or is
         not served any more as it was when ``spec`` was found.
 
-        ``claim`` is held for as long as the job is, which may outlive its request.
+        ``claim`` is held for as long as the job is, which may outlive its request. One in the
+        ``background`` never keeps others waiting, see `frontend.dispatch.lane`.
         """
         if self.draining:
             raise refusals.stopping()
         self.spec(spec.name, spec.task)
-        return self._queues[spec.name].submit(request_id, asked, size_bytes, claim)
+        queue = self._queues[spec.name]
+        return queue.submit(request_id, asked, size_bytes, claim, background=background)
 
     # --- for the supervisor's messages, and the clock ---
 
@@ -139,8 +148,10 @@ class Dispatcher:
         self._report_left()
 
     def drain(self) -> None:
-        """Accept nothing more; what was accepted goes on."""
+        """Accept nothing more; what was accepted goes on, but for what is in the background."""
         self.draining = True
+        for queue in self._queues.values():
+            queue.fail_background(refusals.stopping())
         self._on_idle()
 
     def close(self) -> None:

@@ -3,16 +3,19 @@
 A lane decides and does nothing: no socket, no clock, no task. Each call takes the time and returns
 what to do, so its behaviour is tested with literal histories. It is the only long queue in the
 system, bounded in requests, in bytes and in waiting time; a worker holds no more than its credit.
+
+Background jobs have a queue of their own. They run while the model has no live job at all: a step
+that writes for several takes longer than one that writes for one, so each of them would be felt
+between two tokens of a live answer. When a live job comes, those that run are given up.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import msgspec
-
+from frontend.dispatch.waiting import Ticket, Waiting
 from ipc.messages.errors import QueueFull
 from ipc.messages.jobs import Job
 from ipc.messages.spec import Spec
@@ -27,22 +30,18 @@ _EWMA_WEIGHT = 0.2
 ALONE_S = 1.0
 # A job refused unbegun by one draining worker after another is given up at this many tries.
 MAX_ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A job with its place in the lane, where it may wait for ``max_wait_s``."""
-
-    job: Job
-    size_bytes: int
-    queued_at: float
-    max_wait_s: float
+# How long a model has no live job until background jobs run: whoever asks one thing after the other
+# finds it free, and does not have the same lines begun and given up between any two.
+QUIET_S = 0.5
+# Of one model. Whoever sends them holds back by itself.
+BACKGROUND_LIMIT = 256
 
 
 @dataclass(slots=True)
 class _Worker:
     route: Route
     used: int = 0
+    background: int = 0  # of those it holds; each is given up before it keeps a live job waiting
     guest: str | None = None  # the job that it should have for itself
     lent_until: float = -math.inf  # nobody is let in beside that one before
     lent: bool = False
@@ -55,6 +54,11 @@ class _Worker:
     @property
     def free(self) -> int:
         return 0 if self.lent else max(0, self.credit - self.used)
+
+    @property
+    def places(self) -> int:
+        """For how many more live jobs it has a place, at once or a step from now."""
+        return 0 if self.lent else max(0, self.credit - self.used + self.background)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,12 @@ class Lane:
         self._alone = alone
         self._model = spec.name
         self.set_limits(spec)
-        self._waiting: dict[str, Ticket] = {}
-        self._waiting_bytes = 0
+        self._waiting = Waiting()
+        self._background = Waiting()
         self._running: dict[str, _Running] = {}
+        self._background_running = 0
+        self._yielding: dict[str, None] = {}  # those of them that are not given up yet
+        self._live_at = -math.inf  # when a live job was last here
         self._alone_since: dict[str, float] = {}  # of waiting jobs for which a worker is emptied
         self._workers: dict[str, _Worker] = {}
         self._service_s = 1.0  # until the first job has been measured
@@ -96,15 +103,21 @@ class Lane:
         """Jobs that come from now on have these limits; those that wait keep their places."""
         self._limit = spec.queue_limit
         self._limit_bytes = spec.queue_bytes
+        self._slots = spec.slots
 
     @property
     def depth(self) -> int:
-        """Jobs that wait here."""
+        """Live jobs that wait here."""
         return len(self._waiting)
 
     @property
+    def background(self) -> int:
+        """Background jobs that wait here."""
+        return len(self._background)
+
+    @property
     def waiting_bytes(self) -> int:
-        return self._waiting_bytes
+        return self._waiting.size_bytes
 
     @property
     def in_flight(self) -> int:
@@ -125,10 +138,10 @@ class Lane:
     def full(self) -> bool:
         """Whether no job has a place, however small. Credit that is free counts as places."""
         over = len(self._waiting) - self._limit
-        return over >= 0 and over >= sum([worker.free for worker in self._workers.values()])
+        return over >= 0 and over >= sum([worker.places for worker in self._workers.values()])
 
     def oldest_wait_s(self, now: float) -> float:
-        first = next(iter(self._waiting.values()), None)
+        first = next(iter(self._waiting), None)
         return now - first.queued_at if first else 0.0
 
     def retry_after_s(self) -> float:
@@ -150,14 +163,20 @@ class Lane:
     def admit(self, ticket: Ticket) -> None:
         """Queue a job. Raises `QueueFull` where it would exceed the lane's bounds.
 
-        A job that a worker can take at once never counts against the queue.
+        A job that a worker can take at once never counts against the queue, nor does one that runs
+        in the background.
         """
-        over_bytes = self.depth > 0 and self._waiting_bytes + ticket.size_bytes > self._limit_bytes
+        if ticket.background:
+            if self.background >= BACKGROUND_LIMIT:
+                raise QueueFull(f"model {self._model!r} has enough to do in the background")
+            self._background.push(ticket)
+            return
+        over_bytes = self.depth > 0 and self.waiting_bytes + ticket.size_bytes > self._limit_bytes
         if self.full or over_bytes:
             raise self.reject(ticket.queued_at)
-        if not self._running and not self._waiting:
+        if not self._is_live():
             self._appointed_to = 0.0  # who was told to come again by now has come, or will not
-        self._push(ticket)
+        self._waiting.push(ticket)
 
     def reject(self, now: float) -> QueueFull:
         """The refusal of one more job, with an appointment in it."""
@@ -169,10 +188,26 @@ class Lane:
 
     def take(self, now: float) -> tuple[Job, Route] | None:
         """The next job to hand over, and the worker with the most room for it."""
-        kept: set[str] = set()  # routes of workers that are to become empty
         for worker in self._workers.values():
             worker.lent = worker.guest is not None and now < worker.lent_until
-        for ticket in self._waiting.values():
+        return self._take_live(now) or self._take_background(now)
+
+    def give_way(self, now: float) -> list[str]:
+        """The background jobs that run and must be given up, since there is live work. Each is said
+        once, and keeps its credit until its terminal event."""
+        if not self._is_live():
+            return []
+        self._live_at = now
+        given_up, self._yielding = list(self._yielding), {}
+        return given_up
+
+    def _is_live(self) -> bool:
+        """Whether a live job waits or runs."""
+        return bool(self._waiting) or len(self._running) > self._background_running
+
+    def _take_live(self, now: float) -> tuple[Job, Route] | None:
+        kept: set[str] = set()  # routes of workers that are to become empty
+        for ticket in self._waiting:
             alone = self._alone(ticket.job)
             found = self._emptiest(kept) if alone else self._roomiest(kept)
             if found is None and not alone:
@@ -184,6 +219,22 @@ class Lane:
             elif found.free > 0:
                 return self._hand_over(ticket, found, alone, now)
         return None
+
+    def _take_background(self, now: float) -> tuple[Job, Route] | None:
+        """One at a time in their order. A suspect waits for an empty worker; as nothing overtakes
+        it, there will be one."""
+        ticket = next(iter(self._background), None)
+        if ticket is None or self._is_live() or now < self._live_at + QUIET_S:
+            return None
+        alone = self._alone(ticket.job)
+        most = 1 if alone else self._slots
+        fit = [
+            one
+            for one in self._workers.values()
+            if one.guest is None and one.used < min(most, one.credit)
+        ]
+        found = min(fit, key=lambda one: one.used, default=None)
+        return self._hand_over(ticket, found, alone, now) if found is not None else None
 
     def _roomiest(self, kept: Collection[str]) -> _Worker | None:
         """The worker with the most room, where one has any."""
@@ -209,6 +260,11 @@ class Lane:
         self._pop(ticket.job.id)
         if alone:
             worker.guest = ticket.job.id
+        if ticket.background:
+            worker.background += 1
+            self._background_running += 1
+            self._yielding[ticket.job.id] = None
+        elif alone:
             worker.lent_until = now if worker.used else now + ALONE_S
             worker.lent = not worker.used
         worker.used += 1
@@ -218,7 +274,8 @@ class Lane:
     def end(self, job_id: str, now: float) -> None:
         """A job's terminal event has come: its credit returns. Unknown ids are ignored."""
         running = self._leave(job_id)
-        if running is not None:
+        if running is not None and not running.ticket.background:
+            self._live_at = now
             self._service_s += _EWMA_WEIGHT * (now - running.since - self._service_s)
 
     def requeue(self, job_id: str) -> bool:
@@ -229,38 +286,33 @@ class Lane:
         running = self._leave(job_id)
         if running is None or running.ticket.job.attempt >= MAX_ATTEMPTS:
             return False
-        job = running.ticket.job
-        again = replace(running.ticket, job=msgspec.structs.replace(job, attempt=job.attempt + 1))
-        others, self._waiting, self._waiting_bytes = self._waiting, {}, 0
-        for ticket in (again, *others.values()):
-            self._push(ticket)
+        self._queue_of(running.ticket).push_in_front(running.ticket.again())
         return True
 
     def cancel(self, job_id: str) -> str | None:
         """Nobody waits for a job any more. One that is queued is never dispatched; one that runs
         keeps its credit until its terminal event: returns the route to tell."""
-        if job_id in self._waiting:
+        if job_id in self._waiting or job_id in self._background:
             self._pop(job_id)
             return None
+        self._yielding.pop(job_id, None)
         running = self._running.get(job_id)
         return route_id(running.worker.route) if running else None
 
     def expired(self, now: float) -> list[Job]:
         """The jobs that have waited too long; they leave the lane."""
         late = [
-            job_id
-            for job_id, ticket in self._waiting.items()
-            if now - ticket.queued_at > ticket.max_wait_s
+            ticket.job.id for ticket in self._waiting if now - ticket.queued_at > ticket.max_wait_s
         ]
         return [self._pop(job_id).job for job_id in late]
 
     def clear(self) -> list[Job]:
         """Every waiting job leaves the lane: the model will not serve them."""
-        return [self._pop(job_id).job for job_id in list(self._waiting)]
+        return [self._pop(job.id).job for job in self.waiting()]
 
     def waiting(self) -> list[Job]:
         """The jobs that wait, in their order."""
-        return [ticket.job for ticket in self._waiting.values()]
+        return [ticket.job for ticket in (*self._waiting, *self._background)]
 
     def set_routes(self, routes: Iterable[Route]) -> list[str]:
         """The model's living workers are now these. Returns the routes that are no longer among
@@ -284,21 +336,23 @@ class Lane:
             self._leave(run.ticket.job.id)
         return [run.ticket.job for run in held]
 
-    def _push(self, ticket: Ticket) -> None:
-        self._waiting[ticket.job.id] = ticket
-        self._waiting_bytes += ticket.size_bytes
+    def _queue_of(self, ticket: Ticket) -> Waiting:
+        return self._background if ticket.background else self._waiting
 
     def _pop(self, job_id: str) -> Ticket:
-        ticket = self._waiting.pop(job_id)
+        queue = self._waiting if job_id in self._waiting else self._background
         self._alone_since.pop(job_id, None)
-        self._waiting_bytes -= ticket.size_bytes
-        return ticket
+        return queue.pop(job_id)
 
     def _leave(self, job_id: str) -> _Running | None:
         running = self._running.pop(job_id, None)
         if running is not None:
-            running.worker.used -= 1
-            if running.worker.guest == job_id:
-                running.worker.guest = None
-                running.worker.lent = False
+            self._yielding.pop(job_id, None)
+            worker = running.worker
+            worker.used -= 1
+            worker.background -= running.ticket.background
+            self._background_running -= running.ticket.background
+            if worker.guest == job_id:
+                worker.guest = None
+                worker.lent = False
         return running

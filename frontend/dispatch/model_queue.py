@@ -7,6 +7,7 @@ crashing its workers. What it does to the world it asks of its `Effects`.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -15,10 +16,11 @@ from frontend.dispatch import refusals
 from frontend.dispatch.budget import Claim
 from frontend.dispatch.dropped import DroppedJobs
 from frontend.dispatch.effects import Effects
-from frontend.dispatch.lane import Lane, Ticket, route_id
+from frontend.dispatch.lane import Lane, route_id
 from frontend.dispatch.open_jobs import OpenJob, OpenJobs
 from frontend.dispatch.quarantine import Fingerprint, Quarantine, fingerprint
 from frontend.dispatch.stream import Stream
+from frontend.dispatch.waiting import Ticket
 from ipc.messages.errors import PoisonRequest, ServeError, from_info
 from ipc.messages.events import Done, Event, Failed, Piece
 from ipc.messages.jobs import Cancel, Input, Job
@@ -79,11 +81,11 @@ class ModelQueue:
     @property
     def empty(self) -> bool:
         """Whether no job waits and no worker holds one."""
-        return not self._lane.depth and not self._lane.in_flight
+        return not self._lane.depth and not self._lane.background and not self._lane.in_flight
 
     @property
     def readers(self) -> int:
-        """How many clients wait for it."""
+        """How many clients wait for it; nobody does for what is done in the background."""
         return self._jobs.readers
 
     def facts(self) -> dict[str, float]:
@@ -95,27 +97,41 @@ class ModelQueue:
             "bytes": lane.waiting_bytes,
             "in_flight": lane.in_flight,
             "credit": lane.credit,
+            "background": lane.background,
             "oldest_s": round(lane.oldest_wait_s(self._effects.now()), 3),
         }
 
     # --- what the dispatcher tells it ---
 
-    def submit(self, request_id: str, asked: Input, size_bytes: int, claim: Claim) -> Stream:
-        """Queue a job and return its stream. Raises at once where the model cannot take it."""
+    def submit(
+        self,
+        request_id: str,
+        asked: Input,
+        size_bytes: int,
+        claim: Claim,
+        *,
+        background: bool = False,
+    ) -> Stream:
+        """Queue a job and return its stream. Raises at once where the model cannot take it.
+
+        One in the ``background`` may wait as long as it takes, and fails with `GaveWay` where live
+        work needs its place.
+        """
         if (error := refusals.not_admitting(self._state)) is not None:
             raise error
         spec, now = self.spec, self._effects.now()
+        max_wait_s = math.inf if background else spec.queue_timeout_s
         job = Job(
             id=self._jobs.unused_id(request_id),
             model=spec.name,
             input=asked,
-            deadline_at=now + spec.queue_timeout_s + spec.request_timeout_s,
+            deadline_at=now + max_wait_s + spec.request_timeout_s,
         )
         if (error := self._held(job)) is not None:
             raise error
-        self._lane.admit(Ticket(job, size_bytes, now, spec.queue_timeout_s))
+        self._lane.admit(Ticket(job, size_bytes, now, max_wait_s, background))
         stream = Stream(job.id, now, self._cancel, claim)
-        self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at))
+        self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at, background))
         self._pump()
         return stream
 
@@ -145,12 +161,17 @@ class ModelQueue:
         self._quarantine.forget(now)
         for job in self._lane.expired(now):
             self._fail(job.id, refusals.waited_too_long(self._lane.retry_after_s()))
-        if self._quarantine:
-            self._pump()  # whoever waited so that a suspect could run alone
+        if self._quarantine or self._lane.background:
+            self._pump()  # whoever waited so that a suspect could run alone, or for a quiet moment
         for opened in self._jobs.overdue(now):
-            self._expire(opened)
+            self._give_up(opened, refusals.took_too_long(opened.spec))
         for route, after_s in self._dropped.tick():
             self._report(route, f"it ended no job that was dropped {after_s:.0f} s ago")
+
+    def fail_background(self, error: ServeError) -> None:
+        """End every job that runs or waits in the background."""
+        for opened in self._jobs.background():
+            self._give_up(opened, error)
 
     def fail_all(self, error: ServeError) -> None:
         """End every job."""
@@ -188,7 +209,11 @@ class ModelQueue:
     # --- inside ---
 
     def _pump(self) -> None:
-        """Hand over jobs while any worker has credit."""
+        """Hand over jobs while any worker has credit. What makes way goes first: a worker that is
+        told so ends it before it begins what follows."""
+        for job_id in self._lane.give_way(self._effects.now()):
+            if (opened := self._jobs.waited_for(job_id)) is not None:
+                self._give_up(opened, refusals.gave_way())
         while (pair := self._lane.take(self._effects.now())) is not None:
             self._hand_over(*pair)
 
@@ -279,11 +304,12 @@ class ModelQueue:
         self._dropped.add(job_id, route, opened.spec.stall_s)
         self._note_readers()
 
-    def _expire(self, opened: OpenJob) -> None:
+    def _give_up(self, opened: OpenJob, error: ServeError) -> None:
+        """End a job for whoever waits for it, and have its worker drop it."""
         stream = opened.stream
-        assert stream is not None, "a job that nobody waits for is not overdue"
+        assert stream is not None, "somebody waits for it"
         self._cancel(opened.job.id)
-        stream.fail(refusals.took_too_long(opened.spec))
+        stream.fail(error)
 
     def _report(self, route: str, why: str) -> None:
         """Have a living worker replaced."""

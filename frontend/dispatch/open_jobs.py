@@ -15,7 +15,8 @@ from ipc.messages.spec import Spec
 class OpenJob:
     """A job as it was admitted: ``spec`` has the limits that it was admitted under.
 
-    ``stream`` is None once its client has gone, or has been given another answer.
+    ``stream`` is None once its client has gone, or has been given another answer. No client waits
+    for one in the ``background``.
     """
 
     job: Job
@@ -23,6 +24,7 @@ class OpenJob:
     claim: Claim
     stream: Stream | None
     deadline_at: float
+    background: bool = False
     _fingerprint: Fingerprint | None = None
 
     @property
@@ -43,7 +45,7 @@ class OpenJobs:
     def add(self, opened: OpenJob) -> None:
         opened.claim.hold()
         self._jobs[opened.job.id] = opened
-        self.readers += 1
+        self.readers += not opened.background
 
     def get(self, job_id: str) -> OpenJob | None:
         return self._jobs.get(job_id)
@@ -53,12 +55,25 @@ class OpenJobs:
         opened = self._jobs.get(job_id)
         return opened.stream if opened is not None else None
 
+    def waited_for(self, job_id: str) -> OpenJob | None:
+        """The job, if anybody waits for its events."""
+        opened = self._jobs.get(job_id)
+        return opened if opened is not None and opened.stream is not None else None
+
+    def background(self) -> list[OpenJob]:
+        """Those in the background that somebody waits for."""
+        return [
+            opened
+            for opened in self._jobs.values()
+            if opened.background and opened.stream is not None
+        ]
+
     def detach(self, job_id: str) -> None:
         """Nobody waits for its events any more."""
         opened = self._jobs.get(job_id)
         if opened is not None and opened.stream is not None:
             opened.stream = None
-            self.readers -= 1
+            self.readers -= not opened.background
 
     def remove(self, job_id: str) -> Stream | None:
         """It has ended. Returns the stream that is to be told, if there is one."""
@@ -67,7 +82,7 @@ class OpenJobs:
             return None
         opened.claim.release()
         if opened.stream is not None:
-            self.readers -= 1
+            self.readers -= not opened.background
         return opened.stream
 
     def unused_id(self, request_id: str) -> str:

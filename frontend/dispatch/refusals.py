@@ -7,6 +7,7 @@ from ipc.messages.errors import (
     CircuitOpen,
     DeadlineExceeded,
     Draining,
+    GaveWay,
     InvalidRequest,
     ModelLoading,
     QueueTimeout,
@@ -76,3 +77,7 @@ def took_too_long(spec: Spec) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"the request took longer than its limit of {spec.request_timeout_s:g} s"
     )
+
+
+def gave_way() -> GaveWay:
+    return GaveWay("this work in the background was given up for a client that waits")

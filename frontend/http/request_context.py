@@ -35,10 +35,12 @@ class RequestContext:
     ``status`` is the outcome: a stream that failed after its headers went out counts as that
     failure, a client that left as 499. ``model`` is only ever a configured name, so it is safe as
     a metrics label. ``error_form`` is how the API of the path tells errors. ``key`` is the name of
-    the API key, for the log; ``claim`` is the memory that the request holds.
+    the API key, for the log; ``claim`` is the memory that the request holds. One in the
+    ``background`` is a line of a batch: no client waits for it.
     """
 
     __slots__ = (
+        "background",
         "claim",
         "error",
         "error_form",
@@ -57,6 +59,7 @@ class RequestContext:
         self.claim: Claim = budget.open()
         self.started_at = time.monotonic()
         self.status = 0
+        self.background = False
         self.error: str | None = None
         self.error_form: ErrorForm = openai_form
         self.key: str | None = None

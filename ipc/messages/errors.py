@@ -25,6 +25,7 @@
     │   ├── Draining              503  draining
     │   ├── CircuitOpen           503  circuit_open
     │   ├── QueueTimeout          503  queue_timeout
+    │   ├── GaveWay               503  gave_way                (batches only: the line comes again)
     │   └── OutOfMemory           503  out_of_memory
     └── DeadlineExceeded          504  deadline_exceeded
 
@@ -185,6 +186,12 @@ class CircuitOpen(Unavailable):
 
 class QueueTimeout(Unavailable):
     code = "queue_timeout"
+
+
+class GaveWay(Unavailable):
+    """A job in the background whose place a client needs. No client ever reads it."""
+
+    code = "gave_way"
 
 
 class OutOfMemory(Unavailable):

@@ -70,7 +70,7 @@ class Embeddings:
             await claim.turn()
         claim.add(len(asked.texts) * self._vector_bytes(spec))
         stream = context.stream = self._dispatcher.submit(
-            context.request_id, spec, asked, size_bytes, claim
+            context.request_id, spec, asked, size_bytes, claim, background=context.background
         )
         done = await collect(stream, request.receive)
         context.usage = done.result.usage

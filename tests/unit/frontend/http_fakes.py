@@ -119,6 +119,7 @@ class FakeDispatcher:
         self.draining = False
         self.script = script
         self.asked: list[Any] = []
+        self.background: list[bool] = []
         self.sizes: list[tuple[str, int]] = []
         self.cancelled: list[str] = []
         self.lost: set[str] = set()
@@ -138,9 +139,17 @@ class FakeDispatcher:
         return next(spec for spec in self.specs.values() if spec.task == task)
 
     def submit(
-        self, request_id: str, spec: Spec, asked: Input, size_bytes: int, claim: Claim
+        self,
+        request_id: str,
+        spec: Spec,
+        asked: Input,
+        size_bytes: int,
+        claim: Claim,
+        *,
+        background: bool = False,
     ) -> Stream:
         self.asked.append(asked)
+        self.background.append(background)
         self.sizes.append((spec.name, size_bytes))
         stream = Stream(request_id, time.monotonic(), self.cancelled.append, claim)
         self.script(stream)

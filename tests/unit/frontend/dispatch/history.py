@@ -182,14 +182,18 @@ class History:
 
     # --- what clients do ---
 
-    def ask(self, name: str, text: str = "", model: str = "m") -> None:
+    def batch(self, name: str) -> None:
+        """A line of a batch, which runs in the background."""
+        self.ask(name, background=True)
+
+    def ask(self, name: str, text: str = "", model: str = "m", *, background: bool = False) -> None:
         """A request for 300 KiB of memory, of ``text`` or of its own name."""
         claim = self.budget.open()
         claim.add(300 << 10)
         asked = self.text(text or name)
         try:
             spec = self.dispatcher.spec(model, "embed")
-            stream = self.dispatcher.submit(name, spec, asked, 10, claim)
+            stream = self.dispatcher.submit(name, spec, asked, 10, claim, background=background)
             self._streams[stream.job_id] = stream
         except ServeError as error:
             self.errors[name] = error

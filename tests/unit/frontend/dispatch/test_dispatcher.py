@@ -154,6 +154,7 @@ def test_what_ends_is_held_no_longer() -> None:
         "bytes": 0,
         "in_flight": 0,
         "credit": 2,
+        "background": 0,
         "oldest_s": 0.0,
     }
 
@@ -166,6 +167,7 @@ def test_a_queue_says_how_full_it_is() -> None:
         "bytes": 10,
         "in_flight": 1,
         "credit": 1,
+        "background": 0,
         "oldest_s": 3.0,
     }
 
@@ -711,3 +713,135 @@ def test_what_is_left_at_the_end_gets_an_error_and_nothing_comes_after_it() -> N
     )
     assert history.dispatcher.idle.is_set()
     assert history.budget.held_bytes == 0
+
+
+# --- in the background ---
+
+
+def test_work_in_the_background_waits_until_its_model_has_been_quiet_for_a_moment() -> None:
+    History().play(
+        *TWO,
+        ("ask a", ["send a to w.1"]),
+        ("batch x", []),
+        ("done a", ["a: done"]),
+        ("wait 0.4", []),
+        ("wait 0.1", ["send x to w.1"]),
+        ("done x", ["x: done"]),
+    )
+
+
+def test_work_in_the_background_is_given_up_at_once_for_a_live_job_and_told_so() -> None:
+    History().play(
+        *TWO,
+        ("batch x", ["send x to w.1"]),
+        ("batch y", ["send y to w.1"]),
+        ("says x half", ["x: half"]),
+        ("ask a", ["cancel x at w.1", "cancel y at w.1", "x: gave_way", "y: gave_way"]),
+        ("failed x", ["send a to w.1"]),
+        ("failed y", []),
+        ("batch x", []),
+        ("done a", ["a: done"]),
+        ("wait 1", ["send x to w.1"]),
+    )
+
+
+def test_a_live_job_goes_out_behind_what_it_ends_where_a_worker_takes_one_more() -> None:
+    spec = changed(slots=1, prefetch=1)
+    History(spec).play(
+        *TWO,
+        ("batch x", ["send x to w.1"]),
+        ("batch y", []),
+        ("ask a", ["cancel x at w.1", "send a to w.1", "x: gave_way"]),
+    )
+
+
+def test_work_in_the_background_waits_longer_than_any_client_would() -> None:
+    History().play(
+        *ONE,
+        ("batch x", ["send x to w.1"]),
+        ("batch y", []),
+        ("wait 599", []),
+        ("done x", ["send y to w.1", "x: done"]),
+        ("wait 599", []),
+        ("wait 1", ["cancel y at w.1", "y: deadline_exceeded"]),
+    )
+
+
+def test_work_in_the_background_is_refused_and_lost_like_any_other() -> None:
+    History().play(("batch x", ["x: model_loading"]))
+    History().play(
+        *ONE,
+        ("batch x", ["send x to w.1"]),
+        ("batch y", []),
+        ("fails too many crashes", ["drain w.1", "y: circuit_open"]),
+        ("closed w.1", ["close w.1", "x: worker_crashed"]),
+        ("batch z", ["z: circuit_open"]),
+    )
+
+
+def test_work_in_the_background_that_crashes_its_worker_alone_is_poison() -> None:
+    History().play(
+        *ONE,
+        ("batch x", ["send x to w.1"]),
+        ("crash w.1", ["drain w.1"]),
+        ("closed w.1", ["close w.1", "x: worker_crashed"]),
+        ("start w.2*2", ["connect w.2"]),
+        ("open w.2", []),
+        ("batch y", ["send y to w.2"]),
+        ("batch x", []),  # a suspect waits for an empty worker,
+        ("batch z", []),  # and nothing overtakes it
+        ("done y", ["send x to w.2", "y: done"]),
+        ("crash w.2", ["drain w.2"]),
+        ("closed w.2", ["close w.2", "x: poison_request"]),
+        ("batch x", ["x: poison_request"]),
+    )
+
+
+def test_what_a_draining_worker_had_not_begun_of_it_goes_first() -> None:
+    History().play(
+        *ONE,
+        ("batch x", ["send x to w.1"]),
+        ("batch y", []),
+        ("closing w.1", []),
+        ("unbegun x", []),
+        ("start v.1", ["connect v.1"]),
+        ("open v.1", ["send x to v.1, attempt 2"]),
+    )
+
+
+def test_a_server_that_stops_waits_for_clients_and_for_nothing_in_the_background() -> None:
+    history = History().play(
+        *ONE,
+        ("batch x", ["send x to w.1"]),
+        ("batch y", []),
+        ("drain", ["cancel x at w.1", "x: draining", "y: draining"]),
+    )
+    assert history.dispatcher.idle.is_set()
+    assert history.budget.held_bytes == 300 << 10  # until the worker says that it has ended
+    history.play(("failed x", []))
+    assert history.budget.held_bytes == 0
+
+
+def test_a_model_that_leaves_ends_its_work_in_the_background_first() -> None:
+    History().play(
+        *ONE,
+        ("batch x", ["send x to w.1"]),
+        ("batch y", []),
+        ("models", []),
+        ("done x", ["send y to w.1", "x: done"]),
+        ("wait 1", []),
+        ("done y", ["y: done"]),
+        ("wait 1", ["left m"]),
+    )
+
+
+def test_who_gives_up_work_in_the_background_has_it_dropped() -> None:
+    History().play(
+        *ONE,
+        ("batch x", ["send x to w.1"]),
+        ("batch y", []),
+        ("leave y", []),
+        ("leave x", ["cancel x at w.1"]),
+        ("ask a", []),  # x is given up once
+        ("ticks 10", ["replace w.1: it ended no job that was dropped 1 s ago"]),
+    )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from frontend.dispatch.lane import ALONE_S, MAX_ATTEMPTS, Lane, Ticket, route_id
+from frontend.dispatch.lane import (
+    ALONE_S,
+    BACKGROUND_LIMIT,
+    MAX_ATTEMPTS,
+    QUIET_S,
+    Lane,
+    route_id,
+)
+from frontend.dispatch.waiting import Ticket
 from ipc.messages.errors import QueueFull
 from ipc.messages.jobs import EmbedInput, Job
 from ipc.messages.spec import Spec
@@ -24,9 +32,9 @@ THREE = Route(replica="embed-3", generation=1, endpoint="ipc://three", credit=3)
 ONE_AGAIN = Route(replica="embed-1", generation=2, endpoint="ipc://one.2", credit=1)
 
 
-def ticket(name: str, at: float = 0.0, size_bytes: int = 10) -> Ticket:
+def ticket(name: str, at: float = 0.0, size_bytes: int = 10, *, background: bool = False) -> Ticket:
     job = Job(id=name, model="m", input=EmbedInput(texts=["x"]), deadline_at=1e9)
-    return Ticket(job, size_bytes, at, max_wait_s=60.0)
+    return Ticket(job, size_bytes, at, max_wait_s=60.0, background=background)
 
 
 def serve(made: Lane, *routes: Route) -> list[str]:
@@ -287,3 +295,69 @@ def test_two_that_should_run_alone_never_share_a_worker_and_others_pass_by() -> 
 def test_one_that_should_run_alone_takes_the_empty_worker_and_leaves_the_other_to_others() -> None:
     made = suspicious("a", "s", "b", routes=(ONE, TWO), suspects="s")
     assert taken(made) == [("a", "embed-2"), ("s", "embed-1"), ("b", "embed-2")]
+
+
+# --- in the background ---
+
+
+def behind(made: Lane, *names: str) -> Lane:
+    """``made``, with these jobs in the background."""
+    for name in names:
+        made.admit(ticket(name, background=True))
+    return made
+
+
+def test_background_jobs_fill_the_slots_of_all_workers_and_no_more() -> None:
+    made = Lane(Spec(name="m", task="embed", engine="echo", path="", slots=2, prefetch=1))
+    serve(made, THREE, ONE)
+    behind(made, "x", "y", "z", "w")
+    assert taken(made) == [("x", "embed-3"), ("y", "embed-1"), ("z", "embed-3")]
+    made.end("x", now=0.0)
+    assert taken(made) == [("w", "embed-3")]
+
+
+def test_none_of_them_runs_beside_a_live_job_or_right_after_one() -> None:
+    made = behind(lane("a", routes=(TWO,)), "x")
+    assert taken(made) == [("a", "embed-2")]
+    made.end("a", now=5.0)
+    assert taken(made, now=5.0 + QUIET_S - 0.1) == []
+    assert taken(made, now=5.0 + QUIET_S) == [("x", "embed-2")]
+
+
+def test_a_live_job_ends_all_of_them_and_each_once() -> None:
+    made = behind(lane(routes=(TWO,)), "x", "y", "z")
+    taken(made)
+    assert made.give_way(0.0) == []
+    made.admit(ticket("a"))
+    assert made.give_way(0.0) == ["x", "y"]
+    assert made.give_way(0.0) == []
+    assert taken(made) == []
+    made.end("x", now=1.0)
+    assert taken(made, now=1.0) == [("a", "embed-2")]
+
+
+def test_they_never_count_against_the_queue_of_live_jobs() -> None:
+    made = behind(lane(routes=(TWO,)), "x", "y", *(f"x{index}" for index in range(50)))
+    taken(made)
+    for name in ("a", "b", "c", "d"):  # two have places a step from now, two wait
+        made.admit(ticket(name))
+    assert made.full
+    assert made.retry_after_s() == 2.0  # four jobs by two: what is in the background is not counted
+    with pytest.raises(QueueFull):
+        made.admit(ticket("e"))
+
+
+def test_how_long_they_take_says_nothing_of_live_jobs() -> None:
+    made = behind(lane(routes=(ONE,)), "x")
+    taken(made)
+    made.end("x", now=1000.0)
+    made.admit(ticket("a"))
+    made.admit(ticket("b"))
+    assert made.retry_after_s() == 2.0
+
+
+def test_they_are_bounded_too() -> None:
+    made = behind(lane(), *(f"x{index}" for index in range(BACKGROUND_LIMIT)))
+    with pytest.raises(QueueFull, match="enough to do in the background"):
+        made.admit(ticket("y", background=True))
+    made.admit(ticket("a"))

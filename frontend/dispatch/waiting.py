@@ -1,0 +1,60 @@
+"""Jobs that wait, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from ipc.messages.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A job with its place in the lane, where it may wait for ``max_wait_s``.
+
+    One in the ``background`` runs while its model has nothing else to do.
+    """
+
+    job: Job
+    size_bytes: int
+    queued_at: float
+    max_wait_s: float
+    background: bool = False
+
+    def again(self) -> Ticket:
+        """The same for another attempt."""
+        attempt = self.job.attempt + 1
+        return replace(self, job=msgspec.structs.replace(self.job, attempt=attempt))
+
+
+class Waiting:
+    """A queue that jobs may leave from anywhere, by their ids."""
+
+    def __init__(self) -> None:
+        self._tickets: dict[str, Ticket] = {}
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._tickets
+
+    def __iter__(self) -> Iterator[Ticket]:
+        return iter(self._tickets.values())
+
+    def push(self, ticket: Ticket) -> None:
+        self._tickets[ticket.job.id] = ticket
+        self.size_bytes += ticket.size_bytes
+
+    def push_in_front(self, ticket: Ticket) -> None:
+        self._tickets = {ticket.job.id: ticket, **self._tickets}
+        self.size_bytes += ticket.size_bytes
+
+    def pop(self, job_id: str) -> Ticket:
+        """Take it out; it must be there."""
+        ticket = self._tickets.pop(job_id)
+        self.size_bytes -= ticket.size_bytes
+        return ticket
