@@ -33,6 +33,7 @@ from frontend.api.openai.models import Models
 from frontend.api.rerank import answers as rankings
 from frontend.api.rerank.request import RERANK_PATHS, RerankRequest, TextsRerankRequest
 from frontend.api.rerank.route import Rerank
+from frontend.api.rerank.score import SCORE_PATHS, ScoreRequest, Scores
 from frontend.api.route import EVENTS, FORM, JSON, TEXT, Route, Services
 from frontend.openapi.document import OpenApi
 from ipc.messages.control import Serve
@@ -171,6 +172,19 @@ _RERANK = tuple(
     )
     for path in RERANK_PATHS
 )
+_SCORE = tuple(
+    Route(
+        method="POST",
+        path=path,
+        id=path.strip("/").replace("/", "_"),
+        summary="How much each text has to do with one, as vLLM tells it",
+        answer=lambda its: Rerank(its.dispatcher, its.serve).score,
+        task="rerank",
+        takes=(ScoreRequest,),
+        gives={JSON: Scores},
+    )
+    for path in SCORE_PATHS
+)
 _TRANSCRIPT = {
     JSON: (answers.Transcript, answers.VerboseTranscript),
     TEXT: None,
@@ -286,6 +300,7 @@ ROUTES = (
     *_TOKENS,
     *_EMBEDDINGS,
     *_RERANK,
+    *_SCORE,
     *_AUDIO,
     *_MODELS,
     *_SERVER,

@@ -156,6 +156,12 @@ class EmbedOptions(RerankOptions, frozen=True, kw_only=True):
         str | None,
         option("which of the checkpoint's prompts goes before each text; left out: its default"),
     ] = None
+    token_input: Annotated[
+        Literal["reject", "native", "cl100k"],
+        option(
+            "token ids in place of texts: refused, the model's own, or OpenAI's, as LangChain sends"
+        ),
+    ] = "reject"
     matryoshka: Annotated[
         bool | int | str,
         option("whether vectors may be cut short, or the sizes that they may have", check=_sizes),

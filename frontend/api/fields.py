@@ -29,6 +29,7 @@ Schema = dict[str, Any]
 
 MAX_NAME_CHARS = 256
 EXACT_FLOAT = 1 << 53
+MAX_INT32 = (1 << 31) - 1
 # In the description of a value: a setting for each limit; a model's name; what a model must be able
 # to do for a value to be of use.
 LIMITS, MODEL, NEEDS = "x-limits", "x-model", "x-needs"
@@ -197,6 +198,8 @@ Name = Annotated[
 # reason to refuse a document of hundreds.
 ServerText = Annotated[str, AtMost("max_text_chars", "characters")]
 Batch = AtMost("max_batch_size", "items")
+# The id of a token, in whatever vocabulary.
+Token = Annotated[int, Field(ge=0, le=MAX_INT32), WHOLE]
 AtLeastOne = Annotated[int, Field(ge=1), WHOLE]
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, Tag
 
-from frontend.api.fields import Batch, ServerText, text_or
+from frontend.api.fields import AtMost, Batch, OneOf, ServerText, Token
 
-_RULE = "must be a string or an array of strings"
+_RULE = "must be a string, an array of token ids, or an array of either"
 
 
 def _no_tokens(given: object) -> object:
@@ -20,9 +20,34 @@ def _no_tokens(given: object) -> object:
     return given
 
 
+def _tell(given: object) -> str | None:
+    if isinstance(given, str):
+        return "<text>"
+    if not isinstance(given, list):
+        return None
+    if given and isinstance(given[0], list):
+        return "<many>"
+    return "<tokens>" if given and isinstance(given[0], int | float) else "<texts>"
+
+
 NoTokens = BeforeValidator(_no_tokens)
-Texts = Annotated[
+# A token is a character at least, so they are bounded as those are.
+TokenIds = Annotated[list[Token], Field(min_length=1), AtMost("max_text_chars", "items")]
+TextsOrTokens = Annotated[
     Annotated[ServerText, Tag("<text>")]
-    | Annotated[list[ServerText], Field(min_length=1), Batch, NoTokens, Tag("<texts>")],
-    text_or("<texts>", list, _RULE),
+    | Annotated[list[ServerText], Field(min_length=1), Batch, Tag("<texts>")]
+    | Annotated[TokenIds, Tag("<tokens>")]
+    | Annotated[list[TokenIds], Field(min_length=1), Batch, Tag("<many>")],
+    OneOf(_tell, _RULE),
 ]
+
+
+def texts_and_tokens(given: TextsOrTokens) -> tuple[list[str], list[list[int]]]:
+    """Several of either, where one was given too; one of the two is empty."""
+    if isinstance(given, str):
+        return [given], []
+    if isinstance(given[0], int):
+        return [], [given]
+    if isinstance(given[0], str):
+        return given, []
+    return [], given

@@ -28,7 +28,7 @@ _NOT_BUILT = {
         *("/completion", "/completions", "/slots", "/lora-adapters"),
         *("/models/load", "/models/unload"),
     ),
-    "vLLM": ("/v1/score", "/score", "/pooling", "/classify", "/invocations", "/version", "/ping"),
+    "vLLM": ("/pooling", "/classify", "/invocations", "/version", "/ping"),
 }
 
 

@@ -183,12 +183,29 @@ class Truncation(msgspec.Struct, frozen=True, kw_only=True):
     side: Literal["left", "right"] = "right"
 
 
-class EmbedInput(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
-    """A text may be empty: its vector is that of no words."""
+# What texts are embedded for, which some models want to be told.
+Purpose = Literal["query", "document", "classification", "clustering"]
 
-    texts: list[str]
+
+class EmbedInput(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
+    """``texts``, or each as ``tokens``, of which the model's entry says whose they are. A text may
+    be empty: its vector is that of no words.
+
+    ``prompt_name`` is one of the checkpoint's prompts; ``purpose`` asks for the one that it has for
+    such texts. With neither it is the one that the entry names, or the checkpoint.
+    """
+
+    texts: list[str] = []
+    tokens: list[list[int]] = []
+    prompt_name: str | None = None
+    purpose: Purpose | None = None
     dimensions: int | None = None
     truncation: Truncation = Truncation()
+
+    @property
+    def count(self) -> int:
+        """How many vectors there will be."""
+        return len(self.texts) or len(self.tokens)
 
 
 class RerankInput(msgspec.Struct, frozen=True, kw_only=True, tag="rerank"):

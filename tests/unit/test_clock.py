@@ -12,6 +12,7 @@ TOLD = {
     "supervisor/health.py",
     "frontend/api/completions/completion_answer.py",
     "frontend/api/openai/chat_answer.py",
+    "frontend/api/rerank/score.py",
     "supervisor/models/store.py",
     "supervisor/state/recorder.py",
     "ipc/runtime/log.py",

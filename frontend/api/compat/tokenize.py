@@ -13,14 +13,13 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, Tag
 
-from frontend.api.fields import Batch, Name, Schema, ServerText, text_or
+from frontend.api.fields import Batch, Name, Schema, ServerText, Token, text_or
 from frontend.api.images import Remote
 from frontend.api.known_keys import refused_keys
 from frontend.api.openai.chat_keys import KEYS
 from frontend.api.openai.continuation_request import OPENS_OR_GOES_ON, ContinuationRequest
 from frontend.api.openai.messages_request import Turns, read_turns
 from frontend.api.openai.reasoning_request import ReasoningRequest
-from frontend.api.openai.sampling_request import Token
 from frontend.api.openai.tools_request import ToolsRequest
 from frontend.api.validate import Body, check
 from ipc.messages.control import Serve

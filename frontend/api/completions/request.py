@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, Tag
 
 from frontend.api.completions.keys import KEYS
-from frontend.api.fields import WHOLE, Name, NotZero, OneOf, Schema, Text
+from frontend.api.fields import WHOLE, Name, NotZero, OneOf, Schema, Text, Token
 from frontend.api.known_keys import refused_keys
-from frontend.api.openai.sampling_request import SAMPLING_RULES, SamplingRequest, Token
+from frontend.api.openai.sampling_request import SAMPLING_RULES, SamplingRequest
 from frontend.api.validate import check
 from ipc.messages import jobs
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter

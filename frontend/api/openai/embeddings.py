@@ -68,7 +68,7 @@ class Embeddings:
         claim = context.claim
         if claim.is_large:  # by its body, which is encoded now; what its answer takes comes later
             await claim.turn()
-        claim.add(len(asked.texts) * self._vector_bytes(spec))
+        claim.add(asked.count * self._vector_bytes(spec))
         stream = context.stream = self._dispatcher.submit(
             context.request_id, spec, asked, size_bytes, claim, background=context.background
         )

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from frontend.api.fields import AtLeastOne, Name
+from pydantic import ConfigDict, Field
+
+from frontend.api.fields import AtLeastOne, Name, Schema
 from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
-from frontend.api.texts import Texts
-from frontend.api.truncation import Truncating
-from ipc.messages.jobs import EmbedInput
+from frontend.api.texts import TextsOrTokens, texts_and_tokens
+from frontend.api.truncation import AT_ODDS, Truncating
+from ipc.messages.errors import InvalidRequest
+from ipc.messages.jobs import EmbedInput, Purpose
 
-_INSTRUCTION = "the model's own prompt is set in its entry: `prompt_name`"
+# OpenAI has none; Cohere's, vLLM's and Voyage's, NVIDIA's words.
+InputType = Literal[
+    "query",
+    "search_query",
+    "document",
+    "search_document",
+    "passage",
+    "classification",
+    "clustering",
+]
+_PURPOSES: Mapping[InputType, Purpose] = {
+    "query": "query",
+    "search_query": "query",
+    "document": "document",
+    "search_document": "document",
+    "passage": "document",
+    "classification": "classification",
+    "clustering": "clustering",
+}
 
 # `truncate` and `truncate_prompt_tokens` are the route's own.
 KEYS: tuple[Row, ...] = (
-    done("model input", "required; a text or a list"),
+    done(
+        "model input",
+        "required; a text or a list; token ids by the option `token_input` of the model's entry",
+    ),
     done("encoding_format", "`float`, `base64`"),
     done("dimensions", "what the model was trained for"),
     done(
@@ -25,7 +50,13 @@ KEYS: tuple[Row, ...] = (
         "user priority request_id rid cache_salt keep_alive mm_processor_kwargs",
         "bookkeeping and scheduling",
     ),
-    refused("input_type prompt_name prompt task instruction instruct", _INSTRUCTION),
+    done(
+        "input_type",
+        "what the texts are for, in the words of Cohere, Voyage, vLLM and NVIDIA: the prompt that "
+        "the checkpoint has for such texts goes before each",
+    ),
+    done("prompt_name", "one of the checkpoint's prompts, as sentence-transformers has it"),
+    refused("prompt task instruction instruct", "send `input_type` or `prompt_name`"),
     refused("normalize normalized", "as the model was trained, which mostly is to length 1", True),
     refused("use_activation softmax activation", "not built"),
     refused(
@@ -47,18 +78,39 @@ KEYS: tuple[Row, ...] = (
 )
 
 
+# What `EmbeddingRequest.to_input` refuses beside that.
+_ONE_PROMPT: Schema = {
+    "anyOf": [
+        {"properties": {"input_type": {"type": "null"}}},
+        {"properties": {"prompt_name": {"type": "null"}}},
+    ]
+}
+
+
 class EmbeddingRequest(Truncating):
+    model_config = ConfigDict(json_schema_extra={"allOf": [AT_ODDS, _ONE_PROMPT]})
     REFUSED = refused_keys(KEYS)
 
     model: Name
-    input: Texts
+    input: TextsOrTokens
+    input_type: InputType | None = None
+    prompt_name: Annotated[str, Field(min_length=1)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: AtLeastOne | None = None
 
     def to_input(self) -> EmbedInput:
         """The job. Raises `InvalidRequest` where its wishes are at odds."""
+        if self.input_type is not None and self.prompt_name is not None:
+            raise InvalidRequest(
+                "`input_type` and `prompt_name` name a prompt each; send one of them",
+                param="input_type",
+            )
+        texts, tokens = texts_and_tokens(self.input)
         return EmbedInput(
-            texts=[self.input] if isinstance(self.input, str) else self.input,
+            texts=texts,
+            tokens=tokens,
+            prompt_name=self.prompt_name,
+            purpose=None if self.input_type is None else _PURPOSES[self.input_type],
             dimensions=self.dimensions,
             truncation=self.truncation(),
         )

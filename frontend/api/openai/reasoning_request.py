@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, Tag
 
-from frontend.api.fields import WHOLE, OneOf, Text
-from frontend.api.openai.sampling_request import MAX_INT32
+from frontend.api.fields import MAX_INT32, WHOLE, OneOf, Text
 from frontend.api.validate import Body
 from ipc.messages.errors import UnsupportedParameter
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict, Field, StringConstraints, Tag
 
-from frontend.api.fields import WHOLE, NoNul, OneOf, Schema, text_or
+from frontend.api.fields import MAX_INT32, WHOLE, NoNul, OneOf, Schema, Token, text_or
 from frontend.api.validate import Body
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import Sampling
@@ -20,7 +20,6 @@ MAX_CHOICES = 8
 MAX_BIASES = 1024
 # Engines seed with an unsigned 64-bit number, clients send signed ones.
 SEEDS = 1 << 63
-MAX_INT32 = (1 << 31) - 1
 
 N = TypeVar("N", int, float)
 
@@ -30,7 +29,6 @@ Stops = Annotated[
     | Annotated[list[Stop], Field(max_length=MAX_STOPS), Tag("<texts>")],
     text_or("<texts>", list, "must be a string or an array of strings"),
 ]
-Token = Annotated[int, Field(ge=0, le=MAX_INT32), WHOLE]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 # vLLM takes any above 0; beyond these bounds float32 logits are not told apart any more.
 Repetition = Annotated[float, Field(ge=0.01, le=10)]

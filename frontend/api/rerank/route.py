@@ -1,4 +1,4 @@
-"""POST /v1/rerank, under its several names and in two forms"""
+"""POST /v1/rerank, under its several names and in two forms, and /v1/score"""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from frontend.api.rerank.request import RerankRequest, TextsRerankRequest, parse_rerank
+from frontend.api.rerank.score import ScoreRequest, scores_object
+from frontend.api.validate import check
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import read_json
 from frontend.http.collect import collect
@@ -18,6 +20,7 @@ from frontend.http.request_context import RequestContext
 from ipc.messages.control import Serve
 from ipc.messages.events import RerankResult, Usage
 from ipc.messages.jobs import RerankInput
+from ipc.messages.spec import Spec
 
 Scores = NDArray[np.float32]
 
@@ -32,28 +35,46 @@ class Rerank:
     async def rerank(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = parse_rerank(body.data, self._limits)
+        wanted, spec = asked.to_input(), self._found(asked.model)
+        scores, usage = await self._score(request, spec, wanted, body.size_bytes)
+        if isinstance(asked, TextsRerankRequest):
+            return _answer(ranked_by_tei(asked, wanted, scores))
+        request_id = RequestContext.of(request.scope).request_id
+        return _answer(ranking(asked, wanted, scores, usage, request_id))
+
+    async def score(self, request: Request) -> Response:
+        """As vLLM does: in the order of the request."""
+        body = await read_json(request, self._limits.max_json_bytes)
+        asked = check(ScoreRequest, body.data, self._limits)
+        wanted, spec = asked.to_input(), self._found(asked.model)
+        scores, usage = await self._score(request, spec, wanted, body.size_bytes)
+        request_id = RequestContext.of(request.scope).request_id
+        return _answer(scores_object(asked.model or spec.name, scores, usage, request_id))
+
+    def _found(self, name: str | None) -> Spec:
         dispatcher = self._dispatcher
-        spec = dispatcher.spec(asked.model, "rerank") if asked.model else dispatcher.only("rerank")
+        return dispatcher.spec(name, "rerank") if name else dispatcher.only("rerank")
+
+    async def _score(
+        self, request: Request, spec: Spec, wanted: RerankInput, size_bytes: int
+    ) -> tuple[Scores, Usage]:
         context = RequestContext.of(request.scope)
         context.names(spec)
-        wanted = asked.to_input()
-        context.claim.add(body.size_bytes)  # the answer may repeat the documents
+        context.claim.add(size_bytes)  # the answer may repeat the documents
         if context.claim.is_large:
             await context.claim.turn()
-        stream = context.stream = dispatcher.submit(
-            context.request_id, spec, wanted, body.size_bytes, context.claim
+        stream = context.stream = self._dispatcher.submit(
+            context.request_id, spec, wanted, size_bytes, context.claim
         )
         done = await collect(stream, request.receive)
-        usage = context.usage = done.result.usage
+        context.usage = done.result.usage
         assert isinstance(done.result, RerankResult)
-        scores = np.frombuffer(done.result.scores.data, dtype="<f4")
-        answer = (
-            ranked_by_tei(asked, wanted, scores)
-            if isinstance(asked, TextsRerankRequest)
-            else ranking(asked, wanted, scores, usage, context.request_id)
-        )
-        content = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
-        return Response(content, media_type="application/json")
+        return np.frombuffer(done.result.scores.data, dtype="<f4"), done.result.usage
+
+
+def _answer(content: Any) -> Response:
+    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(body, media_type="application/json")
 
 
 def ranking(

@@ -140,7 +140,7 @@ def test_it_names_this_servers_models_and_limits(described: dict[str, Any]) -> N
     body = described["paths"]["/v1/embeddings"]["post"]["requestBody"]
     properties = body["content"]["application/json"]["schema"]["properties"]
     assert properties["model"] == {"enum": ["org/embed"]}
-    one, many = properties["input"]["anyOf"]
+    one, many, *_tokens = properties["input"]["anyOf"]
     assert (one["maxLength"], many["maxItems"]) == (100, 4)
 
 
@@ -221,7 +221,10 @@ def test_keys_are_described_where_they_are_needed(described: dict[str, Any]) -> 
         ("/v1/completions", {"prompt": []}, False),
         ("/v1/embeddings", {"input": ["a", "b"]}, True),
         ("/v1/embeddings", {"input": []}, False),
-        ("/v1/embeddings", {"input": [1, 2]}, False),
+        ("/v1/embeddings", {"input": [1, 2]}, True),
+        ("/v1/embeddings", {"input": [1, "a"]}, False),
+        ("/v1/embeddings", {"input": "a", "input_type": "query"}, True),
+        ("/v1/embeddings", {"input": "a", "input_type": "q", "prompt_name": "q"}, False),
         ("/v1/embeddings", {"input": "", "truncate_prompt_tokens": -1}, True),
         ("/v1/embeddings", {"input": "a", "truncate_prompt_tokens": 0}, False),
         ("/v1/embeddings", {"input": "a", "truncate": "START"}, True),

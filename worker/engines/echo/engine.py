@@ -261,7 +261,7 @@ def _source(job: Job) -> str:
     if isinstance(job.input, TokenizeInput):
         return _said(job.input.chat) if job.input.chat is not None else ""
     if isinstance(job.input, EmbedInput):
-        return job.input.texts[0]
+        return job.input.texts[0] if job.input.texts else ""
     if isinstance(job.input, RerankInput):
         return job.input.query
     return job.input.prompt or ""

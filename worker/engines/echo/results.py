@@ -46,8 +46,9 @@ def tokens(asked: TokenizeInput, chat: str) -> TokenizeResult:
 
 
 def vectors(asked: EmbedInput, dimensions: int) -> EmbedResult:
-    rows = [_vector(text, dimensions) for text in asked.texts]
-    usage = Usage(prompt_tokens=sum(len(text.split()) for text in asked.texts))
+    texts = asked.texts or [" ".join(map(str, ids)) for ids in asked.tokens]
+    rows = [_vector(text, dimensions) for text in texts]
+    usage = Usage(prompt_tokens=sum(len(text.split()) for text in texts))
     return EmbedResult(
         vectors=Blob(b"".join(rows)), count=len(rows), dimensions=dimensions, usage=usage
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from ipc.messages.spec import Loaded, Spec
 from worker.engine import LoadError
 from worker.engines.common.plain_text import control_tokens, open_tokenizer
 from worker.engines.encoders.encoder import Array, Place, TextModel
+from worker.engines.encoders.prompts import Prompts
 from worker.engines.encoders.sentence import Checkpoint, read_checkpoint
+from worker.engines.encoders.token_input import cl100k_text, native_ids, rejected
 from worker.engines.encoders.tokens import MAX_CHARACTERS_PER_TOKEN, mask, packed, padded
 from worker.engines.encoders.truncation import (
     clipped,
@@ -43,8 +45,10 @@ class TextEmbedding(TextModel[Checkpoint, EmbedOptions, Tokens]):
         self._cuts = cuts_by_default(options.truncate, checkpoint.max_tokens)
         self._widths = _widths(options.matryoshka, checkpoint.dimensions)
         self._tokenizer = open_tokenizer(checkpoint.tokenizer)
-        self._prompt = _prompt(options.prompt_name, checkpoint)
-        _check_prompt(self._prompt, control_tokens(self._tokenizer).values())
+        usual = _usual(options.prompt_name, checkpoint)
+        control = control_tokens(self._tokenizer).values()
+        self._prompts = Prompts(checkpoint.prompts, usual, control)
+        self._token_input = options.token_input
 
     def loaded(self, place: Place) -> Loaded:
         checkpoint = self._checkpoint
@@ -59,22 +63,45 @@ class TextEmbedding(TextModel[Checkpoint, EmbedOptions, Tokens]):
         )
 
     def split(self, job: Job) -> list[Tokens]:
-        if not isinstance(job.input, EmbedInput) or not job.input.texts:
+        if not isinstance(job.input, EmbedInput) or not job.input.count:
             raise InvalidRequest("an embedding request needs at least one text", param="input")
-        self._width(job.input)
-        asked = job.input.truncation
-        cut_to = cut_length(asked, self._cuts, self._max_tokens)
-        set_truncation(self._tokenizer, cut_to, asked.side, pairs=False)
-        texts = [
-            self._fit(index, text, cut_to, asked.side) for index, text in enumerate(job.input.texts)
-        ]
-        encodings = self._tokenizer.encode_batch_fast(texts)
-        # A text may come to no token at all; the model still needs one to look at.
-        items = [encoding.ids or [self._checkpoint.pad_token] for encoding in encodings]
+        asked = job.input
+        self._width(asked)
+        cut_to = cut_length(asked.truncation, self._cuts, self._max_tokens)
+        if asked.tokens and self._token_input == "native":
+            items = self._given_ids(asked.tokens, cut_to, asked.truncation.side)
+        else:
+            items = self._ids_of_texts(asked, cut_to)
         for index, ids in enumerate(items):
             if len(ids) > self._max_tokens:
                 raise self._too_long(index, f"{len(ids)} tokens")
         return items
+
+    def _given_ids(self, given: list[Tokens], cut_to: int | None, side: str) -> list[Tokens]:
+        """The model's own tokens, special ones included, as the client has them."""
+        vocabulary = self._tokenizer.get_vocab_size()
+        items = [native_ids(ids, index, vocabulary) for index, ids in enumerate(given)]
+        if cut_to is None:
+            return items
+        return [ids[-cut_to:] if side == "left" else ids[:cut_to] for ids in items]
+
+    def _ids_of_texts(self, asked: EmbedInput, cut_to: int | None) -> list[Tokens]:
+        prompt, side = self._prompts.chosen(asked), asked.truncation.side
+        set_truncation(self._tokenizer, cut_to, side, pairs=False)
+        texts = [
+            self._fit(index, text, prompt, cut_to, side)
+            for index, text in enumerate(self._texts(asked))
+        ]
+        # A text may come to no token at all; the model still needs one to look at.
+        encodings = self._tokenizer.encode_batch_fast(texts)
+        return [encoding.ids or [self._checkpoint.pad_token] for encoding in encodings]
+
+    def _texts(self, asked: EmbedInput) -> list[str]:
+        if not asked.tokens:
+            return asked.texts
+        if self._token_input == "reject":
+            raise rejected()
+        return [cl100k_text(ids, index) for index, ids in enumerate(asked.tokens)]
 
     def size(self, item: Tokens) -> int:
         return len(item)
@@ -101,12 +128,12 @@ class TextEmbedding(TextModel[Checkpoint, EmbedOptions, Tokens]):
         """Token ids and attention mask."""
         return padded(items, self._checkpoint.pad_token), mask(items)
 
-    def _fit(self, index: int, text: str, cut_to: int | None, side: str) -> str:
+    def _fit(self, index: int, text: str, prompt: str, cut_to: int | None, side: str) -> str:
         """The text as it goes to the tokenizer."""
         longest = self._max_tokens * MAX_CHARACTERS_PER_TOKEN
         if len(text) > longest and cut_to is None:
             raise self._too_long(index, f"{len(text)} characters, which are more")
-        text = self._prompt + clipped(text, longest, side)
+        text = prompt + clipped(text, longest, side)
         return text.lower() if self._checkpoint.lower_case else text
 
     def _too_long(self, index: int, length: str) -> ContextTooLong:
@@ -126,20 +153,14 @@ class TextEmbedding(TextModel[Checkpoint, EmbedOptions, Tokens]):
         return width
 
 
-def _prompt(name: str | None, checkpoint: Checkpoint) -> str:
+def _usual(name: str | None, checkpoint: Checkpoint) -> str:
+    """The prompt of requests that say nothing of it."""
     if name is None:
         return checkpoint.prompt
     if name not in checkpoint.prompts:
         known = ", ".join(checkpoint.prompts) or "none"
         raise LoadError(f"option prompt_name={name!r} is not among the checkpoint's: {known}")
     return checkpoint.prompts[name]
-
-
-def _check_prompt(prompt: str, control: Iterable[str]) -> None:
-    """The prompt is read together with a client's text, and so as plain text."""
-    found = [token for token in control if token in prompt]
-    if found:
-        raise LoadError(f"the checkpoint's prompt has the control token {found[0]}, not served")
 
 
 def _widths(allowed: bool | int | str, native: int) -> Sequence[int]:

@@ -104,7 +104,7 @@ def read_checkpoint(path: str) -> Checkpoint:
     model = read_json(transformer / "config.json", TextConfig)
     sentence = read_json_or(transformer / "sentence_bert_config.json", SentenceConfig())
     named = read_json_or(folder / "config_sentence_transformers.json", _Prompts())
-    prompts = {name: text for name, text in named.prompts.items() if text}
+    prompts = {name: text or "" for name, text in named.prompts.items()}
     check_weights(transformer)
     return Checkpoint(
         folder=folder,

@@ -37,7 +37,19 @@ class _Rows(msgspec.Struct):
 
 
 def embed_body(asked: EmbedInput, model: str) -> dict[str, Any]:
-    body: dict[str, Any] = {"model": model, "input": asked.texts, "encoding_format": "base64"}
+    """Raises `UnsupportedParameter` for what most servers skip in silence."""
+    if asked.prompt_name is not None or asked.purpose is not None:
+        name = "input_type" if asked.prompt_name is None else "prompt_name"
+        raise UnsupportedParameter(
+            f"`{name}` is not supported: the server behind this model may not know it; put the "
+            "prompt before each text",
+            param=name,
+        )
+    body: dict[str, Any] = {
+        "model": model,
+        "input": asked.texts or asked.tokens,
+        "encoding_format": "base64",
+    }
     body |= _truncation(asked.truncation)
     return body if asked.dimensions is None else {**body, "dimensions": asked.dimensions}
 
@@ -58,7 +70,7 @@ def _truncation(asked: Truncation) -> dict[str, Any]:
 def embed_result(body: bytes, asked: EmbedInput) -> EmbedResult:
     """A vector for each text, sent as base64 of float32 or as numbers. Raises `InternalError`."""
     answer = decode_answer(body, _Rows)
-    count = len(asked.texts)
+    count = asked.count
     rows = [_floats(row.embedding) for row in _in_order(answer.data)]
     sizes = {len(row) for row in rows}
     if len(rows) != count or len(sizes) != 1 or not (size := sizes.pop()) or size % _FLOAT_BYTES:

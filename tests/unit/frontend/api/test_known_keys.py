@@ -22,6 +22,7 @@ from frontend.api.openai import audio_request, chat_keys, embeddings_request
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank import request as rerank_request
+from frontend.api.rerank import score
 from frontend.api.rerank.request import parse_rerank
 from frontend.api.validate import Body, check
 from ipc.messages.errors import UnsupportedParameter
@@ -35,6 +36,7 @@ TABLES = {
     "fim": mistral_fim.KEYS,
     "embeddings": embeddings_request.KEYS,
     "rerank": rerank_request.KEYS,
+    "score": score.KEYS,
     "audio": audio_request.KEYS,
     "plain embeddings": llama_cpp_embeddings.KEYS,
 }
@@ -191,7 +193,7 @@ def test_true_is_not_one() -> None:
         parse_chat({**CHAT, "best_of": True})
 
 
-@pytest.mark.parametrize("name", ["input_type", "task", "normalize", "embedding_types"])
+@pytest.mark.parametrize("name", ["prompt", "task", "normalize", "embedding_types"])
 def test_embeddings_refuse_what_would_change_a_vector(name: str) -> None:
     with pytest.raises(UnsupportedParameter) as refused:
         check(EmbeddingRequest, {"model": "m", "input": "a", name: "query"}, limits())

@@ -531,7 +531,11 @@ def test_one_text_or_many() -> None:
             "101",
         ),
         ({"input": ["a", None]}, "input[1]", "`input[1]` must be a string"),
-        ({"input": {"a": 1}}, "input", "`input` must be a string or an array of strings"),
+        (
+            {"input": {"a": 1}},
+            "input",
+            "`input` must be a string, an array of token ids, or an array of either",
+        ),
         (
             {"input": "a", "truncate_prompt_tokens": 0},
             "truncate_prompt_tokens",
@@ -605,10 +609,35 @@ def test_a_number_is_no_flag(number: float) -> None:
     assert refused.value.message == ("`truncate` must be true, false, 'NONE', 'START' or 'END'")
 
 
-@pytest.mark.parametrize("tokens", [[1, 2], [[1, 2], [3]]])
-def test_token_arrays_are_refused_with_the_setting_that_avoids_them(tokens: Any) -> None:
-    with pytest.raises(InvalidRequest, match="check_embedding_ctx_length=False"):
+def test_texts_may_come_as_tokens() -> None:
+    assert embed(input=[1, 2]) == EmbedInput(tokens=[[1, 2]])
+    assert embed(input=[[1, 2], [3.0]]) == EmbedInput(tokens=[[1, 2], [3]])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "param"),
+    [([1, -1], "input[1]"), ([[1], []], "input[1]"), ([[1], ["a"]], "input[1][0]")],
+)
+def test_what_is_no_token_is_told_with_its_place(tokens: Any, param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
         embed(input=tokens)
+    assert refused.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("word", "purpose"),
+    [("query", "query"), ("search_query", "query"), ("passage", "document")],
+)
+def test_what_texts_are_for_is_said_in_the_words_of_several_servers(
+    word: str, purpose: Any
+) -> None:
+    assert embed(input="a", input_type=word) == EmbedInput(texts=["a"], purpose=purpose)
+
+
+def test_a_prompt_is_named_once() -> None:
+    assert embed(input="a", prompt_name="sts") == EmbedInput(texts=["a"], prompt_name="sts")
+    with pytest.raises(InvalidRequest, match="`input_type` and `prompt_name` name a prompt each"):
+        embed(input="a", prompt_name="sts", input_type="query")
 
 
 # --- audio ---

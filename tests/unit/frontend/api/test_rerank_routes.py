@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.api.rerank.request import RERANK_PATHS
+from frontend.api.rerank.score import SCORE_PATHS
 from ipc.messages.jobs import EmbedInput, RerankInput, Truncation
 from tests.unit.frontend.http_fakes import FakeDispatcher, application, embeds, ranks
 
@@ -146,6 +147,38 @@ def test_a_mistake_is_named(changes: dict[str, Any], param: str, message: str) -
 
 
 # --- llama.cpp's embeddings ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", SCORE_PATHS)
+@pytest.mark.parametrize("query", ["q", ["q"]])
+@pytest.mark.parametrize("names", [("text_1", "text_2"), ("queries", "documents")])
+def test_scores_come_in_the_order_of_the_texts(
+    path: str, query: Any, names: tuple[str, str]
+) -> None:
+    fake = FakeDispatcher(ranks(SCORES))
+    answer = ask(path, {"model": "org/rerank", names[0]: query, names[1]: DOCUMENTS}, fake)
+    assert [(each["index"], each["score"]) for each in answer.json()["data"]] == [
+        (0, 0.25),
+        (1, 0.75),
+        (2, 0.25),
+        (3, 0.5),
+    ]
+    assert answer.json()["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
+    assert fake.asked == [RerankInput(query="q", documents=DOCUMENTS)]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"text_2": "a"}, "queries"),
+        ({"text_1": "q"}, "documents"),
+        ({"text_1": ["q", "r"], "text_2": ["a", "b"]}, "text_1"),
+        ({"text_1": "q", "text_2": ["a", 1]}, "text_2[1]"),
+    ],
+)
+def test_what_cannot_be_scored_is_told_with_its_place(body: dict[str, Any], param: str) -> None:
+    answer = ask("/score", body, FakeDispatcher(ranks(SCORES)))
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
 def plain(body: dict[str, Any], path: str = "/embedding", texts: int = 1) -> Any:

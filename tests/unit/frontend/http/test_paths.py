@@ -50,7 +50,7 @@ def test_slashes_too_many_make_no_difference(given: str, path: str) -> None:
         ("/v1/messages/count_tokens", "a route of Anthropic's API that is not built here"),
         ("/api/chat", "a route of Ollama's API that is not built here"),
         ("/slots", "a route of llama.cpp's server that is not built here"),
-        ("/v1/score", "a route of vLLM that is not built here"),
+        ("/pooling", "a route of vLLM that is not built here"),
         ("/v1/chat/completions/chatcmpl-1", "a route of OpenAI's API that is not built here"),
         ("/v1/audiobooks", "POST /v1/audiobooks is not served"),
         ("/chat/completions", "did you mean /v1/chat/completions?"),

@@ -161,7 +161,7 @@ def test_prompts_are_read_with_the_one_to_use(sentence: Path) -> None:
     found = read_checkpoint(str(sentence))
     assert (found.prompt, found.prompts, found.similarity) == (
         "query: ",
-        {"query": "query: "},
+        prompts,
         "dot",
     )
 
@@ -335,6 +335,82 @@ def test_a_prompt_with_a_control_token_is_not_served(sentence: Path) -> None:
     write(sentence, "config_sentence_transformers.json", prompts)
     with pytest.raises(LoadError, match=r"the control token \[SEP\]"):
         opened(sentence, prompt_name="query")
+
+
+def with_prompts(folder: Path, **prompts: str) -> Path:
+    write(folder, "config_sentence_transformers.json", {"prompts": prompts})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("prompts", "asked", "tokens"),
+    [
+        ({"query": "query: "}, {"purpose": "query"}, [1, 7, 4, 2]),
+        ({"s2p_query": "query: "}, {"purpose": "query"}, [1, 7, 4, 2]),
+        ({"Query": "query: "}, {"purpose": "query"}, [1, 7, 4, 2]),
+        ({"query": "query: "}, {"prompt_name": "query"}, [1, 7, 4, 2]),
+        ({"query": "query: "}, {"purpose": "document"}, [1, 4, 2]),
+        ({"query": "query: ", "passage": "b "}, {"purpose": "document"}, [1, 5, 4, 2]),
+        ({"query": "", "document": ""}, {"purpose": "clustering"}, [1, 4, 2]),
+        ({}, {"purpose": "query"}, [1, 4, 2]),
+    ],
+)
+def test_a_request_says_what_its_texts_are_for(
+    sentence: Path, prompts: dict[str, str], asked: dict[str, Any], tokens: list[int]
+) -> None:
+    model = opened(with_prompts(sentence, **prompts))
+    job = Job(id="j", model="m", input=EmbedInput(texts=["a"], **asked), deadline_at=1e9)
+    assert model.split(job) == [tokens]
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [({"purpose": "clustering"}, "input_type"), ({"prompt_name": "sts"}, "prompt_name")],
+)
+def test_a_prompt_that_the_checkpoint_lacks_is_refused_with_those_it_has(
+    sentence: Path, asked: dict[str, Any], param: str
+) -> None:
+    model = opened(with_prompts(sentence, query="query: ", passage="b "))
+    job = Job(id="j", model="m", input=EmbedInput(texts=["a"], **asked), deadline_at=1e9)
+    error = refused(model, job)
+    assert (error.status, error.param) == (400, param)
+    assert "it has query, passage" in error.message
+
+
+def test_a_prompt_that_nobody_asks_for_may_have_a_control_token(sentence: Path) -> None:
+    model = opened(with_prompts(sentence, odd="[SEP] ", query="query: "))
+    error = refused(
+        model,
+        Job(id="j", model="m", input=EmbedInput(texts=["a"], prompt_name="odd"), deadline_at=1e9),
+    )
+    assert "it has query" in error.message
+
+
+def of_tokens(*tokens: list[int], **truncation: Any) -> Job:
+    asked = EmbedInput(tokens=[*tokens], truncation=Truncation(**truncation))
+    return Job(id="j", model="m", input=asked, deadline_at=1e9)
+
+
+def test_token_ids_are_refused_with_the_ways_out(sentence: Path) -> None:
+    error = refused(opened(sentence), of_tokens([1, 2]))
+    assert (error.status, error.param) == (400, "input")
+    assert "check_embedding_ctx_length=False" in error.message
+    assert "token_input: cl100k" in error.message
+
+
+def test_the_models_own_ids_are_taken_as_they_are(sentence: Path) -> None:
+    model = opened(sentence, token_input="native")
+    assert model.split(of_tokens([1, 4, 2], [7])) == [[1, 4, 2], [7]]
+    assert model.split(of_tokens([1, 4, 5, 6], tokens=2, cut=True)) == [[1, 4]]
+    assert model.split(of_tokens([1, 4, 5, 6], tokens=2, cut=True, side="left")) == [[5, 6]]
+    assert "has the token 8, unknown to this model's" in refused(model, of_tokens([8])).message
+    assert isinstance(refused(model, of_tokens([4] * 7, cut=False)), ContextTooLong)
+
+
+def test_the_ids_of_openais_vocabulary_are_read_as_their_text(sentence: Path) -> None:
+    model = opened(sentence, token_input="cl100k")
+    assert model.split(of_tokens([64, 293])) == model.split(embed("a b"))
+    assert "has the token 100261, unknown" in refused(model, of_tokens([100261])).message
 
 
 def test_a_text_never_comes_to_a_control_token(sentence: Path) -> None:
