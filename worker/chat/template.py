@@ -48,6 +48,8 @@ class Template:
         self._in_parts = not self._shows([user], _TEXT) and self._shows(_in_parts([user]), _TEXT)
         system = {"role": "system", "content": _SYSTEM}
         self._has_system = self._shows(self._laid_out([system, user]), _SYSTEM)
+        late = [user, {"role": "assistant", "content": ""}, user, system]
+        self._has_late_system = self._shows(self._laid_out(late), _SYSTEM)
         self._source = source
         self.use_dialect("auto")
 
@@ -67,13 +69,15 @@ class Template:
         """The prompt of a chat, up to where the assistant's answer begins, or ``continues_last``.
 
         Templates without a system turn get its text before that of the user's first, as
-        llama.cpp's server has it; templates without calls get those of a history, and their
-        results, as text in the form of their dialect. A template that wants roles to alternate, or
-        refuses a system turn, is asked once more with what it will take. Raises `InvalidRequest` in
-        the words of the template.
+        llama.cpp's server has it, and those that take one at the beginning alone get the texts of
+        all there; templates without calls get those of a history, and their results, as text in
+        the form of their dialect. A template that wants roles to alternate, or refuses a system
+        turn, is asked once more with what it will take. Raises `InvalidRequest` in the words of
+        the template.
         """
         given = self.dialect.history(turns, tools, must_call=must_call)
-        turns = given.turns if self._has_system else _merged(given.turns)
+        turns = given.turns if self._has_late_system else _instructed_first(given.turns)
+        turns = turns if self._has_system else _merged(turns)
         arguments = {**given.arguments, **arguments}
         write = self._up_to_the_last if continues_last else self._rendered
         try:
@@ -152,6 +156,15 @@ class Template:
 
 def _in_parts(turns: Sequence[Turn]) -> list[Turn]:
     return [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+
+
+def _instructed_first(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """The texts of all system turns in one, before all others."""
+    if all(turn["role"] != "system" for turn in turns[1:]):
+        return turns
+    texts = [turn["content"] for turn in turns if turn["role"] == "system"]
+    others = [turn for turn in turns if turn["role"] != "system"]
+    return [{"role": "system", "content": "\n".join(texts)}, *others]
 
 
 def _merged(turns: Sequence[Turn]) -> list[Turn]:

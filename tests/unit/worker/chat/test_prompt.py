@@ -183,6 +183,41 @@ def test_a_template_without_system_turns_gets_the_text_with_the_users() -> None:
         one.parts([Message("system", "alone")])
 
 
+LATE = [
+    Message("system", "S"),
+    Message("user", "U"),
+    Message("assistant", "A"),
+    Message("user", "V"),
+    Message("system", "T"),
+]
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt"),
+    [
+        ("{{ m.role }}: {{ m.content }};", "system: S;user: U;assistant: A;user: V;system: T;"),
+        (
+            "{% if m.role == 'system' and not loop.first %}{{ raise_exception('late') }}{% endif %}"
+            "{{ m.role }}: {{ m.content }};",
+            "system: S\nT;user: U;assistant: A;user: V;",
+        ),
+        (
+            "{% if m.role != 'system' or loop.first %}{{ m.role }}: {{ m.content }};{% endif %}",
+            "system: S\nT;user: U;assistant: A;user: V;",
+        ),
+        (
+            "{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+            "{{ m.role }}: {{ m.content }};",
+            "user: S\nT\nU;assistant: A;user: V;",
+        ),
+    ],
+    ids=["takes them anywhere", "refuses a late one", "drops a late one", "takes none"],
+)
+def test_a_late_system_turn_stands_where_the_template_bears_it(template: str, prompt: str) -> None:
+    one = layout("{% for m in messages %}" + template + "{% endfor %}")
+    assert texts(one.parts(LATE)) == prompt
+
+
 def test_a_template_for_contents_in_parts_gets_them() -> None:
     one = layout(
         "{% for m in messages %}{% for p in m.content %}{{ m.role }}: {{ p.text }};{% endfor %}"
