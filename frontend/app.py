@@ -26,7 +26,7 @@ from ipc.messages.control import AccessConfig, Serve
 
 SLICE_BYTES = 64 << 10
 # A model's name, as a part of a path, may have slashes.
-_PARAMETERS = re.compile(r"\{(\w+)\}")
+_MODEL, _ANY_PATH = "{model}", "{model:path}"
 
 
 class Application(Starlette):
@@ -81,7 +81,7 @@ def build(
     app = Application(
         routes=[
             Route(
-                _PARAMETERS.sub(r"{\1:path}", each.path),
+                each.path.replace(_MODEL, _ANY_PATH),
                 Endpoint(each.answer(services)),
                 methods=[each.method],
             )

@@ -6,6 +6,7 @@ check of keys, the log and the listener read them there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -30,6 +31,7 @@ JSON, FORM, TEXT, EVENTS = (
     "text/event-stream",
 )
 
+_PARAMETER = re.compile(r"\{(\w+)\}")
 Answer = Callable[[Request], Awaitable[Response]]
 # What a media type holds: a model, one of several, an array of one; None: no JSON.
 Given = type[BaseModel] | tuple[Any, ...] | list[Any] | None
@@ -53,7 +55,8 @@ class Route:
     which fits; none: there is no body. It comes as ``body``. ``task`` is what a model must do that
     serves the request. ``gives`` maps the media types of a 200 to what they hold, ``also`` other
     statuses to answers that are no errors; ``errors`` are statuses of errors beside those that any
-    such route has. ``ignores`` are keys of the body that may hold anything.
+    such route has. ``ignores`` are keys of the body that may hold anything; ``asks``
+    checks the query, of which nothing is required.
     """
 
     method: Literal["GET", "POST", "DELETE", "HEAD"]
@@ -66,6 +69,7 @@ class Route:
     body: str = JSON
     task: Task | None = None
     ignores: tuple[str, ...] = ()
+    asks: type[Body] | None = None
     errors: tuple[int, ...] = ()
     also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
     # Anybody may ask, with a key or without, under whatever name they call this server.
@@ -79,6 +83,7 @@ class Route:
     error_model: type[BaseModel] = Error
 
     @property
-    def names_model(self) -> bool:
-        """Whether the path's ``{model}`` is the name of a model."""
-        return "{model}" in self.path
+    def parameters(self) -> list[str]:
+        """The names of the path's parts that differ from request to request; ``model`` is the name
+        of one."""
+        return _PARAMETER.findall(self.path)

@@ -77,14 +77,24 @@ def _operation(route: Route, serve: Serve) -> Schema:
     if route.takes:
         content = {route.body: {"schema": _taken(route, serve)}}
         described["requestBody"] = {"required": True, "content": content}
-    if route.names_model:
-        names = names_of(serve.specs, serve)
-        described["parameters"] = [
-            {"name": "model", "in": "path", "required": True, "schema": one_of(names)}
-        ]
+    if parameters := [*_of_path(route, serve), *_of_query(route, serve)]:
+        described["parameters"] = parameters
     if route.open:
         described["security"] = []
     return described
+
+
+def _of_path(route: Route, serve: Serve) -> Iterable[Schema]:
+    for name in route.parameters:
+        models = one_of(names_of(serve.specs, serve))
+        schema = models if name == "model" else {"type": "string", "minLength": 1}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _of_query(route: Route, serve: Serve) -> Iterable[Schema]:
+    if route.asks is not None:
+        for name, schema in request_schema(route.asks, None, serve)["properties"].items():
+            yield {"name": name, "in": "query", "required": False, "schema": schema}
 
 
 def _taken(route: Route, serve: Serve) -> Schema:
@@ -110,6 +120,8 @@ def _failures(route: Route, serve: Serve) -> set[int]:
     statuses = {*_ALWAYS, *route.errors}
     if route.takes:
         statuses |= {*_BODY}
+    if route.asks:
+        statuses |= {400}
     if route.task:
         statuses |= {*_WORK}
     if not route.open:

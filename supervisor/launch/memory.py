@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ipc.runtime import document
 from supervisor.config.catalog import LocalPath, Model
 from supervisor.config.errors import ConfigError
 from supervisor.models.store import Manifest
-from supervisor.state import document, footprints
+from supervisor.state import footprints
 from supervisor.state.footprints import Footprints, Subject, find
 from supervisor.state.weights import weights_digest
 

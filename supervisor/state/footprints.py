@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ipc.messages.spec import Spec
-from supervisor.state.document import Schema
+from ipc.runtime.document import Schema
 
 # The oldest measurements make room for new ones.
 MOST = 200

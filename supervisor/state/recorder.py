@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from ipc.messages.spec import Spec
-from supervisor.state.document import InUse, NewerSchema, Writer
+from ipc.runtime.document import InUse, NewerSchema, Writer
 from supervisor.state.footprints import SCHEMA, Footprint, Footprints, Subject, find, learned
 
 logger = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ipc.runtime import document
 from supervisor.config import catalog, settings
 from supervisor.config.catalog import Model
 from supervisor.host.hardware import Box
@@ -20,7 +21,6 @@ from supervisor.models import convert, store, torch_install
 from supervisor.models.archive import FetchError, Report
 from supervisor.models.optional_packages import OptionalPackages
 from supervisor.models.store import FileRecord, Manifest
-from supervisor.state import document
 from supervisor.state.footprints import SCHEMA, Footprint, Subject
 from supervisor.state.weights import weights_digest
 from tests.unit.ipc.test_gguf import PAIRS, TENSORS, gguf

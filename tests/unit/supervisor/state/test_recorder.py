@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from ipc.messages.spec import Spec
-from supervisor.state import document, recorder
+from ipc.runtime import document
+from supervisor.state import recorder
 from supervisor.state.footprints import SCHEMA, Footprints, Subject, find
 from supervisor.state.recorder import Recorder, memory
-from tests.unit.supervisor.state.test_document import full
+from tests.unit.ipc.test_document import full
 
 CHAT = Spec(name="chat", task="chat", engine="echo", path="", device="cpu")
 MB = 1 << 20

@@ -13,11 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.runtime import durable
-from supervisor.state import document
-from supervisor.state.document import Damaged, InUse, NewerSchema, Schema, Writer
+from ipc.runtime import document, durable
+from ipc.runtime.document import Damaged, InUse, NewerSchema, Schema, Writer
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -175,8 +174,8 @@ def test_a_full_disk_leaves_the_file_as_it_was(
 WRITING = """
 import sys
 from pathlib import Path
-from tests.unit.supervisor.state.test_document import NOTES, Note
-from supervisor.state.document import Writer
+from tests.unit.ipc.test_document import NOTES, Note
+from ipc.runtime.document import Writer
 
 writer = Writer(Path(sys.argv[1]), NOTES)
 writer.open()
