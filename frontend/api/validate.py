@@ -50,13 +50,15 @@ _RULES = {
 class Body(BaseModel):
     """What all requests share: exact JSON types, and keys that are unknown here are skipped.
 
-    ``REFUSED`` has the row of each key that is refused, whatever else a body has.
+    ``REFUSED`` has the row of each key that is refused, whatever else a body has. ``EXAMPLE`` is a
+    body as a client would write it, less its ``model``.
     """
 
     model_config = ConfigDict(
         extra="ignore", strict=True, hide_input_in_errors=True, allow_inf_nan=False
     )
     REFUSED: ClassVar[Mapping[str, Row]] = {}
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -21,6 +21,7 @@ from frontend.api.route import JSON, Given, Route, Services
 from frontend.openapi.request_schema import names_of, one_of, request_schema
 from ipc.messages.control import Serve
 from ipc.messages.errors import BY_CODE
+from ipc.tasks import TASKS
 
 VERSION = "3.1.0"
 _REFS = "#/components/schemas/"
@@ -59,6 +60,7 @@ def document(routes: Sequence[Route], serve: Serve) -> Schema:
     return {
         "openapi": VERSION,
         "info": {"title": "edge-serve", "version": "1"},
+        "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
             "schemas": _schemas(routes),
@@ -75,7 +77,7 @@ def _operation(route: Route, serve: Serve) -> Schema:
         "responses": dict(_responses(route, serve)),
     }
     if route.takes:
-        content = {route.body: {"schema": _taken(route, serve)}}
+        content = {route.body: {"schema": _taken(route, serve), **_example(route, serve)}}
         described["requestBody"] = {"required": True, "content": content}
     if parameters := [*_of_path(route, serve), *_of_query(route, serve)]:
         described["parameters"] = parameters
@@ -95,6 +97,19 @@ def _of_query(route: Route, serve: Serve) -> Iterable[Schema]:
     if route.asks is not None:
         for name, schema in request_schema(route.asks, None, serve)["properties"].items():
             yield {"name": name, "in": "query", "required": False, "schema": schema}
+
+
+def _example(route: Route, serve: Serve) -> Schema:
+    """A body that a client could send to this very server; none for a form with a file, or where
+    no model would answer."""
+    kind = route.takes[0]
+    task = TASKS[route.task] if route.task else None
+    body = task.example if task and route.path == task.path else kind.EXAMPLE
+    names = [spec.name for spec in serve.specs if spec.task == route.task]
+    if not body or (task and not names):
+        return {}
+    named = {"model": names[0]} if names and "model" in kind.model_fields else {}
+    return {"example": {**named, **body}}
 
 
 def _taken(route: Route, serve: Serve) -> Schema:

@@ -54,6 +54,7 @@ One = Annotated[int, Field(ge=1, le=1), WHOLE]
 
 class InfillRequest(SamplingRequest):
     REFUSED = refused_keys(KEYS)
+    EXAMPLE = {"input_prefix": "def add(a, b):\n    return ", "input_suffix": "\n"}
 
     model: Name | None = None
     input_prefix: Text

@@ -89,6 +89,7 @@ class PlainEmbeddingRequest(Truncating):
         }
     )
     REFUSED = _REFUSED
+    EXAMPLE = {"content": "hello"}
 
     model: Name | None = None
     content: PlainTexts | None = None

@@ -26,6 +26,7 @@ KEYS = keys_for_texts(
 
 class FimRequest(SamplingRequest):
     REFUSED = refused_keys(KEYS)
+    EXAMPLE = {"prompt": "def add(a, b):\n    return ", "suffix": "\n"}
 
     model: Name
     prompt: Text

@@ -44,6 +44,8 @@ def _without(*keys: str) -> Schema:
 class ContentTokenize(Body):
     """llama.cpp's."""
 
+    EXAMPLE = {"content": "hello"}
+
     model: Name | None = None
     content: ServerText
     add_special: bool | None = None
@@ -78,6 +80,7 @@ class ChatTokenize(ToolsRequest, ReasoningRequest, ContinuationRequest):
 
     model_config = ConfigDict(json_schema_extra={"allOf": [OPENS_OR_GOES_ON]})
     REFUSED = refused_keys(KEYS)
+    EXAMPLE = {"messages": [{"role": "user", "content": "hello"}]}
 
     model: Name | None = None
     messages: Turns
@@ -128,6 +131,8 @@ class InputsTokenize(Body):
 
 class Detokenize(Body):
     """Alike in llama.cpp and vLLM."""
+
+    EXAMPLE = {"tokens": [1, 2]}
 
     model: Name | None = None
     tokens: Annotated[list[Token], Field(max_length=MAX_TOKENS)]

@@ -60,6 +60,7 @@ _RULE_OF_ECHO: Schema = {
 class CompletionRequest(SamplingRequest):
     model_config = ConfigDict(json_schema_extra={"allOf": [*SAMPLING_RULES, _RULE_OF_ECHO]})
     REFUSED = refused_keys(KEYS)
+    EXAMPLE = {"prompt": "The capital of France is", "max_tokens": 8}
     USUAL_TOKENS = 16  # OpenAI's
 
     model: Name

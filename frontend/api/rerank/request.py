@@ -60,6 +60,7 @@ Query = Annotated[str, Field(min_length=1), AtMost("max_text_chars", "characters
 
 class RerankRequest(Truncating):
     REFUSED = _REFUSED
+    EXAMPLE = {"query": "a small bear", "documents": ["panda", "paris"]}
 
     model: Name
     query: Query

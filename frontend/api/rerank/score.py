@@ -63,6 +63,7 @@ class ScoreRequest(Truncating):
         }
     )
     REFUSED = refused_keys(KEYS)
+    EXAMPLE = {"queries": "a small bear", "documents": ["panda", "paris"]}
 
     model: Name | None = None
     queries: OneQuery | None = None

@@ -26,6 +26,7 @@ from frontend.api.completions.request import CompletionRequest, parse_completion
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank.request import RerankRequest, TextsRerankRequest
+from frontend.api.rerank.score import ScoreRequest
 from frontend.api.validate import Body, check
 from frontend.openapi import document as openapi
 from frontend.openapi.request_schema import request_schema
@@ -149,6 +150,26 @@ def test_aliases_are_names_too() -> None:
     body = described["paths"]["/v1/embeddings"]["post"]["requestBody"]
     properties = body["content"]["application/json"]["schema"]["properties"]
     assert properties["model"] == {"enum": ["org/embed", "small"]}
+
+
+def test_every_body_of_json_has_an_example_that_is_one() -> None:
+    without, wrong = [], []
+    for path, methods in document(limits(specs=[*SPECS, RERANK]))["paths"].items():
+        for operation in methods.values():
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if content is None:
+                continue
+            if "example" not in content:
+                without.append(path)
+            elif not Draft202012Validator(content["schema"]).is_valid(content["example"]):
+                wrong.append(path)
+    assert (without, wrong) == ([], [])
+
+
+def test_a_client_finds_the_server_where_it_found_the_description(
+    described: dict[str, Any],
+) -> None:
+    assert described["servers"] == [{"url": "/"}]
 
 
 def test_every_operation_says_how_it_fails(described: dict[str, Any]) -> None:
@@ -295,6 +316,11 @@ REQUESTS: list[tuple[type[Body], dict[str, Any], Callable[[Any], object]]] = [
         RerankRequest,
         {"model": "org/rerank", "query": "x", "documents": ["x"]},
         lambda data: check(RerankRequest, data, limits()).to_input(),
+    ),
+    (
+        ScoreRequest,
+        {"queries": "x", "documents": "x"},
+        lambda data: check(ScoreRequest, data, limits()).to_input(),
     ),
     (
         TextsRerankRequest,
