@@ -3,6 +3,11 @@ described, guarded, counted, and named where a path is not found."""
 
 from __future__ import annotations
 
+from frontend.api.audio.speak import Speech
+from frontend.api.audio.speak_request import SpeakRequest
+from frontend.api.audio.transcribe import Audio
+from frontend.api.audio.transcribe_request import AudioRequest
+from frontend.api.audio.voices import Voices
 from frontend.api.compat.infill import Infilled, InfillRequest
 from frontend.api.compat.llama_cpp_embeddings import PlainEmbedding, PlainEmbeddingRequest
 from frontend.api.compat.mistral_fim import PATHS as FIM_PATHS
@@ -23,8 +28,6 @@ from frontend.api.completions.route import Completions
 from frontend.api.front import front
 from frontend.api.health import Health, HealthReport, Life, Readiness
 from frontend.api.openai import answers
-from frontend.api.openai.audio import Audio
-from frontend.api.openai.audio_request import AudioRequest
 from frontend.api.openai.chat import Chat
 from frontend.api.openai.chat_request import ChatRequest
 from frontend.api.openai.embeddings import Embeddings
@@ -34,7 +37,7 @@ from frontend.api.rerank import answers as rankings
 from frontend.api.rerank.request import RERANK_PATHS, RerankRequest, TextsRerankRequest
 from frontend.api.rerank.route import Rerank
 from frontend.api.rerank.score import SCORE_PATHS, ScoreRequest, Scores
-from frontend.api.route import EVENTS, FORM, JSON, TEXT, Route, Services
+from frontend.api.route import EVENTS, FORM, JSON, SOUND, TEXT, Route, Services
 from frontend.openapi.document import OpenApi
 from ipc.messages.control import Serve
 from ipc.tasks import TASKS
@@ -213,6 +216,24 @@ _AUDIO = (
         body=FORM,
         ignores=("language",),
         gives=_TRANSCRIPT,
+    ),
+    Route(
+        method="POST",
+        path=TASKS["speak"].path,
+        id="speech",
+        summary="Text to speech, as a file or as a stream of events",
+        answer=lambda its: Speech(its.dispatcher, its.serve).create,
+        task="speak",
+        takes=(SpeakRequest,),
+        gives={SOUND: None, EVENTS: None},
+    ),
+    Route(
+        method="GET",
+        path="/v1/audio/voices",
+        id="voices",
+        summary="The voices of all models",
+        answer=lambda its: Voices(its.dispatcher).index,
+        gives={JSON: answers.VoiceList},
     ),
 )
 _MODELS = (

@@ -22,7 +22,7 @@ from ipc.messages.jobs import Task
 from ipc.options import WEEK_S, Options, option
 
 Device = Literal["cpu", "cuda", "mps"]
-Format = Literal["safetensors", "gguf", "openvino", "ctranslate2"]
+Format = Literal["safetensors", "gguf", "openvino", "ctranslate2", "onnx"]
 # With this variable at 1 engines that are for tests may be used; see `Descriptor.is_hidden`.
 TEST_ENGINES = "EDGE_SERVE_TEST_ENGINES"
 
@@ -194,6 +194,12 @@ class TorchSpeechOptions(SpeechOptions, frozen=True, kw_only=True):
     ] = None
 
 
+class SpeakOptions(Options, frozen=True, kw_only=True):
+    openai_voices: Annotated[
+        bool, option("answer to the names of OpenAI's voices too, each by the nearest of its own")
+    ] = True
+
+
 class UpstreamOptions(Options, frozen=True, kw_only=True):
     model: Annotated[
         Annotated[str, msgspec.Meta(min_length=1)] | None,
@@ -359,6 +365,15 @@ _ALL = (
         devices=("cpu",),
         # Its server has no word for how long an answer must at least be.
         chat=Chat(images=True, lacks=("min_tokens",)),
+    ),
+    Descriptor(
+        name="hibari",
+        serves={
+            "speak": Serving(
+                "worker.engines.hibari.engine.HibariSpeech", SpeakOptions, reads=("onnx",)
+            )
+        },
+        devices=("cpu",),
     ),
     Descriptor(
         name="remote",

@@ -15,7 +15,14 @@ from typing import Any
 
 from ipc.facts.samples import SENTENCE, tone_wav
 from ipc.messages.blob import Blob
-from ipc.messages.events import ChatResult, EmbedResult, RerankResult, Result, SpeechResult
+from ipc.messages.events import (
+    ChatResult,
+    EmbedResult,
+    RerankResult,
+    Result,
+    SpeakResult,
+    SpeechResult,
+)
 from ipc.messages.jobs import (
     ChatInput,
     EmbedInput,
@@ -24,6 +31,7 @@ from ipc.messages.jobs import (
     Message,
     RerankInput,
     Sampling,
+    SpeakInput,
     SpeechInput,
     Task,
     Text,
@@ -50,13 +58,15 @@ class Smoke:
     """A small real request, and what to say of its answer.
 
     ``fields`` are its body beside ``model``; with an ``upload`` they are a form's, and the file is
-    sent with them. ``summary`` makes a line of the answer's JSON. It raises `WrongAnswer`; or
-    `LookupError`, `TypeError` or `ValueError` if the answer does not have the API's shape.
+    sent with them. ``summary`` makes a line of the answer's JSON, or of its bytes where the answer
+    is a file. It raises `WrongAnswer`; or `LookupError`, `TypeError` or `ValueError` if the answer
+    does not have the API's shape.
     """
 
     fields: Mapping[str, Any]
     summary: Callable[[Any], str]
     upload: Path | None = None
+    gives_file: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +76,7 @@ class TaskDescriptor:
     ``capability`` and ``metric_prefix`` are the names that the reference server and its dashboards
     have for it, ``path`` is its route. ``warm_up`` makes a small job, for each step another one,
     since an answer may come from a cache. ``example`` is a first request as a user would write it,
-    less its ``model``; None if it needs more than JSON.
+    less its ``model``; None if it or its answer needs more than JSON.
 
     ``catalog_keys`` are the keys of an entry that only some tasks read, and this one does.
     ``settings`` names, for a key of `Spec`, the setting that gives its value unless the entry does;
@@ -227,10 +237,43 @@ SPEECH = TaskDescriptor(
 )
 
 
+# --- speech out ----------------------------------------------------------------------------------
+
+# What the API has `pcm` be: 24,000 samples a second, of 2 bytes.
+PCM_BYTES_A_SECOND = 48_000
+
+
+def _heard(answer: Any) -> str:
+    if not any(answer):
+        raise WrongAnswer("the answer is silent")
+    return f"{len(answer) / PCM_BYTES_A_SECOND:.1f} s of sound"
+
+
+SPEAK = TaskDescriptor(
+    capability="text-to-speech",
+    input=SpeakInput,
+    result=SpeakResult,
+    path="/v1/audio/speech",
+    metric_prefix="speak",
+    warm_up=lambda _step: SpeakInput(text="Hello there."),
+    smoke=Smoke(
+        fields={"input": "Hello there.", "response_format": "pcm"},
+        summary=_heard,
+        gives_file=True,
+    ),
+    settings={
+        "slots": "speak_max_concurrent",
+        "queue_limit": "audio_max_queue_size",
+        "queue_timeout_s": "audio_queue_timeout_sec",
+        "request_timeout_s": "audio_process_timeout_sec",
+    },
+)
+
+
 # -------------------------------------------------------------------------------------------------
 
 TASKS: Mapping[Task, TaskDescriptor] = MappingProxyType(
-    {"chat": CHAT, "embed": EMBED, "rerank": RERANK, "speech": SPEECH}
+    {"chat": CHAT, "embed": EMBED, "rerank": RERANK, "speech": SPEECH, "speak": SPEAK}
 )
 CAPABILITIES: dict[Task, str] = {task: each.capability for task, each in TASKS.items()}
 

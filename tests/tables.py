@@ -22,7 +22,7 @@ MODELS = ROOT / "docs" / "models.md"
 KEYS = ROOT / "docs" / "parameters.md"
 CATALOG = ROOT / "configs" / "model_config.yaml"
 TASKS: tuple[Task, ...] = get_args(Task)
-FORMATS = {"openvino": "OpenVINO IR", "gguf": "GGUF", "ctranslate2": "CTranslate2"}
+FORMATS = {"openvino": "OpenVINO IR", "gguf": "GGUF", "ctranslate2": "CTranslate2", "onnx": "ONNX"}
 
 
 def main() -> None:

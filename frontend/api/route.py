@@ -24,11 +24,12 @@ from frontend.metrics import Metrics
 from ipc.messages.control import Serve
 from ipc.messages.jobs import Task
 
-JSON, FORM, TEXT, EVENTS = (
+JSON, FORM, TEXT, EVENTS, SOUND = (
     "application/json",
     "multipart/form-data",
     "text/plain",
     "text/event-stream",
+    "audio/*",
 )
 
 _PARAMETER = re.compile(r"\{(\w+)\}")

@@ -7,8 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TypeVar, assert_never
 
+from frontend.http.answer_stream import misplaced
 from ipc.messages.errors import InternalError
 from ipc.messages.events import (
+    Audio,
     CallArguments,
     CallOpened,
     ChatResult,
@@ -91,6 +93,8 @@ class WholeChoice:
                 if piece.index != len(calls) - 1:
                     raise _out_of_order(piece)
                 calls[-1].arguments.append(piece.text)
+            case Audio():
+                raise misplaced(piece, "a chat")
             case _:
                 assert_never(piece)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from frontend.dispatch.budget import Claim
 from ipc.messages.errors import Cancelled, OutOfMemory, ServeError
-from ipc.messages.events import CallOpened, Done, Piece
+from ipc.messages.events import Audio, CallOpened, Done, Piece
 
 # Text that waits for one reader, who may only not have had a turn yet: an upstream can send in one
 # piece what it took minutes to write. One who reads too slowly is the connection's business.
@@ -139,7 +139,9 @@ class Stream:
 
 
 def held_chars(piece: Piece) -> int:
-    """What ``piece`` takes in memory, in characters of text."""
+    """What ``piece`` takes in memory, in characters of text; of sound in bytes."""
+    if isinstance(piece, Audio):
+        return len(piece.data)
     text = piece.name if isinstance(piece, CallOpened) else piece.text
     if not piece.logprobs:
         return len(text)

@@ -18,7 +18,7 @@ from frontend.dispatch.stream import Stream
 from frontend.http.disconnect import Watch
 from frontend.http.request_context import RequestContext
 from frontend.http.sse import Render
-from ipc.messages.errors import Cancelled, ServeError
+from ipc.messages.errors import Cancelled, InternalError, ServeError
 from ipc.messages.events import Done, Piece
 
 _HEADERS = [
@@ -46,20 +46,30 @@ class StreamForm(Protocol):
         """What shows in a silence that the answer goes on; clients make nothing of it."""
         ...
 
-    def failure(self, error: ServeError) -> bytes:
-        """The end of a stream that has begun and cannot go on."""
+    def failure(self, error: ServeError) -> bytes | None:
+        """The end of a stream that has begun and cannot go on; None: it breaks off."""
         ...
+
+
+def misplaced(item: Piece | Done, answer: str) -> InternalError:
+    """What `StreamForm.render` raises for an event that ``answer``, say "a chat", cannot have."""
+    return InternalError(f"{answer} has no place for {type(item).__name__}")
 
 
 class AnswerStream(Response):
     """The events of one job, in some form. Owns ``stream`` and closes it, however the answer ends.
 
-    Every wake-up is one write, whatever it brought. ``on_gap`` is told the seconds between
-    batches of deltas.
+    Every wake-up is one write, whatever it brought. With ``keepalive_s`` None silence is waited
+    out, so that the first event decides the status. ``on_gap`` is told the seconds between batches
+    of deltas.
     """
 
     def __init__(
-        self, stream: Stream, form: StreamForm, keepalive_s: float, on_gap: OnGap | None = None
+        self,
+        stream: Stream,
+        form: StreamForm,
+        keepalive_s: float | None,
+        on_gap: OnGap | None = None,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -78,17 +88,19 @@ class AnswerStream(Response):
                 await send(
                     {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
                 )
-                await self._run(send, events, context)
+                is_whole = await self._run(send, events, context)
             # Outside the watch: a server may call a finished answer a disconnect.
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if is_whole:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         except Cancelled as error:
-            # Nobody is there to be told. Where the connection still stands, the server sees that
-            # the answer is unfinished and closes it.
+            # Nobody is there to be told. Where the connection still stands, as where an answer has
+            # broken off, the server sees that it is unfinished and closes it.
             context.status, context.error = error.status, error.code
         finally:
             self._stream.close()
 
-    async def _run(self, send: Send, events: list[Piece | Done], context: RequestContext) -> None:
+    async def _run(self, send: Send, events: list[Piece | Done], context: RequestContext) -> bool:
+        """Whether the answer has an end, of which kind ever."""
         form = self._form
         try:
             while True:
@@ -97,15 +109,17 @@ class AnswerStream(Response):
                     await send({"type": "http.response.body", "body": body, "more_body": True})
                 if events and isinstance(events[-1], Done):
                     context.usage = events[-1].result.usage
-                    return
+                    return True
                 events = await self._stream.next(self._keepalive_s)
         except Cancelled:
             raise
         except ServeError as error:
             context.status, context.error = error.status, error.code
-            await send(
-                {"type": "http.response.body", "body": form.failure(error), "more_body": True}
-            )
+            last = form.failure(error)
+            if last is None:
+                return False
+            await send({"type": "http.response.body", "body": last, "more_body": True})
+            return True
 
     def _time(self, events: list[Piece | Done]) -> None:
         if self._on_gap is None or not events or not isinstance(events[0], Piece):

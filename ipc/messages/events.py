@@ -100,6 +100,16 @@ class SpeechResult(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
     usage: Usage
 
 
+class SpeakResult(msgspec.Struct, frozen=True, kw_only=True, tag="speak"):
+    """The end of what was said; its sound has gone out before. ``left_out`` counts the characters
+    of words that the voice has no sounds for. ``usage`` counts what the model read and made, in
+    units of its own."""
+
+    duration_s: float
+    left_out: int = 0
+    usage: Usage
+
+
 class Token(msgspec.Struct, frozen=True, array_like=True):
     """``data`` is what it is as a text, in bytes: of a ``control`` token its name."""
 
@@ -117,7 +127,7 @@ class TokenizeResult(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
     usage: Usage = Usage()
 
 
-Result = ChatResult | EmbedResult | RerankResult | SpeechResult | TokenizeResult
+Result = ChatResult | EmbedResult | RerankResult | SpeechResult | SpeakResult | TokenizeResult
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -183,8 +193,17 @@ class CallArguments(_Piece, frozen=True, tag="call_arguments"):
     tokens: int = 1
 
 
+class Audio(_Piece, frozen=True, tag="audio"):
+    """A piece of sound, encoded: the pieces of a job, one after the other, are one file. ``tokens``
+    count what the model made for it, in units of its own."""
+
+    job: str
+    data: Blob
+    tokens: int = 0
+
+
 # What may come of a job before its end.
-Piece = Delta | Reasoning | CallOpened | CallArguments
+Piece = Delta | Reasoning | CallOpened | CallArguments | Audio
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):

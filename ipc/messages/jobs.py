@@ -12,7 +12,7 @@ import msgspec
 from ipc.messages.blob import Blob
 
 # What a model is for. Each is the tag of its input and of its result; see `ipc.tasks`.
-Task = Literal["chat", "embed", "rerank", "speech"]
+Task = Literal["chat", "embed", "rerank", "speech", "speak"]
 
 
 class Text(msgspec.Struct, frozen=True, tag="text"):
@@ -230,6 +230,20 @@ class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
     word_times: bool = False
 
 
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+
+
+class SpeakInput(msgspec.Struct, frozen=True, kw_only=True, tag="speak"):
+    """A ``text`` to be said aloud in ``voice`` (None: the model's first), at ``speed`` times its
+    usual pace. ``format`` is that of the sound; ``pcm`` is 16 bits, little-endian, with no header.
+    """
+
+    text: str
+    voice: str | None = None
+    speed: float = 1.0
+    format: AudioFormat = "mp3"
+
+
 class TokenizeInput(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
     """What a chat model's tokenizer makes of ``texts``, or of a ``chat`` as its template has it; or
     what ``ids`` are as a text. No model runs.
@@ -245,7 +259,7 @@ class TokenizeInput(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
     reads_control: bool = False
 
 
-Input = ChatInput | EmbedInput | RerankInput | SpeechInput | TokenizeInput
+Input = ChatInput | EmbedInput | RerankInput | SpeechInput | SpeakInput | TokenizeInput
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag="job"):

@@ -79,6 +79,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.slots + self.prefetch
 
 
+class Voice(msgspec.Struct, frozen=True, kw_only=True):
+    """A voice of a model that speaks. ``aliases`` are other names that it answers to."""
+
+    name: str
+    language: str | None = None
+    aliases: list[str] = []
+
+
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine found out by loading: the facts that only the model itself can tell."""
 
@@ -86,6 +94,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     dimensions: int | None = None
     languages: list[str] | None = None
+    voices: list[Voice] | None = None  # the first is that of requests which name none
     tools: bool = False  # a chat model that calls them in a way of its own
     reasoning: bool = False  # one that thinks before it answers
     fills: bool = False  # one that fills gaps

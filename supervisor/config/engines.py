@@ -60,6 +60,8 @@ def choose(
         device = "cpu"  # its worker's; a device that is set for all models is not meant for it
     if engine == "auto" and task == "speech":
         engine = _speech_engine(device, checkpoint, box)
+    if engine == "auto" and task == "speak":
+        engine = "hibari"
     if device == "auto":
         device = _best_device(engine, box)
     if engine == "auto":

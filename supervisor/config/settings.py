@@ -208,7 +208,7 @@ class Settings(BaseSettings):
         default=None, description="MAX_QUEUE_SIZE if not set"
     )
     audio_queue_timeout_sec: Seconds = Field(
-        default=300.0, description="how long a clip waits before work on it begins"
+        default=300.0, description="how long a clip, or a text to speak, waits before work begins"
     )
 
     # Work in one worker.
@@ -242,7 +242,10 @@ class Settings(BaseSettings):
         default=1, description="clips that a model works on at once"
     )
     audio_process_timeout_sec: Seconds = Field(
-        default=600.0, description="how long the work may take"
+        default=600.0, description="how long the work may take, also of speaking"
+    )
+    speak_max_concurrent: Count = Field(
+        default=8, description="texts that a model speaks at once, sentence by sentence"
     )
 
     @property

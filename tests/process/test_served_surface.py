@@ -29,7 +29,7 @@ SURFACE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "surface.yaml").read_
 FACES: dict[str, dict[str, Any]] = SURFACE["faces"]
 JSON: dict[str, list[str]] = SURFACE["command_json"]
 METRICS: dict[str, dict[str, Any]] = SURFACE["metrics"]
-TASKS = ("chat", "embed", "rerank", "speech")
+TASKS = ("chat", "embed", "rerank", "speech", "speak")
 ECHO = [{"name": f"s/{task}", "task": task, "engine": "echo"} for task in TASKS]
 RECORDING = ("a.wav", b"nobody listens to this")
 START_S = 60.0
@@ -112,6 +112,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         stream(server, "chat")
         for face in FACES.values():
             assert ask(server, face).status_code == 200
+        assert speech(server).status_code == 200
         yield server
 
 
@@ -121,6 +122,12 @@ def ask(server: Server, face: dict[str, Any], **more: Any) -> httpx2.Response:
         return server.client.post(face["path"], json={**face["json"], **more})
     form = {**face["form"], **more}
     return server.client.post(face["path"], data=form, files={"file": RECORDING})
+
+
+def speech(server: Server, **more: str) -> httpx2.Response:
+    return server.client.post(
+        "/v1/audio/speech", json={"model": "s/speak", "input": "hello there", **more}
+    )
 
 
 def stream(server: Server, face: str, **more: Any) -> list[dict[str, Any]]:
@@ -191,6 +198,19 @@ def test_a_transcript_comes_as_text_too(form: str, content_type: str, server: Se
     answer = ask(server, FACES["transcription"], response_format=form)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == f"{content_type}; charset=utf-8"
+
+
+@pytest.mark.parametrize(("form", "content_type"), SURFACE["speech"].items())
+def test_speech_comes_in_each_format(form: str, content_type: str, server: Server) -> None:
+    answer = speech(server, response_format=form)
+    assert (answer.status_code, answer.content) == (200, b"hello there")
+    assert answer.headers["content-type"] == content_type
+
+
+def test_speech_comes_as_events_too(server: Server) -> None:
+    answer = speech(server, stream_format="sse")
+    events = [json.loads(data) for data in re.findall(r"^data: (\{.*)$", answer.text, re.MULTILINE)]
+    assert {event["type"] for event in events} == set(SURFACE["speech_events"])
 
 
 # --- routes and errors ---------------------------------------------------------------------------
@@ -267,7 +287,7 @@ def test_health_tells_of_each_process_what_it_told(server: Server) -> None:
         replica for model in health["models"] for replica in model["replicas"]
     ]
     assert len(processes) == 1 + len(TASKS)
-    assert [missing(SURFACE["process_report"], process) for process in processes] == [set()] * 5
+    assert [missing(SURFACE["process_report"], process) for process in processes] == [set()] * 6
 
 
 def test_models_say_what_they_can_do_in_the_same_words(server: Server) -> None:
@@ -304,7 +324,7 @@ COMMANDS = {
     "check": (0, ["check"]),
     "pull": (0, ["pull"]),
     "status": (0, ["status"]),
-    "smoke": (0, ["smoke", "--models", "s/chat,s/embed,s/rerank"]),
+    "smoke": (0, ["smoke", "--models", "s/chat,s/embed,s/rerank,s/speak"]),
 }
 
 

@@ -76,7 +76,9 @@ def client(script: Callable[..., None] | None = None) -> Any:
         silent,
     )
 
-    control = FakeControl(report(chat="ready", embed="ready", rerank="ready", speech="ready"))
+    control = FakeControl(
+        report(chat="ready", embed="ready", rerank="ready", speech="ready", speak="ready")
+    )
     return TestClient(application(FakeDispatcher(script or silent), control))
 
 

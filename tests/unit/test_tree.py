@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ipc/transport": {"ipc/messages"},
     "worker": {"ipc", "worker"},
     "worker/audio": {"ipc/messages"},
+    "worker/speaking": {"ipc/messages", "worker/engine", "worker/audio"},
     "worker/chat": {"ipc/messages", "ipc/facts", "ipc/grammar", "ipc/engines", "worker/engine"}
     | {"ipc/chat_parameters"},
     "worker/engines": {"ipc/chat_parameters", "ipc/engines", "ipc/messages", "worker/engine"},
@@ -37,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker/engines/llama_cpp": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/encoders": _ENGINE | {"worker/microbatch", "worker/cache"},
     "worker/engines/whisper": _ENGINE | {"worker/audio"},
+    "worker/engines/hibari": _ENGINE | {"worker/audio", "worker/speaking"},
     "worker/engines/upstream": _ENGINE,
     "worker/engines/echo": _ENGINE,
     # The daemon reads no catalog and no model file.
@@ -64,7 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 HOMES = {
     "worker/engines/": {"torch", "transformers", "openvino", "openvino_genai", "ctranslate2"}
     | {"openvino_tokenizers", "faster_whisper", "accelerate", "gguf", "safetensors"}
-    | {"onnxruntime", "xllamacpp"},
+    | {"onnxruntime", "xllamacpp", "hibari"},
     "worker/": {"av", "PIL", "tokenizers", "jinja2"},
     "frontend/": {"starlette", "uvicorn", "uvloop", "prometheus_client", "python_multipart"},
     "supervisor/": {"psutil", "typer", "rich", "yaml", "pydantic_settings", "huggingface_hub"}

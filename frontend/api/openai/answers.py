@@ -144,6 +144,20 @@ class VerboseTranscript(BaseModel):
     usage: DurationUsage
 
 
+class VoiceEntry(Answer):
+    """``aliases`` are other names that it is asked for by."""
+
+    id: str
+    name: str
+    model: str
+    language: str | None
+    aliases: list[str]
+
+
+class VoiceList(Answer):
+    voices: list[VoiceEntry]
+
+
 # --- models ---
 
 
@@ -160,6 +174,7 @@ class ModelEntry(BaseModel):
     max_prompt_tokens: int | None
     max_new_tokens: int | None
     languages: list[str] | None
+    voices: list[str] | None
 
 
 class ModelList(Answer):

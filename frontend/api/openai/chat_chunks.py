@@ -7,8 +7,10 @@ from typing import Any, assert_never
 import orjson
 
 from frontend.api.openai.chat_objects import PLAIN, Shape, logprobs_object, usage_object
+from frontend.http.answer_stream import misplaced
 from frontend.http.sse import DONE, event
 from ipc.messages.events import (
+    Audio,
     CallArguments,
     CallOpened,
     ChatResult,
@@ -113,5 +115,7 @@ def _delta(piece: Piece) -> dict[str, Any]:
             function = {"arguments": piece.text}
             added = {"index": piece.index, "function": function}
             return {"tool_calls": [added]} if piece.text else {}
+        case Audio():
+            raise misplaced(piece, "a chat")
         case _:
             assert_never(piece)

@@ -59,6 +59,7 @@ def entry(spec: Spec, state: ModelState, name: str | None = None) -> dict[str, A
         "max_prompt_tokens": _prompt_tokens(spec, loaded) if chats else None,
         "max_new_tokens": spec.max_new_tokens if chats else None,
         "languages": loaded.languages if loaded else None,
+        "voices": [voice.name for voice in loaded.voices] if loaded and loaded.voices else None,
     }
 
 

@@ -37,6 +37,7 @@ CHAT = Spec(name="org/chat", task="chat", engine="echo", path="", max_new_tokens
 EMBED = Spec(name="org/embed", task="embed", engine="echo", path="")
 RERANK = Spec(name="org/rerank", task="rerank", engine="echo", path="")
 SPEECH = Spec(name="org/speech", task="speech", engine="echo", path="")
+SPEAK = Spec(name="org/speak", task="speak", engine="echo", path="")
 
 USAGE = Usage(prompt_tokens=7, completion_tokens=2, cached_tokens=3)
 SEGMENT = Segment(
@@ -114,7 +115,7 @@ class FakeDispatcher:
     """Keeps what was submitted and which jobs were cancelled; ``script`` plays each answer."""
 
     def __init__(self, script: Script = silent) -> None:
-        self.specs = {spec.name: spec for spec in (CHAT, EMBED, RERANK, SPEECH)}
+        self.specs = {spec.name: spec for spec in (CHAT, EMBED, RERANK, SPEECH, SPEAK)}
         self.aliases: dict[str, str] = {}
         self.draining = False
         self.script = script

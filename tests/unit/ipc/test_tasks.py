@@ -64,6 +64,7 @@ def ranking(*places: int) -> Any:
         ("rerank", ranking(1, 0), "best: A panda is a bear."),
         ("speech", {"text": "And so"}, "And so"),
         ("speech", {"text": ""}, ""),
+        ("speak", b"\x00\x01" * 24_000, "1.0 s of sound"),
     ],
 )
 def test_a_smoke_test_sums_up_the_answer(task: Task, answer: Any, summary: str) -> None:
@@ -78,6 +79,8 @@ def test_a_smoke_test_sums_up_the_answer(task: Task, answer: Any, summary: str) 
         ("embed", vectors([1.0], [1.0]), "equal ones"),
         ("embed", vectors([1.0], [1.0, 2.0]), r"of \[1, 2\] dimensions"),
         ("rerank", ranking(0), "1 results for 2 documents"),
+        ("speak", b"", "silent"),
+        ("speak", bytes(48_000), "silent"),
         ("rerank", ranking(0, 0), "2 results for 2 documents"),
     ],
 )

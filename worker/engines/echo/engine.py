@@ -42,8 +42,10 @@ from pathlib import Path
 import msgspec
 
 from ipc.engines import TEST_ENGINES, EchoOptions, allows_tests
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import (
+    Audio,
     ChatResult,
     Delta,
     Done,
@@ -52,6 +54,7 @@ from ipc.messages.events import (
     Piece,
     Reasoning,
     Result,
+    SpeakResult,
     Usage,
 )
 from ipc.messages.jobs import (
@@ -59,10 +62,11 @@ from ipc.messages.jobs import (
     EmbedInput,
     Job,
     RerankInput,
+    SpeakInput,
     SpeechInput,
     TokenizeInput,
 )
-from ipc.messages.spec import Loaded, Spec
+from ipc.messages.spec import Loaded, Spec, Voice
 from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.echo import faults
 from worker.engines.echo.chat_pieces import Spoken
@@ -113,6 +117,7 @@ class Echo(Engine):
             context_tokens=4096,
             dimensions=self._dimensions if spec.task == "embed" else None,
             languages=["en", "de"] if spec.task == "speech" else None,
+            voices=[Voice(name="echo", language="en")] if spec.task == "speak" else None,
             fills=spec.task == "chat",
             tools=spec.task == "chat",
             reasoning=spec.task == "chat",
@@ -204,10 +209,14 @@ class _Script:
         if isinstance(asked, ChatInput):
             prompts = [self.text, *map(prompt_text, asked.prompts[1:])]
             return [text for text in prompts for _ in range(asked.sampling.n)]
-        return [self.text] if isinstance(asked, SpeechInput) else []
+        return [self.text] if isinstance(asked, SpeechInput | SpeakInput) else []
 
     def _say(self, choice: int, text: str) -> None:
         asked, job_id = self.job.input, self.job.id
+        if isinstance(asked, SpeakInput):
+            words = _WORD.findall(text)
+            self.pieces += [Audio(job=job_id, data=Blob(word.encode()), tokens=1) for word in words]
+            return
         if not isinstance(asked, ChatInput):
             self.pieces += [Delta(job_id, word) for word in _WORD.findall(text)]
             return
@@ -252,6 +261,8 @@ class _Script:
             return vectors(asked, self.dimensions)
         if isinstance(asked, RerankInput):
             return scores(asked, self.text)
+        if isinstance(asked, SpeakInput):
+            return SpeakResult(duration_s=float(self.sent), usage=usage)
         return transcript(asked, self.text, usage)
 
 
@@ -264,6 +275,8 @@ def _source(job: Job) -> str:
         return job.input.texts[0] if job.input.texts else ""
     if isinstance(job.input, RerankInput):
         return job.input.query
+    if isinstance(job.input, SpeakInput):
+        return job.input.text
     return job.input.prompt or ""
 
 

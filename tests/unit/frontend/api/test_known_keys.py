@@ -12,13 +12,14 @@ from typing import Any
 import orjson
 import pytest
 
+from frontend.api.audio import speak_request, transcribe_request
 from frontend.api.compat import infill, llama_cpp_embeddings, mistral_fim
 from frontend.api.compat.infill import InfillRequest
 from frontend.api.compat.mistral_fim import FimRequest
 from frontend.api.completions import keys as completion_keys
 from frontend.api.completions.request import CompletionRequest, parse_completion
 from frontend.api.known_keys import Row
-from frontend.api.openai import audio_request, chat_keys, embeddings_request
+from frontend.api.openai import chat_keys, embeddings_request
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank import request as rerank_request
@@ -37,7 +38,8 @@ TABLES = {
     "embeddings": embeddings_request.KEYS,
     "rerank": rerank_request.KEYS,
     "score": score.KEYS,
-    "audio": audio_request.KEYS,
+    "audio": transcribe_request.KEYS,
+    "speech": speak_request.KEYS,
     "plain embeddings": llama_cpp_embeddings.KEYS,
 }
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 import pytest
 from starlette.datastructures import FormData
 
+from frontend.api.audio.transcribe_request import parse_audio
 from frontend.api.known_keys import refused, refused_keys
-from frontend.api.openai.audio_request import parse_audio
 from frontend.api.openai.chat_request import parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.openai.messages_request import check_count

@@ -6,7 +6,7 @@ import msgspec
 import orjson
 import pytest
 
-from frontend.api.openai import transcripts
+from frontend.api.audio import transcripts
 from ipc.messages.errors import InternalError
 from ipc.messages.events import Delta, Done, Piece, Reasoning
 from tests.unit.frontend.http_fakes import SEGMENT, TRANSCRIPT

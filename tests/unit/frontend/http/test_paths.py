@@ -46,7 +46,7 @@ def test_slashes_too_many_make_no_difference(given: str, path: str) -> None:
     ("path", "told"),
     [
         ("/nowhere", f"POST /nowhere is not served; {HAS}"),
-        ("/v1/audio/speech", f"is a route of OpenAI's API that is not built here; {HAS}"),
+        ("/v1/images/edits", f"is a route of OpenAI's API that is not built here; {HAS}"),
         ("/v1/messages/count_tokens", "a route of Anthropic's API that is not built here"),
         ("/api/chat", "a route of Ollama's API that is not built here"),
         ("/slots", "a route of llama.cpp's server that is not built here"),

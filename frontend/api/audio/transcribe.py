@@ -6,8 +6,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from frontend.api.openai import transcripts
-from frontend.api.openai.audio_request import AudioRequest, parse_audio, read_file
+from frontend.api.audio import transcripts
+from frontend.api.audio.transcribe_request import AudioRequest, parse_audio, read_file
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.answer_stream import AnswerStream
 from frontend.http.body import read_form

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from frontend.http.answer_stream import misplaced
 from frontend.http.sse import event
 from ipc.facts.languages import name_of
-from ipc.messages.errors import InternalError
 from ipc.messages.events import Delta, Done, Piece, Segment, SpeechResult, Usage
 
 _LEAST_S = 0.001
@@ -99,7 +99,7 @@ def _event(item: Piece | Done) -> bytes:
     if isinstance(item, Delta):
         return event({"type": "transcript.text.delta", "delta": item.text}) if item.text else b""
     if not isinstance(item, Done):
-        raise InternalError(f"a transcript has no place for {type(item).__name__}")
+        raise misplaced(item, "a transcript")
     assert isinstance(item.result, SpeechResult)
     usage = _tokens(item.result.usage)
     text = item.result.text.strip()

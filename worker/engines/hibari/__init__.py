@@ -1,0 +1,1 @@
+"""English speech by hibari: small models distilled from Kokoro, on ONNX Runtime."""

@@ -1,0 +1,1 @@
+"""From a text to sound: what every engine that speaks shares."""

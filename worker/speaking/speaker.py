@@ -1,0 +1,51 @@
+"""What a library that speaks has to do; `worker.speaking.engine` does all else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from ipc.messages.spec import Loaded, Spec
+from worker.audio.decode import Samples
+from worker.engine import Stage
+
+
+class Traits(NamedTuple):
+    """What holds for all that a speaker says. A frame is what its model makes at once, of so many
+    samples; between ``slowest`` and ``fastest`` times its usual pace it speaks by itself."""
+
+    rate_hz: int
+    frame_samples: int
+    slowest: float
+    fastest: float
+
+
+class Speaker(Protocol):
+    """A model that says phonemes, and the rules by which a text comes to such."""
+
+    traits: Traits
+
+    def load(self, spec: Spec, stage: Stage) -> Loaded:
+        """As `worker.engine.Engine.load`; what it returns has ``voices``, at least one."""
+        ...
+
+    def readable(self, text: str) -> tuple[str, int]:
+        """``text`` without the words that there are no sounds for, and how many letters these
+        had."""
+        ...
+
+    def sentences(self, paragraph: str) -> Sequence[str]: ...
+
+    def phonemes(self, text: str, voice: str) -> Sequence[str]:
+        """What ``text``, some hundred characters, sounds like, in pieces that can be said at once:
+        each takes well under a second. Pieces that would be silent are left out.
+
+        Raises `InvalidRequest` where its rules fail.
+        """
+        ...
+
+    def say(self, phonemes: str, voice: str, pace: float) -> tuple[Samples, int]:
+        """The sound, and of how many tokens the model has read it."""
+        ...
+
+    def close(self) -> None: ...
