@@ -6,6 +6,9 @@ repeated up to 16 times is 0.65 s, up to 64 times 2 s, as each repetition is a s
 is a rule of its own there is one state, and up to 64 times is 0.1 s; what may follow is then worked
 out for each token that is written, which takes up to 0.1 s on that core. From 129 times on it takes
 another way that does not end in minutes, so that larger counts are made of blocks.
+
+What is counted the same way in two places is one rule. An object of 256 optional texts of up to 100
+characters takes 0.16 s; it took 12.6 s when each of them was counted where it stands.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ def counted_by_rules(rules: Rules) -> Rules:
 class _Counter:
     def __init__(self) -> None:
         self.rules: list[tuple[str, Expression]] = []
+        # By how a body is shown: expressions of two kinds with the same fields are equal.
+        self._made: dict[str, Reference] = {}
 
     def rewritten(self, expression: Expression) -> Expression:
         match expression:
@@ -57,17 +62,20 @@ class _Counter:
             return Repetition(part, least, most)
         one = part if isinstance(part, Reference) else self._rule(part)
         if highest <= _BLOCK:
-            return Repetition(one, least, most)
+            return self._rule(Repetition(one, least, most))
         block = self._rule(Repetition(one, _BLOCK, _BLOCK))
-        rest = _from_none(one, block, None if most is None else most - least)
-        if most is None:  # of the part itself, whose states are worked out beforehand
-            rest = Repetition(part)
-        return sequence(_exactly(one, block, least), rest)
+        if most is None:  # the rest is of the part itself, whose states are worked out beforehand
+            return sequence(self._rule(_exactly(one, block, least)), Repetition(part))
+        rest = _from_none(one, block, most - least)
+        return self._rule(sequence(_exactly(one, block, least), rest))
 
     def _rule(self, body: Expression) -> Reference:
-        name = f"times-{len(self.rules)}"
-        self.rules.append((name, body))
-        return Reference(name)
+        """The rule of this ``body``, one for all places where it stands."""
+        made = self._made.get(shown := repr(body))
+        if made is None:
+            made = self._made[shown] = Reference(f"times-{len(self.rules)}")
+            self.rules.append((made.name, body))
+        return made
 
 
 def _is_narrow(part: Expression) -> bool:
@@ -83,9 +91,9 @@ def _exactly(one: Expression, block: Expression, count: int) -> Expression:
     )
 
 
-def _from_none(one: Expression, block: Expression, most: int | None) -> Expression:
+def _from_none(one: Expression, block: Expression, most: int) -> Expression:
     """``one`` up to ``most`` times: whole blocks and less than one more, or all and the rest."""
-    blocks, left = divmod(most or 0, _BLOCK)
+    blocks, left = divmod(most, _BLOCK)
     if not blocks:
         return times(one, 0, left)
     whole = sequence(times(block, blocks, blocks), times(one, 0, left))

@@ -75,16 +75,31 @@ COUNTED: list[tuple[Expression, str]] = [
     (Repetition(ANY), f"root ::= {ANY_TEXT}*\n"),
     (Repetition(ANY, 0, 1), f"root ::= {ANY_TEXT}?\n"),
     (Repetition(DIGIT, 2, 24), "root ::= [0-9]{2,24}\n"),
-    (Repetition(ANY, 2, 64), f"root ::= times-0{{2,64}}\ntimes-0 ::= {ANY_TEXT}\n"),
+    (
+        Repetition(ANY, 2, 64),
+        f"root ::= times-1\ntimes-0 ::= {ANY_TEXT}\ntimes-1 ::= times-0{{2,64}}\n",
+    ),
     (
         Repetition(ANY, 0, 200),
-        "root ::= times-1{0,2} times-0{0,63} | times-1{3} times-0{0,8}\n"
-        f"times-0 ::= {ANY_TEXT}\ntimes-1 ::= times-0{{64}}\n",
+        f"root ::= times-2\ntimes-0 ::= {ANY_TEXT}\ntimes-1 ::= times-0{{64}}\n"
+        "times-2 ::= times-1{0,2} times-0{0,63} | times-1{3} times-0{0,8}\n",
     ),
     (
         Repetition(ANY, 70),
-        f"root ::= (times-1 times-0{{6}}) {ANY_TEXT}*\n"
-        f"times-0 ::= {ANY_TEXT}\ntimes-1 ::= times-0{{64}}\n",
+        f"root ::= times-2 {ANY_TEXT}*\ntimes-0 ::= {ANY_TEXT}\n"
+        "times-1 ::= times-0{64}\ntimes-2 ::= times-1 times-0{6}\n",
+    ),
+    (
+        Concatenation((Repetition(ANY, 0, 64), A, Repetition(ANY, 0, 64))),
+        f'root ::= times-1 "a" times-1\ntimes-0 ::= {ANY_TEXT}\ntimes-1 ::= times-0{{0,64}}\n',
+    ),
+    # One after the other and one of both are two things, whose parts are the same.
+    (
+        Concatenation(
+            (Repetition(Concatenation((A, B)), 0, 64), Repetition(Alternation((A, B)), 0, 64))
+        ),
+        'root ::= times-1 times-3\ntimes-0 ::= "a" "b"\ntimes-1 ::= times-0{0,64}\n'
+        'times-2 ::= "a" | "b"\ntimes-3 ::= times-2{0,64}\n',
     ),
 ]
 
