@@ -22,6 +22,8 @@ from ipc.messages.jobs import Choice, Form, Gbnf, Json, Regex
 from ipc.messages.spec import Spec
 from tests.contract.subjects import SMOLLM2, real_model
 from tests.unit.ipc.grammar.recogniser import admits
+from tests.unit.worker.chat.spoken import asked, dialect, tool
+from worker.chat.grammar import grammar_of
 from worker.engines.openvino_chat.load import chat_folder
 
 # Nothing in it suggests JSON.
@@ -210,3 +212,13 @@ def test_a_form_is_kept(library: Library, form: Form) -> None:
     said = library.write(rules)
     assert not said.is_whole or admits(rules, said.text)
     assert said.text
+
+
+def test_calls_with_and_without_their_markers_are_kept(library: Library) -> None:
+    asked_for = asked([tool("clock", strict=True), tool("trip", strict=True, city="string")])
+    rules = grammar_of(asked_for, dialect("hermes"), "")
+    assert isinstance(rules, Rules)
+    said = library.write(rules)
+    assert not said.is_whole or admits(rules, said.text)
+    assert said.text
+    assert said.first_s < MAX_COMPILE_S

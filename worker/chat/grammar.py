@@ -63,13 +63,16 @@ def _answer(book: RuleBook, asked: ChatInput, dialect: Dialect) -> Expression | 
         content = sequence(opens, form)
         return content if calls is None else either([calls, content])
     if calls is not None and any(tool.strict for tool in asked.tools):
-        return _auto(book, dialect.calls, calls)
+        return _auto(book, asked, dialect.calls, calls)
     return None
 
 
 def _calls(book: RuleBook, asked: ChatInput, dialect: Dialect) -> Expression:
-    signatures = [_signature(tool) for tool in asked.tools]
-    return dialect.calls.rules(book, signatures, asked.parallel_calls)
+    return dialect.calls.rules(book, _signatures(asked), asked.parallel_calls)
+
+
+def _signatures(asked: ChatInput) -> list[Signature]:
+    return [_signature(tool) for tool in asked.tools]
 
 
 def _signature(tool: Tool) -> Signature:
@@ -79,15 +82,19 @@ def _signature(tool: Tool) -> Signature:
     return Signature(tool.name, {"type": "object", **schema}, tool.strict)
 
 
-def _auto(book: RuleBook, form: CallFormat, calls: Expression) -> Expression:
+def _auto(book: RuleBook, asked: ChatInput, form: CallFormat, calls: Expression) -> Expression:
     """Any text in which no call begins, and then calls, or none."""
     triggers = form.triggers or form.markers
-    free = book.without("free", *triggers) if triggers else None
+    if form.unmarked is not None:
+        begins = [text for tool in asked.tools for text in form.unmarked.begins(tool.name)]
+        unmarked = form.unmarked.rules(book, _signatures(asked), asked.parallel_calls)
+        free: Expression = book.without("free", *triggers, begins=begins)
+        return either([sequence(free, optional(calls)), unmarked])
     if not form.opens_answer:
-        return sequence(free or EMPTY, optional(calls))
+        return sequence(book.without("free", *triggers) if triggers else EMPTY, optional(calls))
     # Only what an answer begins with can be told from content.
     firsts = tuple(sorted({(ord(one[0]), ord(one[0])) for one in form.opens_answer} | {*_SPACES}))
-    rest = free or Repetition(Characters((), negated=True))
+    rest = book.without("free", *triggers) if triggers else Repetition(Characters((), negated=True))
     return either([calls, sequence(Characters(firsts, negated=True), rest)])
 
 

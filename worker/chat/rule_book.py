@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ipc.grammar.compose import prefixed, without
@@ -41,6 +41,7 @@ class RuleBook:
 
     def __init__(self) -> None:
         self._rules: dict[str, Expression] = {}
+        self._arguments: dict[str, Expression] = {}  # by the names of tools
 
     def add(self, name: str, expression: Expression) -> Reference:
         """A rule called ``name``, or nearly so."""
@@ -55,7 +56,11 @@ class RuleBook:
 
     def arguments(self, tool: Signature) -> Expression:
         """The arguments of ``tool`` as JSON. Raises `InvalidRequest`."""
-        return self.value(tool, tool.schema) if tool.schema else Terminal("{}")
+        if tool.name not in self._arguments:
+            self._arguments[tool.name] = (
+                self.value(tool, tool.schema) if tool.schema else Terminal("{}")
+            )
+        return self._arguments[tool.name]
 
     def value(self, tool: Signature, schema: Mapping[str, Any]) -> Expression:
         """JSON that ``schema`` admits, which is part of that of ``tool``. Raises
@@ -91,10 +96,11 @@ class RuleBook:
                 param="tools",
             ) from error
 
-    def without(self, name: str, *texts: str) -> Reference:
-        """Any text, the empty one too, in which none of ``texts`` stands."""
+    def without(self, name: str, *texts: str, begins: Collection[str] = ()) -> Reference:
+        """Any text, the empty one too, in which none of ``texts`` stands, and that begins with none
+        of ``begins``, in which a space stands for any whitespace or none."""
         prefix = self._free(name)
-        return self._take(prefix, without(prefix, *texts))
+        return self._take(prefix, without(prefix, *texts, begins=begins))
 
     def rules(self, root: Expression) -> Rules:
         """All rules, and ``root``."""

@@ -27,14 +27,24 @@ class ForTemplate(NamedTuple):
 CallRules = Callable[[RuleBook, Sequence[Signature], bool], Expression]
 
 
+class Unmarked(NamedTuple):
+    """Calls without their markers, as models write them that forget those: all of an answer, which
+    begins with one of ``opens``. ``rules`` are their grammar; one of the tool NAME begins with one
+    of ``begins(NAME)``, in which a space stands for any whitespace or none."""
+
+    opens: tuple[str, ...]
+    rules: CallRules
+    begins: Callable[[str], tuple[str, ...]]
+
+
 class CallFormat(NamedTuple):
     """How a family writes calls: three views of one form.
 
     ``read`` reads them out of an answer, after one of the ``markers`` or, where the answer begins
-    with one of ``opens_answer``, from there, or with one of ``forgotten``, how it begins if its
-    model forgets the markers; ``rules`` are the grammar that forces them, before which no text has
-    one of the ``triggers``, the markers if they are left out; ``write`` makes the text of some,
-    each with a ``name`` and ``arguments``, for a template that leaves them out of a history.
+    with one of ``opens_answer``, from there, or as those ``unmarked``, if its model forgets the
+    markers; ``rules`` are the grammar that forces them, before which no text has one of the
+    ``triggers``, the markers if they are left out; ``write`` makes the text of some, each with a
+    ``name`` and ``arguments``, for a template that leaves them out of a history.
     Content begins after ``content_opens``. ``texts`` are what else may be a control token in it.
     ``in_probe`` is a pattern of what a template writes of a call of the tool ``zqcallqz``, or of
     its definition.
@@ -47,7 +57,7 @@ class CallFormat(NamedTuple):
     in_probe: str = "(?!)"
     markers: tuple[str, ...] = ()
     opens_answer: tuple[str, ...] = ()
-    forgotten: tuple[str, ...] = ()
+    unmarked: Unmarked | None = None
     texts: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
     content_opens: str = ""

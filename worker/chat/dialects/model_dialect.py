@@ -119,10 +119,11 @@ class ModelDialect:
 
 
 def _opens_answer(calls: CallFormat, asked: ChatInput) -> tuple[str, ...]:
-    """With what an answer may begin that is a call without a marker. Where a grammar sees to the
+    """With what an answer may begin that is a call without a marker. Where a grammar forces the
     markers none is forgotten."""
-    bound = asked.must_call or asked.form is not None or any(tool.strict for tool in asked.tools)
-    return calls.opens_answer if bound else (*calls.opens_answer, *calls.forgotten)
+    if calls.unmarked is None or asked.must_call or asked.form is not None:
+        return calls.opens_answer
+    return (*calls.opens_answer, *calls.unmarked.opens)
 
 
 def schemas_of(tools: Sequence[Tool]) -> Schemas:

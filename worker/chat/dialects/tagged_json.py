@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from ipc.grammar.expressions import either
 from ipc.grammar.rules import Expression
-from worker.chat.dialects.dialect import CallFormat, Turn
+from ipc.grammar.schemas.json_text import BREAK, SPACE
+from worker.chat.dialects.dialect import CallFormat, Turn, Unmarked
 from worker.chat.dialects.json_calls import (
     call_list,
     call_object,
@@ -61,6 +63,24 @@ def _rules(book: RuleBook, tools: Sequence[Signature], several: bool) -> Express
     return separated(call, "\n", several=several)
 
 
+def _unmarked_rules(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:
+    """What `_bare` reads, over as many lines as a model likes."""
+    calls = separated(either([_over_lines(book, tool) for tool in tools]), "\n", several=several)
+    in_fence = sequence(_FENCE, "\n", calls, "\n", _FENCE_END)
+    return sequence(BREAK, either([calls, in_fence]))
+
+
+def _over_lines(book: RuleBook, tool: Signature) -> Expression:
+    name = sequence('"name":', SPACE, json.dumps(tool.name))
+    arguments = sequence('"arguments":', SPACE, book.arguments(tool))
+    return sequence("{", BREAK, name, ",", BREAK, arguments, BREAK, "}")
+
+
+def _unmarked_begins(name: str) -> tuple[str, ...]:
+    call = f' {{ "name" : {json.dumps(name)}'
+    return (call, f" {_FENCE}{call}")
+
+
 def _write(functions: Sequence[Turn]) -> str:
     return "\n".join(f"{_OPEN}\n{as_json(one)}\n{_CLOSE}" for one in functions)
 
@@ -79,7 +99,7 @@ HERMES = CallFormat(
     in_probe=r'<tool_call>\s*\{"name": ?"zqcallqz"',
     markers=(_OPEN,),
     texts=(_CLOSE,),
-    forgotten=("{", _FENCE),
+    unmarked=Unmarked(("{", _FENCE), _unmarked_rules, _unmarked_begins),
 )
 
 GRANITE4 = HERMES._replace(name="granite4", in_probe="(?!)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,20 @@ def test_a_text_without_a_marker(marker: str, text: str) -> None:
     assert admits(free, text) == (marker not in text)
     assert admits(ended, text + marker) == ((text + marker).index(marker) == len(text))
     assert not admits(ended, text) or text.endswith(marker)
+
+
+@given(text=st.text('{"n: <', max_size=9))
+def test_a_text_that_begins_with_none_of_some(text: str) -> None:
+    begins = [' { "n" :', " n<"]
+    free = with_root(Reference("t-root"), without("t", "<<", begins=begins))
+    forbidden = re.match(r"\s*(\{\s*\"n\"\s*:|n<)", text)
+    assert admits(free, text) == (forbidden is None and "<<" not in text)
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_every_text_begins_with_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        without("t", begins=[text])
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,43 @@ def test_the_form_of_an_answer(
         assert not admits(found, text), text
 
 
+UNMARKED = [
+    '{"name": "clock", "arguments": {}}',
+    '\n{\n  "name": "clock",\n  "arguments": {}\n}',
+    '```json\n{"name": "clock", "arguments": {}}\n```',
+]
+
+
+@pytest.mark.parametrize("text", UNMARKED)
+def test_calls_of_strict_tools_without_their_markers(text: str) -> None:
+    one = asked([tool("clock", strict=True), TRIP])
+    found = rules(one, HERMES)
+    assert admits(found, text)
+    assert spoken(HERMES, [text], one) == [("clock", "{}")]
+    assert not admits(found, text.replace("{}", '{"a": 1}'))
+    assert not admits(found, text.replace("clock", "trip"))
+    assert admits(found, THOUGHT + text)
+    twice = f"{UNMARKED[0]}\n{UNMARKED[0]}"
+    assert admits(found, twice)
+    single = asked([tool("clock", strict=True)], parallel_calls=False)
+    assert not admits(rules(single, HERMES), twice)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "Anna"}',
+        '{"name": "clocks", "arguments": {"a": 1}}',
+        '```json\n{"a": 1}\n```',
+        "{",
+    ],
+)
+def test_other_json_is_content_beside_strict_tools(text: str) -> None:
+    one = asked([tool("clock", strict=True)])
+    assert admits(rules(one, HERMES), text)
+    assert spoken(HERMES, [text], one) == [("content", text)]
+
+
 def test_an_answer_is_free_where_nothing_is_demanded() -> None:
     for one in (asked([]), asked([CLOCK])):
         assert grammar_of(one, HERMES, "") == AnyText()
