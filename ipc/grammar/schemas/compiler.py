@@ -92,6 +92,8 @@ class _Compiler:
         self._strict = strict
         self.dropped: list[str] = []
         self._rules: dict[str, Expression] = {}
+        # By how a body is shown: expressions of two kinds with the same fields are equal.
+        self._made: dict[str, Reference] = {}
         self._names: dict[str, str] = {}  # of rules, by the pointer that a reference leads to
         self._parts = 0
         self._joins = 0
@@ -165,6 +167,14 @@ class _Compiler:
         name = self._new_name(kind)
         self._rules[name] = body
         return Reference(name)
+
+    def _once(self, kind: str, body: Expression) -> Reference:
+        """The rule of this ``body``, one for all places where it stands: engines work out the
+        tokens that fit each rule."""
+        made = self._made.get(shown := repr(body))
+        if made is None:
+            made = self._made[shown] = self._define(kind, body)
+        return made
 
     def _new_name(self, kind: str) -> str:
         return f"{kind}-{len(self._rules)}"
@@ -302,7 +312,8 @@ class _Compiler:
         if pattern is not None:
             if least or most is not None:
                 self._lose(pointer, "has a length beside a pattern or format; put it in a pattern")
-            return sequence(QUOTE, encoded(pattern), QUOTE)
+            text = sequence(QUOTE, encoded(pattern), QUOTE)
+            return self._once("text", self._counted(text))
         if most is not None:
             return sequence(QUOTE, times(CHARACTER, least, most), QUOTE)
         if not least:
@@ -351,7 +362,7 @@ class _Compiler:
         more: Expression = NOTHING
         if rest is not False and (most is None or most > len(known)):
             body = self._value(True if rest is None else rest, f"{pointer}/{rest_name[1]}", ())
-            more = self._define("item", body)
+            more = self._once("item", body)
         return in_brackets("[", elements(known, more, least, most), "]")
 
     def _object(self, schema: Schema, pointer: str) -> Expression:

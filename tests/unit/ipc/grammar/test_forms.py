@@ -109,3 +109,16 @@ def test_a_schema_has_not_too_many_properties() -> None:
     names = {f"p{at}": {"type": "null"} for at in range(257)}
     with pytest.raises(FormError, match="has 257 properties; at most 256"):
         compile_form(Json(schema=json.dumps({"type": "object", "properties": names})))
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({"type": "string", "format": "uri"}, "text"),
+        ({"type": "string", "pattern": "^[a-z]{1,30}$"}, "text"),
+        ({"type": "array", "items": {"type": "integer"}}, "item"),
+    ],
+)
+def test_what_two_properties_have_in_common_is_one_rule(schema: dict[str, str], kind: str) -> None:
+    found = compile_form(Json(schema=json.dumps({"properties": {"a": schema, "b": schema}})))
+    assert [name.partition("-")[0] for name, _ in found.rules.rules].count(kind) == 1
