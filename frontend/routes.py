@@ -8,6 +8,7 @@ from frontend.api.audio.speak_request import SpeakRequest
 from frontend.api.audio.transcribe import Audio
 from frontend.api.audio.transcribe_request import AudioRequest
 from frontend.api.audio.voices import Voices
+from frontend.api.compat import tokens_answer
 from frontend.api.compat.infill import Infilled, InfillRequest
 from frontend.api.compat.llama_cpp_embeddings import PlainEmbedding, PlainEmbeddingRequest
 from frontend.api.compat.mistral_fim import PATHS as FIM_PATHS
@@ -20,8 +21,7 @@ from frontend.api.compat.tokenize import (
     InputsTokenize,
     PromptTokenize,
 )
-from frontend.api.compat.tokens import Tokenizers
-from frontend.api.compat.tokens_answer import AppliedTemplate, Detokenized, SpannedToken, Tokens
+from frontend.api.compat.tokens import Tokens
 from frontend.api.completions.answers import Completion
 from frontend.api.completions.request import CompletionRequest
 from frontend.api.completions.route import Completions
@@ -95,30 +95,30 @@ _TOKENS = (
         path="/tokenize",
         id="tokenize",
         summary="The tokens of a text or a chat, as llama.cpp's server, vLLM or TEI tell them",
-        answer=lambda its: Tokenizers(its.dispatcher, its.serve).tokenize,
+        answer=lambda its: Tokens(its.dispatcher, its.serve).tokenize,
         task="chat",
         takes=(ContentTokenize, PromptTokenize, ChatTokenize, InputsTokenize),
-        gives={JSON: (Tokens, [[SpannedToken]])},
+        gives={JSON: (tokens_answer.Tokens, [[tokens_answer.SpannedToken]])},
     ),
     Route(
         method="POST",
         path="/detokenize",
         id="detokenize",
         summary="The text of tokens",
-        answer=lambda its: Tokenizers(its.dispatcher, its.serve).detokenize,
+        answer=lambda its: Tokens(its.dispatcher, its.serve).detokenize,
         task="chat",
         takes=(Detokenize,),
-        gives={JSON: Detokenized},
+        gives={JSON: tokens_answer.Detokenized},
     ),
     Route(
         method="POST",
         path="/apply-template",
         id="apply_template",
         summary="The prompt that a chat comes to",
-        answer=lambda its: Tokenizers(its.dispatcher, its.serve).apply_template,
+        answer=lambda its: Tokens(its.dispatcher, its.serve).apply_template,
         task="chat",
         takes=(ChatTokenize,),
-        gives={JSON: AppliedTemplate},
+        gives={JSON: tokens_answer.AppliedTemplate},
     ),
     Route(
         method="GET",

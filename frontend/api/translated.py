@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
@@ -19,8 +20,15 @@ def chat_of(data: Mapping[str, Any], names: Mapping[str, str]) -> ChatRequest:
     ``names`` maps those of its places that the client knows by other names to these. Raises
     `InvalidRequest`, or `UnsupportedParameter`, in the client's words.
     """
-    try:
+    with told_by(names):
         return parse_chat(data)
+
+
+@contextmanager
+def told_by(names: Mapping[str, str]) -> Iterator[None]:
+    """Errors that are raised within tell places by ``names``, as `renamed` does."""
+    try:
+        yield
     except ServeError as error:
         raise renamed(error, names) from None
 

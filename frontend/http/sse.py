@@ -16,11 +16,21 @@ Render = Callable[[list[Piece | Done]], bytes]
 DONE = b"data: [DONE]\n\n"
 # A comment line: clients skip it, proxies see traffic.
 KEEPALIVE = b": keep-alive\n\n"
+# Stands for the text of an event. Nothing else in it can be the same: names and ids are printable,
+# and JSON would escape it.
+_HOLE = "\x00"
 
 
 def event(data: Any) -> bytes:
     """One event with ``data`` as JSON."""
     return b"data: " + orjson.dumps(data) + b"\n\n"
+
+
+def around_text(rendered: Callable[[str], bytes]) -> tuple[bytes, bytes]:
+    """What of an event stands before a text in it, and what after: so that of many events which
+    differ in the text alone no more has to be rendered."""
+    before, _, after = rendered(_HOLE).partition(orjson.dumps(_HOLE))
+    return before, after
 
 
 def named_event(name: str, data: Any) -> bytes:

@@ -19,71 +19,49 @@ from frontend.api.compat.tokenize import (
     parse_tokenize,
 )
 from frontend.api.compat.tokens_answer import spans, tokens_object
+from frontend.api.tokenizers import Tokenizers
 from frontend.api.validate import check
 from frontend.dispatch.dispatcher import Dispatcher
-from frontend.http.body import read_json
-from frontend.http.collect import collect
-from frontend.http.request_context import RequestContext
+from frontend.http.body import Json, read_json
 from ipc.messages.control import Serve
-from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import TokenizeResult
-from ipc.messages.jobs import TokenizeInput
 from ipc.messages.spec import Spec
 
 
-class Tokenizers:
-    """The tokenizers of chat models. A request may leave ``model`` out where there is one."""
+class Tokens:
+    """Answers in the forms of three servers. A request may leave ``model`` out where there is one
+    model for chats."""
 
     def __init__(self, dispatcher: Dispatcher, limits: Serve) -> None:
         self._dispatcher = dispatcher
+        self._tokenizers = Tokenizers(dispatcher)
         self._limits = limits
 
     async def tokenize(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = parse_tokenize(body.data, self._limits)
-        spec = self._found(request, asked.model)
-        result = await self._ask(request, spec, asked.to_input(spec), body.size_bytes)
+        spec = self._tokenizers.of(request, asked.model)
+        result = await self._ask(request, spec, asked, body)
         return _json(self._told(asked, spec, result))
 
     async def detokenize(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(Detokenize, body.data)
-        spec = self._found(request, asked.model)
-        result = await self._ask(request, spec, asked.to_input(spec), body.size_bytes)
+        spec = self._tokenizers.of(request, asked.model)
+        result = await self._ask(request, spec, asked, body)
         return _json({"content": result.text, "prompt": result.text})
 
     async def apply_template(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = parse_chat_tokenize(body.data)
-        spec = self._found(request, asked.model)
-        result = await self._ask(request, spec, asked.to_input(spec), body.size_bytes)
+        spec = self._tokenizers.of(request, asked.model)
+        result = await self._ask(request, spec, asked, body)
         return _json({"prompt": result.text})
 
-    def _found(self, request: Request, name: str | None) -> Spec:
-        spec = self._dispatcher.spec(name or self._dispatcher.only("chat").name, "chat")
-        RequestContext.of(request.scope).names(spec)
-        loaded = self._dispatcher.state(spec.name).loaded
-        if loaded is not None and not loaded.tokenizes:
-            raise InvalidRequest(
-                f"model {spec.name} cannot be asked for tokens: its engine, {spec.engine}, has no "
-                "tokenizer of its own",
-                param="model",
-            )
-        return spec
-
     async def _ask(
-        self, request: Request, spec: Spec, asked: TokenizeInput, size_bytes: int
+        self, request: Request, spec: Spec, asked: Tokenize | Detokenize, body: Json
     ) -> TokenizeResult:
-        context = RequestContext.of(request.scope)
-        if context.claim.is_large:
-            await context.claim.turn()
-        stream = context.stream = self._dispatcher.submit(
-            context.request_id, spec, asked, size_bytes, context.claim
-        )
-        done = await collect(stream, request.receive)
-        context.usage = done.result.usage
-        assert isinstance(done.result, TokenizeResult)
-        return done.result
+        return await self._tokenizers.ask(request, spec, asked.to_input(spec), body.size_bytes)
 
     def _told(self, asked: Tokenize, spec: Spec, result: TokenizeResult) -> Any:
         if isinstance(asked, InputsTokenize):

@@ -8,7 +8,7 @@ import orjson
 
 from frontend.api.openai.chat_objects import PLAIN, Shape, logprobs_object, usage_object
 from frontend.http.answer_stream import misplaced
-from frontend.http.sse import DONE, event
+from frontend.http.sse import DONE, around_text, event
 from ipc.messages.events import (
     Audio,
     CallArguments,
@@ -20,10 +20,6 @@ from ipc.messages.events import (
     Piece,
     Reasoning,
 )
-
-# Stands for the text while a chunk is cut into what comes before and after it. No name or id can
-# contain it: they are printable, and JSON would escape it.
-_HOLE = "\x00"
 
 
 class Chunks:
@@ -37,7 +33,7 @@ class Chunks:
         self._head = head
         self._shape = shape
         self._include_usage = include_usage
-        self._before, self._after = self._around_text()
+        self._before, self._after = around_text(lambda text: self._chunk(0, {"content": text}))
         self._opened: set[int] = set()  # the choices whose first chunk has gone out
 
     def render(self, events: list[Piece | Done]) -> bytes:
@@ -80,10 +76,6 @@ class Chunks:
             return last + DONE
         usage = usage_object(done.result.usage, reasons=self._shape.reasons)
         return last + event({**self._head, "choices": [], "usage": usage}) + DONE
-
-    def _around_text(self) -> tuple[bytes, bytes]:
-        before, _, after = self._chunk(0, {"content": _HOLE}).partition(orjson.dumps(_HOLE))
-        return before, after
 
     def _chunk(
         self,

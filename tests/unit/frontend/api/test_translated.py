@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from frontend.api.translated import chat_of, renamed
-from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+from frontend.api.translated import chat_of, renamed, told_by
+from ipc.messages.errors import InvalidRequest, QueueFull, UnsupportedParameter
 
 TURNS = [{"role": "user", "content": "Hello"}]
 
@@ -64,3 +64,11 @@ def test_every_place_of_a_message_is_renamed() -> None:
     assert renamed(error, {"tools": "abilities", "tool_choice": "choice"}).message == (
         "`abilities[0].name` or `choice`, not `n`"
     )
+
+
+def test_what_goes_wrong_later_is_told_so_too() -> None:
+    busy = QueueFull("`model` is busy", param="model", retry_after_s=2.0)
+    with pytest.raises(QueueFull) as raised, told_by({"model": "name"}):
+        raise busy
+    assert raised.value.info() == renamed(busy, {"model": "name"}).info()
+    assert (raised.value.message, raised.value.retry_after_s) == ("`name` is busy", 2.0)
