@@ -93,6 +93,7 @@ def build(
                 record=AccessLogEntry(metrics, POLLED),
                 budget=budget,
                 error_forms={each.path: each.error_form for each in offered if each.error_form},
+                id_headers={each.path: each.id_header for each in offered if each.id_header},
             ),
             *_gate(serve.gate),
             Middleware(Refusals),

@@ -32,10 +32,13 @@ class Access:
         record: AccessLogEntry,
         budget: Budget,
         error_forms: Mapping[str, ErrorForm] = MappingProxyType({}),
+        id_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """``error_forms`` are those of paths that tell errors otherwise than OpenAI's API."""
+        """``error_forms`` are those of paths that tell errors otherwise than OpenAI's API,
+        ``id_headers`` where others look for a request's id."""
         self._app = app
         self._error_forms = error_forms
+        self._id_headers = {path: name.encode("ascii") for path, name in id_headers.items()}
         self._record = record
         self._budget = budget
 
@@ -46,12 +49,15 @@ class Access:
         scope["path"] = plain(scope["path"])
         context = RequestContext.begin(scope, self._budget)
         context.error_form = self._error_forms.get(scope["path"], openai_form)
-        request_id = (b"x-request-id", context.request_id.encode("ascii"))
+        own_id = context.request_id.encode("ascii")
+        ids = [(b"x-request-id", own_id)]
+        if (name := self._id_headers.get(scope["path"])) is not None:
+            ids.append((name, own_id))
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), request_id]
+                message["headers"] = [*message.get("headers", ()), *ids]
             await send(message)
 
         try:

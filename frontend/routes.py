@@ -3,6 +3,10 @@ described, guarded, counted, and named where a path is not found."""
 
 from __future__ import annotations
 
+from frontend.api.anthropic.answers import CountedTokens, WrittenMessage
+from frontend.api.anthropic.errors import MessageError, message_error
+from frontend.api.anthropic.request import MessagesRequest, PromptRequest
+from frontend.api.anthropic.route import Messages
 from frontend.api.audio.speak import Speech
 from frontend.api.audio.speak_request import SpeakRequest
 from frontend.api.audio.transcribe import Audio
@@ -52,6 +56,34 @@ _CHAT = (
         task="chat",
         takes=(ChatRequest,),
         gives={JSON: answers.ChatCompletion, EVENTS: None},
+    ),
+)
+_MESSAGES = (
+    Route(
+        method="POST",
+        path="/v1/messages",
+        id="messages",
+        summary="Answer a conversation, as Anthropic's API does; whole or as a stream",
+        answer=lambda its: Messages(its).create,
+        task="chat",
+        takes=(MessagesRequest,),
+        gives={JSON: WrittenMessage, EVENTS: None},
+        id_header="request-id",
+        error_form=message_error,
+        error_model=MessageError,
+    ),
+    Route(
+        method="POST",
+        path="/v1/messages/count_tokens",
+        id="count_tokens",
+        summary="How many tokens the prompt of a conversation has",
+        answer=lambda its: Messages(its).count,
+        task="chat",
+        takes=(PromptRequest,),
+        gives={JSON: CountedTokens},
+        id_header="request-id",
+        error_form=message_error,
+        error_model=MessageError,
     ),
 )
 _COMPLETIONS = (
@@ -317,6 +349,7 @@ _METRICS = Route(
 )
 ROUTES = (
     *_CHAT,
+    *_MESSAGES,
     *_COMPLETIONS,
     *_TOKENS,
     *_EMBEDDINGS,

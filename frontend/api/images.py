@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from ipc.messages.errors import InvalidRequest, UndecodableMedia
+from ipc.messages.errors import InvalidRequest, UndecodableMedia, UnsupportedParameter
 from ipc.messages.jobs import Image
 
 MAX_IMAGES = 8
@@ -22,6 +23,15 @@ class Remote(NamedTuple):
     url: str
     path: str
     image: Image
+
+
+def refuse_uncounted(remote: Sequence[Remote]) -> None:
+    """Raise `UnsupportedParameter` where there are images that would have to be fetched only for
+    their tokens."""
+    if remote:
+        raise UnsupportedParameter(
+            "images are not fetched to count tokens; send them in the request", param="messages"
+        )
 
 
 def is_image(data: bytes) -> bool:

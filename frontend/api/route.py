@@ -79,6 +79,8 @@ class Route:
     polled: bool = False
     # Answered even where no connection is free: whether this server lives must be known then, too.
     probe: bool = False
+    # A header that tells the request's id beside `x-request-id`, where SDKs look for it.
+    id_header: str | None = None
     # How its errors are told, where that is not as in OpenAI's API, and what describes them.
     error_form: ErrorForm | None = None
     error_model: type[BaseModel] = Error

@@ -21,7 +21,7 @@ _NOT_BUILT = {
         *("/v1/threads", "/v1/realtime", "/v1/evals", "/v1/containers", "/v1/organization"),
         *("/v1/engines", "/v1/edits", "/v1/chat/completions"),
     ),
-    "Anthropic's API": ("/v1/messages", "/v1/complete"),
+    "Anthropic's API": ("/v1/messages/batches", "/v1/complete"),
     "Ollama's API": ("/api",),
     "llama.cpp's server": (
         *("/completion", "/completions", "/slots", "/lora-adapters"),

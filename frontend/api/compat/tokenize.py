@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, Tag
 
 from frontend.api.fields import Batch, Name, Schema, ServerText, Token, text_or
-from frontend.api.images import Remote
+from frontend.api.images import Remote, refuse_uncounted
 from frontend.api.known_keys import refused_keys
 from frontend.api.openai.chat_keys import KEYS
 from frontend.api.openai.continuation_request import OPENS_OR_GOES_ON, ContinuationRequest
@@ -23,7 +23,7 @@ from frontend.api.openai.reasoning_request import ReasoningRequest
 from frontend.api.openai.tools_request import ToolsRequest
 from frontend.api.validate import Body, check
 from ipc.messages.control import Serve
-from ipc.messages.errors import InvalidRequest, UnsupportedParameter
+from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import ChatInput, Sampling, TokenizeInput
 from ipc.messages.spec import Spec
 
@@ -92,11 +92,7 @@ class ChatTokenize(ToolsRequest, ReasoningRequest, ContinuationRequest):
         """Raises `InvalidRequest` for what is not for this model, and for images elsewhere."""
         remote: list[Remote] = []
         messages = read_turns(self.messages, spec, remote)
-        if remote:
-            raise UnsupportedParameter(
-                "images are not fetched to count tokens; send them in the request",
-                param="messages",
-            )
+        refuse_uncounted(remote)
         chat = ChatInput(
             messages=messages,
             sampling=Sampling(max_tokens=1),

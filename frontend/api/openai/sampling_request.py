@@ -29,6 +29,9 @@ Stops = Annotated[
     | Annotated[list[Stop], Field(max_length=MAX_STOPS), Tag("<texts>")],
     text_or("<texts>", list, "must be a string or an array of strings"),
 ]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+TopP = Annotated[float, Field(ge=0, le=1)]
+TopK = Annotated[int, Field(ge=-1, le=MAX_INT32), WHOLE]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 # vLLM takes any above 0; beyond these bounds float32 logits are not told apart any more.
 Repetition = Annotated[float, Field(ge=0.01, le=10)]
@@ -91,9 +94,9 @@ class SamplingRequest(Body):
     max_tokens: Limit | None = None
     n_predict: Limit | None = None
     min_tokens: Annotated[int, Field(ge=0, le=MAX_INT32), WHOLE] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=-1, le=MAX_INT32), WHOLE] | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    top_k: TopK | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     stop: Stops | None = None
     stop_token_ids: Annotated[list[Token], Field(max_length=MAX_STOP_TOKENS)] | None = None

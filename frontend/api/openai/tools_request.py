@@ -20,8 +20,8 @@ MAX_TOOLS = 1024
 MAX_CALLS = 128
 MAX_ID_CHARS = 256
 
-# OpenAI's rule for the names of functions.
-FunctionName = Annotated[str, StringConstraints(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+# OpenAI's rule for the names of functions, which may be twice as long in Anthropic's API.
+FunctionName = Annotated[str, StringConstraints(pattern="^[a-zA-Z0-9_-]{1,128}$")]
 _IsFunction = only("function", "must be 'function': no other type is supported")
 FunctionType = Annotated[Literal["function"], _IsFunction]
 

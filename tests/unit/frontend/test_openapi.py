@@ -11,6 +11,8 @@ from openapi_spec_validator import validate
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from frontend.api.anthropic.as_chat import message_as_chat, prompt_as_chat
+from frontend.api.anthropic.request import MessagesRequest, PromptRequest, parse
 from frontend.api.compat.infill import InfillRequest
 from frontend.api.compat.llama_cpp_embeddings import PlainEmbeddingRequest
 from frontend.api.compat.mistral_fim import FimRequest
@@ -27,6 +29,7 @@ from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank.request import RerankRequest, TextsRerankRequest
 from frontend.api.rerank.score import ScoreRequest
+from frontend.api.translated import chat_of
 from frontend.api.validate import Body, check
 from frontend.openapi import document as openapi
 from frontend.openapi.request_schema import request_schema
@@ -279,6 +282,16 @@ REQUESTS: list[tuple[type[Body], dict[str, Any], Callable[[Any], object]]] = [
         lambda data: parse_chat(data).to_input(CHAT, []),
     ),
     (
+        MessagesRequest,
+        {"model": "org/chat", "messages": [TURN], "max_tokens": 1},
+        lambda data: chat_of(*message_as_chat(parse(MessagesRequest, data), reasons=False)),
+    ),
+    (
+        PromptRequest,
+        {"model": "org/chat", "messages": [TURN]},
+        lambda data: chat_of(*prompt_as_chat(parse(PromptRequest, data), reasons=False)),
+    ),
+    (
         CompletionRequest,
         {"model": "org/chat", "prompt": "x"},
         lambda data: parse_completion(data).to_input(CHAT),
@@ -374,3 +387,36 @@ def test_each_key_of_a_message_is_described_as_it_is_checked(role: str) -> None:
         != accepts(lambda data: parse_chat(data).to_input(CHAT, []), data)
     ]
     assert not differ
+
+
+ANTHROPICS_TURNS: list[dict[str, Any]] = [
+    {"role": role, "content": content}
+    for role in ("user", "assistant", "system")
+    for content in (
+        *ODD,
+        [{"type": "text", "text": "x"}],
+        [{"type": "text", "text": "a\0"}],
+        [{"type": "image", "source": {"type": "url", "url": "x"}}],
+        [{"type": "document"}],
+        [{"type": "tool_result", "tool_use_id": "t"}],
+        [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "x"}]}],
+        [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "thinking"}]}],
+        [{"type": "tool_use", "id": "t", "name": "f", "input": {}}],
+        [{"type": "tool_use", "id": "t", "name": "f g", "input": {}}],
+        [{"type": "thinking", "thinking": "x"}],
+        [{"type": "redacted_thinking"}],
+    )
+]
+
+
+@pytest.mark.parametrize("turn", ANTHROPICS_TURNS, ids=str)
+def test_each_turn_of_anthropics_api_is_described_as_it_is_checked(turn: dict[str, Any]) -> None:
+    data = {"model": "m", "max_tokens": 1, "messages": [TURN, turn]}
+    described = Draft202012Validator(request_schema(MessagesRequest, None, limits()))
+    taken = accepts(
+        lambda data: chat_of(
+            *message_as_chat(parse(MessagesRequest, data), reasons=False)
+        ).to_input(CHAT, []),
+        data,
+    )
+    assert described.is_valid(data) is taken

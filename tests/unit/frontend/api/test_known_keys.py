@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
+from frontend.api.anthropic import keys as anthropic_keys
+from frontend.api.anthropic.request import MessagesRequest
 from frontend.api.audio import speak_request, transcribe_request
 from frontend.api.compat import infill, llama_cpp_embeddings, mistral_fim
 from frontend.api.compat.infill import InfillRequest
@@ -32,6 +34,7 @@ from tests.unit.frontend.http_fakes import limits
 DOCS = Path(__file__).parents[4] / "docs" / "parameters.md"
 TABLES = {
     "chat": chat_keys.KEYS,
+    "messages": anthropic_keys.KEYS,
     "completions": completion_keys.KEYS,
     "infill": infill.KEYS,
     "fim": mistral_fim.KEYS,
@@ -78,6 +81,9 @@ LLAMA_CPP = """dynatemp_range dynatemp_exponent n_predict n_indent n_keep n_disc
     adaptive_target adaptive_decay thinking_budget_tokens n_cmpl n_cache_reuse backend_sampling
     image_data verbose sse_ping_interval"""
 OLLAMA = "reasoning options format keep_alive think truncate shift _debug_render_only"
+ANTHROPIC = """model messages max_tokens cache_control container context_management diagnostics
+    inference_geo mcp_servers metadata output_config output_format service_tier speed stop_sequences
+    stream system temperature thinking tool_choice tools top_k top_p user_profile_id workspace_id"""
 PEERS = {
     "OpenAI": OPENAI,
     "vLLM": VLLM,
@@ -133,9 +139,19 @@ def test_every_key_of_a_peer_is_known(peer: str) -> None:
     assert {*PEERS[peer].split()} <= names
 
 
-def test_what_is_done_is_what_the_request_reads() -> None:
-    done = {name for row in chat_keys.KEYS if row.verdict == "done" for name in row.names}
-    assert done == {*ChatRequest.model_fields}
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [(chat_keys.KEYS, ChatRequest), (anthropic_keys.KEYS, MessagesRequest)],
+    ids=["chat", "messages"],
+)
+def test_what_is_done_is_what_the_request_reads(rows: tuple[Row, ...], kind: type[Body]) -> None:
+    done = {name for row in rows if row.verdict == "done" for name in row.names}
+    assert done == {*kind.model_fields}
+
+
+def test_every_key_of_anthropics_sdk_is_known() -> None:
+    names = {name for row in anthropic_keys.KEYS for name in row.names}
+    assert {*ANTHROPIC.split()} <= names
 
 
 @pytest.mark.parametrize(
