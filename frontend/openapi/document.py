@@ -104,7 +104,8 @@ def _example(route: Route, serve: Serve) -> Schema:
     no model would answer."""
     kind = route.takes[0]
     task = TASKS[route.task] if route.task else None
-    body = task.example if task and route.path == task.path else kind.EXAMPLE
+    first = task.example if task and route.path == task.path else None
+    body = first or kind.EXAMPLE
     names = [spec.name for spec in serve.specs if spec.task == route.task]
     if not body or (task and not names):
         return {}

@@ -45,6 +45,7 @@ VoiceName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VOICE_
 
 class SpeakRequest(Body):
     REFUSED = refused_keys(KEYS)
+    EXAMPLE = {"input": "Hello there."}
 
     model: Name
     input: Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARS), NoNul]
