@@ -5,6 +5,7 @@ The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from collections.abc import Callable, Collection
@@ -30,13 +31,32 @@ _SCALARS = {
 }
 
 
+# How most weights are stored, by llama.cpp's numbers (`llama_ftype` in include/llama.h).
+_QUANTIZATIONS = dict(
+    zip(
+        (*range(4), *range(7, 33), *range(36, 39)),
+        (
+            *("F32", "F16", "Q4_0", "Q4_1"),
+            *("Q8_0", "Q5_0", "Q5_1", "Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M"),
+            *("Q5_K_S", "Q5_K_M", "Q6_K", "IQ2_XXS", "IQ2_XS", "Q2_K_S", "IQ3_XS", "IQ3_XXS"),
+            *("IQ1_S", "IQ4_NL", "IQ3_S", "IQ3_M", "IQ2_S", "IQ2_M", "IQ4_XS", "IQ1_M", "BF16"),
+            *("TQ1_0", "TQ2_0", "MXFP4_MOE"),
+        ),
+        strict=True,
+    )
+)
+
+
 class Header(NamedTuple):
-    """``tensor_types`` are ggml's numbers of the ways in which the weights are stored."""
+    """``tensor_types`` are ggml's numbers of the ways in which the weights are stored, and
+    ``quantization`` is the name of the one that the whole file goes by, empty if it has none."""
 
     architecture: str
     context_tokens: int | None
     has_chat_template: bool
     tensor_types: frozenset[int]
+    parameters: int = 0
+    quantization: str = ""
 
 
 def read_header(path: Path) -> Header:
@@ -82,11 +102,14 @@ class _Cursor:
         facts = self.facts()
         architecture = facts["general.architecture"]
         context = facts.get(f"{architecture}.context_length")
+        tensors = [self._tensor() for _ in range(self._tensors)]
         return Header(
             architecture=str(architecture),
             context_tokens=context if isinstance(context, int) else None,
             has_chat_template="tokenizer.chat_template" in facts,
-            tensor_types=frozenset(self._tensor_type() for _ in range(self._tensors)),
+            tensor_types=frozenset(kind for kind, _ in tensors),
+            parameters=sum(weights for _, weights in tensors),
+            quantization=_QUANTIZATIONS.get(facts.get("general.file_type", -1), ""),
         )
 
     def _fact(self, arrays: Collection[str]) -> tuple[str, Any]:
@@ -130,8 +153,9 @@ class _Cursor:
             else:
                 self._value(kind)
 
-    def _tensor_type(self) -> int:
+    def _tensor(self) -> tuple[int, int]:
+        """How a tensor is stored, and how many weights it has."""
         self._text()
         (dimensions,) = self._take("I")
-        kind, _offset = self._take(f"{dimensions}QIQ")[dimensions:]
-        return int(kind)
+        *sizes, kind, _offset = self._take(f"{dimensions}QIQ")
+        return int(kind), math.prod(sizes)

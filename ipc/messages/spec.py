@@ -34,6 +34,22 @@ class Warmup(msgspec.Struct, frozen=True, kw_only=True):
     vram_per_job_mb: int = 0
 
 
+class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the files of a model are; what they do not tell is empty, or 0.
+
+    ``digest`` is a SHA-256 in hexadecimal that changes with them. ``format`` is gguf, safetensors,
+    openvino or ctranslate2, ``family`` the architecture in their own word for it, and
+    ``quantization`` how most of the ``parameters`` are stored.
+    """
+
+    size_bytes: int = 0
+    digest: str = ""
+    format: str = ""
+    family: str = ""
+    parameters: int = 0
+    quantization: str = ""
+
+
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model as a worker runs it; every limit is per worker process.
 
@@ -70,6 +86,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     defaults: Defaults = Defaults()
     warmup: Warmup = Warmup()
     options: dict[str, str | int | float | bool] = {}
+    facts: FileFacts = FileFacts()  # for clients: no engine reads them
     owned_by: str = "edge-serve"
     created: int = 0
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ipc.engines import ENGINES
 from ipc.messages.jobs import Task
-from ipc.messages.spec import Defaults, Spec, Warmup
+from ipc.messages.spec import Defaults, FileFacts, Spec, Warmup
 from ipc.tasks import TASKS, TaskDescriptor
 from supervisor.config import options
 from supervisor.config.catalog import Entry
@@ -49,6 +49,7 @@ class Files:
     checkpoint: bool = False  # of transformers, in safetensors
     vision: bool = False  # weights for images too
     created: int = 0
+    facts: FileFacts = field(default_factory=FileFacts)
 
 
 def spec_for(
@@ -91,6 +92,7 @@ def spec_for(
         created=files.created,
         owned_by=entry.name.partition("/")[0] if "/" in entry.name else "edge-serve",
         options=entry.options,
+        facts=files.facts,
         defaults=_defaults(entry, settings, values.get("max_new_tokens")),
         warmup=_warmup(entry.name, settings),
         **values,

@@ -71,6 +71,7 @@ def _serve(settings: Settings, specs: list[Spec], aliases: dict[str, str]) -> Se
         max_text_chars=settings.max_text_chars,
         memory_mb=settings.frontend_memory_mb or min(total_mb() // 8, MOST_FRONTEND_MB),
         metrics=settings.enable_metrics,
+        ollama=settings.ollama_api,
         embedding_usage=not settings.embedding_usage_disable_token_count,
         gate=gates.gate(settings),
         remote_images=RemoteImages(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from ipc.facts.gguf import read_header
+from ipc.facts.gguf import Header, read_header
 from supervisor.config.engines import openvino_reads
 from supervisor.config.spec import Files
+from supervisor.launch import file_facts
 
 
 def look(path: Path, cache: Path, pulled_at: int | None) -> Files:
@@ -16,14 +16,17 @@ def look(path: Path, cache: Path, pulled_at: int | None) -> Files:
     ``cache`` is the folder for its conversion. ``pulled_at`` is in seconds since 1970; None for a
     model that is not the store's, which the time of its own file or folder dates.
     """
+    gguf = path.suffix == ".gguf"
+    header = _header(path) if gguf else None
     return Files(
         path=str(path),
         cache=str(cache),
-        converted=any(path.glob("openvino_*model.xml")) or _openvino_reads(path),
-        gguf=path.suffix == ".gguf",
+        converted=any(path.glob("openvino_*model.xml")) or (gguf and _openvino_reads(header)),
+        gguf=gguf,
         checkpoint=any(path.glob("*.safetensors")),
         vision=has_vision(path / "config.json"),
         created=_changed_at(path) if pulled_at is None else pulled_at,
+        facts=file_facts.told(path, header),
     )
 
 
@@ -31,21 +34,20 @@ def _changed_at(path: Path) -> int:
     return int(path.stat().st_mtime) if path.exists() else 0
 
 
-def _openvino_reads(path: Path) -> bool:
-    """Whether this is a GGUF file for OpenVINO. One that is not here yet, or is none inside, is
-    taken for it: its engine reports the real problem later."""
-    if path.suffix != ".gguf":
-        return False
+def _header(path: Path) -> Header | None:
+    """None of a GGUF file that is not here yet, or is none inside."""
     try:
-        return openvino_reads(read_header(path))
+        return read_header(path)
     except (OSError, ValueError):
-        return True
+        return None
+
+
+def _openvino_reads(header: Header | None) -> bool:
+    """Whether a GGUF file is one for OpenVINO. One without a header is taken for it: its engine
+    reports the real problem later."""
+    return header is None or openvino_reads(header)
 
 
 def has_vision(config: Path) -> bool:
     """Whether a checkpoint of transformers has weights for images, as its config.json says."""
-    try:
-        found = json.loads(config.read_bytes())
-    except (OSError, ValueError):  # no checkpoint, or one that its engine will refuse
-        return False
-    return isinstance(found, dict) and "vision_config" in found
+    return "vision_config" in file_facts.object_in(config)

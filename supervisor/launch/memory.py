@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from ipc.runtime import document
-from supervisor.config.catalog import LocalPath, Model
+from supervisor.config.catalog import Model
 from supervisor.config.errors import ConfigError
+from supervisor.launch import file_facts
 from supervisor.models.store import Manifest
 from supervisor.state import footprints
 from supervisor.state.footprints import Footprints, Subject, find
@@ -42,22 +42,9 @@ def measured_mb(measured: Footprints, subject: Subject) -> int | None:
 
 def weights(model: Model, pulled: Manifest | None) -> str:
     """What tells the model's files from others, see `weights_digest`; empty if there are none."""
-    if isinstance(model.source, LocalPath):
-        return weights_digest(_stamps(model.source.path))
-    if pulled is None:
-        return expected_weights(model)
-    return weights_digest({name: file.sha256 for name, file in pulled.files.items()})
+    return weights_digest(file_facts.of_each(model, pulled))
 
 
 def expected_weights(model: Model) -> str:
     """The same of files that are not here; empty where the catalog does not tell their digests."""
     return weights_digest({name: file.sha256 for name, file in model.entry.files.items()})
-
-
-def _stamps(path: Path) -> Mapping[str, str]:
-    files = path.rglob("*") if path.is_dir() else [path]
-    found = [(file, file.stat()) for file in files if file.is_file()]
-    return {
-        file.relative_to(path).as_posix(): f"{stat.st_size} {stat.st_mtime_ns}"
-        for file, stat in found
-    }

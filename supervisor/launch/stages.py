@@ -19,7 +19,7 @@ from supervisor.config.catalog import LocalPath, Model
 from supervisor.config.settings import Settings
 from supervisor.config.spec import Files, spec_for
 from supervisor.host.hardware import Box, detect, free_mb
-from supervisor.launch import files, memory
+from supervisor.launch import file_facts, files, memory
 from supervisor.launch.candidate import Candidate, Candidates
 from supervisor.launch.memory import Memory
 from supervisor.launch.service_folders import service_folder
@@ -73,6 +73,7 @@ class Launch:
 
     def _look(self, model: Model, pulled: Manifest | None) -> Candidate:
         found = Files() if model.source is None else self._files(model, pulled)
+        found = replace(found, facts=file_facts.identified(found.facts, model, pulled))
         spec, weights = self._spec(model, found), memory.weights(model, pulled)
         return Candidate(
             model=model,

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 def weights_digest(facts: Mapping[str, str]) -> str:
     """What tells these files from others: ``facts`` has the digest of each by its name, or what
     else changes with it. Empty if there are none."""
-    if not facts:
-        return ""
+    return digest_of(facts)[:16] if facts else ""
+
+
+def digest_of(facts: Mapping[str, str]) -> str:
+    """The same as a whole SHA-256 in hexadecimal, also of nothing."""
     lines = "\n".join(f"{name} {fact}" for name, fact in sorted(facts.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+    return hashlib.sha256(lines.encode()).hexdigest()

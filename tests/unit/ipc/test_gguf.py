@@ -31,6 +31,7 @@ PAIRS = [
     pair("nested", 9, struct.pack("<IQ", 9, 1) + struct.pack("<IQ2h", 3, 2, -1, 1)),
     pair("general.alignment", 4, struct.pack("<I", 32)),
     pair("is_good", 7, b"\x01"),
+    pair("general.file_type", 4, struct.pack("<I", 3)),
     pair("gemma3.context_length", 4, struct.pack("<I", 32768)),
     pair("tokenizer.chat_template", 8, text("{{ messages }}")),
 ]
@@ -50,7 +51,7 @@ def read(folder: Path, content: bytes) -> Header:
 
 def test_a_header_is_read_past_everything_that_is_not_asked_for(tmp_path: Path) -> None:
     header = read(tmp_path, gguf(PAIRS, TENSORS))
-    assert header == Header("gemma3", 32768, True, frozenset({Q4_1, Q8_0}))
+    assert header == Header("gemma3", 32768, True, frozenset({Q4_1, Q8_0}), 2 * 32 * 64, "Q4_1")
 
 
 def test_what_is_not_said_is_not_known(tmp_path: Path) -> None:
@@ -93,3 +94,17 @@ def test_sizes_that_no_file_has_are_noticed(tmp_path: Path, damaged: bytes) -> N
 def test_what_is_no_such_file_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ValueError, match=r"GGUF|empty"):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        *((0, "F32"), (1, "F16"), (3, "Q4_1"), (7, "Q8_0"), (15, "Q4_K_M"), (18, "Q6_K")),
+        *((25, "IQ4_NL"), (30, "IQ4_XS"), (32, "BF16"), (38, "MXFP4_MOE"), (5, ""), (1024, "")),
+    ],
+)
+def test_a_file_goes_by_how_most_of_its_weights_are_stored(
+    tmp_path: Path, number: int, name: str
+) -> None:
+    pairs = [PAIRS[0], pair("general.file_type", 4, struct.pack("<I", number))]
+    assert read(tmp_path, gguf(pairs, [])).quantization == name
