@@ -21,7 +21,7 @@ from frontend.http.access import Guard, Guarded, host_guards, key_guards
 from frontend.http.paths import Unserved
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
-from frontend.routes import OPEN, POLLED, routes
+from frontend.routes import OPEN, POLLED, error_forms, routes
 from ipc.messages.control import AccessConfig, Serve
 
 SLICE_BYTES = 64 << 10
@@ -92,7 +92,7 @@ def build(
                 Access,
                 record=AccessLogEntry(metrics, POLLED),
                 budget=budget,
-                error_forms={each.path: each.error_form for each in offered if each.error_form},
+                error_forms=error_forms(serve),
                 id_headers={each.path: each.id_header for each in offered if each.id_header},
             ),
             *_gate(serve.gate),

@@ -34,8 +34,9 @@ class Access:
         error_forms: Mapping[str, ErrorForm] = MappingProxyType({}),
         id_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """``error_forms`` are those of paths that tell errors otherwise than OpenAI's API,
-        ``id_headers`` where others look for a request's id."""
+        """``error_forms`` are those of paths that tell errors otherwise than OpenAI's API; one
+        that ends in a slash is all that is right below it. ``id_headers`` are where others look for
+        a request's id."""
         self._app = app
         self._error_forms = error_forms
         self._id_headers = {path: name.encode("ascii") for path, name in id_headers.items()}
@@ -48,7 +49,7 @@ class Access:
             return
         scope["path"] = plain(scope["path"])
         context = RequestContext.begin(scope, self._budget)
-        context.error_form = self._error_forms.get(scope["path"], openai_form)
+        context.error_form = self._error_form(scope["path"])
         own_id = context.request_id.encode("ascii")
         ids = [(b"x-request-id", own_id)]
         if (name := self._id_headers.get(scope["path"])) is not None:
@@ -78,6 +79,11 @@ class Access:
             self._record(scope["method"], scope["path"], context)
             # An idle connection keeps its last scope, and with a stream would keep job and answer.
             context.stream = None
+
+    def _error_form(self, path: str) -> ErrorForm:
+        forms = self._error_forms
+        below = f"{path.rpartition('/')[0]}/"
+        return forms.get(path) or forms.get(below) or openai_form
 
 
 class Refusals:

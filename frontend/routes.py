@@ -31,6 +31,8 @@ from frontend.api.completions.request import CompletionRequest
 from frontend.api.completions.route import Completions
 from frontend.api.front import front
 from frontend.api.health import Health, HealthReport, Life, Readiness
+from frontend.api.ollama import errors as ollama_errors
+from frontend.api.ollama import routes as ollama
 from frontend.api.openai import answers
 from frontend.api.openai.chat import Chat
 from frontend.api.openai.chat_request import ChatRequest
@@ -42,6 +44,7 @@ from frontend.api.rerank.request import RERANK_PATHS, RerankRequest, TextsRerank
 from frontend.api.rerank.route import Rerank
 from frontend.api.rerank.score import SCORE_PATHS, ScoreRequest, Scores
 from frontend.api.route import EVENTS, FORM, JSON, SOUND, TEXT, Route, Services
+from frontend.http.request_context import ErrorForm
 from frontend.openapi.document import OpenApi
 from ipc.messages.control import Serve
 from ipc.tasks import TASKS
@@ -287,15 +290,16 @@ _MODELS = (
         errors=(404,),
     ),
 )
+_FRONT = Route(
+    method="GET",
+    path="/",
+    id="front",
+    summary="What this server is, in a line",
+    answer=lambda _: front,
+    gives={TEXT: None},
+)
 _SERVER = (
-    Route(
-        method="GET",
-        path="/",
-        id="front",
-        summary="What this server is, in a line",
-        answer=lambda _: front,
-        gives={TEXT: None},
-    ),
+    _FRONT,
     Route(
         method="GET",
         path="/livez",
@@ -361,14 +365,25 @@ ROUTES = (
     _METRICS,
 )
 
-POLLED = frozenset(route.path for route in ROUTES if route.polled)
-PROBES = frozenset(route.path for route in ROUTES if route.probe)
-OPEN = frozenset(route.path for route in ROUTES if route.open)
+_ANY = (*ROUTES, *ollama.ROUTES)
+POLLED = frozenset(route.path for route in _ANY if route.polled)
+PROBES = frozenset(route.path for route in _ANY if route.probe)
+OPEN = frozenset(route.path for route in _ANY if route.open)
 
 
 def routes(serve: Serve) -> tuple[Route, ...]:
     """Those of a server that is set up like this."""
-    return tuple(route for route in ROUTES if serve.metrics or route is not _METRICS)
+    own = [route for route in ROUTES if serve.metrics or route is not _METRICS]
+    if not serve.ollama:
+        return tuple(own)
+    return (*(ollama.FRONT if route is _FRONT else route for route in own), *ollama.ROUTES)
+
+
+def error_forms(serve: Serve) -> dict[str, ErrorForm]:
+    """How errors are told at each path that does not do it as OpenAI's API; one that ends in a
+    slash is all that is below it."""
+    forms = {each.path: each.error_form for each in routes(serve) if each.error_form}
+    return forms | ({ollama.BELOW: ollama_errors.error_form} if serve.ollama else {})
 
 
 def _health(its: Services) -> Health:

@@ -85,18 +85,22 @@ def check(kind: type[B], data: Mapping[str, Any], limits: Serve | None = None) -
         raise _refusal(error.errors(include_url=False, include_input=False)[0]) from None
 
 
-def refuse_unsupported(data: Mapping[str, Any], refused: Mapping[str, Row]) -> None:
+def refuse_unsupported(
+    data: Mapping[str, Any], refused: Mapping[str, Row], within: str = ""
+) -> None:
     """Raise `UnsupportedParameter` where ``data`` asks for something that nobody here does.
 
-    ``refused`` has the row of each such key. Doing without what a client asked for, and not saying
-    so, would be a lie.
+    ``refused`` has the row of each such key; ``within`` comes before its name where ``data`` is
+    only a part of the request. Doing without what a client asked for, and not saying so, would be a
+    lie.
     """
     for name, given in data.items():
         row = refused.get(name)
         if row is not None and given is not None and not _asks_nothing(given, row.neutral):
             why = f": {row.note}" if row.note else ""
             raise UnsupportedParameter(
-                f"`{name}` is not supported{why}{_but(row.neutral)}", param=name
+                f"`{within}{name}` is not supported{why}{_but(row.neutral)}",
+                param=f"{within}{name}",
             )
 
 

@@ -120,10 +120,12 @@ class WholeChoice:
 
 class WholeAnswer:
     """Takes pieces as they come; has the choices once all have. ``first_at`` is when the first one
-    came, in seconds of `time.monotonic`."""
+    came, ``began_at`` when the engine first worked on the job (0: nobody knows), both in seconds of
+    `time.monotonic`."""
 
     def __init__(self) -> None:
         self.first_at: float | None = None
+        self.began_at = 0.0
         self._choices: defaultdict[int, WholeChoice] = defaultdict(WholeChoice)
 
     def add(self, piece: Piece) -> None:

@@ -29,6 +29,8 @@ _NOT_BUILT = {
     ),
     "vLLM": ("/pooling", "/classify", "/invocations", "/version", "/ping"),
 }
+# APIs that may be off: where their routes are, and the setting that is to be changed.
+_OFF = {"Ollama's API": ("/api/", "OLLAMA_API=true")}
 
 
 def plain(path: str) -> str:
@@ -66,6 +68,9 @@ def why(method: str, path: str, served: Sequence[tuple[str, str]]) -> str:
     for meant in _meant(path):
         if meant in paths:
             return f"{what} is not served; did you mean {meant}?"
+    for api, (below, setting) in _OFF.items():
+        if path.startswith(below) and not any(each.startswith(below) for each in paths):
+            return f"{what} is a route of {api}, which is off here; {setting} turns it on"
     for api, known in _NOT_BUILT.items():
         if any(path == each or path.startswith(f"{each}/") for each in known):
             return f"{what} is a route of {api} that is not built here; {_list(served)}"

@@ -140,7 +140,8 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
     """What the frontend needs to serve: the models and its limits. The listening socket comes as
     an inherited descriptor, so a new frontend takes over the connections that wait in it.
 
-    ``aliases`` maps other names that clients may send to those of models.
+    ``aliases`` maps other names that clients may send to those of models. ``ollama`` is whether
+    Ollama's API is served beside OpenAI's; where that has a listener of its own, it is on there.
     """
 
     specs: list[Spec]
@@ -152,6 +153,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
     max_text_chars: int = 200_000
     memory_mb: int = 512  # for all requests that the frontend has in hand together
     metrics: bool = True
+    ollama: bool = False
     embedding_usage: bool = True
     gate: AccessConfig = AccessConfig()
     remote_images: RemoteImages = RemoteImages()

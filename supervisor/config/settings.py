@@ -107,6 +107,10 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535), Number] = Field(
         default=8000, description="0: any free one"
     )
+    ollama_api: bool = Field(
+        default=False,
+        description="1: Ollama's API too, for programs that speak no other",
+    )
     log_format: Annotated[Format, BeforeValidator(lower)] = Field(
         default="text", description="or json"
     )

@@ -63,9 +63,9 @@ def errors() -> dict[str, Any]:
     return dict(BY_CODE)
 
 
-def client(script: Callable[..., None] | None = None) -> Any:
+def client(script: Callable[..., None] | None = None, **changes: Any) -> Any:
     """A client of the application with fakes for all that is behind it; ``script`` is what becomes
-    of a job."""
+    of a job, ``changes`` are other values of `Serve`."""
     from starlette.testclient import TestClient
 
     from tests.unit.frontend.http_fakes import (
@@ -79,7 +79,7 @@ def client(script: Callable[..., None] | None = None) -> Any:
     control = FakeControl(
         report(chat="ready", embed="ready", rerank="ready", speech="ready", speak="ready")
     )
-    return TestClient(application(FakeDispatcher(script or silent), control))
+    return TestClient(application(FakeDispatcher(script or silent), control, **changes))
 
 
 # --- asking --------------------------------------------------------------------------------------
@@ -324,6 +324,12 @@ def test_a_route_is_answered(route: str) -> None:
     answer = client().request(method, path)
     assert answer.status_code not in (404, 405), answer.text
     assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("route", SURFACE["ollama_routes"])
+def test_a_route_of_ollamas_is_answered_where_it_is_on(route: str) -> None:
+    method, path = route.split()
+    assert client(ollama=True).request(method, path).status_code not in (404, 405)
 
 
 def test_what_is_no_route_is_404() -> None:

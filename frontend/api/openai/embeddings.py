@@ -46,23 +46,25 @@ class Embeddings:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(EmbeddingRequest, body.data, self._limits)
         spec = self._dispatcher.spec(asked.model, "embed")
-        result = await self._embed(request, spec, asked.to_input(), body.size_bytes)
+        result = await self.embed(request, spec, asked.to_input(), body.size_bytes)
         usage = result.usage if self._limits.embedding_usage else Usage()
         as_base64 = asked.encoding_format == "base64"
         pieces = render(result, asked.model, usage, as_base64=as_base64)
-        return await _answer(request, result.count * result.dimensions, pieces)
+        return await answer_of(request, result.count * result.dimensions, pieces)
 
     async def create_plain(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(PlainEmbeddingRequest, body.data, self._limits)
         dispatcher = self._dispatcher
         spec = dispatcher.spec(asked.model, "embed") if asked.model else dispatcher.only("embed")
-        result = await self._embed(request, spec, asked.to_input(), body.size_bytes)
-        return await _answer(request, result.count * result.dimensions, render_plain(result))
+        result = await self.embed(request, spec, asked.to_input(), body.size_bytes)
+        return await answer_of(request, result.count * result.dimensions, render_plain(result))
 
-    async def _embed(
+    async def embed(
         self, request: Request, spec: Spec, asked: EmbedInput, size_bytes: int
     ) -> EmbedResult:
+        """The vectors of ``asked`` by the model of ``spec``. Raises the job's `ServeError`, or
+        `Cancelled`."""
         context = RequestContext.of(request.scope)
         context.names(spec)
         claim = context.claim
@@ -84,7 +86,7 @@ class Embeddings:
         return ((loaded and loaded.dimensions) or USUAL_DIMENSIONS) * (FLOAT_BYTES + TEXT_BYTES)
 
 
-async def _answer(request: Request, floats: int, pieces: Iterator[bytes]) -> Response:
+async def answer_of(request: Request, floats: int, pieces: Iterator[bytes]) -> Response:
     """The answer that ``pieces`` make, each in a turn of its own where there are several."""
     claim = RequestContext.of(request.scope).claim
     if floats <= PIECE_FLOATS:
@@ -117,7 +119,7 @@ def render(result: EmbedResult, model: str, usage: Usage, *, as_base64: bool) ->
         },
     }
     yield b'{"object":"list","data":['
-    yield from _listed(result, items)
+    yield from listed(result, items)
     yield b"]," + orjson.dumps(tail)[1:]
 
 
@@ -126,15 +128,21 @@ def render_plain(result: EmbedResult) -> Iterator[bytes]:
     where a text is pooled, of Euclidean length 1."""
 
     def items(at: int, rows: Rows) -> list[Any]:
-        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(min=1e-12)
-        return [{"index": index, "embedding": [row]} for index, row in enumerate(rows, at)]
+        vectors = enumerate(of_length_1(rows), at)
+        return [{"index": index, "embedding": [vector]} for index, vector in vectors]
 
     yield b"["
-    yield from _listed(result, items)
+    yield from listed(result, items)
     yield b"]"
 
 
-def _listed(result: EmbedResult, items: Callable[[int, Rows], list[Any]]) -> Iterator[bytes]:
+def of_length_1(rows: Rows) -> Rows:
+    """Each row by its Euclidean length."""
+    scaled: Rows = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(min=1e-12)
+    return scaled
+
+
+def listed(result: EmbedResult, items: Callable[[int, Rows], list[Any]]) -> Iterator[bytes]:
     """What ``items`` makes of some rows after the other, as the inside of one array."""
     values = np.frombuffer(result.vectors.data, dtype="<f4")
     rows = values.reshape(result.count, result.dimensions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -22,11 +23,7 @@ class Models:
         self._dispatcher = dispatcher
 
     async def index(self, _: Request) -> Response:
-        specs, aliases = self._dispatcher.specs, self._dispatcher.aliases
-        data = [self._entry(spec) for spec in specs.values()]
-        data += [
-            self._entry(specs[name], alias) for alias, name in aliases.items() if name in specs
-        ]
+        data = [self._entry(spec, name) for name, spec in named(self._dispatcher)]
         return _json({"object": "list", "data": data})
 
     async def get(self, request: Request) -> Response:
@@ -38,8 +35,17 @@ class Models:
             )
         return _json(self._entry(spec, name))
 
-    def _entry(self, spec: Spec, name: str | None = None) -> dict[str, Any]:
+    def _entry(self, spec: Spec, name: str) -> dict[str, Any]:
         return entry(spec, self._dispatcher.state(spec.name), name)
+
+
+def named(dispatcher: Dispatcher) -> Iterator[tuple[str, Spec]]:
+    """Each model by its own name, then those that have others by these."""
+    specs = dispatcher.specs
+    yield from specs.items()
+    for alias, name in dispatcher.aliases.items():
+        if name in specs:
+            yield alias, specs[name]
 
 
 def entry(spec: Spec, state: ModelState, name: str | None = None) -> dict[str, Any]:

@@ -25,6 +25,10 @@ from frontend.api.compat.tokenize import (
     parse_chat_tokenize,
 )
 from frontend.api.completions.request import CompletionRequest, parse_completion
+from frontend.api.ollama.chat_request import OllamaChatRequest
+from frontend.api.ollama.embed_request import OllamaEmbeddingsRequest, OllamaEmbedRequest
+from frontend.api.ollama.generate_request import OllamaGenerateRequest
+from frontend.api.ollama.models_request import OllamaPullRequest
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank.request import RerankRequest, TextsRerankRequest
@@ -104,7 +108,12 @@ def described() -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"specs": SPECS}, {"gate": KEYS}, {"gate": AccessConfig(hosts=["x"]), "metrics": False}],
+    [
+        {},
+        {"specs": SPECS, "ollama": True},
+        {"gate": KEYS},
+        {"gate": AccessConfig(hosts=["x"]), "metrics": False},
+    ],
 )
 def test_it_is_valid(changes: dict[str, Any]) -> None:
     validate(document(limits(**changes)))
@@ -130,15 +139,17 @@ def test_it_follows_the_models_that_come_and_go() -> None:
     assert second == document(limits(specs=left, aliases={"words": CHAT.name}))
 
 
-@pytest.mark.parametrize("metrics", [True, False])
-def test_every_route_is_in_it_and_no_other(metrics: bool) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"metrics": True}, {"metrics": False}, {"ollama": True}], ids=str
+)
+def test_every_route_is_in_it_and_no_other(changes: dict[str, Any]) -> None:
     routes = {
         (route.path.replace(":path", ""), method.lower())
-        for route in application(FakeDispatcher(), metrics=metrics).routes
+        for route in application(FakeDispatcher(), **changes).routes
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD"}
     }
-    paths = document(limits(metrics=metrics))["paths"]
+    paths = document(limits(**changes))["paths"]
     assert {(path, method) for path, methods in paths.items() for method in methods} == routes
 
 
@@ -159,7 +170,8 @@ def test_aliases_are_names_too() -> None:
 
 def test_every_body_of_json_has_an_example_that_is_one() -> None:
     without, wrong = [], []
-    for path, methods in document(limits(specs=[*SPECS, RERANK, SPEAK]))["paths"].items():
+    serve = limits(specs=[*SPECS, RERANK, SPEAK], ollama=True)
+    for path, methods in document(serve)["paths"].items():
         for operation in methods.values():
             content = operation.get("requestBody", {}).get("content", {}).get("application/json")
             if content is None:
@@ -277,6 +289,21 @@ ODD: list[Any] = [None, True, False, 0, 1, 0.0, 1.0, -1, -1.0, -2, 3, 0.5, 1e300
 ODD += ["1", "auto", "START", [], [[]], [0], [1, "x"], ["x"], ["x" * 101], ["x"] * 5, {}, {"a": 1}]
 ODD += [{"text": "x"}, {"text": 1}, {"prompt_string": "x"}, [{"text": "x"}], [{"type": "text"}]]
 TURN = {"role": "user", "content": "x"}
+
+
+def ollama_chat(data: dict[str, Any]) -> object:
+    asked = check(OllamaChatRequest, data)
+    return asked.messages and chat_of(asked.chat_words("org/chat"), {}).to_input(CHAT, [])
+
+
+def ollama_generate(data: dict[str, Any]) -> object:
+    asked = check(OllamaGenerateRequest, data)
+    asked.check_keys()
+    if asked.is_plain:
+        return asked.to_input(CHAT)
+    return chat_of(asked.chat_words("org/chat"), {}).to_input(CHAT, [])
+
+
 REQUESTS: list[tuple[type[Body], dict[str, Any], Callable[[Any], object]]] = [
     (
         ChatRequest,
@@ -342,6 +369,19 @@ REQUESTS: list[tuple[type[Body], dict[str, Any], Callable[[Any], object]]] = [
         {"query": "x", "texts": ["x"]},
         lambda data: check(TextsRerankRequest, data, limits()).to_input(),
     ),
+    (OllamaChatRequest, {"model": "org/chat", "messages": [TURN]}, ollama_chat),
+    (OllamaGenerateRequest, {"model": "org/chat", "prompt": "x"}, ollama_generate),
+    (
+        OllamaEmbedRequest,
+        {"model": "org/embed", "input": "x"},
+        lambda data: check(OllamaEmbedRequest, data, limits()).to_input(),
+    ),
+    (
+        OllamaEmbeddingsRequest,
+        {"model": "org/embed", "prompt": "x"},
+        lambda data: check(OllamaEmbeddingsRequest, data, limits()).to_input(),
+    ),
+    (OllamaPullRequest, {"model": "x"}, lambda data: check(OllamaPullRequest, data).wanted),
 ]
 
 

@@ -21,6 +21,11 @@ from frontend.api.compat.mistral_fim import FimRequest
 from frontend.api.completions import keys as completion_keys
 from frontend.api.completions.request import CompletionRequest, parse_completion
 from frontend.api.known_keys import Row
+from frontend.api.ollama import chat_request as ollama_chat
+from frontend.api.ollama import embed_request as ollama_embed
+from frontend.api.ollama import generate_request as ollama_generate
+from frontend.api.ollama import models_request as ollama_models
+from frontend.api.ollama import options as ollama_options
 from frontend.api.openai import chat_keys, embeddings_request
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
@@ -44,6 +49,13 @@ TABLES = {
     "audio": transcribe_request.KEYS,
     "speech": speak_request.KEYS,
     "plain embeddings": llama_cpp_embeddings.KEYS,
+    "ollama chat": ollama_chat.KEYS,
+    "ollama generate": ollama_generate.KEYS,
+    "ollama options": ollama_options.KEYS,
+    "ollama embed": ollama_embed.KEYS,
+    "ollama embeddings": ollama_embed.OLDER_KEYS,
+    "ollama show": ollama_models.SHOW_KEYS,
+    "ollama pull": ollama_models.PULL_KEYS,
 }
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -170,6 +182,52 @@ def test_routes_for_texts_do_what_they_say_and_know_every_key_of_chats(
     assert {name for row in chat_keys.KEYS for name in row.names} <= {
         name for row in rows for name in row.names
     }
+
+
+# As `api/types.go` has them at fb307609, and the `Options` of the Python client 0.6.3.
+OLLAMA_REQUESTS: dict[str, tuple[str, type[Body]]] = {
+    "ollama chat": (
+        "model messages stream format keep_alive tools options think truncate shift "
+        "_debug_render_only logprobs top_logprobs",
+        ollama_chat.OllamaChatRequest,
+    ),
+    "ollama generate": (
+        "model prompt suffix system template context stream raw format keep_alive images options "
+        "think truncate shift _debug_render_only logprobs top_logprobs width height steps",
+        ollama_generate.OllamaGenerateRequest,
+    ),
+    "ollama options": (
+        "num_keep seed num_predict top_k top_p min_p typical_p repeat_last_n temperature "
+        "repeat_penalty presence_penalty frequency_penalty stop num_ctx num_batch num_gpu main_gpu "
+        "use_mmap num_thread draft_num_predict numa low_vram f16_kv logits_all vocab_only "
+        "use_mlock embedding_only tfs_z mirostat mirostat_tau mirostat_eta penalize_newline",
+        ollama_options.Options,
+    ),
+    "ollama embed": (
+        "model input keep_alive truncate dimensions options",
+        ollama_embed.OllamaEmbedRequest,
+    ),
+    "ollama embeddings": (
+        "model prompt keep_alive options",
+        ollama_embed.OllamaEmbeddingsRequest,
+    ),
+    "ollama show": (
+        "model system template verbose options name",
+        ollama_models.OllamaModelRequest,
+    ),
+    "ollama pull": (
+        "model insecure username password stream name",
+        ollama_models.OllamaPullRequest,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OLLAMA_REQUESTS)
+def test_every_key_of_ollamas_api_is_known(name: str) -> None:
+    keys, kind = OLLAMA_REQUESTS[name]
+    assert {*keys.split()} <= {name for row in TABLES[name] for name in row.names}
+    done = {name for row in TABLES[name] if row.verdict == "done" for name in row.names}
+    assert done == {*kind.model_fields}
 
 
 @pytest.mark.parametrize(

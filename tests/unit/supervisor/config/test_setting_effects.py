@@ -79,6 +79,7 @@ ON_PLANS: list[tuple[str, str, dict[str, Any]]] = [
     ("PORT", "7", {"port": 7}),
     ("LOG_FORMAT", "json", {"log_format": "json"}),
     ("LOG_LEVEL", "debug", {"log_level": "debug"}),
+    ("OLLAMA_API", "1", {"serve.ollama": True}),
     ("ENABLE_METRICS", "0", {"serve.metrics": False}),
     ("DRAIN_TIMEOUT_SEC", "7", {"drain_s": 7.0}),
     ("WARMUP_FAIL_FAST", "1", {"fail_fast": True}),

@@ -1,0 +1,83 @@
+"""POST /api/chat and /api/generate"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.api.chats import Chats
+from frontend.api.ollama import errors
+from frontend.api.ollama.answer import OllamaAnswer, Put, as_message, as_response
+from frontend.api.ollama.chat_request import OllamaChatRequest, OllamaRequest
+from frontend.api.ollama.generate_request import OllamaGenerateRequest
+from frontend.api.ollama.names import known_as
+from frontend.api.route import JSON, Services
+from frontend.api.translated import chat_of
+from frontend.api.validate import check
+from frontend.api.writer import Writer
+from frontend.dispatch.refusals import not_admitting
+from frontend.http.body import read_json
+from frontend.http.ndjson import MEDIA_TYPE
+from frontend.http.request_context import RequestContext
+from ipc.messages.spec import Spec
+
+
+class OllamaChats:
+    """What chat models answer Ollama's clients."""
+
+    def __init__(self, its: Services) -> None:
+        self._dispatcher = its.dispatcher
+        self._max_bytes = its.serve.max_json_bytes
+        self._chats = Chats(its)
+        self._writer = Writer(its.dispatcher, its.serve, its.metrics)
+
+    async def chat(self, request: Request) -> Response:
+        body = await read_json(request, self._max_bytes)
+        asked = check(OllamaChatRequest, body.data)
+        if not asked.messages:
+            return self._loaded(request, asked, as_message)
+        with errors.told_in_clients_words(errors.OF_A_MESSAGE):
+            words = asked.chat_words(known_as(self._dispatcher, asked.model))
+            face = OllamaAnswer(asked.model, as_message)
+            return await self._chats.answer(
+                request, chat_of(words, {}), body.size_bytes, lambda _: face
+            )
+
+    async def generate(self, request: Request) -> Response:
+        body = await read_json(request, self._max_bytes)
+        asked = check(OllamaGenerateRequest, body.data)
+        asked.check_keys()
+        if asked.is_empty:
+            return self._loaded(request, asked, as_response)
+        face = OllamaAnswer(asked.model, as_response)
+        with errors.told_in_clients_words(errors.OF_A_PROMPT):
+            if asked.is_plain:
+                return await self._plain(request, asked, body.size_bytes, face)
+            words = asked.chat_words(known_as(self._dispatcher, asked.model))
+            return await self._chats.answer(
+                request, chat_of(words, {}), body.size_bytes, lambda _: face
+            )
+
+    async def _plain(
+        self, request: Request, asked: OllamaGenerateRequest, size_bytes: int, face: OllamaAnswer
+    ) -> Response:
+        spec = self._named(request, asked)
+        wanted = asked.to_input(spec)
+        return await self._writer.answer(
+            request, spec, wanted, size_bytes, face, stream=asked.streams
+        )
+
+    def _loaded(self, request: Request, asked: OllamaRequest, put: Put) -> Response:
+        """The answer to a request that only wants the model to be loaded. Raises the `ServeError`
+        of one that is not."""
+        spec = self._named(request, asked)
+        error = not_admitting(self._dispatcher.state(spec.name))
+        if error is not None:
+            raise error
+        media_type = MEDIA_TYPE if asked.streams else JSON
+        return Response(OllamaAnswer(asked.model, put).nothing(), media_type=media_type)
+
+    def _named(self, request: Request, asked: OllamaRequest) -> Spec:
+        spec = self._dispatcher.spec(known_as(self._dispatcher, asked.model), "chat")
+        RequestContext.of(request.scope).names(spec)
+        return spec

@@ -1,0 +1,30 @@
+"""``keep_alive``: for how long a model is to stay loaded, as Ollama's clients say it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints, Tag
+
+from frontend.api.fields import OneOf
+
+# Go's durations: "5m", "1h30m", "-1s".
+_DURATION = r"^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+)$"
+_MAX_CHARS = 64
+
+
+def _tell(given: object) -> str | None:
+    if isinstance(given, str):
+        return "<duration>"
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    return "<seconds>" if is_number else None
+
+
+# A negative one is for ever.
+KeepAlive = Annotated[
+    Annotated[float, Tag("<seconds>")]
+    | Annotated[
+        str, StringConstraints(pattern=_DURATION, max_length=_MAX_CHARS), Tag("<duration>")
+    ],
+    OneOf(_tell, 'must be a number of seconds or a duration such as "5m"'),
+]

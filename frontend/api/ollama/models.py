@@ -1,0 +1,119 @@
+"""GET /api/tags, /api/ps and /api/version, POST /api/show and /api/pull"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from frontend.api.ollama.answer import timestamp
+from frontend.api.ollama.facts import capabilities_of, details, model_info, parameters
+from frontend.api.ollama.models_request import OllamaModelRequest, OllamaPullRequest
+from frontend.api.ollama.names import known_as
+from frontend.api.openai.models import named
+from frontend.api.route import JSON, Services
+from frontend.api.validate import check
+from frontend.http.body import read_json
+from frontend.http.ndjson import MEDIA_TYPE, line
+from ipc.messages.errors import ModelNotFound
+from ipc.messages.spec import Loaded, Spec
+
+# The release of Ollama whose API this is. Some clients want one that is new enough for them.
+API_VERSION = "0.33.0"
+# What Ollama has an API for.
+_TASKS = ("chat", "embed")
+# Models stay loaded; Ollama's own clients call anything beyond twenty years "forever".
+_NEVER = "9999-12-31T23:59:59Z"
+
+
+class OllamaModels:
+    """The models that Ollama's clients can use."""
+
+    def __init__(self, its: Services) -> None:
+        self._dispatcher = its.dispatcher
+        self._max_bytes = its.serve.max_json_bytes
+
+    async def tags(self, _: Request) -> Response:
+        return _json({"models": [self._listed(name, spec) for name, spec in self._named()]})
+
+    async def ps(self, _: Request) -> Response:
+        found = [(name, spec, self._loaded(spec)) for name, spec in self._named()]
+        models = [running(name, spec, loaded) for name, spec, loaded in found if loaded]
+        return _json({"models": models})
+
+    async def show(self, request: Request) -> Response:
+        body = await read_json(request, self._max_bytes)
+        spec = self._spec(check(OllamaModelRequest, body.data).wanted)
+        loaded = self._dispatcher.state(spec.name).loaded
+        shown = {
+            "parameters": parameters(spec),
+            "details": details(spec),
+            "model_info": model_info(spec, loaded),
+            "capabilities": capabilities_of(spec, loaded),
+            "modified_at": timestamp(spec.created),
+        }
+        return _json(shown)
+
+    async def pull(self, request: Request) -> Response:
+        """Every model that is served has its files here; no other is fetched."""
+        body = await read_json(request, self._max_bytes)
+        asked = check(OllamaPullRequest, body.data)
+        self._spec(asked.wanted)
+        media_type = JSON if asked.stream is False else MEDIA_TYPE
+        return Response(line({"status": "success"}), media_type=media_type)
+
+    async def version(self, _: Request) -> Response:
+        return _json({"version": API_VERSION})
+
+    def _named(self) -> Iterator[tuple[str, Spec]]:
+        return ((name, spec) for name, spec in named(self._dispatcher) if spec.task in _TASKS)
+
+    def _spec(self, name: str) -> Spec:
+        spec = self._dispatcher.called(known_as(self._dispatcher, name))
+        if spec is None or spec.task not in _TASKS:
+            raise ModelNotFound(
+                "this server has no such model for this API; GET /api/tags lists what it has",
+                param="model",
+            )
+        return spec
+
+    def _listed(self, name: str, spec: Spec) -> dict[str, Any]:
+        loaded = self._dispatcher.state(spec.name).loaded
+        return {
+            **_identity(name, spec),
+            "modified_at": timestamp(spec.created),
+            "capabilities": capabilities_of(spec, loaded),
+        }
+
+    def _loaded(self, spec: Spec) -> Loaded | None:
+        """What is known of a model that answers now."""
+        state = self._dispatcher.state(spec.name)
+        return state.loaded if state.state == "ready" else None
+
+
+def running(name: str, spec: Spec, loaded: Loaded) -> dict[str, Any]:
+    """A model that is loaded. All of its files are in the memory of its device."""
+    on_gpu = loaded.device.startswith("cuda")
+    return {
+        **_identity(name, spec),
+        "expires_at": _NEVER,
+        "size_vram": spec.facts.size_bytes if on_gpu else 0,
+        "context_length": loaded.context_tokens or 0,
+    }
+
+
+def _identity(name: str, spec: Spec) -> dict[str, Any]:
+    return {
+        "name": name,
+        "model": name,
+        "size": spec.facts.size_bytes,
+        "digest": spec.facts.digest,
+        "details": details(spec),
+    }
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), media_type=JSON)

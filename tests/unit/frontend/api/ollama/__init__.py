@@ -1,0 +1,1 @@
+"""Ollama's API: requests, answers, and the models as it lists them."""
