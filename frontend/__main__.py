@@ -11,8 +11,9 @@ import socket
 from collections.abc import Iterator
 from functools import partial
 
+import msgspec
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from frontend.app import build
 from frontend.dispatch.budget import Budget
@@ -20,6 +21,7 @@ from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.links import Links
 from frontend.dispatch.waits import happens, tick
+from frontend.listener.by_port import ByPort
 from frontend.listener.connection import Bounds, protocol
 from frontend.metrics import Metrics
 from frontend.routes import PROBES
@@ -65,7 +67,13 @@ async def _run(args: argparse.Namespace) -> None:
     dispatcher = Dispatcher(serve.specs, links, aliases=serve.aliases)
     budget = Budget(serve.memory_mb << 20)
     metrics = Metrics(dispatcher, control, budget)
-    app = build(dispatcher, control, serve, metrics, budget)
+    app: ASGIApp = build(dispatcher, control, serve, metrics, budget)
+    sockets = [socket.socket(fileno=args.listen_fd)]
+    if args.ollama_fd is not None:
+        sockets.append(socket.socket(fileno=args.ollama_fd))
+        with_ollama = msgspec.structs.replace(serve, ollama=True)
+        other = build(dispatcher, control, with_ollama, metrics, budget)
+        app = ByPort(app, {sockets[-1].getsockname()[1]: other})
     server = Server(_config(app, serve.gate))
     if serve.gate.ssl_certfile:
         _bound_handshakes()
@@ -80,7 +88,7 @@ async def _run(args: argparse.Namespace) -> None:
     child.settle()
     control.ready()
     await _know_the_workers(dispatcher)
-    await server.serve(sockets=[socket.socket(fileno=args.listen_fd)])
+    await server.serve(sockets=sockets)
     for task in tasks:
         task.cancel()
     control.close()
@@ -98,7 +106,7 @@ async def _know_the_workers(dispatcher: Dispatcher) -> None:
         logger.warning("workers_unconnected", extra={"after_s": LINKS_S})
 
 
-def _config(app: Starlette, gate: AccessConfig) -> uvicorn.Config:
+def _config(app: ASGIApp, gate: AccessConfig) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol(Bounds(probes=PROBES, connections=_room(gate.max_connections))),
@@ -153,6 +161,7 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen-fd", required=True, type=int, help="the listening socket")
+    parser.add_argument("--ollama-fd", type=int, help="that of Ollama's API, if it has its own")
 
 
 if __name__ == "__main__":

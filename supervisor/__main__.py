@@ -7,8 +7,8 @@ and psutil is ever imported here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import socket
 import sys
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ipc.runtime import log, standard_streams
 from supervisor import plan as plans
 from supervisor.children import orphans
 from supervisor.daemon import Daemon
-from supervisor.listener import listen
+from supervisor.listener import Listeners, listen_at
 from supervisor.plan import Plan, PlanError
 from supervisor.run_dir import InUseError, RunDir
 
@@ -36,9 +36,9 @@ def main(kind: type[Daemon] = Daemon) -> int:
     run_dir = RunDir(Path(plan.run_dir))
     try:
         run_dir.claim()
-        with listen(plan.host, plan.port) as listener:
+        with contextlib.closing(listen_at(plan.host, plan.port, plan.ollama_port)) as listeners:
             logging.info("runtime_config", extra=plan.settings)
-            failed = asyncio.run(_run(kind, plan, run_dir, listener))
+            failed = asyncio.run(_run(kind, plan, run_dir, listeners))
     except (InUseError, OSError) as error:
         print(f"edge-serve: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -48,8 +48,8 @@ def main(kind: type[Daemon] = Daemon) -> int:
     return EXIT_FAILED if failed else 0
 
 
-async def _run(kind: type[Daemon], plan: Plan, run_dir: RunDir, listener: socket.socket) -> bool:
-    return await kind(plan, run_dir, listener).run()
+async def _run(kind: type[Daemon], plan: Plan, run_dir: RunDir, listeners: Listeners) -> bool:
+    return await kind(plan, run_dir, listeners).run()
 
 
 if __name__ == "__main__":

@@ -32,8 +32,10 @@ class Announcer:
         logger.info("stopping", extra={"drain_s": drain_s})
 
     def on_listening(self) -> None:
-        logger.info("listening", extra={"url": self._effects.url})
-        self._greeting.on_listening(self._effects.url)
+        ollama = self._effects.ollama_url
+        facts = {"url": self._effects.url} | ({"ollama_url": ollama} if ollama else {})
+        logger.info("listening", extra=facts)
+        self._greeting.on_listening(self._effects.url, ollama)
         self._effects.notify("READY=1")
 
     def on_worker_ready(self, spec: Spec, replica: Replica) -> None:

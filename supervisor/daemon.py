@@ -11,7 +11,6 @@ import logging
 import os
 import random
 import signal
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +30,7 @@ from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit, Percent, Process, sample
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Child
-from supervisor.listener import url
+from supervisor.listener import Listeners, url
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
 from supervisor.run_dir import RunDir
@@ -48,9 +47,9 @@ class Daemon:
     """The `Effects` of one `Supervisor`. Owns the control socket; `run` returns when every child
     has ended."""
 
-    def __init__(self, plan: Plan, run_dir: RunDir, listener: socket.socket) -> None:
+    def __init__(self, plan: Plan, run_dir: RunDir, listeners: Listeners) -> None:
         self._run_dir = run_dir
-        self._listener = listener
+        self._listeners = listeners
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._decoder = Decoder[FromChild](FromChild)
         self._socket = Port(bind_router(self._context, run_dir.control, hwm=0), self._on_message)
@@ -61,7 +60,8 @@ class Daemon:
         self._box_cpu = Percent(psutil.cpu_percent)
         self._recorder = Recorder(Path(plan.state_dir) if plan.state_dir else None, plan.weights)
         self._ended = asyncio.Event()
-        self._url = url(listener, plan.host, tls=plan.serve.gate.ssl_certfile is not None)
+        tls = plan.serve.gate.ssl_certfile is not None
+        self._urls = [url(each, plan.host, tls=tls) for each in filter(None, listeners)]
         tree = cgroup.Tree.claim(cgroup.own_folder())
         self._cleanup = Cleanup(Orphans(), OomWatch(), tree)
         self.supervisor = Supervisor(plan, self, self._cleanup)
@@ -101,15 +101,24 @@ class Daemon:
 
     @property
     def listen_fd(self) -> int:
-        return self._listener.fileno()
+        return self._listeners.main.fileno()
+
+    @property
+    def ollama_fd(self) -> int | None:
+        ollama = self._listeners.ollama
+        return ollama.fileno() if ollama else None
 
     @property
     def url(self) -> str:
-        return self._url
+        return self._urls[0]
+
+    @property
+    def ollama_url(self) -> str | None:
+        return self._urls[1] if self._listeners.ollama else None
 
     @property
     def port(self) -> int:
-        port: int = self._listener.getsockname()[1]
+        port: int = self._listeners.main.getsockname()[1]
         return port
 
     def now(self) -> float:

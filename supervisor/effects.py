@@ -52,8 +52,16 @@ class Effects(Protocol):
         """The listening socket, which the frontend inherits."""
 
     @property
+    def ollama_fd(self) -> int | None:
+        """The one for Ollama's API, if that has its own."""
+
+    @property
     def url(self) -> str:
         """Where clients find the server."""
+
+    @property
+    def ollama_url(self) -> str | None:
+        """Where Ollama's clients find it, if that is another place."""
 
     @property
     def port(self) -> int:

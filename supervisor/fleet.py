@@ -88,8 +88,14 @@ def argv(member: Member, plan: Plan, effects: Effects) -> list[str]:
         *("--log-format", plan.log_format),
     ]
     if member.spec is None:
-        return [*command, "--listen-fd", str(effects.listen_fd)]
+        sockets = zip(("--listen-fd", "--ollama-fd"), listening(effects), strict=False)
+        return [*command, *(part for flag, fd in sockets for part in (flag, str(fd)))]
     return [*command, "--run-dir", plan.run_dir]
+
+
+def listening(effects: Effects) -> list[int]:
+    """The sockets that the frontend inherits."""
+    return [fd for fd in (effects.listen_fd, effects.ollama_fd) if fd is not None]
 
 
 def may_be_away(member: Member, group: list[Member]) -> bool:

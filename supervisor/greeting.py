@@ -49,11 +49,12 @@ class Greeting:
         self._listening = False
         self._early: list[str] = []  # of models that were quicker than the frontend
 
-    def on_listening(self, url: str) -> None:
+    def on_listening(self, url: str, ollama_url: str | None = None) -> None:
         if self._listening:  # a frontend that was replaced: it listens at the same place
             return
         self._listening = True
-        for line in (f"edge-serve listens on {url}; Ctrl-C stops it", *self._early):
+        more = [f"with Ollama's API on {ollama_url}"] if ollama_url else []
+        for line in (f"edge-serve listens on {url}; Ctrl-C stops it", *more, *self._early):
             self._tell(line)
 
     def on_ready(self, model: str) -> None:

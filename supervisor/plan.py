@@ -23,7 +23,8 @@ class PlanError(Exception):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to run and where to listen.
+    """What to run and where to listen: on ``ollama_port`` for Ollama's API besides, where that is
+    to have its own.
 
     ``serve`` is what the frontend is told: the models, which are the workers to start, and its
     limits. ``unavailable`` names the models that could not be fetched, each with the reason: they
@@ -35,6 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     host: str
     port: int
+    ollama_port: int | None = None
     run_dir: str
     state_dir: str = ""
     serve: Serve

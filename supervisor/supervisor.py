@@ -322,7 +322,7 @@ class Supervisor:
             member.process = self._effects.start(
                 fleet.argv(member, self._plan, self._effects),
                 fleet.environment(member.spec),
-                [self._effects.listen_fd] if member.spec is None else [],
+                fleet.listening(self._effects) if member.spec is None else [],
                 lambda end: self._on_exit(member, generation, end),
             )
         except OSError as error:

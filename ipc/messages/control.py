@@ -137,8 +137,8 @@ class RemoteImages(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unknown_fields=True):
-    """What the frontend needs to serve: the models and its limits. The listening socket comes as
-    an inherited descriptor, so a new frontend takes over the connections that wait in it.
+    """What the frontend needs to serve: the models and its limits. The listening sockets come as
+    inherited descriptors, so a new frontend takes over the connections that wait in them.
 
     ``aliases`` maps other names that clients may send to those of models. ``ollama`` is whether
     Ollama's API is served beside OpenAI's; where that has a listener of its own, it is on there.

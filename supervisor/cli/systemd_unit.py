@@ -51,6 +51,10 @@ def unit(settings: Settings, models: Path, allow: Sequence[str]) -> str:
 def _settings(settings: Settings) -> list[str]:
     """The settings in force as lines, so that the service serves what this shell would."""
     shown = {"host": settings.host, "port": settings.port, "model_device": settings.model_device}
+    if settings.ollama_api:
+        shown["ollama_api"] = 1
+    if settings.ollama_port is not None:
+        shown["ollama_port"] = settings.ollama_port
     if settings.models:
         shown["models"] = ",".join(settings.models)
     if settings.edge_serve_config:

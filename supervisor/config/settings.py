@@ -29,6 +29,8 @@ from supervisor.config.values import (
     Names,
     Number,
     OptionalCount,
+    OptionalPort,
+    Port,
     Seconds,
     Text,
     lower,
@@ -104,12 +106,13 @@ class Settings(BaseSettings):
         description="anything wider: set API_KEYS_FILE; 0.0.0.0 is all of IPv4, :: all of IPv6 and "
         "IPv4",
     )
-    port: Annotated[int, Field(ge=0, le=65535), Number] = Field(
-        default=8000, description="0: any free one"
-    )
+    port: Port = Field(default=8000, description="0: any free one")
     ollama_api: bool = Field(
         default=False,
         description="1: Ollama's API too, for programs that speak no other",
+    )
+    ollama_port: OptionalPort = Field(
+        default=None, description="a second port, which has it whatever PORT has, say 11434"
     )
     log_format: Annotated[Format, BeforeValidator(lower)] = Field(
         default="text", description="or json"

@@ -60,6 +60,8 @@ def _absolute(path: Path) -> Path:
 Number = BeforeValidator(_number)
 Count = Annotated[int, Field(ge=1), Number]
 CountOrZero = Annotated[int, Field(ge=0), Number]
+Port = Annotated[int, Field(ge=0, le=65535), Number]
+OptionalPort = Annotated[int | None, Field(ge=0, le=65535), Number]
 OptionalCount = Annotated[int | None, Field(ge=1), Number]
 OptionalCountOrZero = Annotated[int | None, Field(ge=0), Number]
 Megabytes = CountOrZero

@@ -39,6 +39,7 @@ def plan_for(
     return Plan(
         host=settings.host,
         port=settings.port,
+        ollama_port=settings.ollama_port,
         run_dir=str(run_dir),
         state_dir=str(state_dir or ""),
         serve=_serve(settings, [one.spec for one in ready], aliases or {}),

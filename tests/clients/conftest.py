@@ -126,7 +126,7 @@ def _answers(url: str) -> bool:
 def server(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[tuple[str, Path]]:
-    """The address of a server of `MODELS` with default settings, and its log."""
+    """The address of a server of `MODELS` with default settings but Ollama's API, and its log."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     catalog = served_by(str(pytestconfig.getoption("--engine")), folder)
     command = [sys.executable, "-P", "-m", "supervisor.cli", "--port", str(port)]
@@ -134,6 +134,7 @@ def server(
         "PYTHONPATH": str(ROOT),
         "EDGE_SERVE_CONFIG": str(catalog),
         "EDGE_SERVE_RUN_DIR": str(folder / "run"),
+        "OLLAMA_API": "1",
     }
     log = folder / "server.log"
     address = f"http://127.0.0.1:{port}"

@@ -14,15 +14,15 @@ import pytest
 
 
 class Server:
-    """With the settings of the environment, and nothing fetched."""
+    """With the settings of the environment and ``more``, and nothing fetched."""
 
-    def __init__(self, run_dir: str) -> None:
+    def __init__(self, run_dir: str, **more: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         self.log = Path(run_dir, "..", f"{Path(run_dir).name}.log").resolve()
         argv = [sys.executable, "-P", "-m", "supervisor.cli", "--port", self.url.rpartition(":")[2]]
-        env = {**os.environ, "EDGE_SERVE_RUN_DIR": run_dir, "AUTO_DOWNLOAD_MODELS": "0"}
+        env = {**os.environ, "EDGE_SERVE_RUN_DIR": run_dir, "AUTO_DOWNLOAD_MODELS": "0", **more}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
 

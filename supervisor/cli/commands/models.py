@@ -222,15 +222,13 @@ def _show_aliases(candidates: Iterable[Candidate]) -> None:
 def _listening(settings: Settings) -> tuple[list[str], list[str]]:
     """Notes and problems about where these settings listen. That somebody does already is told, but
     is as it should be where that is the server itself."""
-    from supervisor.config.address import authority
-    from supervisor.listener import InUseError, listen
+    from supervisor.listener import InUseError, listen_at
 
     try:
-        listen(settings.host, settings.port).close()
-    except InUseError:
-        where = authority(settings.host, settings.port)
+        listen_at(settings.host, settings.port, settings.ollama_port).close()
+    except InUseError as error:
         return [
-            f"{where} is in use now, perhaps by a running edge-serve: see edge-serve status"
+            f"{error.where} is in use now, perhaps by a running edge-serve: see edge-serve status"
         ], []
     except OSError as error:
         return [], [str(error)]

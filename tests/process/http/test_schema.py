@@ -30,6 +30,7 @@ def box(module_box: MakeBox) -> Box:
         max_batch_size=8,
         max_json_bytes=1 << 20,
         max_audio_bytes=1 << 20,
+        ollama=True,
     ).wait_ready()
 
 

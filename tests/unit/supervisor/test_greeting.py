@@ -41,6 +41,12 @@ def test_a_start_is_the_address_each_model_and_what_to_try() -> None:
     ]
 
 
+def test_where_ollamas_clients_find_it_is_told_too() -> None:
+    one, said = greeting()
+    one.on_listening(URL, "http://127.0.0.1:11434")
+    assert said[1] == "with Ollama's API on http://127.0.0.1:11434"
+
+
 def test_what_is_replaced_later_is_not_greeted_again() -> None:
     one, said = greeting()
     for _ in range(2):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+from contextlib import closing
 
 import pytest
 
-from supervisor.listener import InUseError, listen, url
+from supervisor.listener import InUseError, listen, listen_at, url
 
 
 def test_a_port_that_is_taken_is_told_apart() -> None:
@@ -16,6 +17,26 @@ def test_a_port_that_is_taken_is_told_apart() -> None:
             InUseError, match=rf"^cannot listen on 127.0.0.1:{port}: Address already in use; choose"
         ):
             listen("127.0.0.1", port)
+    listen("127.0.0.1", port).close()
+
+
+def test_ollamas_api_may_have_a_port_of_its_own() -> None:
+    with closing(listen_at("127.0.0.1", 0, 0)) as listeners:
+        assert listeners.ollama is not None
+        ports = {each.getsockname()[1] for each in listeners if each}
+        assert len(ports) == 2
+    with closing(listen_at("127.0.0.1", 0, None)) as listeners:
+        assert listeners.ollama is None
+
+
+def test_where_one_of_two_ports_is_taken_neither_is_kept() -> None:
+    with listen("127.0.0.1", 0) as first, listen("127.0.0.1", 0) as free:
+        taken, port = first.getsockname()[1], free.getsockname()[1]
+        free.close()
+        with pytest.raises(
+            InUseError, match="; choose another OLLAMA_PORT, or set OLLAMA_API=true"
+        ):
+            listen_at("127.0.0.1", port, taken)
     listen("127.0.0.1", port).close()
 
 

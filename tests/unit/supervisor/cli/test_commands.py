@@ -667,12 +667,16 @@ def test_secrets_are_handed_to_the_service_by_systemd(
         SSL_CERTFILE="/etc/ssl/box.pem",
         SSL_KEYFILE="/etc/ssl/box.key",
         TRUSTED_HOSTS="box.lan,nas",
+        OLLAMA_API="1",
+        OLLAMA_PORT="11434",
     )
     lines = systemd_unit.unit(settings.load(settings.Flags()), tmp_path, []).splitlines()
     assert "LoadCredential=api_keys:/etc/edge-serve/keys" in lines
     assert "LoadCredential=ssl_keyfile:/etc/ssl/box.key" in lines
     assert "Environment=SSL_KEYFILE=%d/ssl_keyfile" in lines
     assert "Environment=TRUSTED_HOSTS=box.lan,nas" in lines
+    assert "Environment=OLLAMA_API=1" in lines
+    assert "Environment=OLLAMA_PORT=11434" in lines
 
 
 @pytest.mark.parametrize(("version", "shown"), [(252, False), (254, True)])

@@ -80,6 +80,7 @@ ON_PLANS: list[tuple[str, str, dict[str, Any]]] = [
     ("LOG_FORMAT", "json", {"log_format": "json"}),
     ("LOG_LEVEL", "debug", {"log_level": "debug"}),
     ("OLLAMA_API", "1", {"serve.ollama": True}),
+    ("OLLAMA_PORT", "7", {"ollama_port": 7}),
     ("ENABLE_METRICS", "0", {"serve.metrics": False}),
     ("DRAIN_TIMEOUT_SEC", "7", {"drain_s": 7.0}),
     ("WARMUP_FAIL_FAST", "1", {"fail_fast": True}),

@@ -107,7 +107,9 @@ class World:
 
     control = "ipc:///run/control"
     listen_fd = 9
+    ollama_fd: int | None = None
     url = "http://127.0.0.1:8000"
+    ollama_url: str | None = None
     port = 8000
 
     def __init__(

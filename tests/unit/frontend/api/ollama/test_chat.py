@@ -155,6 +155,19 @@ def test_durations_are_those_of_the_engine() -> None:
     assert last["total_duration"] >= last["eval_duration"] >= 0
 
 
+def test_a_whole_answer_is_timed_from_when_the_engine_began(
+    client: TestClient, fake: FakeDispatcher
+) -> None:
+    def began_two_seconds_ago(stream: Stream) -> None:
+        now = stream.dispatched_at = time.monotonic()
+        stream.push(Delta("job", "x"), now)
+        stream.push(Done("job", ChatResult(finish="stop", usage=USAGE), began_at=now - 2), now)
+
+    fake.script = began_two_seconds_ago
+    whole = client.post("/api/chat", json={**HI, "stream": False}).json()
+    assert 2e9 <= whole["prompt_eval_duration"] < 60e9
+
+
 def test_what_the_model_thinks_stands_beside_the_content() -> None:
     told = answered(Reasoning("job", "Hm."), Delta("job", "Yes"))
     assert [line["message"] for line in told] == [
