@@ -24,6 +24,7 @@ def before_call(_: Any, case: Any, __: Any) -> None:
         _choice(case.body)
         _arguments(case.body)
         _form(case.body)
+        _anthropics(case.body)
 
 
 def _dimensions(body: dict[str, Any]) -> None:
@@ -92,6 +93,47 @@ def _form(body: dict[str, Any]) -> None:
         return
     for key in FormatRequest.model_fields:
         body.pop(key, None)
+
+
+def _anthropics(body: dict[str, Any]) -> None:
+    """The same for what Anthropic's API has in other places; and somebody says something."""
+    own: dict[str, Any] = {}
+    for at, tool in enumerate(_objects(body.get("tools"))):
+        if isinstance(tool.get("input_schema"), dict):
+            tool["input_schema"] = {"type": "object"}
+            own.setdefault(str(tool.get("name")), at)
+    if own:
+        body["tools"] = [
+            tool
+            for at, tool in enumerate(body["tools"])
+            if not isinstance(tool, dict)
+            or "input_schema" not in tool
+            or own.get(str(tool.get("name"))) == at
+        ]
+    choice = body.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") in ("any", "tool"):
+        body["tool_choice"] = {"type": "auto"} if _is_choice(choice) else choice
+    config = body.get("output_config")
+    forms = [body.get("output_format"), config.get("format") if isinstance(config, dict) else None]
+    for form in forms:
+        if isinstance(form, dict) and isinstance(form.get("schema"), dict | bool):
+            form["schema"] = {"type": "object"}
+    if all(isinstance(form, dict) for form in forms):
+        del body["output_format"]
+    for turn in _objects(body.get("messages")):
+        if turn.get("role") == "system" and turn.get("content") in ("", []):
+            turn["content"] = "x"
+
+
+def _is_choice(choice: dict[str, Any]) -> bool:
+    """Whether it is one by its schema."""
+    flag = choice.get("disable_parallel_tool_use")
+    named = choice["type"] == "any" or _is_text(choice.get("name"))
+    return named and (flag is None or isinstance(flag, bool))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
 
 
 def _arguments(body: dict[str, Any]) -> None:
