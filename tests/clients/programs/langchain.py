@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
+import openai
 from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
@@ -48,10 +49,12 @@ def main(url: str, name: str) -> None:
     for method in ("json_schema", "function_calling"):
         found = model.with_structured_output(City, method=method).invoke("Name a city.")
         assert isinstance(found, City), (method, found)
-    said = model.with_structured_output(City, method="json_mode", include_raw=True).invoke(
-        "Describe a city as JSON."
-    )
-    assert said["raw"].content.lstrip().startswith("{"), said
+    try:
+        asked = model.with_structured_output(City, method="json_mode", include_raw=True)
+        text = asked.invoke("Describe a city as JSON.")["raw"].content
+    except openai.LengthFinishReasonError as cut:  # an object of any form need not end
+        text = cut.completion.choices[0].message.content or ""
+    assert text.lstrip().startswith("{"), text
 
     agent = create_agent(model, [add])
     answer = agent.invoke(

@@ -9,30 +9,33 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import openai
 from openai import OpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+
+# Bounded, so that an answer ends before its tokens do, whatever the model says.
+Name = Annotated[str, Field(max_length=20)]
 
 
 class Person(BaseModel):
-    name: str
-    born_in: str | None
+    name: Name
+    born_in: Name | None
 
 
 class Book(BaseModel):
     """Nested, and with all that `parse` makes of a model: references, a null, an enumeration."""
 
-    title: str
+    title: Name
     kind: Literal["novel", "poem"]
-    authors: list[Person]
+    authors: Annotated[list[Person], Field(max_length=2)]
 
 
 class GetWeather(BaseModel):
     """The weather of a city."""
 
-    city: str
+    city: Name
     days: int
 
 
