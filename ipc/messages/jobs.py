@@ -219,8 +219,18 @@ class RerankInput(msgspec.Struct, frozen=True, kw_only=True, tag="rerank"):
     activation: Literal["Sigmoid", "Identity"] | None = None
 
 
+class Vad(msgspec.Struct, frozen=True, kw_only=True):
+    """How voices are told from silence: from which probability, after how long a silence a part
+    ends, and how much around it is kept. None: as the engine does."""
+
+    threshold: float | None = None
+    silence_ms: int | None = None
+    padding_ms: int | None = None
+
+
 class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
-    """``audio`` is the uploaded file as it came; only the worker decodes it."""
+    """``audio`` is the uploaded file as it came; only the worker decodes it. With ``vad`` what has
+    no voice is left out, whatever the model's entry says."""
 
     audio: Blob
     translate: bool = False
@@ -228,6 +238,7 @@ class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
     prompt: str | None = None
     temperature: float | None = None
     word_times: bool = False
+    vad: Vad | None = None
 
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ipc.messages.blob import Blob
 from ipc.messages.errors import ServeError, from_info
-from ipc.messages.events import Delta, Done, Event, Events, Failed, Result
+from ipc.messages.events import Audio, Delta, Done, Event, Events, Failed, Result
 from ipc.messages.jobs import (
     ChatInput,
     EmbedInput,
@@ -17,6 +17,7 @@ from ipc.messages.jobs import (
     Job,
     Message,
     Sampling,
+    SpeakInput,
     SpeechInput,
     Truncation,
 )
@@ -67,6 +68,10 @@ def embed(*texts: str, dimensions: int | None = None, **truncation: Any) -> Job:
 
 def speech(audio: bytes, **asked: object) -> Job:
     return job(SpeechInput(audio=Blob(audio), **asked))  # type: ignore[arg-type]
+
+
+def speak(text: str, **asked: object) -> Job:
+    return job(SpeakInput(text=text, **asked))  # type: ignore[arg-type]
 
 
 class Driver:
@@ -135,6 +140,10 @@ class Driver:
     def text(self, one: Job) -> str:
         """All text of a job's deltas."""
         return "".join(delta.text for delta in self.deltas(one))
+
+    def sound(self, one: Job) -> bytes:
+        """The file that a job's pieces of sound make."""
+        return b"".join(event.data.data for event in self.of(one) if isinstance(event, Audio))
 
     def result(self, one: Job) -> Result:
         """The result of a job that has ended; raises its error if it failed."""

@@ -37,6 +37,7 @@ LLAMA_SERVER = str(Path(__file__).with_name("llama_server.py"))
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 WHISPER = "openai/whisper-base"
+HIBARI = "hibari"
 
 
 def real_model(name: str, file: str = "") -> Path:
@@ -113,6 +114,7 @@ SPEECH_MODELS = [
     Subject("ctranslate2", "speech", lambda _: real_model(WHISPER)),
     Subject("torch", "speech", lambda scratch: unconverted.whisper(real_model(WHISPER), scratch)),
 ]
+SPEAK_MODELS = [Subject("hibari", "speak", lambda _: real_model(HIBARI))]
 
 
 class Bench:

@@ -11,13 +11,10 @@ from worker.engine import Stage
 
 
 class Traits(NamedTuple):
-    """What holds for all that a speaker says. A frame is what its model makes at once, of so many
-    samples; between ``slowest`` and ``fastest`` times its usual pace it speaks by itself."""
+    """What holds for all that a speaker says. A frame is what its model makes at once."""
 
     rate_hz: int
     frame_samples: int
-    slowest: float
-    fastest: float
 
 
 class Speaker(Protocol):
@@ -44,7 +41,7 @@ class Speaker(Protocol):
         """
         ...
 
-    def say(self, phonemes: str, voice: str, pace: float) -> tuple[Samples, int]:
+    def say(self, phonemes: str, voice: str) -> tuple[Samples, int]:
         """The sound, and of how many tokens the model has read it."""
         ...
 

@@ -68,16 +68,13 @@ class Speech:
 
     def _say(self, phrase: _Phrase) -> tuple[Samples, int]:
         traits = self._speaker.traits
-        own_pace = min(max(self._asked.speed, traits.slowest), traits.fastest)
-        samples, read_tokens = self._speaker.say(phrase.phonemes, self._voice, own_pace)
+        samples, read_tokens = self._speaker.say(phrase.phonemes, self._voice)
         if not samples.size or not np.isfinite(samples).all():
             raise InternalError("the model has made no sound of a part of the text")
         made_tokens = samples.size // traits.frame_samples
         self._read_tokens += read_tokens
         self._made_tokens += made_tokens
-        said = at_pace(
-            trimmed(samples, traits.rate_hz), traits.rate_hz, self._asked.speed / own_pace
-        )
+        said = at_pace(trimmed(samples, traits.rate_hz), traits.rate_hz, self._asked.speed)
         return faded(said, traits.rate_hz), made_tokens
 
     def _result(self) -> SpeakResult:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
+import orjson
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, Tag, WithJsonSchema
 from starlette.datastructures import FormData, UploadFile
 
-from frontend.api.fields import Name, NoNul, Schema, Text
+from frontend.api.fields import Name, NoNul, Schema, Text, text_or
 from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
 from frontend.api.validate import Body, check, refuse_unsupported
+from frontend.http.body import MAX_FORM_FIELDS
 from ipc.facts.languages import NAMES, code_of
 from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
-from ipc.messages.jobs import SpeechInput
+from ipc.messages.jobs import SpeechInput, Vad
 
 MAX_PROMPT_CHARS = 4096
 
@@ -32,8 +34,11 @@ KEYS: tuple[Row, ...] = (
         "user priority request_id stream_include_usage stream_continuous_usage_stats",
         "bookkeeping and scheduling",
     ),
-    refused("chunking_strategy", "not built", "auto"),
-    refused("include languages keywords known_speaker_names known_speaker_references", "", []),
+    done("chunking_strategy", "`auto`, or `server_vad` with its three keys"),
+    done("languages", "one, as `language`"),
+    done("keywords", "go before the `prompt`"),
+    refused("include", "no engine here tells how likely each token was", []),
+    refused("known_speaker_names known_speaker_references", "nothing tells speakers apart", []),
     refused("url", "nothing is fetched; send the `file`"),
     refused("hotwords to_language", "not built; `prompt` takes names and spellings"),
     refused("vad_filter vad", "set by the model's entry: `vad`", "true", "True", "1"),
@@ -78,6 +83,43 @@ _NO_TIMES: Schema = {"timestamp_granularities": {"maxItems": 0}}
 _NO_STREAM: Schema = {"stream": {"enum": [False, 0]}}
 # Many more are understood; these are understood by everybody.
 Language = Annotated[Text, WithJsonSchema({"enum": sorted(NAMES)})]
+
+
+class ServerVad(Body):
+    """How the recording is cut where nobody speaks; what is left out is as the engine does."""
+
+    model_config = ConfigDict(strict=False)
+
+    type: Literal["server_vad"]
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    silence_duration_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
+    prefix_padding_ms: Annotated[int, Field(ge=0, le=10_000)] | None = None
+
+    def to_vad(self) -> Vad:
+        return Vad(
+            threshold=self.threshold,
+            silence_ms=self.silence_duration_ms,
+            padding_ms=self.prefix_padding_ms,
+        )
+
+
+def _object(given: object) -> object:
+    """``given``, read where it is an object that came as JSON."""
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        try:
+            return orjson.loads(given)
+        except ValueError:
+            return given
+    return given
+
+
+# A form has several ways to hold an object; described is what every program sends alike.
+Chunking = Annotated[
+    Annotated[Literal["auto"], Tag("<text>")] | Annotated[ServerVad, Tag("<object>")],
+    text_or("<object>", dict, "must be 'auto', or an object of the type 'server_vad'"),
+    BeforeValidator(_object),
+    WithJsonSchema({"enum": ["auto"]}),
+]
 FormFlag = Annotated[bool, WithJsonSchema({"enum": [False, True, 0, 1]})]
 
 
@@ -92,6 +134,9 @@ class AudioRequest(Body):
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     response_format: Format = "json"
     timestamp_granularities: Annotated[list[Granularity], Field(max_length=2)] = []
+    chunking_strategy: Chunking | None = None
+    languages: Annotated[list[Language], Field(max_length=1)] = []
+    keywords: Annotated[list[Text], Field(max_length=MAX_FORM_FIELDS)] = []
     stream: FormFlag = False
 
     @property
@@ -109,11 +154,24 @@ class AudioRequest(Body):
             audio=Blob(audio),
             translate=translate,
             # OpenAI's translations have no such parameter; clients that send one mean either end.
-            language=None if translate else _language(self.language),
-            prompt=self.prompt or None,
+            language=None if translate else _language(self.language or "".join(self.languages)),
+            prompt=self._prompt(),
             temperature=self.temperature,
             word_times=self.words,
+            vad=self.chunking_strategy.to_vad()
+            if isinstance(self.chunking_strategy, ServerVad)
+            else None,
         )
+
+    def _prompt(self) -> str | None:
+        """What the model reads before it hears: the keywords, then the prompt, which is nearer."""
+        prompt = "\n".join(filter(None, (", ".join(self.keywords), self.prompt)))
+        if len(prompt) > MAX_PROMPT_CHARS:
+            raise InvalidRequest(
+                f"`keywords` and `prompt` have more than {MAX_PROMPT_CHARS} characters together",
+                param="keywords",
+            )
+        return prompt or None
 
 
 def parse_audio(form: FormData) -> AudioRequest:
@@ -160,7 +218,9 @@ def _fields(form: FormData) -> Mapping[str, Any]:
         if name in _LISTS:
             data.setdefault(name, []).append(value)
         elif bracket and inner != "]":
-            data[name] = {inner.rstrip("]"): value}
+            before = data.get(name)
+            others = before if isinstance(before, dict) else {}
+            data[name] = {**others, inner.rstrip("]"): value}
         else:
             data[name] = value
     return data

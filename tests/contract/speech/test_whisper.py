@@ -20,6 +20,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import SpeechResult
+from ipc.messages.jobs import Vad
 from ipc.messages.spec import Spec
 from tests.contract.driver import DEADLINE_S, Driver, speech
 from tests.contract.subjects import CHECKOUT, WHISPER, Subject, real_model, recording
@@ -69,6 +70,14 @@ def test_translates_into_english(driver: Driver, name: str) -> None:
     said = words(hear(driver, audio(name), translate=True).text).split()
     # Processors round differently, so two of them need not choose every word alike.
     assert len(set(wanted) & set(said)) > len(set(wanted)) / 2
+
+
+def test_a_request_says_what_a_voice_is(driver: Driver) -> None:
+    assert hear(driver, audio("jfk"), language="en", vad=Vad(threshold=1.0)).text == ""
+    asked = Vad(threshold=0.5, silence_ms=300, padding_ms=100)
+    heard = hear(driver, audio("jfk"), language="en", vad=asked)
+    assert "your country" in heard.text
+    assert heard.segments[0].start < heard.segments[-1].end <= heard.duration_s
 
 
 def test_takes_a_language_by_its_english_name(driver: Driver) -> None:

@@ -44,9 +44,7 @@ _NEAREST = {
 class HibariSpeaker:
     """Options: `SpeakOptions`. It runs on one thread: two are hardly faster."""
 
-    # It can also speak faster by itself, but rounds to frames: at twice the pace by 7 % of the
-    # time, at four times it takes 1.8 times as long as it should.
-    traits = Traits(rate_hz=24_000, frame_samples=300, slowest=0.5, fastest=1.0)
+    traits = Traits(rate_hz=24_000, frame_samples=300)
 
     def __init__(self) -> None:
         self._voices: dict[str, Hibari] = {}
@@ -93,11 +91,11 @@ class HibariSpeaker:
             ) from error
         return [piece for piece in _pieces(read) if set(piece) - _SILENT]
 
-    def say(self, phonemes: str, voice: str, pace: float) -> tuple[Samples, int]:
+    def say(self, phonemes: str, voice: str) -> tuple[Samples, int]:
         hibari = self._voices[voice]
         ids = hibari.ids(phonemes)
         # The same noise each time, so that the same text is the same sound.
-        samples: Samples = hibari.from_ids(ids, pace, np.random.default_rng(0))
+        samples: Samples = hibari.from_ids(ids, rng=np.random.default_rng(0))
         return samples, len(ids)
 
     def close(self) -> None:

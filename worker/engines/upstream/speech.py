@@ -9,7 +9,7 @@ import msgspec
 from ipc.facts.languages import code_of
 from ipc.messages.errors import UnsupportedParameter
 from ipc.messages.events import Segment, SpeechResult, Usage, Word
-from ipc.messages.jobs import SpeechInput
+from ipc.messages.jobs import SpeechInput, Vad
 from worker.engines.common.server_json import decode_answer, number, well_formed
 
 
@@ -55,8 +55,24 @@ def speech_form(asked: SpeechInput, model: str, *, verbose: bool) -> dict[str, A
         "prompt": asked.prompt,
         "temperature": None if asked.temperature is None else str(asked.temperature),
         "timestamp_granularities[]": ["word", "segment"] if asked.word_times else None,
+        **_chunking(asked.vad),
     }
     return {name: value for name, value in form.items() if value is not None}
+
+
+def _chunking(vad: Vad | None) -> dict[str, str | None]:
+    if vad is None:
+        return {}
+    keys = {
+        "type": "server_vad",
+        "threshold": vad.threshold,
+        "silence_duration_ms": vad.silence_ms,
+        "prefix_padding_ms": vad.padding_ms,
+    }
+    return {
+        f"chunking_strategy[{key}]": None if value is None else str(value)
+        for key, value in keys.items()
+    }
 
 
 _MAGIC = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg", b"\x1aE\xdf\xa3": "webm"}

@@ -9,7 +9,7 @@ import numpy as np
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from ipc.messages.events import Delta, Done, Event, Segment, SpeechResult, Usage, Word
-from ipc.messages.jobs import SpeechInput
+from ipc.messages.jobs import SpeechInput, Vad
 from worker.audio import decode
 from worker.engines.whisper.ctranslate2_model import Model
 from worker.engines.whisper.times import PAD_S, VoicedTimes
@@ -65,11 +65,10 @@ class Clip:
     def _voiced(self, samples: decode.Samples) -> list[dict[str, int]]:
         """Where there is a voice, as ``start`` and ``end`` samples: on silence and noise Whisper
         makes sentences up, so it is not asked about them."""
-        if not self._voice_only:
+        asked = self._asked.vad
+        if not self._voice_only and asked is None:
             return [{"start": 0, "end": samples.size}]
-        found: list[dict[str, int]] = get_speech_timestamps(
-            samples, VadOptions(speech_pad_ms=round(PAD_S * 1000))
-        )
+        found: list[dict[str, int]] = get_speech_timestamps(samples, vad_options(asked or Vad()))
         return found
 
     def _transcribe(
@@ -78,7 +77,8 @@ class Clip:
         duration_s = samples.size / decode.SAMPLE_RATE_HZ
         text, segments, words = "", list[Segment](), list[Word]()
         if voiced:
-            times = VoicedTimes(voiced, samples.size)
+            pad_s = vad_options(self._asked.vad or Vad()).speech_pad_ms / 1000
+            times = VoicedTimes(voiced, samples.size, pad_s)
             voice = np.concatenate([samples[part["start"] : part["end"]] for part in voiced])
             heard = self._hear(voice, times)
             self._language = next(heard)
@@ -136,6 +136,18 @@ class Cue(NamedTuple):
     end: float
     text: str
     tokens: list[int]
+
+
+def vad_options(asked: Vad) -> VadOptions:
+    """faster-whisper's, where nothing else is asked for, but for the padding."""
+    found = VadOptions(speech_pad_ms=round(PAD_S * 1000))
+    if asked.threshold is not None:
+        found.threshold = asked.threshold
+    if asked.silence_ms is not None:
+        found.min_silence_duration_ms = asked.silence_ms
+    if asked.padding_ms is not None:
+        found.speech_pad_ms = asked.padding_ms
+    return found
 
 
 def _segment(heard: Any, cue: Cue, number: int, end_s: float) -> Segment:

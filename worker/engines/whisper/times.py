@@ -54,9 +54,9 @@ class Part(NamedTuple):
 
 class VoicedTimes:
     """``voiced`` are the parts as the filter for voices gives them: ``start`` and ``end``, in
-    samples of a clip of ``size`` samples. At the clip's own ends it cannot pad."""
+    samples of a clip of ``size`` samples; it pads them by ``pad_s``, but at the clip's own ends."""
 
-    def __init__(self, voiced: Sequence[dict[str, int]], size: int) -> None:
+    def __init__(self, voiced: Sequence[dict[str, int]], size: int, pad_s: float = PAD_S) -> None:
         self._parts: list[Part] = []
         row = 0
         for each in voiced:
@@ -66,8 +66,8 @@ class VoicedTimes:
                     start=row / SAMPLE_RATE_HZ,
                     end=(row + end - start) / SAMPLE_RATE_HZ,
                     shift=(start - row) / SAMPLE_RATE_HZ,
-                    lead=_hidden_s(padded=start > 0),
-                    tail=_hidden_s(padded=end < size),
+                    lead=_hidden_s(pad_s if start > 0 else 0.0),
+                    tail=_hidden_s(pad_s if end < size else 0.0),
                 )
             )
             row += end - start
@@ -110,5 +110,5 @@ class VoicedTimes:
         return next((part for part in self._parts if row_time < part.end), self._parts[-1])
 
 
-def _hidden_s(*, padded: bool) -> float:
-    return PAD_S - _SHOWN_PAD_S if padded else 0.0
+def _hidden_s(pad_s: float) -> float:
+    return max(0.0, pad_s - _SHOWN_PAD_S)

@@ -14,7 +14,7 @@ from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.openai.messages_request import check_count
 from frontend.api.validate import check, refuse_unsupported
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.messages.jobs import ChatInput, EmbedInput, Message, Sampling, ToolCall, Truncation
+from ipc.messages.jobs import ChatInput, EmbedInput, Message, Sampling, ToolCall, Truncation, Vad
 from ipc.messages.spec import Defaults
 from tests.unit.frontend.http_fakes import CHAT, limits
 
@@ -709,10 +709,7 @@ def test_an_audio_refusal_names_the_place_and_the_rule(
     [
         (("response_format", "diarized_json"), "response_format"),
         (("include[]", "logprobs"), "include"),
-        (("chunking_strategy[type]", "server_vad"), "chunking_strategy"),
         (("known_speaker_names[]", "Ada"), "known_speaker_names"),
-        (("languages[]", "en"), "languages"),
-        (("keywords[]", "zebra"), "keywords"),
         (("hotwords", "zebra"), "hotwords"),
         (("diarize", "true"), "diarize"),
         (("translate", "true"), "translate"),
@@ -736,6 +733,68 @@ def test_what_may_be_sent_instead_is_written_as_json() -> None:
 
 def test_the_servers_own_chunking_is_what_auto_asks_for() -> None:
     assert parse_audio(form(("chunking_strategy", "auto"))).response_format == "json"
+
+
+VAD = {"threshold": "0.7", "silence_duration_ms": "300", "prefix_padding_ms": "100"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(f"chunking_strategy[{key}]", value) for key, value in VAD.items()]
+        + [("chunking_strategy[type]", "server_vad")],
+        [
+            (
+                "chunking_strategy",
+                '{"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 300, '
+                '"prefix_padding_ms": 100}',
+            )
+        ],
+    ],
+)
+def test_all_keys_of_an_object_in_a_form_are_read(fields: list[tuple[str, str]]) -> None:
+    job = parse_audio(form(*fields)).to_input(b"RIFF", translate=False)
+    assert job.vad == Vad(threshold=0.7, silence_ms=300, padding_ms=100)
+
+
+def test_what_a_strategy_leaves_out_is_as_the_engine_does() -> None:
+    asked = parse_audio(form(("chunking_strategy[type]", "server_vad")))
+    assert asked.to_input(b"RIFF", translate=False).vad == Vad()
+
+
+@pytest.mark.parametrize(
+    ("field", "param"),
+    [
+        (("chunking_strategy", "manual"), "chunking_strategy"),
+        (("chunking_strategy", "{"), "chunking_strategy"),
+        (("chunking_strategy[threshold]", "0.5"), "chunking_strategy.type"),
+        (("chunking_strategy[type]", "semantic"), "chunking_strategy.type"),
+    ],
+)
+def test_another_strategy_is_refused(field: tuple[str, str], param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_audio(form(field))
+    assert refused.value.param == param
+
+
+def test_keywords_go_before_the_prompt_and_one_of_languages_is_the_language() -> None:
+    asked = parse_audio(
+        form(("keywords[]", "Ada"), ("keywords", "Bo"), ("prompt", "Hi"), ("languages[]", "de"))
+    )
+    job = asked.to_input(b"RIFF", translate=False)
+    assert (job.prompt, job.language) == ("Ada, Bo\nHi", "de")
+
+
+def test_more_keywords_than_a_prompt_holds_are_refused() -> None:
+    asked = parse_audio(form(*[("keywords[]", "x" * 300)] * 15))
+    with pytest.raises(InvalidRequest, match="4096 characters together"):
+        asked.to_input(b"RIFF", translate=False)
+
+
+def test_several_languages_are_refused() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_audio(form(("languages[]", "de"), ("languages[]", "en")))
+    assert refused.value.param == "languages"
 
 
 def test_an_unknown_language_is_refused() -> None:

@@ -86,3 +86,10 @@ def test_no_words_are_no_cue() -> None:
 def test_times_have_a_form_on_the_wire_whatever_they_were_computed_in() -> None:
     found = [*TWO.word(np.float64(1.0), np.float64(2.0)), *TWO.segment(np.float64(1.0), 2.0)]
     assert {type(time) for time in found} == {float}
+
+
+def test_padding_that_was_asked_for_is_what_is_hidden() -> None:
+    parts = [{"start": 4 * SAMPLE_RATE_HZ, "end": 14 * SAMPLE_RATE_HZ}]
+    size = 60 * SAMPLE_RATE_HZ
+    assert VoicedTimes(parts, size, pad_s=0.1).segment(0.0, 10.0) == (4.0, 14.0)
+    assert VoicedTimes(parts, size, pad_s=1.0).segment(0.0, 10.0) == (4.8, 13.2)
