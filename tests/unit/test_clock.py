@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 TOLD = {
     "supervisor/health.py",
     "frontend/api/completions/completion_answer.py",
+    "frontend/api/ollama/answer.py",
     "frontend/api/openai/chat_answer.py",
     "frontend/api/rerank/score.py",
     "supervisor/models/store.py",
