@@ -115,6 +115,9 @@ class ChatOptions(Options, frozen=True, kw_only=True):
     ] = "auto"
 
 
+ImagePixels = Annotated[Count, option("pixels to which larger images are scaled down")]
+
+
 class LlamaChatOptions(ChatOptions, frozen=True, kw_only=True):
     mmproj: Annotated[
         str | None,
@@ -124,6 +127,7 @@ class LlamaChatOptions(ChatOptions, frozen=True, kw_only=True):
 
 class OpenvinoChatOptions(ChatOptions, frozen=True, kw_only=True):
     precision: Annotated[Literal["f32", "bf16", "f16"], option("what is computed in")] = "f32"
+    image_pixels: ImagePixels = IMAGE_PIXELS
 
 
 class TorchChatOptions(ChatOptions, frozen=True, kw_only=True):
@@ -136,9 +140,7 @@ class TorchChatOptions(ChatOptions, frozen=True, kw_only=True):
     prefill_tokens: Annotated[
         Tokens, option("tokens of prompts that a step reads at most; 0: 1024 on CUDA, else 128")
     ] = 0
-    image_pixels: Annotated[Count, option("pixels to which larger images are scaled down")] = (
-        IMAGE_PIXELS
-    )
+    image_pixels: ImagePixels = IMAGE_PIXELS
 
 
 class RerankOptions(Options, frozen=True, kw_only=True):
@@ -264,11 +266,12 @@ class Serving(msgspec.Struct, frozen=True):
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chat engine can do: whether it takes ``images``, and which of the parameters in
+    """What a chat engine can do: by models in which formats it takes ``images``, of those that it
+    reads (what is behind one that reads none may take them), and which of the parameters in
     `ipc.chat_parameters` it ``lacks``, so that they are refused. One that lacks ``top_logprobs``
     tells the log probability of the tokens written, but of no others."""
 
-    images: bool
+    images: tuple[Format, ...] = ()
     lacks: tuple[str, ...] = ()
 
 
@@ -315,7 +318,7 @@ _ALL = (
             ),
         },
         devices=("cpu",),
-        chat=Chat(images=False, lacks=("logit_bias", "top_logprobs")),
+        chat=Chat(images=("openvino",), lacks=("logit_bias", "top_logprobs")),
         conversion=("openvino", "openvino-genai", "openvino-tokenizers", "transformers"),
     ),
     Descriptor(
@@ -339,7 +342,7 @@ _ALL = (
             ),
         },
         devices=("cpu", "cuda", "mps"),
-        chat=Chat(images=True),
+        chat=Chat(images=("safetensors",)),
         needs_torch=True,
     ),
     Descriptor(
@@ -364,7 +367,7 @@ _ALL = (
         },
         devices=("cpu",),
         # Its server has no word for how long an answer must at least be.
-        chat=Chat(images=True, lacks=("min_tokens",)),
+        chat=Chat(images=("gguf",), lacks=("min_tokens",)),
     ),
     Descriptor(
         name="hibari",
@@ -382,7 +385,7 @@ _ALL = (
             for task in _UPSTREAM
         },
         devices=("cpu",),
-        chat=Chat(images=True),
+        chat=Chat(),
         files="elsewhere",
     ),
     Descriptor(
@@ -392,7 +395,7 @@ _ALL = (
             for task in _UPSTREAM
         },
         devices=("cpu", "cuda", "mps"),
-        chat=Chat(images=True),
+        chat=Chat(),
         files="optional",
         cuda_by="a program",
     ),
@@ -402,7 +405,7 @@ _ALL = (
             task: Serving("worker.engines.echo.engine.Echo", EchoOptions) for task in get_args(Task)
         },
         devices=("cpu", "cuda", "mps"),
-        chat=Chat(images=True),
+        chat=Chat(),
         files="optional",
         is_hidden=True,
     ),

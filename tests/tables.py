@@ -65,7 +65,7 @@ def engines_table() -> str:
             _tasks(engine),
             ", ".join(engine.devices),
             _reads(engine),
-            "" if engine.chat is None else "yes" if engine.chat.images else "no",
+            _sees(engine),
         )
         for engine in LISTED
     ]
@@ -111,8 +111,17 @@ def _reads(engine: Descriptor) -> str:
     if engine.files == "elsewhere":
         return "in another server"
     formats = [form for serving in engine.serves.values() for form in serving.reads]
-    named = [FORMATS.get(form, form) for form in dict.fromkeys(formats)]
-    return ", ".join(named) or "what the program reads"
+    return _named(formats) or "what the program reads"
+
+
+def _sees(engine: Descriptor) -> str:
+    if engine.chat is None:
+        return ""
+    return f"by {_named(engine.chat.images)}" if engine.chat.images else "if its server does"
+
+
+def _named(formats: Iterable[str]) -> str:
+    return ", ".join(FORMATS.get(form, form) for form in dict.fromkeys(formats))
 
 
 def _users(used: dict[Task, list[str]]) -> str:

@@ -55,6 +55,12 @@ class Message(msgspec.Struct, frozen=True):
             return self.content
         return "\n".join(part.text for part in self.content if isinstance(part, Text))
 
+    @property
+    def images(self) -> list[Image]:
+        # A plain text would be looked through letter by letter.
+        parts = [] if isinstance(self.content, str) else self.content
+        return [part for part in parts if isinstance(part, Image)]
+
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """How to pick tokens. ``temperature`` 0 is greedy; ``stop`` texts are left out.

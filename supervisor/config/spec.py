@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ipc.engines import ENGINES
+from ipc.engines import ENGINES, LISTED
 from ipc.messages.jobs import Task
 from ipc.messages.spec import Defaults, FileFacts, Spec, Warmup
 from ipc.tasks import TASKS, TaskDescriptor
@@ -63,7 +63,7 @@ def spec_for(
             entry.engine,
             wanted,
             entry.task,
-            converted=files.converted,
+            converted=files.converted and not (files.gguf and entry.vision),
             gguf=files.gguf,
             checkpoint=files.checkpoint,
             box=box,
@@ -79,7 +79,7 @@ def spec_for(
     if entry.queue_mb is not None:
         values["queue_bytes"] = entry.queue_mb << 20
     if values["vision"]:
-        _check_vision(entry, engine)
+        _check_vision(entry, engine, files)
         if entry.slots is None and not settings.chat_batch_allow_vision:
             values["slots"] = 1
     return Spec(
@@ -99,21 +99,24 @@ def spec_for(
     )
 
 
-def _check_vision(entry: Entry, engine: str) -> None:
+def _check_vision(entry: Entry, engine: str, files: Files) -> None:
     if "vision" not in TASKS[entry.task].catalog_keys:
         raise ConfigError(f"{entry.name}: vision: only chat models take images; leave it out")
     found = ENGINES.get(engine)
-    if found and found.chat and not found.chat.images:
-        raise ConfigError(f"{entry.name}: vision: engine {engine} reads text only; set torch")
+    if found is None or found.chat is None or not found.serves[entry.task].reads:
+        return
+    if files.gguf and "gguf" not in found.chat.images:
+        able = " or ".join(one.name for one in LISTED if one.chat and "gguf" in one.chat.images)
+        raise ConfigError(
+            f"{entry.name}: vision: engine {engine} reads text only of a GGUF file; set {able}"
+        )
 
 
 def _sees(engine: str, task: Task) -> bool:
     """Whether a model takes images if its files do: by an engine that reads them itself. What the
     server behind a model takes only its entry can say."""
     found = ENGINES.get(engine)
-    if task != "chat" or found is None or found.chat is None:
-        return False
-    return found.chat.images and bool(found.serves[task].reads)
+    return found is not None and task == "chat" and bool(found.serves[task].reads)
 
 
 def _from_settings(task: TaskDescriptor, settings: Settings) -> dict[str, Any]:

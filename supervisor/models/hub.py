@@ -14,7 +14,9 @@ from supervisor.models.archive import FetchError, Report
 # code when they are loaded.
 INCLUDE = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 EXCLUDE = ["*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack", "pytorch_model*"]
-# Fetched where a repository has no safetensors; `to_safetensors` beside this makes those of them.
+# Fetched where a repository has no safetensors: a model in OpenVINO's format.
+OPENVINO = ["openvino_*.xml", "openvino_*.bin"]
+# Fetched where it has neither; `to_safetensors` beside this makes safetensors of them.
 PICKLED = ["pytorch_model*.bin", "*/pytorch_model*.bin", "pytorch_model.bin.index.json"]
 
 
@@ -28,8 +30,8 @@ def download(
 ) -> None:
     """Fill ``folder`` with the files of ``repo``.
 
-    Without ``include`` those are the safetensors and what goes with them, or pickled weights where
-    there are none. Raises `FetchError`.
+    Without ``include`` those are the safetensors and what goes with them, or a model in OpenVINO's
+    format where there are none, or else pickled weights. Raises `FetchError`.
     """
     from huggingface_hub import errors, snapshot_download
 
@@ -50,8 +52,10 @@ def download(
     try:
         fetch(include or INCLUDE, EXCLUDE)
         if not include and not any(folder.rglob("*.safetensors")):
-            fetch(PICKLED, [])
-            _check_weights(repo, folder)
+            fetch(OPENVINO, [])
+            if not any(folder.glob("openvino_*.xml")):
+                fetch(PICKLED, [])
+                _check_weights(repo, folder)
     except errors.GatedRepoError:
         raise FetchError(
             f"hf:{repo} asks for consent: accept its terms on its page, then set HF_TOKEN"

@@ -54,7 +54,7 @@ def chat(spec: Spec) -> Work:
     from worker.engines.openvino_chat.load import chat_model
 
     model = chat_model(spec, _say)
-    pipeline, layout = model.pipeline, model.layout
+    pipeline, layout = model.pipeline, model.texts.layout
     tokenizer = pipeline.get_tokenizer()
     config = genai.GenerationConfig()
     config.max_new_tokens = ANSWER_TOKENS

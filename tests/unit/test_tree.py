@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker/engines": {"ipc/chat_parameters", "ipc/engines", "ipc/messages", "worker/engine"},
     "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"},
     "worker/engines/torch_chat": _ENGINE | {"worker/chat", "worker/images"},
-    "worker/engines/openvino_chat": _ENGINE | {"worker/chat"},
+    "worker/engines/openvino_chat": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/llama_cpp": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/encoders": _ENGINE | {"worker/microbatch", "worker/cache"},
     "worker/engines/whisper": _ENGINE | {"worker/audio"},

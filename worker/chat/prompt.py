@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.jobs import ChatInput, Input, Message, Tool, ToolCall
+from ipc.messages.jobs import ChatInput, Image, Input, Message, Text, Tool, ToolCall
 from ipc.messages.spec import Spec
 from worker.chat.dialects.dialect import Dialect, Turn, described
 from worker.chat.fill import Part as Part
@@ -220,8 +220,8 @@ def turn(
     message: Message, hide: Callable[[str], str], hide_key: Callable[[str], str] | None = None
 ) -> Turn:
     """A message as templates take it, with each text in it as ``hide`` has it, and the names of
-    arguments as ``hide_key`` has them."""
-    laid_out: Turn = {"role": message.role, "content": hide(message.text)}
+    arguments as ``hide_key`` has them. A content with images is in parts."""
+    laid_out: Turn = {"role": message.role, "content": _content(message.content, hide)}
     if message.tool_calls:
         laid_out["tool_calls"] = [_call(one, hide, hide_key or hide) for one in message.tool_calls]
     if message.tool_call_id is not None:
@@ -231,6 +231,15 @@ def turn(
     if message.reasoning is not None:
         laid_out["reasoning_content"] = laid_out["thinking"] = hide(message.reasoning)
     return laid_out
+
+
+def _content(content: str | list[Text | Image], hide: Callable[[str], str]) -> str | list[Turn]:
+    if isinstance(content, str):
+        return hide(content)
+    return [
+        {"type": "image"} if isinstance(part, Image) else {"type": "text", "text": hide(part.text)}
+        for part in content
+    ]
 
 
 def _call(

@@ -23,6 +23,7 @@ from jinja2.utils import Namespace
 from ipc.messages.errors import InvalidRequest
 from worker.chat.dialects.detect import dialect_of
 from worker.chat.dialects.dialect import Turn
+from worker.chat.dialects.in_text import in_parts, joined
 from worker.engine import LoadError
 
 # No model reads as much. A template that writes without end must not fill the memory.
@@ -155,7 +156,7 @@ class Template:
 
 
 def _in_parts(turns: Sequence[Turn]) -> list[Turn]:
-    return [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+    return [turn | {"content": in_parts(turn["content"])} for turn in turns]
 
 
 def _instructed_first(turns: Sequence[Turn]) -> Sequence[Turn]:
@@ -172,18 +173,18 @@ def _merged(turns: Sequence[Turn]) -> list[Turn]:
     if [turn["role"] for turn in turns[:2]] != ["system", "user"]:
         return list(turns)
     system, user, *others = turns
-    return [user | {"content": f"{system['content']}\n{user['content']}"}, *others]
+    return [user | {"content": joined(system["content"], user["content"])}, *others]
 
 
 def _alternating(turns: Sequence[Turn]) -> list[Turn]:
     """The system's text in the user's first turn, and turns of one user after the other joined."""
-    joined: list[Turn] = []
+    alternating: list[Turn] = []
     for turn in _merged(turns):
-        if joined and turn["role"] == joined[-1]["role"] == "user":
-            before = joined.pop()
-            turn = before | {"content": f"{before['content']}\n{turn['content']}"}
-        joined.append(turn)
-    return joined
+        if alternating and turn["role"] == alternating[-1]["role"] == "user":
+            before = alternating.pop()
+            turn = before | {"content": joined(before["content"], turn["content"])}
+        alternating.append(turn)
+    return alternating
 
 
 class _GenerationTag(Extension):

@@ -304,9 +304,7 @@ class _Reader:
 
 def check_count(messages: list[Message]) -> None:
     """Raise `InvalidRequest` for too many images."""
-    # Only those in parts: a plain text would be looked through letter by letter.
-    in_parts = [message.content for message in messages if isinstance(message.content, list)]
-    count = sum(isinstance(part, Image) for parts in in_parts for part in parts)
+    count = sum(len(message.images) for message in messages)
     if count > MAX_IMAGES:
         raise InvalidRequest(
             f"the messages have {count} images; send at most {MAX_IMAGES}", param="messages"

@@ -20,9 +20,9 @@ from transformers.quantizers.quantizer_finegrained_fp8 import FineGrainedFP8HfQu
 from ipc.messages.jobs import Job
 from tests.contract.chat import varlen
 from tests.contract.chat.torch_chats import Reference, first_logits, spec
-from tests.contract.chat.torch_images import RED, ImageReference, ask
 from tests.contract.checkpoints import scaled, tiny, tiny_vision
 from tests.contract.driver import Driver, chat
+from tests.contract.vision.torch_images import RED, ImageReference, ask
 from worker.engines.torch_chat.engine import TorchChat
 from worker.engines.torch_chat.fp8 import Fp8Linear, obstacle
 

@@ -126,7 +126,7 @@ def test_a_stream_that_fails_at_once_is_an_ordinary_error(fake: FakeDispatcher) 
 def test_what_an_engine_lacks_is_refused_before_it_waits(
     fake: FakeDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poor = msgspec.structs.replace(ENGINES["echo"], chat=Chat(images=False, lacks=("seed",)))
+    poor = msgspec.structs.replace(ENGINES["echo"], chat=Chat(lacks=("seed",)))
     monkeypatch.setitem(ENGINES, "echo", poor)
     with TestClient(application(fake)) as client:
         answer = post(client, "/v1/chat/completions", {**HI, "seed": 1})

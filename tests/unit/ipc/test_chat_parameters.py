@@ -73,7 +73,7 @@ def test_what_engines_lack_is_one_of_these(engine: str) -> None:
 def test_what_an_engine_lacks_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    poor = Chat(images=False, lacks=(name,))
+    poor = Chat(lacks=(name,))
     engine = Descriptor(name="poor", serves={}, devices=("cpu",), chat=poor)
     monkeypatch.setitem(ENGINES, "poor", engine)
     check_engine("poor", chat({}, {}))

@@ -30,7 +30,7 @@ def calls_in_text(turns: Sequence[Turn], write: Callable[[Sequence[Turn]], str])
 def _calls_in_text(turn: Turn, write: Callable[[Sequence[Turn]], str]) -> Turn:
     text = write([call["function"] for call in turn["tool_calls"]])
     others = {key: value for key, value in turn.items() if key != "tool_calls"}
-    return others | {"content": _joined(turn["content"], text) if turn["content"] else text}
+    return others | {"content": joined(turn["content"], text) if turn["content"] else text}
 
 
 def results_in_text(turns: Sequence[Turn]) -> list[Turn]:
@@ -43,7 +43,7 @@ def results_in_text(turns: Sequence[Turn]) -> list[Turn]:
         plain = {"role": "user", "content": _result(turn)} if is_result else turn
         if after_result and plain["role"] == "user":
             before = written.pop()
-            plain = before | {"content": _joined(before["content"], plain["content"])}
+            plain = before | {"content": joined(before["content"], plain["content"])}
         written.append(plain)
         after_result = is_result
     return written
@@ -58,7 +58,7 @@ def with_system(turns: Sequence[Turn], text: str) -> list[Turn]:
     """``text`` at the end of the system's turn, which is the first."""
     if turns and turns[0]["role"] == "system":
         system, *others = turns
-        return [system | {"content": _joined(system["content"], text, "\n\n")}, *others]
+        return [system | {"content": joined(system["content"], text, "\n\n")}, *others]
     return [{"role": "system", "content": text}, *turns]
 
 
@@ -67,7 +67,8 @@ def in_parts(content: str | list[Any]) -> list[Any]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _joined(before: str | list[Any], after: str | list[Any], between: str = "\n") -> Any:
+def joined(before: str | list[Any], after: str | list[Any], between: str = "\n") -> Any:
+    """Both contents as one."""
     if isinstance(before, str) and isinstance(after, str):
         return f"{before}{between}{after}"
     return [*in_parts(before), *in_parts(after)]

@@ -46,8 +46,7 @@ class VisionLayout(Layout):
         self._without_images = self._input_tokens([])
 
     def lay_out(self, messages: Sequence[Message], offered: Offered = NOTHING) -> Prompt:
-        contents = (part for message in messages for part in message.content)
-        images = (part for part in contents if isinstance(part, Image))
+        images = (image for message in messages for image in message.images)
         files = [_file(image, f"image {at}") for at, image in enumerate(images, start=1)]
         if not files:
             return super().lay_out(messages, offered)

@@ -18,6 +18,7 @@ from ipc.messages.jobs import Sampling
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.engine import TokenChat
 from worker.chat.grammar import AnyText
+from worker.chat.prompt import Prompt
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.chat.vocabulary import Vocabulary
 from worker.engine import Stage
@@ -28,6 +29,9 @@ from worker.engines.openvino_chat.load import BLOCK_TOKENS, chat_folder, chat_mo
 # Below these the library's arithmetic overflows, and the likeliest token has all the weight.
 _MIN_TEMPERATURE = 1e-4
 _MIN_TOP_P = 1e-6
+
+# A prompt as the pipeline takes it: token ids, or a text and images.
+_Given = tuple[Any, ...]
 
 
 class OpenvinoChat(TokenChat):
@@ -54,35 +58,47 @@ class OpenvinoTokens:
         self._pipeline, self._eos = model.pipeline, model.eos
         self._free_blocks = model.kv_blocks
         self._leaving_blocks = 0
-        self._vocabulary = model.layout.vocabulary
+        self._marks = model.texts.marks
+        self._vocabulary = model.texts.layout.vocabulary
         self._requests: dict[str, _Request] = {}
-        self._grammars = Grammars(model.pipeline.get_tokenizer(), model.file, model.eos)
+        self._grammars = Grammars(model.texts.tokenizer, model.texts.tokens, model.eos)
         self._compiling: Apart[str] = Apart("grammars")
-        self._bound: deque[tuple[TokenRequest, Rules]] = deque()  # not in the pipeline yet
+        self._bound: deque[_Bound] = deque()  # not in the pipeline yet
         self._fresh: set[str] = set()  # there with a grammar, and without a token
         self._numbers = itertools.count()
         loaded = Loaded(device="cpu", context_tokens=model.context_tokens, detail=model.detail)
         self._run_once()
         # xgrammar is given the text of every token, and so a control token may stand for its own.
         return TokenModel(
-            loaded, model.layout, model.eos, model.context_tokens, spells_control=True
+            loaded,
+            model.texts.layout,
+            model.eos,
+            model.context_tokens,
+            prompts_apart=self._marks is not None,  # an image may take seconds to decode
+            spells_control=True,
         )
 
     def _run_once(self) -> None:
         """The library makes what its pipelines share of grammars at the first request."""
         config = _generation(Sampling(max_tokens=1, temperature=0.0), 1, self._eos, None)
-        prompt = openvino.Tensor(np.zeros((1, 1), dtype=np.int64))
+        prompt, *_ = self._given(Prompt([0]))
         self._pipeline.generate([prompt], [config])
+
+    def _given(self, prompt: Prompt) -> _Given:
+        """``prompt`` as the pipeline takes it. Raises `InvalidRequest`."""
+        if self._marks is None:
+            return (openvino.Tensor(np.array([prompt.tokens], dtype=np.int64)),)
+        return self._marks.written(prompt)
 
     @property
     def worn(self) -> str:
         return self._grammars.worn
 
     def begin(self, request: TokenRequest) -> bool:
-        prompt, limit = request.prompt.tokens, request.limit
+        given = self._given(request.prompt)
         # Reserved to the end: a pipeline whose cache runs out sets requests back, and some
         # releases abort there (github.com/openvinotoolkit/model_server/issues/4428).
-        blocks = -(-(len(prompt) + limit) // BLOCK_TOKENS)
+        blocks = -(-(len(request.prompt.tokens) + request.limit) // BLOCK_TOKENS)
         if blocks > self._free_blocks:
             return False
         self._free_blocks -= blocks
@@ -90,9 +106,9 @@ class OpenvinoTokens:
         self._requests[request.id] = _Request(blocks, told)
         match request.grammar:
             case AnyText():
-                self._add(request)
+                self._add(request, given)
             case Rules():
-                self._bound.append((request, request.grammar))
+                self._bound.append(_Bound(request, request.grammar, given))
             case _:
                 assert_never(request.grammar)
         return True
@@ -114,7 +130,7 @@ class OpenvinoTokens:
             return
         if request.handle is None:
             self._compiling.drop(request_id)
-            self._bound = deque(one for one in self._bound if one[0].id != request_id)
+            self._bound = deque(one for one in self._bound if one.request.id != request_id)
             self._free_blocks += request.blocks
             return
         request.handle.cancel()
@@ -126,12 +142,12 @@ class OpenvinoTokens:
         self._compiling.close()
         del self._grammars, self._pipeline
 
-    def _add(self, request: TokenRequest, grammar: str | None = None) -> None:
-        handle = self._pipeline.add_request(
-            next(self._numbers),
-            openvino.Tensor(np.array([request.prompt.tokens], dtype=np.int64)),
-            _generation(request.sampling, request.limit, self._eos, grammar),
-        )
+    def _add(self, request: TokenRequest, given: _Given, grammar: str | None = None) -> None:
+        """Images are read here and now, by the library's own threads."""
+        config = _generation(request.sampling, request.limit, self._eos, grammar)
+        # No more than was reserved: the library refuses a prompt that is longer.
+        config.max_length = len(request.prompt.tokens) + 1
+        handle = self._pipeline.add_request(next(self._numbers), *given, config)
         self._requests[request.id] = self._requests[request.id]._replace(handle=handle)
 
     def _add_bound(self) -> list[Written]:
@@ -140,19 +156,19 @@ class OpenvinoTokens:
         failed: list[Written] = []
         idle = all(request.handle is None for request in self._requests.values())
         for request_id, found in self._compiling.ready(wait_a_little=idle):
-            request, _ = self._bound.popleft()
+            request, _, given = self._bound.popleft()
             if isinstance(found, ServeError):
                 self._free_blocks += self._requests.pop(request_id).blocks
                 failed.append(Written(request_id, error=found))
             else:
                 self._fresh.add(request_id)
-                self._add(request, found)
+                self._add(request, given, found)
         return failed
 
     def _compile_next(self) -> None:
         """Compile the next grammar, unless the pipeline is about to look up one."""
         if self._bound and not self._compiling and not self._fresh:
-            request, rules = self._bound[0]
+            request, rules, _ = self._bound[0]
             self._compiling.begin(request.id, lambda: self._grammars.compile(rules))
 
     def _advance(self) -> None:
@@ -162,6 +178,14 @@ class OpenvinoTokens:
         self._free_blocks += self._leaving_blocks
         self._leaving_blocks = 0
         self._fresh &= self._requests.keys()
+
+
+class _Bound(NamedTuple):
+    """A request that waits for its grammar."""
+
+    request: TokenRequest
+    rules: Rules
+    given: _Given
 
 
 class _Request(NamedTuple):

@@ -27,16 +27,16 @@ _MOST_COMPILED = 300
 
 
 class Grammars:
-    """Compiles grammars for the pipeline of ``model``, a file, whose ``tokenizer`` this is.
-    ``ends`` are the tokens that end an answer.
+    """Compiles grammars for a pipeline whose ``tokenizer`` this is, and whose logits are for so
+    many ``tokens``. ``ends`` are those that end an answer.
 
     The library notes compilations in a way that is not safe for two threads: while one is going on
     here, that pipeline must not begin an answer with a grammar, nor its very first.
     """
 
-    def __init__(self, tokenizer: Any, model: Path, ends: frozenset[int]) -> None:
+    def __init__(self, tokenizer: Any, tokens: int, ends: frozenset[int]) -> None:
         self._tokenizer = tokenizer
-        self._model = model
+        self._tokens = tokens
         self._ends = ends
         self._pipeline: Any = None
         self._compiled: set[int] = set()  # hashes of what the library has ever compiled
@@ -74,16 +74,10 @@ class Grammars:
         scheduling.num_kv_blocks = 1
         scheduling.max_num_seqs = 1
         with tempfile.TemporaryDirectory() as folder:
-            write_small_model(Path(folder), _logits(self._model))
+            write_small_model(Path(folder), self._tokens)
             return genai.ContinuousBatchingPipeline(
                 folder, self._tokenizer, scheduling, "CPU", INFERENCE_NUM_THREADS=1
             )
-
-
-def _logits(model: Path) -> int:
-    """For how many tokens the logits of ``model`` are. For another number the library would forget
-    what is compiled."""
-    return int(openvino.Core().read_model(model).output("logits").partial_shape[-1].get_length())
 
 
 def structured(grammar: str) -> Any:

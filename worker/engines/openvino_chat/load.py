@@ -1,15 +1,16 @@
 """Loading a chat model by OpenVINO GenAI: a folder in OpenVINO's own format (IR), or a GGUF file.
 
-A GGUF file is converted into such a folder once. That happens in a process of its own, where the
-library may crash on a damaged file without harm, and saves reading the file at each start.
+A model that sees is a folder of several files in that format, as optimum-intel exports it. A GGUF
+file is converted into a folder once. That happens in a process of its own, where the library may
+crash on a damaged file without harm, and saves reading the file at each start.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,24 +28,47 @@ from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary
 from worker.conversion import prepared, stamp
 from worker.engine import LoadError, Stage, options_of
+from worker.engines.openvino_chat.id_tokenizer import write_id_tokenizer
 from worker.engines.openvino_chat.merge import merge_products
-from worker.engines.openvino_chat.tokenizer import batched, make_plain
+from worker.engines.openvino_chat.tokenizer import DETOKENIZER, FILE, batched, make_plain
+from worker.engines.openvino_chat.vision import (
+    ImageSize,
+    Marks,
+    VisionLayout,
+    check_kind,
+    config_of,
+)
 
 _MODEL = "openvino_model.xml"
-_FILES = (_MODEL, "openvino_tokenizer.xml", "openvino_detokenizer.xml")
+# In place of that file a model that sees has several: the one that writes, and what it reads.
+_LANGUAGE_MODEL = "openvino_language_model.xml"
+_OF_MODEL_THAT_SEES = (
+    _LANGUAGE_MODEL,
+    "openvino_text_embeddings_model.xml",
+    "openvino_vision_embeddings_model.xml",
+)
 _CONVERT = f"{__name__}:convert_gguf"
 # OpenVINO's CPU plugin keeps keys and values in blocks of so many tokens.
 BLOCK_TOKENS = 32
 
 
+class Texts(NamedTuple):
+    """What a model makes of texts: the library's ``tokenizer``, and the ``layout`` of prompts.
+    ``tokens`` is for how many its logits are: for another number the library forgets grammars. With
+    ``marks`` it takes prompts as `Marks.written` has them, else as token ids."""
+
+    tokenizer: Any
+    layout: Layout
+    tokens: int
+    marks: Marks | None = None
+
+
 class ChatModel(NamedTuple):
     """A model ready to run. ``eos`` are the tokens that end an answer; ``context_tokens`` is what
-    a prompt and its answer may have together, ``kv_blocks`` what all running ones may hold.
-    ``file`` is where it was read from."""
+    a prompt and its answer may have together, ``kv_blocks`` what all running ones may hold."""
 
     pipeline: Any
-    file: Path
-    layout: Layout
+    texts: Texts
     eos: frozenset[int]
     context_tokens: int
     kv_blocks: int
@@ -63,10 +87,17 @@ def chat_folder(spec: Spec, stage: Stage) -> Path:
         made = f"openvino-genai {version('openvino-genai')}, products merged, plain tokenizer"
         key = f"{made}, {stamp(path)}"
         return prepared(spec, stage, _CONVERT, key)
-    absent = [name for name in _FILES if not (path / name).is_file()]
+    sees = (path / _LANGUAGE_MODEL).is_file()
+    needed = (*(_OF_MODEL_THAT_SEES if sees else (_MODEL,)), FILE, DETOKENIZER)
+    absent = [name for name in needed if not (path / name).is_file()]
     if absent:
         raise LoadError(
             f"{path} is neither a .gguf file nor an OpenVINO model folder: it has no {absent[0]}"
+        )
+    if spec.vision and not sees:
+        raise LoadError(
+            f"vision: {path} has no {_LANGUAGE_MODEL}, so it reads text only; leave vision out, or "
+            "pull a model that was exported with its part for images"
         )
     return path
 
@@ -82,20 +113,50 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     properties = _properties(spec, options)
     stage("compiling")
     try:
-        tokenizer = genai.Tokenizer(str(folder))
+        texts = _texts(Path(spec.path), folder, options)
+        scheduling = _scheduling(spec, options, kv_tokens)
         pipeline = genai.ContinuousBatchingPipeline(
-            str(folder), tokenizer, _scheduling(spec, options, kv_tokens), "CPU", **properties
+            str(folder), texts.tokenizer, scheduling, "CPU", **properties
         )
     except (RuntimeError, ValueError) as error:
         raise LoadError(f"cannot load {folder}: {_reason(error)}") from error
-    vocabulary, template = _text_parts(Path(spec.path), tokenizer)
     config = pipeline.get_config()
-    eos = frozenset(config.stop_token_ids) | {config.eos_token_id}
-    context_tokens = min(context_tokens, kv_tokens)
-    kv_blocks = kv_tokens // BLOCK_TOKENS
-    detail = f"{properties['INFERENCE_PRECISION_HINT']}, KV cache of {kv_tokens} tokens"
-    layout = Layout(template, vocabulary)
-    return ChatModel(pipeline, folder / _MODEL, layout, eos, context_tokens, kv_blocks, detail)
+    return ChatModel(
+        pipeline,
+        texts,
+        eos=frozenset(config.stop_token_ids) | {config.eos_token_id},
+        context_tokens=min(context_tokens, kv_tokens),
+        kv_blocks=kv_tokens // BLOCK_TOKENS,
+        detail=f"{properties['INFERENCE_PRECISION_HINT']}, KV cache of {kv_tokens} tokens",
+    )
+
+
+def _texts(path: Path, folder: Path, options: OpenvinoChatOptions) -> Texts:
+    """What the model at ``path``, loaded from ``folder``, makes of texts. Raises `LoadError`."""
+    tokenizer = genai.Tokenizer(str(folder))
+    vocabulary, template = _text_parts(path, tokenizer)
+    writes = folder / _LANGUAGE_MODEL
+    if not writes.is_file():
+        file = folder / _MODEL
+        return Texts(tokenizer, Layout(template, vocabulary), _tokens_of(file))
+    check_kind(folder)
+    marks, tokens = Marks(vocabulary), _tokens_of(writes)
+    layout = VisionLayout(template, vocabulary, marks, ImageSize.read(folder), options.image_pixels)
+    return Texts(_id_tokenizer(folder, tokens, marks), layout, tokens, marks)
+
+
+def _tokens_of(model: Path) -> int:
+    """For how many tokens the logits of ``model`` are, be it that its vocabulary has fewer."""
+    return int(openvino.Core().read_model(model).output("logits").partial_shape[-1].get_length())
+
+
+def _id_tokenizer(folder: Path, tokens: int, marks: Marks) -> Any:
+    """The tokenizer of ids for the model in ``folder``; ids become texts as ever."""
+    with tempfile.TemporaryDirectory() as made:
+        write_id_tokenizer(Path(made), folder, tokens, marks.ids)
+        for file in folder.glob(f"{Path(DETOKENIZER).stem}.*"):
+            (Path(made) / file.name).symlink_to(file.resolve())
+        return genai.Tokenizer(made)
 
 
 def _text_parts(path: Path, tokenizer: Any) -> tuple[Vocabulary, Template]:
@@ -176,11 +237,9 @@ def _check_gguf(source: Path) -> int | None:
 
 
 def _context_tokens(folder: Path) -> int | None:
-    with contextlib.suppress(OSError, ValueError):
-        config = json.loads((folder / "config.json").read_text())
-        found = config.get("text_config", config).get("max_position_embeddings")
-        return None if found is None else int(found)
-    return None
+    config = config_of(folder)
+    found = config.get("text_config", config).get("max_position_embeddings")
+    return None if found is None else int(found)
 
 
 def _kv_tokens(spec: Spec, options: OpenvinoChatOptions, context_tokens: int) -> int:

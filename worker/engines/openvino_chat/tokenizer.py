@@ -15,7 +15,7 @@ from openvino import opset13 as ops
 from worker.chat.vocabulary import Encode
 from worker.engine import LoadError
 
-FILE = "openvino_tokenizer.xml"
+FILE, DETOKENIZER = "openvino_tokenizer.xml", "openvino_detokenizer.xml"
 _GROUP_BYTES = 1 << 18
 _NEVER = "(?!)"
 _UNCUT = np.int32(2**31 - 1)

@@ -132,7 +132,7 @@ class VisionPrompts:
                 f"the model cannot take these messages: {error}", param="messages"
             ) from error
         ids: list[int] = found.pop("input_ids")[0].tolist()
-        if not any(isinstance(part, Image) for message in messages for part in message.content):
+        if not any(message.images for message in messages):
             return Prompt(ids)
         found.pop("attention_mask", None)
         return Prompt(ids, {name: self._cast(value) for name, value in found.items()})

@@ -218,7 +218,7 @@ BATCHED = SETTINGS.model_copy(update={"chat_batch_allow_vision": True})
         ({}, BATCHED, True, True, 6),
         ({"slots": 3}, SETTINGS, True, True, 3),
         ({"task": "embed"}, SETTINGS, True, False, 16),
-        ({"engine": "openvino"}, SETTINGS, True, False, 6),
+        ({"engine": "openvino"}, SETTINGS, True, True, 1),
     ],
 )
 def test_models_that_see_are_found_and_answer_one_at_a_time_unless_allowed(
@@ -228,7 +228,7 @@ def test_models_that_see_are_found_and_answer_one_at_a_time_unless_allowed(
     assert (spec.vision, spec.slots) == (vision, slots)
 
 
-@pytest.mark.parametrize("keys", [{"task": "embed"}, {"engine": "openvino"}])
+@pytest.mark.parametrize("keys", [{"task": "embed"}, {"task": "rerank"}])
 def test_vision_where_there_can_be_none_is_a_mistake(keys: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="vision"):
         spec_for(entry(vision=True, **keys), SETTINGS, Box(), Files())

@@ -421,6 +421,27 @@ def test_llama_cpp_takes_the_gguf_files_that_openvino_cannot_read(
     assert choose("auto", "auto", "chat", converted=converted, gguf=True, box=box) == expected
 
 
+@pytest.mark.parametrize("vision", [None, True])
+def test_llama_cpp_takes_a_gguf_file_that_is_to_read_images(vision: bool | None) -> None:
+    files = Files(path="m.gguf", gguf=True, converted=True)
+    spec = spec_for(entry(task="chat", vision=vision), settings.load(Flags()), CPU, files)
+    assert (spec.engine, spec.vision) == (("llama.cpp", True) if vision else ("openvino", False))
+
+
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+def test_an_engine_that_reads_no_images_of_a_gguf_file_is_refused(engine: str) -> None:
+    files = Files(path="m.gguf", gguf=True, converted=True)
+    wanted = entry(task="chat", vision=True, engine=engine)
+    with pytest.raises(ConfigError, match=r"vision: .* text only of a GGUF file; set llama\.cpp"):
+        spec_for(wanted, settings.load(Flags()), CPU, files)
+
+
+def test_openvino_takes_images_by_an_exported_model() -> None:
+    files = Files(path="m", converted=True, vision=True)
+    spec = spec_for(entry(task="chat"), settings.load(Flags()), CPU, files)
+    assert (spec.engine, spec.vision) == ("openvino", True)
+
+
 HEADERS = [
     ("qwen3", {0, 12, 14}, True),  # Q4_K_M: norms in F32, the rest in Q4_K and Q6_K
     ("qwen3", {0, 13}, False),  # Q5_K

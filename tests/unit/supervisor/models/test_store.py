@@ -490,6 +490,28 @@ def test_pickled_weights_are_fetched_where_there_are_no_others_and_rewritten(
     assert (place / "model.safetensors").read_bytes() == LEFT[::-1]
 
 
+def test_a_model_in_openvinos_format_is_fetched_where_there_are_no_safetensors(
+    models: Store, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights are no pickle, though they are called *.bin."""
+    asked: list[list[str]] = []
+
+    def snapshot_download(_repo: str, **options: Any) -> None:
+        asked.append(options["allow_patterns"])
+        (options["local_dir"] / "config.json").write_bytes(NOTE)
+        if "openvino_*.bin" in options["allow_patterns"]:
+            (options["local_dir"] / "openvino_language_model.xml").write_bytes(LEFT)
+            (options["local_dir"] / "openvino_language_model.bin").write_bytes(LEFT)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    models.pull(hub_model(), Reports())
+    assert asked == [hub.INCLUDE, hub.OPENVINO]
+    assert sorted(path.name for path in place.glob("openvino*")) == [
+        "openvino_language_model.bin",
+        "openvino_language_model.xml",
+    ]
+
+
 def test_what_the_hubs_client_counts_in_bytes_is_reported_and_nothing_shown(
     models: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

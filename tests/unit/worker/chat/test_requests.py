@@ -26,9 +26,7 @@ def requests(engine: str, **sampling: Any) -> list[TokenRequest]:
 def poor(monkeypatch: pytest.MonkeyPatch) -> str:
     """An engine that lacks everything that one may lack."""
     lacks = ("logit_bias", "logprobs", "top_logprobs", "min_tokens")
-    engine = Descriptor(
-        name="poor", serves={}, devices=("cpu",), chat=Chat(images=False, lacks=lacks)
-    )
+    engine = Descriptor(name="poor", serves={}, devices=("cpu",), chat=Chat(lacks=lacks))
     monkeypatch.setitem(ENGINES, "poor", engine)
     return "poor"
 
@@ -53,7 +51,7 @@ def test_what_an_engine_lacks_is_refused_by_name(
 def test_an_engine_may_tell_log_probabilities_but_no_likely_ones(
     monkeypatch: pytest.MonkeyPatch, poor: str, logprobs: int | None, fine: bool
 ) -> None:
-    chosen = Chat(images=False, lacks=("top_logprobs",))
+    chosen = Chat(lacks=("top_logprobs",))
     monkeypatch.setitem(
         ENGINES, poor, Descriptor(name=poor, serves={}, devices=("cpu",), chat=chosen)
     )

@@ -23,11 +23,11 @@ from ipc.messages.errors import ContextTooLong, UndecodableMedia
 from ipc.messages.events import ChatResult
 from ipc.messages.jobs import ChatInput, Image, Message, Sampling, Text, ToolCall
 from tests.contract.chat.torch_chats import first_logits
-from tests.contract.chat.torch_images import BLUE, RED, WIDE, ImageReference, ask, asked, spec
 from tests.contract.checkpoints import tiny, tiny_vision
 from tests.contract.checkpoints.tiny_vision import picture
 from tests.contract.driver import Driver, chat, job
 from tests.contract.served import Server
+from tests.contract.vision.torch_images import BLUE, RED, WIDE, ImageReference, ask, asked, spec
 from worker.engines.torch_chat.engine import TorchChat
 from worker.images import decode
 from worker.warmup import warm
