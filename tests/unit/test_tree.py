@@ -18,7 +18,7 @@ PACKAGES = ("ipc", "worker", "supervisor", "frontend", "bench")
 # What the modules of a folder may import beside their own folder: by folder, all below it included,
 # or by module. The longest name that fits a module is its line. No engine's line names another
 # engine, so none imports another.
-_ENGINE = {"ipc", "worker/engine", "worker/conversion", "worker/engines/common"}
+_ENGINE = {"ipc", "worker/apart", "worker/engine", "worker/conversion", "worker/engines/common"}
 MAY_IMPORT: dict[str, set[str]] = {
     "ipc": {"ipc"},
     "ipc/messages": set(),
@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker/audio": {"ipc/messages"},
     "worker/speaking": {"ipc/messages", "worker/engine", "worker/audio"},
     "worker/chat": {"ipc/messages", "ipc/facts", "ipc/grammar", "ipc/engines", "worker/engine"}
-    | {"ipc/chat_parameters"},
+    | {"ipc/chat_parameters", "worker/apart"},
     "worker/engines": {"ipc/chat_parameters", "ipc/engines", "ipc/messages", "worker/engine"},
     "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"},
     "worker/engines/torch_chat": _ENGINE | {"worker/chat", "worker/images"},

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import msgspec
 
 from ipc.engines import ChatOptions, serving
-from ipc.messages.errors import InternalError, ServeError
-from ipc.messages.events import Event, Failed, Piece
+from ipc.messages.errors import ServeError
+from ipc.messages.events import Done, Event, Failed, Piece, TokenizeResult
 from ipc.messages.jobs import ChatInput, Job, TokenizeInput
 from ipc.messages.spec import Loaded, Spec
+from worker.apart import Apart
 from worker.chat import thought_limit
 from worker.chat.answers import Answers
-from worker.chat.asides import Asides
 from worker.chat.generation import Generation
 from worker.chat.grammar import AnyText
 from worker.chat.prompt import Prompts, chat_of
 from worker.chat.requests import parser_of, requests_of
 from worker.chat.token_engine import TokenEngine, TokenModel, TokenRequest, Written
+from worker.chat.tokenized import tokenized
 from worker.engine import Engine, Stage, options_of
-
-logger = logging.getLogger(__name__)
-
-# The loop looks for mail at least this often, even if there are only prompts to wait for.
-_WAIT_S = 0.02
 
 
 class TokenChat(Engine):
@@ -39,18 +33,18 @@ class TokenChat(Engine):
     def __init__(self, tokens: TokenEngine) -> None:
         self._tokens = tokens
         self._jobs: dict[str, Answers] = {}  # laid out and not ended, in the order they came
-        self._writing: dict[str, Generation] = {}  # by request: all that the token engine has
-        self._begun: dict[str, TokenRequest] = {}  # what was asked, of the same
-        self._continued: dict[str, TokenRequest] = {}  # of those, what it has not taken yet
-        self._preparing: dict[str, _Prepared] = {}  # in the order they came
-        self._thread: ThreadPoolExecutor | None = None
+        self._writing: dict[str, _Writing] = {}  # by request, in the order they began
+        self._preparing: dict[
+            str, int
+        ] = {}  # slots that jobs will take, once laid out
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         self._spec = spec
         self._model: TokenModel = self._tokens.load(spec, stage)
-        if self._model.prompts_apart:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
-        self._asides = Asides(self._model.prompts, self._thread)
+        # What is asked of the tokenizer: chats to be laid out, and questions beside them.
+        self._tokenizer: Apart[Answers | TokenizeResult] = Apart(
+            "tokenizer", at_once=not self._model.prompts_apart
+        )
         return self._told()
 
     def _told(self) -> Loaded:
@@ -79,50 +73,52 @@ class TokenChat(Engine):
 
     def admit(self, job: Job) -> bool:
         if isinstance(job.input, TokenizeInput):
-            self._asides.ask(job.id, job.input)
+            question = job.input
+            self._tokenizer.begin(job.id, lambda: tokenized(question, self._model.prompts))
             return True
         asked = chat_of(job.input, self._spec)
         wanted = min(asked.choices, self._spec.slots)
         if self._held() + wanted > self._spec.slots:
             return False
-        if self._thread is not None:
-            prepared = self._thread.submit(requests_of, job.id, asked, self._spec, self._model)
-            self._preparing[job.id] = _Prepared(job, prepared, wanted)
+        if self._model.prompts_apart:
+            self._preparing[job.id] = wanted
+            self._tokenizer.begin(job.id, lambda: self._laid_out(job.id, asked))
             return True
-        requests = requests_of(job.id, asked, self._spec, self._model)
-        answers = Answers(job.id, asked, requests)
-        if not self._begin(answers):
-            return False
-        self._jobs[job.id] = answers
-        return True
+        answers = self._jobs[job.id] = self._laid_out(job.id, asked)
+        try:
+            began = self._begin(answers)
+        except ServeError:
+            self.drop(job.id)
+            raise
+        if not began:
+            del self._jobs[job.id]
+        return began
+
+    def _laid_out(self, job_id: str, asked: ChatInput) -> Answers:
+        return Answers(job_id, asked, requests_of(job_id, asked, self._spec, self._model))
 
     def wait_s(self) -> float | None:
-        return 0.0 if self._preparing or self._jobs or self._asides else None
+        return 0.0 if self._jobs or self._tokenizer else None
 
     def step(self) -> list[Event]:
-        idle = not self._preparing and not self._writing
-        events = self._asides.collect(_WAIT_S if idle else 0.0)
+        events = self._collect_tokenized()
         events += self._begin_continued()
-        events += self._begin_prepared()
-        self._begin_waiting()
+        events += self._begin_waiting()
         if self._writing:
             for written in self._tokens.step():
                 events += self._read(written)
         return events
 
     def drop(self, job_id: str) -> None:
-        self._asides.drop(job_id)
-        preparing = self._preparing.pop(job_id, None)
-        if preparing is not None:
-            preparing.requests.cancel()
+        self._tokenizer.drop(job_id)
+        self._preparing.pop(job_id, None)
         if self._jobs.pop(job_id, None) is not None:
-            for request_id, generation in tuple(self._writing.items()):
-                if generation.job_id == job_id:
+            for request_id, writing in tuple(self._writing.items()):
+                if writing.generation.job_id == job_id:
                     self._end(request_id)
 
     def close(self) -> None:
-        if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
+        self._tokenizer.close()
         for job_id in tuple(self._jobs):
             self.drop(job_id)
         self._tokens.close()
@@ -130,11 +126,11 @@ class TokenChat(Engine):
     def _held(self) -> int:
         """How many slots are taken, or will be by what has been admitted."""
         waiting = sum(answers.unbegun for answers in self._jobs.values())
-        preparing = sum(prepared.slots for prepared in self._preparing.values())
-        return len(self._writing) + waiting + preparing
+        return len(self._writing) + waiting + sum(self._preparing.values())
 
     def _begin(self, answers: Answers) -> bool:
-        """Begin as many of ``answers`` as there is room for; returns whether any has begun."""
+        """Begin as many of ``answers`` as there is room for; returns whether any has begun. Raises
+        the `ServeError` of what the library cannot do."""
         began = False
         while answers.requests and len(self._writing) < self._spec.slots:
             request = answers.requests[0]
@@ -142,27 +138,50 @@ class TokenChat(Engine):
                 break
             began = True
             del answers.requests[0]
-            self._writing[request.id] = self._generation(answers, request)
-            self._begun[request.id] = request
+            self._writing[request.id] = _Writing(self._generation(answers, request), request)
         return began
 
     def _begin_continued(self) -> list[Event]:
         """Begin the rest of what has stopped to think, first come, first served."""
-        for request in tuple(self._continued.values()):
+        for writing in tuple(self._writing.values()):
+            if writing.rest is None:
+                continue
             try:
-                if not self._tokens.begin(request):
+                if not self._tokens.begin(writing.rest):
                     break
             except ServeError as error:
-                job_id = self._writing[request.id].job_id
-                self.drop(job_id)
-                return [Failed(job=job_id, error=error.info())]
-            del self._continued[request.id]
+                return [self._fail(writing.generation.job_id, error)]
+            writing.rest = None
         return []
 
-    def _begin_waiting(self) -> None:
-        for answers in self._jobs.values():
-            if answers.requests and not self._begin(answers):
-                break
+    def _begin_waiting(self) -> list[Event]:
+        """Begin what is laid out, first come, first served."""
+        events: list[Event] = []
+        for answers in tuple(self._jobs.values()):
+            try:
+                if answers.requests and not self._begin(answers):
+                    break
+            except ServeError as error:
+                events.append(self._fail(answers.job_id, error))
+        return events
+
+    def _fail(self, job_id: str, error: ServeError) -> Event:
+        self.drop(job_id)
+        return Failed(job=job_id, error=error.info())
+
+    def _collect_tokenized(self) -> list[Event]:
+        """Take what the tokenizer has done by now. Waits a little for it where there is nothing
+        else to do."""
+        events: list[Event] = []
+        for job_id, found in self._tokenizer.ready(wait_a_little=not self._writing):
+            self._preparing.pop(job_id, None)
+            if isinstance(found, Answers):
+                self._jobs[job_id] = found
+            elif isinstance(found, TokenizeResult):
+                events.append(Done(job_id, found))
+            else:
+                events.append(Failed(job=job_id, error=found.info()))
+        return events
 
     def _generation(self, answers: Answers, request: TokenRequest) -> Generation:
         control = self._model.prompts.vocabulary.control
@@ -180,38 +199,14 @@ class TokenChat(Engine):
             repeated=request.repeated,
         )
 
-    def _begin_prepared(self) -> list[Event]:
-        """Begin what is laid out by now, first come, first served. Waits a little for the first
-        one where there is nothing else to do."""
-        if self._preparing and not self._writing:
-            wait([next(iter(self._preparing.values())).requests], timeout=_WAIT_S)
-        events: list[Event] = []
-        for job_id, prepared in tuple(self._preparing.items()):
-            if not prepared.requests.done():
-                break
-            try:
-                asked = chat_of(prepared.job.input, self._spec)
-                answers = Answers(job_id, asked, prepared.requests.result())
-                if not self._begin(answers):
-                    break
-                self._jobs[job_id] = answers
-            except ServeError as error:
-                events.append(Failed(job=job_id, error=error.info()))
-            except Exception:
-                logger.exception("prompt_failed", extra={"job": job_id})
-                broken = InternalError("the model could not take this request")
-                events.append(Failed(job=job_id, error=broken.info()))
-            del self._preparing[job_id]
-        return events
-
     def _read(self, written: Written) -> list[Event]:
-        generation = self._writing.get(written.id)
-        if generation is None:  # it is over since
+        writing = self._writing.get(written.id)
+        if writing is None:  # it is over since
             return []
+        generation = writing.generation
         answers = self._jobs[generation.job_id]
         if written.error is not None:
-            self.drop(answers.job_id)
-            return [Failed(job=answers.job_id, error=written.error.info())]
+            return [self._fail(answers.job_id, written.error)]
         if written.cached_tokens is not None and not generation.is_continued:
             generation.cached_tokens = written.cached_tokens
         pieces = [*generation.repeat(), *_pushed(generation, written)]
@@ -227,28 +222,28 @@ class TokenChat(Engine):
 
     def _end_thought(self, request_id: str, asked: ChatInput) -> list[Piece]:
         """End the reasoning of a request; the rest of its answer is another request."""
-        generation, request = self._writing[request_id], self._begun[request_id]
+        generation, request = self._writing[request_id].generation, self._writing[request_id].asked
         pieces = generation.write(*thought_limit.end_of_thought(self._model))
         if not generation.ended:
             self._end(request_id)
             rest = thought_limit.continued(request, generation, asked, self._model)
-            self._writing[rest.id] = generation
-            self._begun[rest.id] = request._replace(id=rest.id)
-            self._continued[rest.id] = rest
+            again = request._replace(id=rest.id)
+            self._writing[rest.id] = _Writing(generation, again, rest)
         return pieces
 
     def _end(self, request_id: str) -> None:
-        del self._writing[request_id], self._begun[request_id]
-        self._continued.pop(request_id, None)
+        del self._writing[request_id]
         self._tokens.drop(request_id)
 
 
-class _Prepared(NamedTuple):
-    """A job whose prompts are being laid out, and how many ``slots`` it will take at least."""
+@dataclass
+class _Writing:
+    """An answer that is being written, and what was ``asked`` for it. ``rest`` is what the token
+    engine has not taken yet, of one that stopped to think."""
 
-    job: Job
-    requests: Future[list[TokenRequest]]
-    slots: int
+    generation: Generation
+    asked: TokenRequest
+    rest: TokenRequest | None = None
 
 
 def _pushed(generation: Generation, written: Written) -> list[Piece]:

@@ -181,7 +181,7 @@ def test_short_prompts_are_read_together(llama: Path, tokens_run: list[int]) -> 
     assert isinstance(driver.engine, TorchChat)
     jobs = [chat(word, max_tokens=1) for word in ("sea", "fox", "moon")]
     driver.admit(*jobs)
-    wait([one.requests for one in driver.engine._preparing.values()], timeout=60)
+    wait([*driver.engine._tokenizer._begun.values()], timeout=60)
     tokens_run.clear()
     driver.finish(*jobs)
     assert tokens_run == [sum(usage(driver, one)[0] for one in jobs)]

@@ -10,7 +10,7 @@ from ipc.grammar.rules import Expression
 from worker.chat.dialects.dialect import CallFormat, Turn
 from worker.chat.dialects.json_calls import arguments
 from worker.chat.parsing.says import Says
-from worker.chat.parsing.source import Source, Steps, Truncated
+from worker.chat.parsing.source import Source, Steps
 from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 
@@ -31,21 +31,10 @@ def _read(source: Source, says: Says, marker: str) -> Steps[None]:
         yield from source.spaces()
         yield from source.expect(_CALL)
     yield from _call(source, says)
-    while (yield from _another(source)):
+    while (yield from source.comes(_CALL)):
+        yield from source.expect(_CALL)
         yield from _call(source, says)
     yield from source.closing(_CALLS_END)
-
-
-def _another(source: Source) -> Steps[bool]:
-    before = source.at
-    try:
-        yield from source.spaces()
-    except Truncated:
-        return False
-    if (yield from source.takes(_CALL)) is not None:
-        return True
-    source.at = before
-    return False
 
 
 def _call(source: Source, says: Says) -> Steps[None]:

@@ -18,7 +18,7 @@ from worker.chat.dialects.json_calls import (
 )
 from worker.chat.dialects.json_calls import separated as comes_next
 from worker.chat.parsing.says import Says
-from worker.chat.parsing.source import Source, Steps, Truncated
+from worker.chat.parsing.source import Source, Steps
 from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
@@ -40,22 +40,9 @@ def _bare(source: Source, says: Says) -> Steps[None]:
     yield from source.takes(_FENCE)
     yield from source.spaces()
     yield from call_object(source, says, strict=True)
-    while (yield from _another(source)):
+    while (yield from source.comes("{")):
         yield from call_object(source, says, strict=True)
     yield from source.closing(_FENCE_END)
-
-
-def _another(source: Source) -> Steps[bool]:
-    """Whether an object follows."""
-    before = source.at
-    try:
-        yield from source.spaces()
-        if (yield from source.ahead("{")) is not None:
-            return True
-    except Truncated:
-        pass
-    source.at = before
-    return False
 
 
 def _rules(book: RuleBook, tools: Sequence[Signature], several: bool) -> Expression:

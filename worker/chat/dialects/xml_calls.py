@@ -13,7 +13,7 @@ from worker.chat.dialects.dialect import CallFormat, Turn
 from worker.chat.dialects.json_calls import call_object
 from worker.chat.dialects.values import Members, Schema, is_text, json_of, members_of, text_rules
 from worker.chat.parsing.says import Says
-from worker.chat.parsing.source import Malformed, Source, Steps, Truncated
+from worker.chat.parsing.source import Malformed, Source, Steps
 from worker.chat.rule_book import RuleBook, Signature, separated, sequence
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
@@ -30,21 +30,10 @@ def _read(source: Source, says: Says, marker: str) -> Steps[None]:
             return
         yield from source.expect(_FUNCTION)
     yield from _function(source, says)
-    while (yield from _another(source)):
+    while (yield from source.comes(_FUNCTION)):
+        yield from source.expect(_FUNCTION)
         yield from _function(source, says)
     yield from source.closing(_CLOSE)
-
-
-def _another(source: Source) -> Steps[bool]:
-    before = source.at
-    try:
-        yield from source.spaces()
-    except Truncated:
-        return False
-    found = yield from source.takes(_FUNCTION)
-    if found is None:
-        source.at = before
-    return found is not None
 
 
 def _function(source: Source, says: Says) -> Steps[None]:

@@ -100,6 +100,18 @@ class Source:
             raise Malformed
         return found
 
+    def comes(self, text: str) -> Steps[bool]:
+        """Whether ``text`` stands here after whitespace, which is taken then, as it is not else."""
+        before = self.at
+        try:
+            yield from self.spaces()
+            if (yield from self.ahead(text)) is not None:
+                return True
+        except Truncated:
+            pass
+        self.at = before
+        return False
+
     def closing(self, *texts: str) -> Steps[None]:
         """Take one of ``texts`` after whitespace. Where none stands nothing is taken, where the
         answer ends in one all is."""

@@ -16,13 +16,13 @@ from ipc.messages.errors import OutOfMemory, ServeError
 from ipc.messages.events import Finish, TokenLogprob
 from ipc.messages.jobs import Sampling
 from ipc.messages.spec import Loaded, Spec
+from worker.apart import Apart
 from worker.chat.engine import TokenChat
 from worker.chat.grammar import AnyText
 from worker.chat.prompt import Prompt
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.chat.vocabulary import Vocabulary
 from worker.engine import Stage
-from worker.engines.common.apart import Apart
 from worker.engines.openvino_chat.grammars import Grammars, structured
 from worker.engines.openvino_chat.load import BLOCK_TOKENS, chat_folder, chat_model
 

@@ -15,12 +15,12 @@ from ipc.engines import TorchChatOptions
 from ipc.grammar.rules import Rules
 from ipc.messages.errors import OutOfMemory, ServeError
 from ipc.messages.spec import Loaded, Spec
+from worker.apart import Apart
 from worker.chat.engine import TokenChat
 from worker.chat.grammar import AnyText
 from worker.chat.prompt import Layout
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.engine import LoadError, Stage, options_of
-from worker.engines.common.apart import Apart
 from worker.engines.torch_chat.answer import Answer
 from worker.engines.torch_chat.grammars import Grammars
 from worker.engines.torch_chat.graphs import Arriving

@@ -9,8 +9,6 @@ from worker.chat.vocabulary import Vocabulary
 
 # The likeliest tokens that are kept, as many as a request may ask for.
 MOST_LIKELY = 20
-# JSON has no infinity; vLLM tells this for no chance at all.
-_LEAST = -9999.0
 
 
 def log_probabilities(logits: torch.Tensor, tokens: torch.Tensor, likely: int) -> torch.Tensor:
@@ -29,7 +27,7 @@ def logprob_of(token: int, row: list[float], likely: int, vocabulary: Vocabulary
     kept = len(row) // 2
     logprobs, ids = row[1 : 1 + likely], map(int, row[1 + kept :])
     top = [
-        TokenLogprob(one, vocabulary.text_bytes(one), max(logprob, _LEAST))
+        TokenLogprob(one, vocabulary.text_bytes(one), logprob)
         for one, logprob in zip(ids, logprobs, strict=False)
     ]
-    return TokenLogprob(token, vocabulary.text_bytes(token), max(row[0], _LEAST), top)
+    return TokenLogprob(token, vocabulary.text_bytes(token), row[0], top)

@@ -230,7 +230,7 @@ def test_a_prompt_that_breaks_the_layout_fails_alone(caplog: pytest.LogCaptureFi
     (failed,) = stepped(one)
     assert isinstance(failed, Failed)
     assert (failed.job, failed.error.code) == ("a", "internal_error")
-    assert "prompt_failed" in caplog.messages
+    assert "work_apart_failed" in caplog.messages
 
 
 def test_a_job_dropped_before_it_has_begun_never_begins() -> None:
@@ -265,6 +265,39 @@ def test_tokens_that_come_after_the_end_are_nobodys() -> None:
     assert one.step() == [done("a", 1)]
     one.drop("b")
     assert one.step() == []
+
+
+class Refusing(Scripted):
+    """One that cannot take the request ``b#1``, and says so once there is room for it."""
+
+    def begin(self, request: TokenRequest) -> bool:
+        if request.id == "b#1" and len(self.begun) - len(self.dropped) < self.room:
+            raise InvalidRequest("the library cannot do that")
+        return super().begin(request)
+
+
+@pytest.mark.parametrize("prompts_apart", [False, True])
+def test_a_job_of_which_a_part_cannot_begin_leaves_nothing_behind(prompts_apart: bool) -> None:
+    scripted = Refusing(prompts_apart=prompts_apart)
+    one = chat(scripted)
+    assert isinstance(refusal(one, several("b", 2)), InvalidRequest)
+    assert scripted.dropped == ["b"]
+    assert one.wait_s() is None
+
+
+def test_a_part_that_cannot_begin_later_ends_its_job_alone() -> None:
+    scripted = Refusing([Written("a", (END,))], [Written("b", (0,))])
+    one = chat(scripted)
+    assert one.admit(job("a"))
+    assert not one.admit(several("b", 2))
+    scripted.room = 1
+    assert one.step() == [done("a", 1)]
+    assert one.admit(several("b", 2))
+    scripted.room = 9
+    (failed,) = one.step()
+    assert isinstance(failed, Failed)
+    assert failed.job == "b"
+    assert one.wait_s() is None
 
 
 def test_closing_drops_what_is_running() -> None:

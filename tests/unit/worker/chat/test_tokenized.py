@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,11 +9,11 @@ import pytest
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import Done, Failed, Token, TokenizeResult
 from ipc.messages.jobs import ChatInput, Job, Message, Sampling, TokenizeInput
-from tests.unit.worker.chat.test_engine import Letters, Scripted, chat, job
-from worker.chat.asides import Asides, tokenized
+from tests.unit.worker.chat.test_engine import Letters, Scripted, chat, job, stepped
 from worker.chat.prompt import Layout
 from worker.chat.raw import RawLayout
 from worker.chat.template import Template
+from worker.chat.tokenized import tokenized
 from worker.chat.vocabulary import Control, Vocabulary
 
 BOS, TURN = 256, 257
@@ -87,9 +85,13 @@ def test_a_question_takes_no_slot_and_is_answered_with_the_next_step() -> None:
     assert one.wait_s() is None
 
 
-def test_a_question_that_is_wrong_is_refused_when_it_comes() -> None:
-    with pytest.raises(InvalidRequest):
-        chat(Scripted()).admit(question("q", ids=[9]))
+@pytest.mark.parametrize("prompts_apart", [False, True])
+def test_a_question_that_is_wrong_is_refused(prompts_apart: bool) -> None:
+    one = chat(Scripted(prompts_apart=prompts_apart))
+    assert one.admit(question("q", ids=[9]))
+    (failed,) = stepped(one)
+    assert isinstance(failed, Failed)
+    assert failed.error.code == InvalidRequest("").info().code
 
 
 def test_a_dropped_question_has_no_answer() -> None:
@@ -99,24 +101,6 @@ def test_a_dropped_question_has_no_answer() -> None:
     one.drop("q")
     assert one.wait_s() is None
     assert one.step() == []
-
-
-def test_a_thread_answers_where_there_is_one_and_says_what_is_wrong() -> None:
-    with ThreadPoolExecutor(1) as thread:
-        asides = Asides(PROMPTS, thread)
-        asides.ask("good", TokenizeInput(ids=[97]))
-        asides.ask("wrong", TokenizeInput(ids=[999]))
-        asides.ask("broken", TokenizeInput(texts=[None]))  # type: ignore[list-item]
-        deadline_at = time.monotonic() + 20
-        events = []
-        while asides and time.monotonic() < deadline_at:
-            events += asides.collect(0.1)
-    good, wrong, broken = events
-    assert good == Done("good", TokenizeResult(rows=[letters("a")], text="a"))
-    assert isinstance(wrong, Failed)
-    assert wrong.error.code == InvalidRequest("").info().code
-    assert isinstance(broken, Failed)
-    assert broken.error.message == "the model's tokenizer could not take this request"
 
 
 def test_a_model_says_that_its_tokenizer_can_be_asked() -> None:
