@@ -9,6 +9,7 @@ import msgspec
 
 from ipc.grammar.expressions import either, size
 from ipc.grammar.not_empty import without_the_empty_text
+from ipc.grammar.nul import asks_for_nul
 from ipc.grammar.read_gbnf import GrammarError, read_gbnf
 from ipc.grammar.regex import RegexError, of_regex
 from ipc.grammar.rules import ROOT, Rules, Terminal
@@ -77,6 +78,8 @@ def _checked(rules: Rules, what: str) -> Rules:
     found = without_the_empty_text(rules)
     if found is None:
         raise FormError(f"{what} admits nothing but the empty text")
+    if any(asks_for_nul(body) for _, body in found.rules):
+        raise FormError(f"{what} asks for the character NUL, which no answer can have")
     if sum(size(body) for _, body in found.rules) > MAX_PARTS:
         raise FormError(f"{what} is too large")
     return found
@@ -85,6 +88,8 @@ def _checked(rules: Rules, what: str) -> Rules:
 def _one_of(texts: list[str]) -> Rules:
     if not texts or "" in texts:
         raise FormError("there must be choices, and none of them empty")
+    if any("\0" in text for text in texts):
+        raise FormError("a choice has the character NUL, which no answer can have")
     if len(texts) > MAX_NAMES or sum(map(len, texts)) > MAX_CHOICE_CHARS:
         raise FormError(
             f"there must be at most {MAX_NAMES} choices, of {MAX_CHOICE_CHARS} characters together"

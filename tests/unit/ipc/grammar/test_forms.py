@@ -49,6 +49,16 @@ REFUSED: list[tuple[Form, str]] = [
     (Regex(pattern=r"\ba"), "the pattern has \\b, which is not supported"),
     (Regex(pattern=r"(a)\1"), "the pattern has \\1, which is not supported"),
     (Regex(pattern=""), "the pattern admits nothing but the empty text"),
+    (Regex(pattern=r"a\x00b"), "the pattern asks for the character NUL, which no answer can have"),
+    (
+        Regex(pattern="([\\x00])+"),
+        "the pattern asks for the character NUL, which no answer can have",
+    ),
+    (
+        Gbnf(text='root ::= a?\na ::= "b\\x00"'),
+        "the grammar asks for the character NUL, which no answer can have",
+    ),
+    (Choice(texts=["a", "b\0"]), "a choice has the character NUL, which no answer can have"),
     (Choice(texts=[]), "there must be choices, and none of them empty"),
     (Choice(texts=["a", ""]), "there must be choices, and none of them empty"),
     (Gbnf(text='x ::= "a"'), "the grammar has no rule 'root'"),
