@@ -8,7 +8,9 @@ import os
 import shlex
 import shutil
 import ssl
+import symtable
 from importlib.machinery import PathFinder
+from pathlib import Path
 
 from ipc.engines import ENGINES, CommandOptions, RemoteOptions, is_own, serving
 from ipc.messages.spec import Spec
@@ -26,7 +28,7 @@ def obstacles(spec: Spec, box: Box) -> list[str]:
         case RemoteOptions() as options:
             found += [_unset_key(options), _unreadable_certificate(options)]
         case None if is_own(spec.engine):
-            found.append(_absent_module(spec.engine))
+            found.append(_absent_class(spec.engine))
     return [obstacle for obstacle in found if obstacle is not None]
 
 
@@ -77,8 +79,29 @@ def _unreadable_certificate(options: RemoteOptions) -> str | None:
     return None
 
 
-def _absent_module(engine: str) -> str | None:
-    module = engine.partition(".")[0]  # what it is in is found only by running it
-    if PathFinder.find_spec(module) is not None:
+def _absent_class(engine: str) -> str | None:
+    """By reading alone: running it is the worker's."""
+    *modules, name = engine.split(".")
+    folders: list[str] | None = None
+    source = None
+    for at in range(1, len(modules) + 1):
+        module = ".".join(modules[:at])
+        found = PathFinder.find_spec(module, folders)
+        if found is None:
+            return f"engine: no Python module {module!r} is found; put its folder into PYTHONPATH"
+        folders, source = list(found.submodule_search_locations or ()), found.origin
+    if source is None or not source.endswith(".py") or _may_define(Path(source), name):
         return None
-    return f"engine: no Python module {module!r} is found; put its folder into PYTHONPATH"
+    return f"engine: {source} defines no {name}; write the name of its class"
+
+
+def _may_define(source: Path, name: str) -> bool:
+    """Whether the module has ``name``, as far as that shows without running it."""
+    try:
+        text = source.read_text()
+        table = symtable.symtable(text, str(source), "exec")
+    except (OSError, SyntaxError, ValueError):
+        return True  # the worker says what is wrong with it
+    symbols = [one for one in table.get_symbols() if one.get_name() in (name, "__getattr__")]
+    bound = (one.is_assigned() or one.is_imported() or one.is_namespace() for one in symbols)
+    return any(bound) or "import *" in text

@@ -90,6 +90,38 @@ def test_an_engine_of_ones_own_that_is_not_found(
     assert obstacles(spec("shout_for_test.Shout"), NO_GPU) == [
         "engine: no Python module 'shout_for_test' is found; put its folder into PYTHONPATH"
     ]
-    (tmp_path / "shout_for_test.py").touch()
+    (tmp_path / "shout_for_test.py").write_text("class Shout: ...")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert obstacles(spec("shout_for_test.Shout"), NO_GPU) == []
+
+
+OWN = {
+    "class Shout: ...": True,
+    "from other import Shout": True,
+    "from other import Loud as Shout": True,
+    "if True:\n    Shout = make()": True,
+    "from other import *": True,
+    "def __getattr__(name): ...": True,
+    "class Whisper:\n    class Shout: ...": False,
+    "Shout.load()": False,
+    "": False,
+    "class Shout(": True,  # the worker says what is wrong
+}
+
+
+@pytest.mark.parametrize(("source", "may_be_there"), OWN.items())
+def test_a_class_that_an_engine_of_ones_own_does_not_define_is_named(
+    source: str, may_be_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "own_for_test"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "engine.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = obstacles(spec("own_for_test.engine.Shout"), NO_GPU)
+    file = package / "engine.py"
+    absent = [f"engine: {file} defines no Shout; write the name of its class"]
+    assert found == ([] if may_be_there else absent)
+    assert obstacles(spec("own_for_test.other.Shout"), NO_GPU) == [
+        "engine: no Python module 'own_for_test.other' is found; put its folder into PYTHONPATH"
+    ]
