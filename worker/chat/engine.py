@@ -34,9 +34,7 @@ class TokenChat(Engine):
         self._tokens = tokens
         self._jobs: dict[str, Answers] = {}  # laid out and not ended, in the order they came
         self._writing: dict[str, _Writing] = {}  # by request, in the order they began
-        self._preparing: dict[
-            str, int
-        ] = {}  # slots that jobs will take, once laid out
+        self._preparing: dict[str, int] = {}  # slots that jobs will take, once laid out
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         self._spec = spec

@@ -153,6 +153,11 @@ class Layout:
         return [part for part in [*parts, rendered[at:]] if part != ""]
 
 
+def tail_of(tokens: Sequence[int], vocabulary: Vocabulary) -> str:
+    """The end of a prompt of these ``tokens``, as a text."""
+    return vocabulary.spelled(tokens[-_TAIL_CHARACTERS:])[-_TAIL_CHARACTERS:]
+
+
 def chat_of(asked: Input, spec: Spec) -> ChatInput:
     """``asked``, if it is a chat. Raises `InvalidRequest`."""
     if not isinstance(asked, ChatInput):

@@ -15,14 +15,14 @@ def tokenized(asked: TokenizeInput, prompts: Prompts) -> TokenizeResult:
     vocabulary = prompts.vocabulary
     if asked.ids is not None:
         ids = prompts.raw.known(asked.ids, "tokens")
-        text = _text(ids, vocabulary)
+        text = vocabulary.spelled(ids)
         if vocabulary.drops_first_space:
             text = text.removeprefix(" ")
         return TokenizeResult(rows=[_row(ids, vocabulary)], text=text)
     if asked.chat is not None:
         prompt = prompts.lay_out(asked.chat.messages, Offered.by(asked.chat))
         row = _row(prompt.tokens, vocabulary)
-        return TokenizeResult(rows=[row], text=_text(prompt.tokens, vocabulary))
+        return TokenizeResult(rows=[row], text=vocabulary.spelled(prompt.tokens))
     rows = (
         prompts.raw.tokens(text, begins=asked.begins, reads_control=asked.reads_control)
         for text in asked.texts
@@ -32,10 +32,6 @@ def tokenized(asked: TokenizeInput, prompts: Prompts) -> TokenizeResult:
 
 def _row(ids: Sequence[int], vocabulary: Vocabulary) -> list[Token]:
     return [_token(one, vocabulary) for one in ids]
-
-
-def _text(ids: Sequence[int], vocabulary: Vocabulary) -> str:
-    return b"".join(_token(one, vocabulary).data for one in ids).decode(errors="replace")
 
 
 def _token(one: int, vocabulary: Vocabulary) -> Token:

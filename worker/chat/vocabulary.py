@@ -121,6 +121,11 @@ class Vocabulary:
             data = data.removeprefix(b" ")
         return data.decode(errors="replace")
 
+    def spelled(self, tokens: Iterable[int]) -> str:
+        """What ``tokens`` are as a text, control tokens by their names."""
+        data = (self.text_bytes(one) or (self.name(one) or "").encode() for one in tokens)
+        return b"".join(data).decode(errors="replace")
+
     def name(self, token: int) -> str | None:
         """The text of a control token."""
         return self._names.get(token)

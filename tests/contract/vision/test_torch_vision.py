@@ -118,6 +118,16 @@ def test_a_text_that_names_the_place_of_an_image_is_only_text(
     assert driver.text(plain) == reference.text(plain)
 
 
+@pytest.mark.parametrize("parts", [("what is",), ("what is", RED)])
+def test_the_end_of_a_prompt_is_known_as_a_text(driver: Driver, parts: tuple[str | bytes]) -> None:
+    """A template may open the reasoning of the answer there."""
+    one = ask(*parts)
+    assert isinstance(one.input, ChatInput)
+    assert isinstance(driver.engine, TorchChat)
+    tail = driver.engine.prompts.lay_out(one.input.messages).tail
+    assert tail.endswith("<|im_end|>\n<|im_start|>assistant\n")
+
+
 def test_calls_and_results_of_a_history_are_in_the_prompt(driver: Driver) -> None:
     """The template writes turns of users and assistants only."""
     call = ToolCall(id="c", name="weather", arguments='{"in": "Rome"}')

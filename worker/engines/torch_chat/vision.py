@@ -22,7 +22,7 @@ from ipc.messages.jobs import Image, Message
 from worker.chat.dialects.detect import dialect_of
 from worker.chat.dialects.dialect import ForTemplate, Turn
 from worker.chat.dialects.in_text import in_parts
-from worker.chat.prompt import NOTHING, Offered, Prompt, tool_turn, turn
+from worker.chat.prompt import NOTHING, Offered, Prompt, tail_of, tool_turn, turn
 from worker.chat.raw import RawLayout
 from worker.chat.vocabulary import ControlFinder, Vocabulary
 from worker.images import decode
@@ -132,10 +132,12 @@ class VisionPrompts:
                 f"the model cannot take these messages: {error}", param="messages"
             ) from error
         ids: list[int] = found.pop("input_ids")[0].tolist()
+        tail = tail_of(ids, self.vocabulary)
         if not any(message.images for message in messages):
-            return Prompt(ids)
+            return Prompt(ids, tail=tail)
         found.pop("attention_mask", None)
-        return Prompt(ids, {name: self._cast(value) for name, value in found.items()})
+        images = {name: self._cast(value) for name, value in found.items()}
+        return Prompt(ids, images, tail=tail)
 
     def _given(self, messages: Sequence[Message], offered: Offered) -> ForTemplate:
         """The messages as templates for images take them, every content in parts."""
