@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from frontend.api.images import Remote
 from frontend.api.openai.chat_request import ChatRequest
+from frontend.api.openai.sampling_request import with_room_to_think
 from frontend.api.remote_images import ImageFetcher
 from frontend.api.route import Services
 from frontend.api.writer import Face, Writer
@@ -48,7 +49,8 @@ class Chats:
         context = RequestContext.of(request.scope)
         context.names(spec)
         remote: list[Remote] = []
-        wanted = asked.to_input(spec, remote)
+        usual = with_room_to_think(spec) if self.reasons(spec) else spec
+        wanted = asked.to_input(usual, remote)
         dropped = await self._gate.check(asked.bound_forms())
         fetched_bytes = await self._fetcher.fill(remote) if remote else 0
         if fetched_bytes:

@@ -8,7 +8,8 @@ from ipc.messages.jobs import Task
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """Sampling values of a model for requests that name none."""
+    """Sampling values of a model for requests that name none. ``thinking_max_tokens`` stand for
+    ``max_tokens`` where the model reasons, which its worker finds out."""
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -18,6 +19,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
     max_tokens: int = 512
+    thinking_max_tokens: int = 2048
 
 
 class Warmup(msgspec.Struct, frozen=True, kw_only=True):

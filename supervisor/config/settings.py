@@ -169,7 +169,9 @@ class Settings(BaseSettings):
     max_text_chars: Count = Field(default=200_000, description="characters of one text")
     max_audio_bytes: Count = Field(default=25 << 20, description="bytes of one recording")
     max_new_tokens: Count = Field(
-        default=512, description="of an answer whose request names no max_tokens"
+        default=512,
+        description="of an answer whose request names no max_tokens; left out: models that reason "
+        "may write CHAT_MAX_NEW_TOKENS",
     )
 
     # Images that requests name by their address.

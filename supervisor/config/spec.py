@@ -154,8 +154,12 @@ def _warmup(name: str, settings: Settings) -> Warmup:
 
 
 def _defaults(entry: Entry, settings: Settings, max_new_tokens: int | None) -> Defaults:
+    """A model that reasons may write as much as any request may ask for, unless somebody has said
+    how much is usual: what is too little to think and answer leaves no answer at all."""
     given = entry.defaults.model_dump(exclude_none=True)
+    is_said = "max_tokens" in given or "max_new_tokens" in settings.model_fields_set
     max_tokens = given.pop("max_tokens", settings.max_new_tokens)
     if max_new_tokens is not None:
         max_tokens = min(max_tokens, max_new_tokens)
-    return Defaults(max_tokens=max_tokens, **given)
+    thinking = max_tokens if is_said else max(max_tokens, max_new_tokens or 0)
+    return Defaults(max_tokens=max_tokens, thinking_max_tokens=thinking, **given)

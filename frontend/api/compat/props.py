@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from frontend.api.answer import Answer
+from frontend.api.openai.sampling_request import with_room_to_think
 from frontend.dispatch.dispatcher import Dispatcher
 from ipc.messages.errors import ModelNotFound
 from ipc.messages.spec import Loaded, Spec
@@ -62,7 +63,8 @@ class Props:
 
 def props(spec: Spec, loaded: Loaded | None) -> dict[str, Any]:
     """What is known of a model, by llama.cpp's names."""
-    defaults = spec.defaults
+    reasons = loaded is not None and loaded.reasoning
+    defaults = (with_room_to_think(spec) if reasons else spec).defaults
     params = {
         "temperature": defaults.temperature,
         "top_k": defaults.top_k,

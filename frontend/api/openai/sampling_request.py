@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, TypeVar
 
+import msgspec
 from pydantic import ConfigDict, Field, StringConstraints, Tag
 
 from frontend.api.fields import MAX_INT32, WHOLE, NoNul, OneOf, Schema, Token, text_or
@@ -193,6 +194,13 @@ class SamplingRequest(Body):
                 param="min_tokens",
             )
         return wanted
+
+
+def with_room_to_think(spec: Spec) -> Spec:
+    """``spec``, of a model that reasons."""
+    usual = spec.defaults.thinking_max_tokens
+    defaults = msgspec.structs.replace(spec.defaults, max_tokens=usual)
+    return msgspec.structs.replace(spec, defaults=defaults)
 
 
 def _given(value: N | None, default: N) -> N:

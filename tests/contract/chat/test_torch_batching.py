@@ -21,11 +21,12 @@ from transformers import AutoTokenizer
 from ipc.messages.errors import OutOfMemory
 from ipc.messages.events import ChatResult
 from ipc.messages.jobs import Job
+from tests.contract.chat import varlen
 from tests.contract.chat.torch_chats import Reference, loaded, random_chat, refusal
 from tests.contract.checkpoints import tiny, tiny_vision
 from tests.contract.driver import Driver, Role, chat
 from tests.contract.subjects import SLOTS
-from tests.contract.vision import torch_images, varlen
+from tests.contract.vision import torch_images
 from tests.contract.vision.torch_images import BLUE, RED, ImageReference, ask
 from worker.engines.torch_chat.engine import TorchChat
 from worker.engines.torch_chat.language_model import LanguageModel

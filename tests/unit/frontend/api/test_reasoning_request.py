@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
+from starlette.testclient import TestClient
 
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import ChatInput
-from tests.unit.frontend.http_fakes import CHAT
+from ipc.messages.spec import Loaded, Spec
+from ipc.messages.state import ModelState
+from tests.unit.frontend.http_fakes import CHAT, FakeDispatcher, application, says
 
 ON = {"enable_thinking": True, "thinking": True}
 OFF = {"enable_thinking": False, "thinking": False}
@@ -144,3 +148,24 @@ def test_what_is_not_understood_is_told_with_its_place(fields: dict[str, Any], p
     with pytest.raises(InvalidRequest) as refused:
         chat(**fields)
     assert refused.value.param == param
+
+
+class Reasoning(FakeDispatcher):
+    """With a model that reasons."""
+
+    def state(self, name: str) -> ModelState:
+        loaded = Loaded(device="cpu", reasoning=True)
+        return msgspec.structs.replace(super().state(name), loaded=loaded)
+
+
+@pytest.mark.parametrize(("dispatcher", "usual"), [(FakeDispatcher, 512), (Reasoning, 2048)])
+@pytest.mark.parametrize("named", [None, 7])
+def test_a_model_that_reasons_may_write_more_where_nobody_says_how_much(
+    dispatcher: type[FakeDispatcher], usual: int, named: int | None
+) -> None:
+    fake = dispatcher(says("hello"))
+    fake.specs["m"] = Spec(name="m", task="chat", engine="x", path="")
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": named}
+    with TestClient(application(fake)) as client:
+        assert client.post("/v1/chat/completions", json=asked).is_success
+    assert [one.sampling.max_tokens for one in fake.asked] == [named or usual]

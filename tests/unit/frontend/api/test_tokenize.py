@@ -184,6 +184,13 @@ def test_props_say_how_long_a_prompt_may_be() -> None:
     assert missing.status_code == 404
 
 
+@pytest.mark.parametrize(("reasoning", "usual"), [(False, 512), (True, 2048)])
+def test_props_say_how_much_is_written_where_nobody_says(reasoning: bool, usual: int) -> None:
+    spec = Spec(name="m", task="chat", engine="x", path="")
+    told = props(spec, Loaded(device="cpu", reasoning=reasoning))
+    assert told["default_generation_settings"]["params"]["n_predict"] == usual
+
+
 def test_props_of_a_model_that_is_not_loaded() -> None:
     spec = Spec(
         name="m", task="chat", engine="x", path="", slots=3, vision=True, defaults=Defaults(top_k=5)

@@ -37,7 +37,7 @@ LOCAL = ["localhost", "127.0.0.1", "[::1]"]
 # variable, value, task of the model, the part of its spec that changes
 ON_SPECS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("MODEL_DEVICE", "cuda:1", "chat", {"device": "cuda:1"}),
-    ("MAX_NEW_TOKENS", "7", "chat", {"defaults.max_tokens": 7}),
+    ("MAX_NEW_TOKENS", "7", "chat", {"defaults.max_tokens": 7, "defaults.thinking_max_tokens": 7}),
     ("MAX_QUEUE_SIZE", "7", "chat", {"queue_limit": 7}),
     ("MAX_QUEUE_SIZE", "7", "embed", {"queue_limit": 7}),
     ("MAX_QUEUE_SIZE", "7", "speech", {"queue_limit": 7}),
@@ -52,7 +52,12 @@ ON_SPECS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("CHAT_BATCH_MAX_SIZE", "3", "chat", {"slots": 3}),
     ("CHAT_BATCH_ALLOW_VISION", "1", "vision", {"slots": 8}),
     ("CHAT_MAX_PROMPT_TOKENS", "7", "chat", {"max_prompt_tokens": 7}),
-    ("CHAT_MAX_NEW_TOKENS", "7", "chat", {"max_new_tokens": 7, "defaults.max_tokens": 7}),
+    (
+        "CHAT_MAX_NEW_TOKENS",
+        "7",
+        "chat",
+        {"max_new_tokens": 7, "defaults.max_tokens": 7, "defaults.thinking_max_tokens": 7},
+    ),
     ("ENABLE_EMBEDDING_BATCHING", "0", "embed", {"slots": 1, "batch_window_ms": 0.0}),
     ("EMBEDDING_BATCH_WINDOW_MS", "7", "embed", {"batch_window_ms": 7.0}),
     ("EMBEDDING_BATCH_WINDOW_MAX_SIZE", "7", "embed", {"slots": 7}),

@@ -335,6 +335,24 @@ def test_sampling_defaults_come_from_the_entry_and_stay_below_the_cap() -> None:
     assert (spec.defaults.max_tokens, spec.max_new_tokens) == (60, 60)
 
 
+@pytest.mark.parametrize(
+    ("given", "environment", "usual", "thinking"),
+    [
+        ({}, {}, 512, 2048),
+        ({}, {"CHAT_MAX_NEW_TOKENS": "300"}, 300, 300),
+        ({}, {"CHAT_MAX_NEW_TOKENS": "8000"}, 512, 8000),
+        ({}, {"MAX_NEW_TOKENS": "600"}, 600, 600),
+        ({"max_tokens": 700}, {}, 700, 700),
+    ],
+)
+def test_a_model_that_reasons_may_write_more_unless_it_is_said(
+    given: dict[str, int], environment: dict[str, str], usual: int, thinking: int
+) -> None:
+    os.environ.update(environment)
+    spec = spec_for(entry(task="chat", defaults=given), settings.load(Flags()), Box(), Files())
+    assert (spec.defaults.max_tokens, spec.defaults.thinking_max_tokens) == (usual, thinking)
+
+
 def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
     from ipc.messages.spec import Spec
     from supervisor.config.spec import _SAME
