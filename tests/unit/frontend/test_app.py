@@ -272,6 +272,7 @@ def test_models_are_listed(client: TestClient) -> None:
         "org/embed",
         "org/rerank",
         "org/speech",
+        "org/speak",
     ]
 
 
@@ -285,6 +286,7 @@ def test_an_alias_is_listed_with_the_name_that_it_stands_for(fake: FakeDispatche
         ("org/embed", None),
         ("org/rerank", None),
         ("org/speech", None),
+        ("org/speak", None),
         ("gpt-4o", "org/chat"),
     ]
     assert one == data[-1] == {**data[0], "id": "gpt-4o", "alias_of": "org/chat"}
