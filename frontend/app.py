@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -13,7 +13,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.access_log import AccessLogEntry
+from frontend.api.responses.store import ResponseStore
 from frontend.api.route import Answer, Services
+from frontend.api.route import Route as Entry
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
@@ -41,13 +43,13 @@ class Application(Starlette):
 
 
 class Endpoint:
-    """What a route answers, as an ASGI application."""
+    """What the routes of one path answer, each by its method, as an ASGI application."""
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._answer(Request(scope, receive, send))
+        response = await self._answers[scope["method"]](Request(scope, receive, send))
         body = getattr(response, "body", None)  # a stream has none
         small = body is not None and len(body) <= SLICE_BYTES
         await response(scope, receive, send if small else sliced(send))
@@ -77,15 +79,11 @@ def build(
     """The ASGI application that answers for ``dispatcher``'s models within ``serve``'s limits, and
     with no more memory for all requests than ``budget`` has."""
     offered = routes(serve)
-    services = Services(dispatcher, control, serve, metrics)
+    services = Services(dispatcher, control, serve, metrics, ResponseStore())
     app = Application(
         routes=[
-            Route(
-                each.path.replace(_MODEL, _ANY_PATH),
-                Endpoint(each.answer(services)),
-                methods=[each.method],
-            )
-            for each in offered
+            Route(path.replace(_MODEL, _ANY_PATH), Endpoint(answers), methods=[*answers])
+            for path, answers in _by_path(offered, services).items()
         ],
         middleware=[
             Middleware(
@@ -103,6 +101,17 @@ def build(
     app.router.redirect_slashes = False
     app.router.default = Unserved([(each.method, each.path) for each in offered])
     return app
+
+
+def _by_path(offered: Iterable[Entry], services: Services) -> Mapping[str, Mapping[str, Answer]]:
+    """What is answered at each path, by its methods: who asks by another one is told of all."""
+    found: dict[str, dict[str, Answer]] = {}
+    for each in offered:
+        methods = found.setdefault(each.path, {})
+        methods[each.method] = answer = each.answer(services)
+        if each.method == "GET":
+            methods.setdefault("HEAD", answer)
+    return found
 
 
 def _gate(gate: AccessConfig) -> list[Middleware]:

@@ -43,6 +43,10 @@ from frontend.api.rerank import answers as rankings
 from frontend.api.rerank.request import RERANK_PATHS, RerankRequest, TextsRerankRequest
 from frontend.api.rerank.route import Rerank
 from frontend.api.rerank.score import SCORE_PATHS, ScoreRequest, Scores
+from frontend.api.responses.answers import ItemList, ResponseDeleted, ResponseObject
+from frontend.api.responses.queries import ItemsQuery, ResponseQuery
+from frontend.api.responses.request import ResponseRequest
+from frontend.api.responses.route import KeptResponses, Responses
 from frontend.api.route import EVENTS, FORM, JSON, SOUND, TEXT, Route, Services
 from frontend.http.request_context import ErrorForm
 from frontend.openapi.document import OpenApi
@@ -87,6 +91,47 @@ _MESSAGES = (
         id_header="request-id",
         error_form=message_error,
         error_model=MessageError,
+    ),
+)
+_RESPONSES = (
+    Route(
+        method="POST",
+        path="/v1/responses",
+        id="responses",
+        summary="Respond to items, whole or as a stream of events",
+        answer=lambda its: Responses(its).create,
+        task="chat",
+        takes=(ResponseRequest,),
+        gives={JSON: ResponseObject, EVENTS: None},
+    ),
+    Route(
+        method="GET",
+        path="/v1/responses/{response_id}/input_items",
+        id="response_items",
+        summary="The items that a response was made of",
+        answer=lambda its: KeptResponses(its).input_items,
+        asks=ItemsQuery,
+        gives={JSON: ItemList},
+        errors=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/responses/{response_id}",
+        id="response",
+        summary="A response that is kept",
+        answer=lambda its: KeptResponses(its).get,
+        asks=ResponseQuery,
+        gives={JSON: ResponseObject},
+        errors=(404,),
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/responses/{response_id}",
+        id="response_delete",
+        summary="Keep it no longer",
+        answer=lambda its: KeptResponses(its).delete,
+        gives={JSON: ResponseDeleted},
+        errors=(404,),
     ),
 )
 _COMPLETIONS = (
@@ -354,6 +399,7 @@ _METRICS = Route(
 ROUTES = (
     *_CHAT,
     *_MESSAGES,
+    *_RESPONSES,
     *_COMPLETIONS,
     *_TOKENS,
     *_EMBEDDINGS,

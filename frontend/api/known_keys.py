@@ -12,10 +12,12 @@ whisper.cpp's server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, NamedTuple
 
 Values = tuple[Any, ...]
+# What asks for nothing, of whatever kind a key's values are.
+_NOTHING: Values = ([], {}, "", "none", "auto", False)
 Verdict = Literal["done", "harmless", "refused"]
 
 
@@ -44,3 +46,21 @@ def refused(keys: str, note: str, *neutral: Any) -> Row:
 def refused_keys(rows: tuple[Row, ...]) -> Mapping[str, Row]:
     """The row of each key of ``rows`` that is refused."""
     return {key: row for row in rows if row.verdict == "refused" for key in row.names}
+
+
+def derived(
+    base: tuple[Row, ...], own: tuple[Row, ...], shared: Collection[str], elsewhere: str
+) -> tuple[Row, ...]:
+    """The ``own`` rows of an API, and those of ``base`` for every other key. What is done there and
+    is not ``shared`` is refused, with ``elsewhere`` as its note."""
+    taken = {name for row in own for name in row.names}
+    rows: list[Row] = [*own]
+    missing: list[str] = []
+    for row in base:
+        names = [name for name in row.names if name not in taken]
+        if row.verdict == "done":
+            missing += [name for name in names if name not in shared]
+            names = [name for name in names if name in shared]
+        if names:
+            rows.append(row._replace(names=tuple(names)))
+    return (*rows, refused(" ".join(missing), elsewhere, *_NOTHING))

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from frontend.api.answer import Error
+from frontend.api.responses.store import ResponseStore
 from frontend.api.validate import Body
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
@@ -46,6 +47,7 @@ class Services:
     control: Control
     serve: Serve
     metrics: Metrics
+    responses: ResponseStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ _SLASHES = re.compile("//+")
 # Routes that clients of these APIs know, by what they begin with; the first that fits is told.
 _NOT_BUILT = {
     "OpenAI's API": (
-        *("/v1/responses", "/v1/conversations", "/v1/images", "/v1/videos"),
+        *("/v1/conversations", "/v1/images", "/v1/videos"),
         *("/v1/audio/voice_consents", "/v1/moderations", "/v1/files", "/v1/uploads", "/v1/batches"),
         *("/v1/fine_tuning", "/v1/fine-tunes", "/v1/vector_stores", "/v1/assistants"),
         *("/v1/threads", "/v1/realtime", "/v1/evals", "/v1/containers", "/v1/organization"),

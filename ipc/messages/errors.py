@@ -4,6 +4,7 @@
     ├── InvalidRequest            400  invalid_value
     │   ├── UnsupportedParameter  400  unsupported_parameter
     │   ├── ContextTooLong        400  context_length_exceeded
+    │   ├── NoPreviousResponse    400  previous_response_not_found
     │   └── UndecodableMedia      400  undecodable_media
     ├── InvalidApiKey             401  invalid_api_key
     ├── HostNotAllowed            403  host_not_allowed
@@ -98,6 +99,10 @@ class UnsupportedParameter(InvalidRequest):
 
 class ContextTooLong(InvalidRequest):
     code = "context_length_exceeded"
+
+
+class NoPreviousResponse(InvalidRequest):
+    code = "previous_response_not_found"
 
 
 class UndecodableMedia(InvalidRequest):

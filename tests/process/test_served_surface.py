@@ -231,6 +231,10 @@ CHAT = FACES["chat"]["json"]
 REFUSALS: dict[str, dict[str, Any]] = {
     "invalid_value": {"json": {**CHAT, "temperature": 9}},
     "unsupported_parameter": {"json": {**CHAT, "custom_logit_processor": "x"}},
+    "previous_response_not_found": {
+        "url": "/v1/responses",
+        "json": {"model": "s/chat", "input": "x", "previous_response_id": "resp_none"},
+    },
     "model_not_found": {"json": {**CHAT, "model": "s/none"}},
     "not_found": {"url": "/made/up", "json": {}},
     "method_not_allowed": {"method": "GET"},

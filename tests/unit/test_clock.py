@@ -14,6 +14,7 @@ TOLD = {
     "frontend/api/ollama/answer.py",
     "frontend/api/openai/chat_answer.py",
     "frontend/api/rerank/score.py",
+    "frontend/api/responses/response.py",
     "supervisor/models/store.py",
     "supervisor/state/recorder.py",
     "ipc/runtime/log.py",

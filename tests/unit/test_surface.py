@@ -322,7 +322,9 @@ def test_a_command_has_its_options(command: str, edge_serve: Run) -> None:
 def test_a_route_is_answered(route: str) -> None:
     method, path = route.split()
     answer = client().request(method, path)
-    assert answer.status_code not in (404, 405), answer.text
+    if "{" not in path:  # nothing has a name like that
+        assert answer.status_code not in (404, 405), answer.text
+    assert "is not served" not in answer.text
     assert answer.headers["x-request-id"]
 
 

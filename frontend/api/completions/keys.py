@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from frontend.api.known_keys import Row, done, refused
+from frontend.api.known_keys import Row, derived, done, refused
 from frontend.api.openai.chat_keys import KEYS as CHAT_KEYS
 from frontend.api.openai.sampling_request import SamplingRequest
 
 _SHARED = frozenset(SamplingRequest.model_fields)
-# What asks for nothing of that which only chats have.
-_NOTHING: tuple[Any, ...] = ([], {}, "", "none", "auto", False)
 
 
 def keys_for_texts(*own: Row) -> tuple[Row, ...]:
     """The ``own`` rows of a route, and those of chats for every other key. What is done for chats
     alone is refused."""
-    taken = {name for row in own for name in row.names}
-    rows: list[Row] = [*own]
-    chats_only: list[str] = []
-    for row in CHAT_KEYS:
-        names = [name for name in row.names if name not in taken]
-        if row.verdict == "done":
-            chats_only += [name for name in names if name not in _SHARED]
-            names = [name for name in names if name in _SHARED]
-        if names:
-            rows.append(row._replace(names=tuple(names)))
-    return (*rows, refused(" ".join(chats_only), "for chats: /v1/chat/completions", *_NOTHING))
+    return derived(CHAT_KEYS, own, _SHARED, "for chats: /v1/chat/completions")
 
 
 KEYS = keys_for_texts(

@@ -9,6 +9,7 @@ import schemathesis
 from frontend.api.openai.format_request import FormatRequest
 from frontend.api.validate import check
 from ipc.messages.errors import ServeError
+from tests.process.http.schema_responses import response_in_order
 
 ECHO_DIMENSIONS = 8
 
@@ -16,7 +17,11 @@ ECHO_DIMENSIONS = 8
 @schemathesis.hook
 def before_call(_: Any, case: Any, __: Any) -> None:
     """Bring in order what a schema cannot say, and leave alone what is wrong by the schema."""
-    if isinstance(case.body, dict):
+    if isinstance(case.body, dict) and case.path == "/v1/responses":
+        _least(case.body)
+        _names(case.body)
+        response_in_order(case.body)
+    elif isinstance(case.body, dict):
         _dimensions(case.body)
         _least(case.body)
         _names(case.body)

@@ -33,6 +33,7 @@ from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank.request import RerankRequest, TextsRerankRequest
 from frontend.api.rerank.score import ScoreRequest
+from frontend.api.responses.request import ResponseRequest
 from frontend.api.translated import chat_of
 from frontend.api.validate import Body, check
 from frontend.openapi import document as openapi
@@ -94,6 +95,49 @@ SAMPLING: list[tuple[dict[str, Any], bool]] = [
     ({"structured_outputs": {"regex": "a|b"}}, True),
     ({"structural_tag": {}}, False),
     ({"priority": 3, "something_else": 1}, True),
+]
+USER = {"role": "user", "content": "x"}
+FLAT = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+INPUTS: list[tuple[Any, bool]] = [
+    ("x", True),
+    ([USER], True),
+    ([], False),
+    ([{**USER, "type": "message"}], True),
+    ([{"role": "tool", "content": "x"}], False),
+    ([{"role": "user", "content": [{"type": "input_text", "text": "x"}]}], True),
+    ([{"role": "user", "content": [{"type": "input_file"}]}], False),
+    ([USER, {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}], True),
+    ([USER, {"type": "function_call", "name": "f", "arguments": "{}"}], False),
+    ([USER, {"type": "function_call_output", "call_id": "c", "output": "x"}], True),
+    ([USER, {"type": "function_call_output", "call_id": "c", "output": {}}], False),
+    ([USER, {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "x"}], True),
+    ([USER, {"type": "reasoning", "summary": [], "encrypted_content": "x"}], True),
+    ([USER, {"type": "web_search_call"}], True),
+    ([USER, {"type": "item_reference", "id": "x"}], False),
+    ([USER, {"type": "thunder"}], False),
+]
+RESPONSES: list[tuple[dict[str, Any], bool]] = [
+    ({"tools": [FLAT, {"type": "custom", "name": "g"}, {"type": "web_search"}]}, True),
+    ({"tools": [{"type": "function"}]}, False),
+    ({"tools": [FLAT], "tool_choice": {"type": "function", "name": "f"}}, True),
+    ({"tools": [FLAT], "tool_choice": {"type": "web_search"}}, False),
+    (
+        {"tools": [FLAT], "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": []}},
+        True,
+    ),
+    ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {}}}}, True),
+    ({"text": {"format": {"type": "json_schema", "name": "x"}}}, False),
+    ({"reasoning": {"effort": "low", "summary": "auto"}}, True),
+    ({"include": ["message.output_text.logprobs"], "top_logprobs": 20}, True),
+    ({"top_logprobs": 21}, False),
+    ({"metadata": {"a": "b"}}, True),
+    ({"metadata": {"a": 1}}, False),
+    ({"input": [], "instructions": "x"}, True),
+    ({"input": [], "instructions": ""}, False),
+    ({"background": True}, False),
+    ({"response_format": {"type": "json_object"}}, False),
+    ({"messages": [USER]}, False),
+    ({"n": 2}, False),
 ]
 
 
@@ -247,6 +291,9 @@ def test_keys_are_described_where_they_are_needed(described: dict[str, Any]) -> 
             ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], **given}, ok)
             for given, ok in SAMPLING
         ],
+        *[("/v1/responses", {"input": given}, ok) for given, ok in INPUTS],
+        *[("/v1/responses", {"input": "x", **given}, ok) for given, ok in RESPONSES],
+        ("/v1/responses", {}, False),
         ("/v1/completions", {"prompt": "x"}, True),
         ("/v1/completions", {"prompt": [[1, 2], [3]], "n": 2, "echo": True}, True),
         ("/v1/completions", {"prompt": ["x", "y"], "suffix": "z", "logprobs": 3}, True),
@@ -275,7 +322,7 @@ def test_keys_are_described_where_they_are_needed(described: dict[str, Any]) -> 
 def test_the_description_and_the_server_agree(
     described: dict[str, Any], path: str, body: dict[str, Any], valid: bool
 ) -> None:
-    model = "org/chat" if "completions" in path else "org/embed"
+    model = "org/embed" if "embedding" in path else "org/chat"
     content = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]
     full = {"model": model, **body}
     assert Draft202012Validator(content["schema"]).is_valid(full) is valid
@@ -319,6 +366,11 @@ REQUESTS: list[tuple[type[Body], dict[str, Any], Callable[[Any], object]]] = [
         PromptRequest,
         {"model": "org/chat", "messages": [TURN]},
         lambda data: chat_of(*prompt_as_chat(parse(PromptRequest, data), reasons=False)),
+    ),
+    (
+        ResponseRequest,
+        {"model": "org/chat", "input": "x"},
+        lambda data: check(ResponseRequest, data).to_chat().chat.to_input(CHAT, []),
     ),
     (
         CompletionRequest,

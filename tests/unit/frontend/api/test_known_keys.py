@@ -32,6 +32,8 @@ from frontend.api.openai.embeddings_request import EmbeddingRequest
 from frontend.api.rerank import request as rerank_request
 from frontend.api.rerank import score
 from frontend.api.rerank.request import parse_rerank
+from frontend.api.responses import keys as response_keys
+from frontend.api.responses.request import ResponseRequest
 from frontend.api.validate import Body, check
 from ipc.messages.errors import UnsupportedParameter
 from tests.unit.frontend.http_fakes import limits
@@ -40,6 +42,7 @@ DOCS = Path(__file__).parents[4] / "docs" / "parameters.md"
 TABLES = {
     "chat": chat_keys.KEYS,
     "messages": anthropic_keys.KEYS,
+    "responses": response_keys.KEYS,
     "completions": completion_keys.KEYS,
     "infill": infill.KEYS,
     "fim": mistral_fim.KEYS,
@@ -96,6 +99,11 @@ OLLAMA = "reasoning options format keep_alive think truncate shift _debug_render
 ANTHROPIC = """model messages max_tokens cache_control container context_management diagnostics
     inference_geo mcp_servers metadata output_config output_format service_tier speed stop_sequences
     stream system temperature thinking tool_choice tools top_k top_p user_profile_id workspace_id"""
+RESPONSES = """access_programs background background_options context_management conversation image
+    include input instructions max_output_tokens max_tool_calls metadata model moderation
+    parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options
+    prompt_cache_retention reasoning safety_identifier service_tier store stream_options temperature
+    text tool_choice tools top_logprobs top_p truncation user stream client_metadata"""
 PEERS = {
     "OpenAI": OPENAI,
     "vLLM": VLLM,
@@ -145,6 +153,10 @@ def test_each_key_has_one_verdict(name: str) -> None:
     assert sorted(names) == sorted({*names})
 
 
+def test_every_key_of_a_response_is_known() -> None:
+    assert {*RESPONSES.split()} <= {name for row in response_keys.KEYS for name in row.names}
+
+
 @pytest.mark.parametrize("peer", PEERS)
 def test_every_key_of_a_peer_is_known(peer: str) -> None:
     names = {name for row in chat_keys.KEYS for name in row.names}
@@ -170,11 +182,12 @@ def test_every_key_of_anthropics_sdk_is_known() -> None:
     ("rows", "kind"),
     [
         (completion_keys.KEYS, CompletionRequest),
+        (response_keys.KEYS, ResponseRequest),
         (infill.KEYS, InfillRequest),
         (mistral_fim.KEYS, FimRequest),
     ],
 )
-def test_routes_for_texts_do_what_they_say_and_know_every_key_of_chats(
+def test_other_routes_do_what_they_say_and_know_every_key_of_chats(
     rows: tuple[Row, ...], kind: type[Body]
 ) -> None:
     done = {name for row in rows if row.verdict == "done" for name in row.names}

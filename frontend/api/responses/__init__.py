@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: a chat in which everything that is said or done is an item."""

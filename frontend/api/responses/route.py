@@ -1,0 +1,148 @@
+"""/v1/responses: made, and asked for again"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response as HttpResponse
+
+from frontend.api.chats import Chats
+from frontend.api.responses.history import PREVIOUS, listed, placed, said
+from frontend.api.responses.output_items import Shape
+from frontend.api.responses.queries import ItemsQuery, ResponseQuery
+from frontend.api.responses.request import Asked, ResponseRequest
+from frontend.api.responses.response import Keep, Response, keep_nothing
+from frontend.api.responses.store import ResponseStore, Stored
+from frontend.api.route import JSON, Services
+from frontend.api.translated import renamed
+from frontend.api.validate import check
+from frontend.http.body import COPIES, read_json
+from frontend.http.request_context import RequestContext, openai_form
+from ipc.messages.errors import (
+    InvalidRequest,
+    NoPreviousResponse,
+    PayloadTooLarge,
+    RouteNotFound,
+)
+from ipc.messages.spec import Spec
+
+
+class Responses:
+    """Has chat models respond."""
+
+    def __init__(self, its: Services) -> None:
+        self._chats = Chats(its)
+        self._store = its.responses
+        self._max_bytes = its.serve.max_json_bytes
+
+    async def create(self, request: Request) -> HttpResponse:
+        body = await read_json(request, self._max_bytes)
+        wanted = check(ResponseRequest, body.data)
+        context = RequestContext.of(request.scope)
+        chain = self._chain(context.key, wanted.previous_response_id)
+        size_bytes = body.size_bytes + sum(stored.size_bytes for stored in chain)
+        if size_bytes > self._max_bytes and chain:
+            raise PayloadTooLarge(f"with `{PREVIOUS}` it is over {self._max_bytes} bytes")
+        context.claim.add(COPIES * (size_bytes - body.size_bytes))
+        asked = wanted.to_chat(placed(chain))
+        # From here on errors are those of a chat.
+        context.error_form = lambda error, request_id: openai_form(
+            renamed(error, asked.names), request_id
+        )
+        keep = _keeping(self._store, context.key, body.data) if wanted.is_kept else keep_nothing
+        return await self._chats.answer(
+            request, asked.chat, size_bytes, lambda spec: _response(wanted, asked, spec, keep)
+        )
+
+    def _chain(self, key: str | None, previous_id: str | None) -> list[Stored]:
+        if previous_id is None:
+            return []
+        chain = self._store.chain(key, previous_id)
+        if chain is None:
+            raise NoPreviousResponse(
+                f"`{PREVIOUS}` names no response that is kept here; send its items as `input`",
+                param=PREVIOUS,
+            )
+        return chain
+
+
+class KeptResponses:
+    """Tells of responses that have ended."""
+
+    def __init__(self, its: Services) -> None:
+        self._store = its.responses
+
+    async def get(self, request: Request) -> HttpResponse:
+        check(ResponseQuery, dict(request.query_params))
+        return HttpResponse(self._found(request)[-1].response, media_type=JSON)
+
+    async def delete(self, request: Request) -> HttpResponse:
+        key, response_id = _asked(request)
+        if not self._store.remove(key, response_id):
+            raise _not_found()
+        return _json({"id": response_id, "object": "response", "deleted": True})
+
+    async def input_items(self, request: Request) -> HttpResponse:
+        """All that the model was given, what the response goes on from included."""
+        asked = check(ItemsQuery, dict(request.query_params))
+        *before, last = self._found(request)
+        items = [*said(before), *orjson.loads(last.items)]
+        if asked.order == "desc":
+            items.reverse()
+        start = 0 if asked.after is None else _place(items, asked.after) + 1
+        shown = items[start : start + asked.limit]
+        return _json(
+            {
+                "object": "list",
+                "data": shown,
+                "first_id": shown[0]["id"] if shown else None,
+                "last_id": shown[-1]["id"] if shown else None,
+                "has_more": start + asked.limit < len(items),
+            }
+        )
+
+    def _found(self, request: Request) -> list[Stored]:
+        """The response behind those that it goes on from."""
+        key, response_id = _asked(request)
+        stored = self._store.find(key, response_id)
+        if stored is None:
+            raise _not_found()
+        return self._store.chain(key, response_id) or [stored]
+
+
+def _response(wanted: ResponseRequest, asked: Asked, spec: Spec, keep: Keep) -> Response:
+    shape = Shape(wanted.custom_tools, asked.chat.shows_reasoning, wanted.summarizes)
+    return Response(wanted.model, wanted.told(spec), shape, names=asked.names, keep=keep)
+
+
+def _keeping(store: ResponseStore, key: str | None, data: dict[str, Any]) -> Keep:
+    """Keeps the response with the items of its request ``data``."""
+    items = orjson.dumps(listed(data["input"], uuid.uuid4().hex))
+
+    def keep(response: dict[str, Any]) -> None:
+        previous_id = response[PREVIOUS]
+        store.add(key, Stored(response["id"], orjson.dumps(response), items, previous_id))
+
+    return keep
+
+
+def _asked(request: Request) -> tuple[str | None, str]:
+    return RequestContext.of(request.scope).key, request.path_params["response_id"]
+
+
+def _not_found() -> RouteNotFound:
+    return RouteNotFound("no response of this name is kept here")
+
+
+def _place(items: list[dict[str, Any]], item_id: str) -> int:
+    for place, item in enumerate(items):
+        if item["id"] == item_id:
+            return place
+    raise InvalidRequest("`after` names no item of this response", param="after")
+
+
+def _json(body: dict[str, Any]) -> HttpResponse:
+    return HttpResponse(orjson.dumps(body), media_type=JSON)
