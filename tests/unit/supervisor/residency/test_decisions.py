@@ -1,0 +1,369 @@
+"""Who is loaded, and who leaves for it: histories of decisions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from supervisor.residency.decisions import (
+    RESIDENCE_S,
+    TURN_S,
+    Decision,
+    Load,
+    Phase,
+    Policy,
+    Refuse,
+    Residency,
+    Room,
+    Unload,
+)
+
+PLENTY = Room(free_mb=100_000)
+# What happens at a time; the decisions that follow, in words.
+Row = tuple[float, Callable[["Box"], None], list[str]]
+
+
+class Box:
+    """A residency for models of so many MB each, those in capitals always in, under a budget."""
+
+    def __init__(self, budget_mb: int | None = None, free_mb: float = 100_000.0, **models: Any):
+        self.residency = Residency()
+        self.room = Room(free_mb, budget_mb)
+        self.now = 0.0
+        self.jobs = dict.fromkeys(models, 0)
+        policies = {
+            name: what
+            if isinstance(what, Policy)
+            else Policy(always=name.isupper(), need_mb=what, measured=True)
+            for name, what in models.items()
+        }
+        self.residency.set_policies(policies, 0.0)
+
+    def play(self, *rows: Row) -> Box:
+        for at, happens, expected in rows:
+            self.now = at
+            happens(self)
+            decided = [words(one) for one in self.residency.decide(self.room, at)]
+            assert decided == expected, f"at {at:g} s"
+        return self
+
+
+def words(decision: Decision) -> str:
+    match decision:
+        case Load(model):
+            return f"load {model}"
+        case Unload(model, why):
+            return f"unload {model}: {why}"
+        case Refuse(model, why):
+            return f"refuse {model}: {why}"
+
+
+def asks(name: str, waiting: int = 1, in_hand: int = 0) -> Callable[[Box], None]:
+    def happens(box: Box) -> None:
+        box.jobs[name] += 1
+        box.residency.on_demand(name, waiting, in_hand, box.jobs[name], box.now)
+
+    return happens
+
+
+def works(name: str, in_hand: int) -> Callable[[Box], None]:
+    """Nobody waits; its workers have so many in hand."""
+
+    def happens(box: Box) -> None:
+        box.residency.on_demand(name, 0, in_hand, box.jobs[name], box.now)
+
+    return happens
+
+
+def stands(name: str, phase: Phase) -> Callable[[Box], None]:
+    return lambda box: box.residency.on_phase(name, phase, box.now)
+
+
+def nothing(_: Box) -> None:
+    """Time has passed."""
+
+
+def loaded(name: str, at: float, took_s: float = 1.0) -> list[Row]:
+    """It is asked for, loaded, and has answered."""
+    return [
+        (at, asks(name), [f"load {name}"]),
+        (at + took_s, stands(name, "in"), []),
+        (at + took_s, works(name, 1), []),
+        (at + took_s, works(name, 0), []),
+    ]
+
+
+def test_a_model_is_loaded_once_however_many_ask() -> None:
+    Box(a=100).play(
+        (0, nothing, []),
+        (1, asks("a"), ["load a"]),
+        (2, asks("a", 2), []),
+        (2, stands("a", "loading"), []),
+        (3, asks("a", 3), []),
+        (5, stands("a", "in"), []),
+        (5, works("a", 3), []),
+    )
+
+
+def test_who_has_left_is_not_loaded_for() -> None:
+    box = Box(a=100, b=100)
+    box.play((0, asks("b"), ["load b"]), (1, asks("a"), []), (2, works("a", 0), []))
+    box.play((3, stands("b", "in"), []), (4, nothing, []))
+
+
+def test_an_idle_model_is_unloaded_after_its_last_job_has_ended() -> None:
+    Box(a=Policy(always=False, idle_s=60, need_mb=100, measured=True)).play(
+        (0, asks("a"), ["load a"]),
+        (10, stands("a", "in"), []),
+        (10, works("a", 1), []),
+        (200, nothing, []),  # a long answer
+        (210, works("a", 0), []),
+        (269, nothing, []),
+        (270, nothing, ["unload a: idle for 60 s"]),
+        (271, stands("a", "out"), []),
+    )
+
+
+def test_a_model_that_nobody_asked_after_all_is_idle_from_when_it_is_in() -> None:
+    Box(a=Policy(always=False, idle_s=60, need_mb=100, measured=True)).play(
+        (0, asks("a"), ["load a"]),
+        (1, works("a", 0), []),
+        (30, stands("a", "in"), []),
+        (89, nothing, []),
+        (90, nothing, ["unload a: idle for 60 s"]),
+    )
+
+
+def test_a_request_for_a_model_that_leaves_has_it_loaded_again() -> None:
+    Box(a=Policy(always=False, idle_s=60, need_mb=100, measured=True)).play(
+        *loaded("a", 0),
+        (61, nothing, ["unload a: idle for 60 s"]),
+        (61.5, asks("a"), []),
+        (62, stands("a", "out"), ["load a"]),
+    )
+
+
+def test_the_pinned_and_the_always_loaded_stay() -> None:
+    pinned = Policy(always=False, idle_s=60, pinned=True, need_mb=100, measured=True)
+    Box(a=pinned).play(*loaded("a", 0), (500, nothing, []))
+    Box(A=100).play((0, stands("A", "loading"), []), (9, stands("A", "in"), []), (500, nothing, []))
+
+
+def test_loads_take_turns_and_a_failed_one_holds_up_nobody() -> None:
+    Box(a=100, b=100).play(
+        (0, asks("a"), ["load a"]),
+        (1, asks("b"), []),
+        (5, stands("a", "failed"), ["load b"]),
+    )
+
+
+def test_whoever_has_waited_longest_is_loaded_first() -> None:
+    Box(a=100, b=100, c=100).play(
+        (0, asks("a"), ["load a"]),
+        (1, asks("c"), []),
+        (2, asks("b"), []),
+        (3, stands("a", "in"), ["load c"]),
+        (4, stands("c", "in"), ["load b"]),
+    )
+
+
+def test_the_model_whose_loss_costs_least_makes_room() -> None:
+    Box(budget_mb=300, a=100, b=100, c=200).play(
+        *loaded("a", 0),
+        *loaded("b", 10),
+        (11, asks("a"), []),  # which is asked for more often
+        (11, works("a", 0), []),
+        (100, asks("c"), ["unload b: c needs 200 MB"]),
+        (101, nothing, []),
+        (102, stands("b", "out"), ["load c"]),
+    )
+
+
+def test_what_was_slow_to_load_stays_longer() -> None:
+    Box(budget_mb=300, a=100, b=100, c=200).play(
+        *loaded("a", 0, took_s=60.0),
+        *loaded("b", 70, took_s=1.0),
+        (500, asks("c"), ["unload b: c needs 200 MB"]),
+    )
+
+
+def test_the_fewest_models_leave() -> None:
+    box = Box(budget_mb=400, a=50, b=50, c=300, d=300)
+    box.play(*loaded("a", 0), *loaded("b", 10), *loaded("c", 20))
+    box.play((500, asks("d"), ["unload c: d needs 300 MB"]))
+
+
+def test_several_leave_where_one_is_not_enough_and_none_in_vain() -> None:
+    box = Box(budget_mb=300, a=40, b=100, c=100, d=220)
+    box.play(*loaded("a", 0), *loaded("b", 10), *loaded("c", 20))
+    needs = "d needs 220 MB"
+    box.play((500, asks("d"), [f"unload b: {needs}", f"unload c: {needs}"]))
+
+
+def test_a_busy_model_stays_until_its_turn_is_over_and_finishes_what_it_has() -> None:
+    Box(budget_mb=100, a=100, b=100).play(
+        *loaded("a", 0),
+        (50, asks("a", 1, 4), []),
+        (60, asks("b"), []),
+        (60 + TURN_S - 0.25, asks("a", 3, 4), []),
+        (60 + TURN_S, asks("a", 3, 4), ["unload a: b needs 100 MB"]),
+        (120, stands("a", "out"), ["load b"]),
+        (125, stands("b", "in"), []),
+        (126, works("b", 0), []),  # though a waits, b stays for a while
+        (125 + RESIDENCE_S, nothing, ["unload b: a needs 100 MB"]),
+    )
+
+
+def test_a_model_that_has_just_been_loaded_is_kept_for_whoever_it_was_loaded_for() -> None:
+    Box(budget_mb=100, a=100, b=100).play(
+        (0, asks("a"), ["load a"]),
+        (1, asks("b"), []),
+        (10, stands("a", "in"), []),
+        (11, works("a", 0), []),
+        (10 + RESIDENCE_S, works("a", 1), []),
+        (50, works("a", 0), ["unload a: b needs 100 MB"]),
+    )
+
+
+def test_a_model_for_which_there_will_be_no_room_is_refused_with_who_has_it() -> None:
+    Box(budget_mb=300, A=200, b=150).play(
+        (0, stands("A", "in"), []),
+        (
+            1,
+            asks("b"),
+            [
+                "refuse b: model 'b' needs 150 MB and 100 MB are free; A (200 MB) may not be "
+                "unloaded"
+            ],
+        ),
+        (2, nothing, []),  # not twice
+        (3, works("b", 0), []),
+        (9, nothing, []),
+    )
+
+
+def test_memory_that_others_on_the_box_take_counts() -> None:
+    box = Box(free_mb=120, b=150)
+    box.play((0, asks("b"), ["refuse b: model 'b' needs 150 MB and 120 MB are free"]))
+
+
+def test_an_estimate_needs_more_room_than_a_measurement() -> None:
+    guessed = Policy(always=False, need_mb=100)
+    refused = ["refuse a: model 'a' needs 120 MB and 110 MB are free"]
+    Box(budget_mb=110, a=guessed).play((0, asks("a"), refused))
+    Box(budget_mb=110, a=100).play((0, asks("a"), ["load a"]))
+
+
+def test_what_a_load_takes_at_its_most_has_to_fit() -> None:
+    steep = Policy(always=False, need_mb=100, load_mb=180, measured=True)
+    refused = ["refuse a: model 'a' needs 180 MB and 150 MB are free"]
+    Box(budget_mb=150, a=steep).play((0, asks("a"), refused))
+
+
+def test_nobody_waits_for_a_frontend_that_has_gone() -> None:
+    box = Box(a=100, b=100)
+    box.play((0, asks("a"), ["load a"]), (1, asks("b"), []))
+    box.residency.on_frontend_gone(2.0)
+    box.play((3, stands("a", "in"), []))
+
+
+def test_a_model_that_is_not_served_any_more_is_forgotten() -> None:
+    box = Box(a=100)
+    box.play((0, asks("a"), ["load a"]))
+    box.residency.set_policies({}, 1.0)
+    box.play((2, stands("a", "in"), []))
+
+
+# --- any history ---------------------------------------------------------------------------------
+
+
+class World:
+    """Models with clients: requests come, loads take time and fail, answers take time."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        sizes = {name: self.chance.choice([100, 200, 300, 500]) for name in "abcdef"}
+        self.budget_mb = self.chance.choice([500, 700, 1000])
+        self.residency = Residency()
+        idle_s = self.chance.choice([0.0, 20.0, 60.0])
+        self.policies = {
+            name: Policy(always=False, idle_s=idle_s, need_mb=size, measured=True)
+            for name, size in sizes.items()
+        }
+        self.residency.set_policies(self.policies, 0.0)
+        self.phase: dict[str, Phase] = dict.fromkeys(sizes, "out")
+        self.until: dict[str, float] = dict.fromkeys(sizes, 0.0)
+        self.waiting: dict[str, list[float]] = {name: [] for name in sizes}
+        self.in_hand: dict[str, list[float]] = {name: [] for name in sizes}
+        self.jobs = dict.fromkeys(sizes, 0)
+        self.in_since = dict.fromkeys(sizes, 0.0)
+        self.longest_s = 0.0
+
+    def turn(self, now: float, *, asking: bool) -> None:
+        if asking and self.chance.random() < 0.2:
+            name = self.chance.choice("aaabbc" if self.chance.random() < 0.7 else "abcdef")
+            self.waiting[name].append(now)
+            self.jobs[name] += 1
+        for name in self.phase:
+            self._run(name, now)
+            waits, in_hand = len(self.waiting[name]), len(self.in_hand[name])
+            self.residency.on_demand(name, waits, in_hand, self.jobs[name], now)
+            self.residency.on_phase(name, self.phase[name], now)
+        for decision in self.residency.decide(Room(10_000, self.budget_mb), now):
+            self._do(decision, now)
+
+    def _run(self, name: str, now: float) -> None:
+        self.in_hand[name] = [end for end in self.in_hand[name] if end > now]
+        if self.phase[name] == "loading" and now >= self.until[name]:
+            self.phase[name] = "in" if self.chance.random() < 0.9 else "failed"
+            self.until[name] = now + 5.0
+            self.in_since[name] = now
+        elif self.phase[name] == "failed" and now >= self.until[name]:
+            self.phase[name], self.until[name] = "loading", now + 2.0
+        elif self.phase[name] == "leaving" and not self.in_hand[name]:
+            self.phase[name] = "out"
+        elif self.phase[name] == "in" and self.chance.random() < 0.002:
+            self.phase[name], self.until[name] = "failed", now + 1.0  # it crashes
+            self.in_hand[name] = []
+        while self.phase[name] == "in" and self.waiting[name] and len(self.in_hand[name]) < 2:
+            self.longest_s = max(self.longest_s, now - self.waiting[name].pop(0))
+            self.in_hand[name].append(now + self.chance.uniform(0.5, 8.0))
+
+    def _do(self, decision: Decision, now: float) -> None:
+        match decision:
+            case Load(model):
+                assert self.phase[model] == "out", "it is loaded once"
+                assert self.held_mb() + self.policies[model].need_mb <= self.budget_mb
+                self.phase[model] = "loading"
+                self.until[model] = now + self.chance.uniform(1.0, 6.0)
+            case Unload(model, why):
+                assert self.phase[model] == "in", "who loads or leaves is no victim"
+                if why.startswith("idle"):
+                    assert not self.waiting[model], why
+                    assert not self.in_hand[model], why
+                else:
+                    assert now - self.in_since[model] >= RESIDENCE_S, why
+                self.phase[model] = "leaving"
+            case Refuse(model, why):
+                raise AssertionError(f"{model} fits the budget alone: {why}")
+
+    def held_mb(self) -> int:
+        held: tuple[Phase, ...] = ("loading", "in", "leaving")
+        return sum(self.policies[name].need_mb for name, at in self.phase.items() if at in held)
+
+
+@pytest.mark.parametrize("hundred", range(3))
+def test_whatever_happens_the_budget_holds_and_everybody_is_answered(hundred: int) -> None:
+    for seed in range(100 * hundred, 100 * hundred + 100):
+        world = World(seed)
+        step = 0
+        while step < 600:
+            world.turn(step * 0.5, asking=True)
+            step += 1
+        while any(world.waiting.values()) and step < 20_000:
+            world.turn(step * 0.5, asking=False)
+            step += 1
+        assert not any(world.waiting.values()), f"somebody waits for ever in history {seed}"
