@@ -49,7 +49,7 @@ class Announcer:
         """Somebody has become ready, or the frontend keeps failing."""
         if not self._stopping:
             self._effects.notify(f"STATUS={_status(states, frontend)}")
-        all_ready = all(state.state == "ready" for state in states)
+        all_ready = all(state.state in ("ready", "unloaded") for state in states)
         if frontend.state == "ready" and all_ready and not self.all_were_ready:
             self.all_were_ready = True
             logger.info("all models are ready; try:\n%s", self._example())
@@ -66,5 +66,7 @@ def _status(states: list[ModelState], frontend: Replica) -> str:
             f"nobody answers clients, the frontend keeps failing ({frontend.last_exit}); "
             f"tried again without end, {len(states)} models stay loaded"
         )
-    ready = [state.state for state in states].count("ready")
-    return f"{ready} of {len(states)} models ready"
+    found = [state.state for state in states]
+    unloaded = found.count("unloaded")
+    rest = f", {unloaded} to be loaded when asked for" if unloaded else ""
+    return f"{found.count('ready')} of {len(states)} models ready{rest}"

@@ -30,6 +30,7 @@ from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit, Percent, Process, sample
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Child
+from supervisor.host import hardware
 from supervisor.listener import Listeners, url
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
@@ -161,6 +162,9 @@ class Daemon:
 
     def weigh(self, spec: Spec, pid: int) -> None:
         self._recorder.measure(spec, pid)
+
+    def free_mb(self) -> float:
+        return hardware.available_mb()
 
     def footprint(self, spec: Spec) -> Footprint | None:
         return self._recorder.footprint(spec)

@@ -107,6 +107,9 @@ class Effects(Protocol):
     def footprint(self, spec: Spec) -> Footprint | None:
         """What a worker of ``spec`` was last measured to take."""
 
+    def free_mb(self) -> float:
+        """The memory of the system that models could take now."""
+
     def measure(self) -> dict[str, Any]:
         """The box and the supervisor itself, as /health prints them."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from ipc.messages.control import child_id
 from ipc.messages.spec import Spec
-from ipc.messages.state import ModelState, ReplicaState, Route
+from ipc.messages.state import ModelPhase, ModelState, ReplicaState, Route
 from ipc.transport.sockets import ipc_endpoint
 from supervisor.children.cgroup import Cell
 from supervisor.children.process import python
@@ -147,11 +148,33 @@ def best(group: Iterable[Member]) -> Replica:
     return min(replicas, key=lambda replica: _BEST_FIRST.index(replica.state))
 
 
+def phase(group: Iterable[Member], *, resting: bool) -> ModelPhase:
+    """How a model stands by its workers: one that rests is unloaded once they have all ended."""
+    state = best(group).state
+    return "unloaded" if resting and state == "stopped" else state
+
+
 def states(
-    everyone: Iterable[Member], unavailable: dict[str, str], run_dir: Path, now: float
+    everyone: Iterable[Member],
+    unavailable: dict[str, str],
+    run_dir: Path,
+    now: float,
+    resting: Collection[str] = (),
+    refused: Mapping[str, str] = MappingProxyType({}),
 ) -> list[ModelState]:
-    """What the frontend may use: each model's routes, or why it has none."""
-    found = [_state(name, group, run_dir, now) for name, group in by_model(everyone).items()]
+    """What the frontend may use: each model's routes, or why it has none. ``resting`` are those
+    that are loaded when somebody asks, ``refused`` those for which there is no room, with why."""
+    found = [
+        _state(
+            name,
+            group,
+            run_dir,
+            now,
+            phase=phase(group, resting=name in resting),
+            refused=refused.get(name),
+        )
+        for name, group in by_model(everyone).items()
+    ]
     missing = [
         ModelState(name=name, routes=[], state="failed", reason=reason)
         for name, reason in unavailable.items()
@@ -159,13 +182,21 @@ def states(
     return found + missing
 
 
-def _state(name: str, group: list[Member], run_dir: Path, now: float) -> ModelState:
+def _state(
+    name: str,
+    group: list[Member],
+    run_dir: Path,
+    now: float,
+    *,
+    phase: ModelPhase,
+    refused: str | None,
+) -> ModelState:
     speaker = best(group)
     next_start_at = speaker.next_start_at
     return ModelState(
         name=name,
         routes=[_route(member, run_dir) for member in group if member.replica.serving],
-        state=speaker.state,
+        state=phase,
         faulty=[
             child_id(member.replica.name, member.replica.faulty)
             for member in group
@@ -175,6 +206,7 @@ def _state(name: str, group: list[Member], run_dir: Path, now: float) -> ModelSt
         reason=speaker.explained,
         retry_after_s=max(1.0, round(next_start_at - now)) if next_start_at else None,
         loaded=speaker.loaded,
+        refused=refused,
     )
 
 

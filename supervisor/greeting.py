@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ipc.messages.spec import Spec
 from supervisor.example import curl
 from supervisor.plan import Plan
 
@@ -54,23 +55,32 @@ class Greeting:
             return
         self._listening = True
         more = [f"with Ollama's API on {ollama_url}"] if ollama_url else []
-        for line in (f"edge-serve listens on {url}; Ctrl-C stops it", *more, *self._early):
+        asleep = [
+            self._line(spec, "loaded when asked for")
+            for spec in self._specs
+            if spec.load == "on_demand"
+        ]
+        told = f"edge-serve listens on {url}; Ctrl-C stops it"
+        for line in (told, *more, *self._early, *asleep):
             self._tell(line)
 
     def on_ready(self, model: str) -> None:
         """``model`` can serve. Told once, of those that the start was for: what happens later is a
         matter of the log."""
-        task = next((spec.task for spec in self._specs if spec.name == model), None)
-        if task is None or model in self._greeted:
+        found = next((spec for spec in self._specs if spec.name == model), None)
+        if found is None or found.load == "on_demand" or model in self._greeted:
             return
         self._greeted.add(model)
-        width = max(len(spec.name) for spec in self._specs)
         took_s = self._clock() - self._began_at
-        line = f"  {model:<{width}}  {task:<6}  ready in {took_s:.1f} s"
+        line = self._line(found, f"ready in {took_s:.1f} s")
         if self._listening:
             self._tell(line)
         else:
             self._early.append(line)
+
+    def _line(self, spec: Spec, what: str) -> str:
+        width = max(len(each.name) for each in self._specs)
+        return f"  {spec.name:<{width}}  {spec.task:<6}  {what}"
 
     def on_all_ready(self, url: str, port: int) -> None:
         """What to try: a chat where there is a chat model, else a request."""

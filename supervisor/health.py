@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import psutil
 
 from ipc.messages.spec import Spec
+from ipc.messages.state import ModelPhase
 from ipc.tasks import TASKS
 from supervisor.children.process import Vitals
-from supervisor.fleet import Member, best, by_model
+from supervisor.fleet import Member, best, by_model, phase
 from supervisor.host import nvidia
 from supervisor.state.footprints import Footprint
 
@@ -104,6 +105,7 @@ def _until(at: float | None, now: float) -> float | None:
 def models(
     everyone: Iterable[Member],
     leaving: set[str],
+    resting: Collection[str],
     unavailable: dict[str, str],
     footprint: Callable[[Spec], Footprint | None],
     now: float,
@@ -115,7 +117,7 @@ def models(
     """
     found = [
         {
-            **_model(name, group, footprint, now),
+            **_model(name, group, phase(group, resting=name in resting), footprint, now),
             **({"leaving": True} if name in leaving else {}),
         }
         for name, group in by_model(everyone).items()
@@ -130,6 +132,7 @@ def models(
 def _model(
     name: str,
     group: list[Member],
+    state: ModelPhase,
     footprint: Callable[[Spec], Footprint | None],
     now: float,
 ) -> Report:
@@ -141,7 +144,8 @@ def _model(
         "task": spec.task,
         "capability": TASKS[spec.task].capability,
         "engine": spec.engine,
-        "state": speaker.state,
+        "state": state,
+        "load": spec.load,
         "reason": speaker.explained,
         "warm": speaker.warm,
         "memory_mb": measured.private_mb if measured else None,

@@ -21,10 +21,11 @@ MakeWorker = Callable[[str, Spec], Member]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Who is to be started for the first time, and who is to drain and end."""
+    """Who is to be started, who is to drain and end for good, and who for now."""
 
     start: list[Member] = field(default_factory=list)
     retire: list[Member] = field(default_factory=list)
+    rest: list[Member] = field(default_factory=list)
 
 
 class ModelSet:
@@ -41,11 +42,17 @@ class ModelSet:
         self._counts: dict[str, int] = {}  # how many workers each task has ever had
         self._gone_at: dict[str, float] = {}  # when each model that leaves is waited for no longer
         self._retired: set[str] = set()  # the workers that are to end
+        self._resting: set[str] = set()  # the models that are not to be loaded now
 
     @property
     def specs(self) -> list[Spec]:
         """The models that clients may ask for."""
         return list(self._specs.values())
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether any of them is loaded only when somebody asks for it."""
+        return any(spec.load == "on_demand" for spec in self._specs.values())
 
     @property
     def leaving(self) -> set[str]:
@@ -72,6 +79,10 @@ class ModelSet:
 
     def add(self, spec: Spec) -> None:
         """The model joins, comes back before it has left, or is served as ``spec`` says now."""
+        if spec.load == "always":
+            self._resting.discard(spec.name)
+        elif spec.name not in self._specs:
+            self._resting.add(spec.name)
         self._specs[spec.name] = spec
         self._gone_at.pop(spec.name, None)
         for _ in range(len(self._serving(spec)), spec.replicas):
@@ -82,7 +93,22 @@ class ModelSet:
     def remove(self, name: str, now: float) -> None:
         """The model leaves: its workers stay for what is queued, as long as that may take."""
         spec = self._specs.pop(name)
+        self._resting.discard(name)
         self._gone_at[name] = now + spec.queue_timeout_s + spec.request_timeout_s
+
+    def wake(self, name: str) -> None:
+        """The model is to be loaded."""
+        self._resting.discard(name)
+
+    def rest(self, name: str) -> None:
+        """The model is to be unloaded, and served again once it is woken."""
+        if name in self._specs:
+            self._resting.add(name)
+
+    @property
+    def resting(self) -> set[str]:
+        """The models that are out of memory, or leave it, until somebody asks for them."""
+        return self._resting
 
     def on_left(self, name: str) -> None:
         """Nobody waits for an answer of the model any more."""
@@ -100,7 +126,10 @@ class ModelSet:
         for name, group in by_model(self.workers).items():
             staying = [one for one in group if one.replica.name not in self._retired]
             spec = self._specs.get(name)
-            if spec is not None:
+            if spec is not None and name in self._resting:
+                due.retire.extend(one for one in staying if one.spec != spec)
+                due.rest.extend(one for one in staying if one.spec == spec and _is_up(one))
+            elif spec is not None:
                 _replace(spec, staying, due)
             elif now >= self._gone_at.get(name, -math.inf):
                 due.retire.extend(staying)
@@ -121,12 +150,16 @@ class ModelSet:
         return [one for name, one in everyone if one.spec == spec and name not in self._retired]
 
 
+def _is_up(worker: Member) -> bool:
+    return worker.replica.state not in ("stopped", "draining")
+
+
 def _replace(spec: Spec, group: list[Member], due: Due) -> None:
     """Workers of ``spec`` come one after the other, each ready before one of another spec goes: the
     model is never short of a worker, and takes the memory of one more meanwhile."""
     fresh = [one for one in group if one.spec == spec]
     old = [one for one in group if one.spec != spec]
-    unborn = [one for one in fresh if one.replica.generation == 0]
+    unborn = [one for one in fresh if one.replica.state == "stopped"]
     ready = sum(one.replica.state == "ready" for one in fresh)
     if not old:
         due.start.extend(unborn)

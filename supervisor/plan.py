@@ -30,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits. ``unavailable`` names the models that could not be fetched, each with the reason: they
     are shown as failed, while the others serve. ``fail_fast``: a model that fails before all have
     been ready once ends the server. ``greet``: say a few lines about the start, for people.
+    ``memory_budget_mb`` bounds what all models take together, 0: what the system has.
     ``state_dir`` is where to keep what was measured, empty for nowhere; ``weights`` tells the files
     of each model from others. ``settings`` is what all this was made from, to be shown in the log.
     """
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log_format: Format = "text"
     log_level: Level = "info"
     drain_s: float = 30.0
+    memory_budget_mb: int = 0
     fail_fast: bool = False
     greet: bool = False
     weights: dict[str, str] = {}

@@ -19,6 +19,7 @@ from ipc.messages.control import (
     Abandon,
     AskHealth,
     BootFailed,
+    Demand,
     Drain,
     FromChild,
     Health,
@@ -67,6 +68,7 @@ from supervisor.replica import (
     Tick,
     Warn,
 )
+from supervisor.residency.loader import Loader
 from supervisor.run_dir import InUseError
 
 logger = logging.getLogger(__name__)
@@ -93,6 +95,7 @@ class Supervisor:
         self._frontend = fleet.frontend(effects)
         self._welcomed = 0  # the generation of the frontend that has been told what to serve
         self._models = ModelSet(partial(fleet.worker, drain_s=plan.drain_s, effects=effects))
+        self._loader = Loader(self._models, effects, plan.memory_budget_mb)
         self._unavailable = dict(plan.unavailable)
         self._published: list[ModelState] = []
         self._announcer = Announcer(plan, effects)
@@ -148,7 +151,19 @@ class Supervisor:
             self._happen(member, Begin())
         for member in due.retire:
             self._happen(member, Stop(self._plan.drain_s, notice_s=NOTICE_S))
+        for member in due.rest:
+            assert member.spec is not None
+            # What it has in hand is finished, however long that may take.
+            self._happen(member, Stop(member.spec.request_timeout_s, notice_s=NOTICE_S))
         self._models.forget()
+
+    def _keep_resident(self) -> None:
+        """Load and unload whom clients' demand asks for."""
+        if self._stopping:
+            return
+        self._loader.turn()
+        self._keep_models()
+        self._publish(self._effects.now())
 
     # --- time ---
 
@@ -163,6 +178,7 @@ class Supervisor:
                 self._happen(member, sign)
             self._tick(member)
         self._keep_models()
+        self._keep_resident()
         self._stop_workers_when_alone()
         self._cleanup.tick(self._pids())
         self._keep_sockets(self._effects.now())
@@ -246,13 +262,21 @@ class Supervisor:
                 self._tell(member, Noted())
             case Heartbeat():
                 self._happen(member, Beat(message.counters))
-            case Misbehaved() if member.spec is None:
+            case Misbehaved() | Left() | Demand() | AskHealth() if member.spec is None:
+                self._on_frontend(message)
+
+    def _on_frontend(self, message: Misbehaved | Left | Demand | AskHealth) -> None:
+        match message:
+            case Misbehaved():
                 self._on_misbehaved(message)
-            case Left() if member.spec is None:
+            case Left():
                 self._models.on_left(message.model)
                 self._keep_models()
+            case Demand():
+                self._loader.on_demand(message)
+                self._keep_resident()
             case AskHealth():
-                self._tell(member, Health(message.id, self._report()))
+                self._tell(self._frontend, Health(message.id, self._report()))
 
     def _on_misbehaved(self, message: Misbehaved) -> None:
         worker = self._member(child_id(message.replica, message.generation))
@@ -365,6 +389,7 @@ class Supervisor:
     def _on_frontend_exit(self, generation: int) -> None:
         """Its clients have gone with it: nobody waits for the jobs that it had sent."""
         self._models.on_frontend_gone()
+        self._loader.on_frontend_gone()
         for member in self._models.workers:
             self._tell(member, Abandon(child_id(FRONTEND, generation)))
         if self._stopping:
@@ -414,7 +439,14 @@ class Supervisor:
     def _publish(self, now: float) -> None:
         """Send the models' states to the frontend when one of them has changed."""
         # Not those that have left: to a frontend, one that is not in its set could not be fetched.
-        states = fleet.states(self._models.awaited, self._unavailable, self._run_dir, now)
+        states = fleet.states(
+            self._models.awaited,
+            self._unavailable,
+            self._run_dir,
+            now,
+            self._models.resting,
+            self._loader.refused,
+        )
         if states != self._published:
             self._published = states
             if self._frontend.replica.serving:
@@ -429,6 +461,7 @@ class Supervisor:
             "models": health.models(
                 self._models.workers,
                 self._models.leaving,
+                self._models.resting,
                 self._unavailable,
                 self._effects.footprint,
                 now,

@@ -70,13 +70,14 @@ class Health:
 def not_ready(report: Report | None) -> dict[str, str]:
     """The models that should run and do not, with their state and the reason if one is known.
 
-    A model that was stopped on purpose is not missed, nor one that leaves.
+    A model that was stopped on purpose is not missed, nor one that leaves, nor one that is loaded
+    when somebody asks for it.
     """
     models = report["models"] if report else []
     return {
         model["name"]: ": ".join(filter(None, (model["state"], model["reason"])))
         for model in models
-        if model["state"] not in ("ready", "stopped") and not model.get("leaving")
+        if model["state"] not in ("ready", "stopped", "unloaded") and not model.get("leaving")
     }
 
 
@@ -95,7 +96,7 @@ def verdict(report: Report | None, *, draining: bool) -> str:
     """``ok``, ``degraded`` when only some models serve, ``unavailable`` when none does."""
     if report is None or draining:
         return "unavailable"
-    if not any(model["state"] == "ready" for model in report["models"]):
+    if not any(model["state"] in ("ready", "unloaded") for model in report["models"]):
         return "unavailable"
     return "degraded" if not_ready(report) else "ok"
 

@@ -13,6 +13,7 @@ import zmq
 from ipc.messages.control import (
     HEARTBEAT_S,
     AskHealth,
+    Demand,
     Drain,
     FromChild,
     Health,
@@ -20,6 +21,7 @@ from ipc.messages.control import (
     Hello,
     Left,
     Misbehaved,
+    ModelDemand,
     Models,
     Ready,
     Serve,
@@ -71,6 +73,10 @@ class Control:
     def left(self, model: str) -> None:
         """Say that nothing is held any more for a model that is not to be served."""
         self._tell(Left(model))
+
+    def demand(self, models: list[ModelDemand]) -> None:
+        """Say what clients want of the models that are loaded on demand."""
+        self._tell(Demand(models))
 
     async def beat(self) -> None:
         """One heartbeat each second: it comes from the very loop that serves clients."""

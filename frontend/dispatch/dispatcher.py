@@ -14,6 +14,7 @@ from frontend.dispatch.budget import Claim
 from frontend.dispatch.effects import Effects
 from frontend.dispatch.model_queue import ModelQueue
 from frontend.dispatch.stream import Stream
+from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InvalidRequest, ModelNotFound, Unavailable
 from ipc.messages.jobs import Input, Task
 from ipc.messages.spec import Spec
@@ -39,6 +40,7 @@ class Dispatcher:
         self.idle = asyncio.Event()
         self._effects = effects
         self._closed = False
+        self._demand: list[ModelDemand] = []
         self._queues: dict[str, ModelQueue] = {}  # of models that leave, too, until they are empty
         self._left: dict[str, ModelQueue] = {}  # of models that have left and still have a state
         self._unavailable: dict[str, str | None] = {}  # models that could not be fetched, and why
@@ -104,7 +106,10 @@ class Dispatcher:
             raise refusals.stopping()
         self.spec(spec.name, spec.task)
         queue = self._queues[spec.name]
-        return queue.submit(request_id, asked, size_bytes, claim, background=background)
+        stream = queue.submit(request_id, asked, size_bytes, claim, background=background)
+        if not queue.has_credit:
+            self._tell_demand()
+        return stream
 
     # --- for the supervisor's messages, and the clock ---
 
@@ -146,6 +151,7 @@ class Dispatcher:
         for queue in self._queues.values():
             queue.tick()
         self._report_left()
+        self._tell_demand()
 
     def drain(self) -> None:
         """Accept nothing more; what was accepted goes on, but for what is in the background."""
@@ -161,6 +167,14 @@ class Dispatcher:
             queue.fail_all(refusals.stopped_before_end())
 
     # --- inside ---
+
+    def _tell_demand(self) -> None:
+        """Tell the supervisor for whom models are to be loaded, and which have no work."""
+        queues = self._queues.values()
+        demand = [queue.demand for queue in queues if queue.spec.load == "on_demand"]
+        if demand != self._demand:
+            self._demand = demand
+            self._effects.demand(demand)
 
     def _report_left(self) -> None:
         """Report the models that are not served any more and hold nothing. Their links stay until

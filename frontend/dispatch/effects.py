@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from ipc.messages.control import ModelDemand
 from ipc.messages.events import Event
 from ipc.messages.jobs import FromFrontend
 from ipc.messages.state import Route
@@ -52,6 +53,9 @@ class Effects(Protocol):
 
     def misbehaved(self, route: Route, why: str) -> None:
         """Have the supervisor replace this worker."""
+
+    def demand(self, models: list[ModelDemand]) -> None:
+        """Tell the supervisor what clients want of the models that are loaded on demand."""
 
     def left(self, model: str) -> None:
         """Tell the supervisor that nothing is held for this model any more."""

@@ -16,6 +16,7 @@ import zmq
 from frontend.dispatch.effects import LinkListener
 from frontend.dispatch.lane import route_id
 from frontend.dispatch.link import Link
+from ipc.messages.control import ModelDemand
 from ipc.messages.jobs import FromFrontend
 from ipc.messages.state import Route
 from ipc.transport.wire import encode
@@ -28,6 +29,8 @@ class Supervisor(Protocol):
 
     def left(self, model: str) -> None: ...
 
+    def demand(self, models: list[ModelDemand]) -> None: ...
+
 
 class Links:
     """Owns the sockets and their ZeroMQ context; ``identity`` is what workers know them by."""
@@ -38,6 +41,7 @@ class Links:
         self.now = clock
         self.misbehaved = supervisor.misbehaved
         self.left = supervisor.left
+        self.demand = supervisor.demand
         self._identity = identity
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._links: dict[str, Link] = {}

@@ -21,6 +21,7 @@ from frontend.dispatch.open_jobs import OpenJob, OpenJobs
 from frontend.dispatch.quarantine import Fingerprint, Quarantine, fingerprint
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.waiting import Ticket
+from ipc.messages.control import ModelDemand
 from ipc.messages.errors import PoisonRequest, ServeError, from_info
 from ipc.messages.events import Done, Event, Failed, Piece
 from ipc.messages.jobs import Cancel, Input, Job
@@ -57,6 +58,7 @@ class ModelQueue:
         self._lane = Lane(spec, self._is_suspect)
         self._jobs = OpenJobs()
         self._dropped = DroppedJobs()
+        self._jobs_ever = 0
         self._closing: dict[str, bool] = {}  # routes of dead workers: whether it was their doing
 
     # --- how it stands ---
@@ -88,6 +90,17 @@ class ModelQueue:
         """How many clients wait for it; nobody does for what is done in the background."""
         return self._jobs.readers
 
+    @property
+    def demand(self) -> ModelDemand:
+        """What clients want of it."""
+        lane = self._lane
+        return ModelDemand(
+            name=self.spec.name,
+            waiting=lane.depth + lane.background,
+            in_hand=lane.in_flight,
+            jobs=self._jobs_ever,
+        )
+
     def facts(self) -> dict[str, float]:
         """How full it is now."""
         lane = self._lane
@@ -117,7 +130,7 @@ class ModelQueue:
         One in the ``background`` may wait as long as it takes, and fails with `GaveWay` where live
         work needs its place.
         """
-        if (error := refusals.not_admitting(self._state)) is not None:
+        if (error := refusals.not_admitting(self._state, self.spec)) is not None:
             raise error
         spec, now = self.spec, self._effects.now()
         max_wait_s = math.inf if background else spec.queue_timeout_s
@@ -129,6 +142,7 @@ class ModelQueue:
         )
         if (error := self._held(job)) is not None:
             raise error
+        self._jobs_ever += 1
         self._lane.admit(Ticket(job, size_bytes, now, max_wait_s, background))
         stream = Stream(job.id, now, self._cancel, claim)
         self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at, background))
@@ -150,23 +164,36 @@ class ModelQueue:
         for route in state.routes:
             if route_id(route) not in linked:
                 self._effects.connect(route, self)
-        if state.state == "failed":
+        if (error := self._hopeless()) is not None:
             for job in self._lane.clear():
-                self._fail(job.id, refusals.circuit_open(state))
+                self._fail(job.id, error)
         self._pump()  # a worker's credit may have grown
+
+    def _hopeless(self) -> ServeError | None:
+        """Why those that wait wait in vain."""
+        if self._state.state == "failed":
+            return refusals.circuit_open(self._state)
+        if self.spec.load == "on_demand":  # others wait on, however a start goes
+            return refusals.not_admitting(self._state, self.spec)
+        return None
 
     def tick(self) -> None:
         """Enforce waiting times and deadlines."""
         now = self._effects.now()
         self._quarantine.forget(now)
         for job in self._lane.expired(now):
-            self._fail(job.id, refusals.waited_too_long(self._lane.retry_after_s()))
+            self._fail(job.id, self._waited_too_long())
         if self._quarantine or self._lane.background:
             self._pump()  # whoever waited so that a suspect could run alone, or for a quiet moment
         for opened in self._jobs.overdue(now):
             self._give_up(opened, refusals.took_too_long(opened.spec))
         for route, after_s in self._dropped.tick():
             self._report(route, f"it ended no job that was dropped {after_s:.0f} s ago")
+
+    def _waited_too_long(self) -> ServeError:
+        if self.spec.load == "on_demand" and not self._lane.credit:
+            return refusals.still_loading(self.spec.name)
+        return refusals.waited_too_long(self._lane.retry_after_s())
 
     def fail_background(self, error: ServeError) -> None:
         """End every job that runs or waits in the background."""

@@ -8,6 +8,7 @@ from ipc.messages.errors import (
     DeadlineExceeded,
     Draining,
     GaveWay,
+    InsufficientMemory,
     InvalidRequest,
     ModelLoading,
     QueueTimeout,
@@ -28,20 +29,37 @@ def stopped_before_end() -> Draining:
     return Draining("the server stopped before this request was finished")
 
 
-def not_admitting(state: ModelState) -> ServeError | None:
+def not_admitting(state: ModelState, spec: Spec) -> ServeError | None:
     """Why a model in this state takes no requests; None where it does.
 
     A model that was ready and is being replaced keeps its queue; one that never was has nothing to
-    promise yet.
+    promise yet. One that is loaded on demand has a queue to be loaded for, until its load fails.
     """
+    if state.refused is not None:
+        return no_room(state.refused)
     if state.state == "failed":
         return circuit_open(state)
     if state.state == "stopped":
         return Unavailable(f"model {state.name!r} is stopped", retry_after_s=60.0)
-    if not state.routes and not state.was_ready:
+    if not state.routes and not state.was_ready and not _loads_for(state, spec):
         failed = f"; its last start failed: {state.reason}" if state.reason else ""
         return ModelLoading(f"model {state.name!r} is loading{failed}", retry_after_s=5.0)
     return None
+
+
+def _loads_for(state: ModelState, spec: Spec) -> bool:
+    """Whether the model is loaded for whoever asks for it."""
+    return spec.load == "on_demand" and state.state in ("unloaded", "starting")
+
+
+def no_room(why: str) -> InsufficientMemory:
+    return InsufficientMemory(why, retry_after_s=30.0)
+
+
+def still_loading(model: str) -> ModelLoading:
+    return ModelLoading(
+        f"model {model!r} was not loaded in the time that a request may wait", retry_after_s=10.0
+    )
 
 
 def circuit_open(state: ModelState) -> CircuitOpen:

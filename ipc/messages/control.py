@@ -97,7 +97,25 @@ class Left(msgspec.Struct, frozen=True, tag="left"):
     model: str
 
 
-FromChild = Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth | Misbehaved | Left
+class ModelDemand(msgspec.Struct, frozen=True, kw_only=True):
+    """What clients want of one model: how many requests wait, how many its workers have in hand,
+    and how many there have been since the frontend started."""
+
+    name: str
+    waiting: int
+    in_hand: int
+    jobs: int
+
+
+class Demand(msgspec.Struct, frozen=True, tag="demand"):
+    """All models that are not always loaded, whenever it has changed for one of them."""
+
+    models: list[ModelDemand]
+
+
+FromChild = (
+    Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth | Misbehaved | Left | Demand
+)
 
 
 # --- supervisor to child -------------------------------------------------------------------------

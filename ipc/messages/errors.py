@@ -26,6 +26,7 @@
     │   ├── Draining              503  draining
     │   ├── CircuitOpen           503  circuit_open
     │   ├── QueueTimeout          503  queue_timeout
+    │   ├── InsufficientMemory    503  insufficient_memory     (no room to load a model)
     │   ├── GaveWay               503  gave_way                (batches only: the line comes again)
     │   └── OutOfMemory           503  out_of_memory
     └── DeadlineExceeded          504  deadline_exceeded
@@ -197,6 +198,10 @@ class GaveWay(Unavailable):
     """A job in the background whose place a client needs. No client ever reads it."""
 
     code = "gave_way"
+
+
+class InsufficientMemory(Unavailable):
+    code = "insufficient_memory"
 
 
 class OutOfMemory(Unavailable):

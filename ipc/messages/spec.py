@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from ipc.messages.jobs import Task
+
+# When a model is loaded: as the server starts, or when somebody asks for it.
+LoadWhen = Literal["always", "on_demand"]
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +73,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cache: str = ""  # folder for what an engine derives from path, say converted weights
     device: str = "cpu"
     threads: int = 0  # 0: the engine's own choice
+    load: LoadWhen = "always"
+    idle_unload_s: float = 0.0  # how long it stays without work, if not always; 0: for ever
+    pin: bool = False  # no other model takes its place
+    memory_mb: int = 0  # what a worker is estimated to take; 0: nobody knows
     replicas: int = 1
     slots: int = 8
     prefetch: int = 2

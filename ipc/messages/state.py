@@ -9,6 +9,8 @@ import msgspec
 from ipc.messages.spec import Loaded
 
 ReplicaState = Literal["stopped", "starting", "ready", "draining", "backoff", "failed"]
+# One that is unloaded is loaded when somebody asks for it.
+ModelPhase = ReplicaState | Literal["unloaded"]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +32,15 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
 
     ``faulty`` has the last generation of each replica that ended by its own doing, by the name of
     its route: what it was working on may be why. One that was killed from outside, or for want of
-    memory that others took, is not among them.
+    memory that others took, is not among them. ``refused`` says why it cannot be loaded now.
     """
 
     name: str
     routes: list[Route]
-    state: ReplicaState
+    state: ModelPhase
     faulty: list[str] = []
     was_ready: bool = False
     reason: str | None = None
     retry_after_s: float | None = None
     loaded: Loaded | None = None
+    refused: str | None = None

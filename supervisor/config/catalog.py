@@ -24,6 +24,7 @@ from pydantic import (
 
 from ipc.engines import ENGINES, is_own
 from ipc.messages.jobs import Task
+from ipc.messages.spec import LoadWhen
 from ipc.options import shown
 from supervisor.config import compat_catalog, options, strict_yaml
 from supervisor.config.engines import check_allowed
@@ -37,6 +38,7 @@ from supervisor.config.values import (
     OptionalCountOrZero,
     OptionalMilliseconds,
     OptionalSeconds,
+    OptionalSecondsOrZero,
     expanded,
 )
 from supervisor.config.variables import unexpanded
@@ -170,6 +172,9 @@ class Entry(_Strict):
 
     engine: str = Field(default="auto", validation_alias=AliasChoices("engine", "handler"))
     device: Device | None = None
+    load: LoadWhen | None = None
+    idle_unload_s: OptionalSecondsOrZero = None  # 0: it stays
+    pin: bool = False
     threads: OptionalCount = None
     replicas: OptionalCount = None
     slots: OptionalCount = None

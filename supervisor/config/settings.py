@@ -15,6 +15,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ipc.messages.spec import LoadWhen
 from ipc.runtime.log import Format, Level
 from supervisor.config import address, variables
 from supervisor.config.compat_settings import REPLACED
@@ -32,6 +33,7 @@ from supervisor.config.values import (
     OptionalPort,
     Port,
     Seconds,
+    SecondsOrZero,
     Text,
     lower,
 )
@@ -77,6 +79,18 @@ class Settings(BaseSettings):
         default=[], description="by name in the catalog; not set: those it serves"
     )
     model_device: Device = Field(default="auto", description="auto, cpu, mps, cuda, cuda:<n>")
+    model_load: Annotated[LoadWhen, BeforeValidator(lower)] = Field(
+        default="always", description="or on_demand: a model is loaded when somebody asks for it"
+    )
+    model_idle_unload_sec: SecondsOrZero = Field(
+        default=900.0,
+        description="how long one that was loaded on demand stays without work; 0: for ever",
+    )
+    memory_budget_mb: Megabytes = Field(
+        default=0,
+        description="for all models together, as they were measured; 0: what the system has. A "
+        "model that was loaded on demand makes room for another",
+    )
     auto_download_models: bool = Field(
         default=True, description="0: serve only what `edge-serve pull` has fetched"
     )

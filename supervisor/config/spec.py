@@ -18,6 +18,10 @@ from supervisor.host.hardware import Box
 
 # Keys of an entry that are keys of a Spec too, in the same unit.
 _SAME = (
+    "load",
+    "idle_unload_s",
+    "pin",
+    "memory_mb",
     "threads",
     "replicas",
     "slots",
@@ -71,7 +75,12 @@ def spec_for(
         options.check(engine, entry.task, entry.options, has_source=entry.origin() is not None)
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"{entry.name}: {error}") from None
-    values: dict[str, Any] = {"threads": box.threads, **_from_settings(TASKS[entry.task], settings)}
+    values: dict[str, Any] = {
+        "threads": box.threads,
+        "load": settings.model_load,
+        "idle_unload_s": settings.model_idle_unload_sec,
+        **_from_settings(TASKS[entry.task], settings),
+    }
     values["vision"] = files.vision and _sees(engine, entry.task)
     for key in _SAME:
         if (value := getattr(entry, key)) is not None:

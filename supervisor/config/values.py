@@ -67,6 +67,8 @@ OptionalCountOrZero = Annotated[int | None, Field(ge=0), Number]
 Megabytes = CountOrZero
 Seconds = Annotated[float, Field(gt=0, le=WEEK_S, allow_inf_nan=False), Number]
 OptionalSeconds = Annotated[float | None, Field(gt=0, le=WEEK_S, allow_inf_nan=False), Number]
+SecondsOrZero = Annotated[float, Field(ge=0, le=WEEK_S, allow_inf_nan=False), Number]
+OptionalSecondsOrZero = Annotated[float | None, Field(ge=0, le=WEEK_S, allow_inf_nan=False), Number]
 Milliseconds = Annotated[float, Field(ge=0, le=MINUTE_MS, allow_inf_nan=False), Number]
 OptionalMilliseconds = Annotated[
     float | None, Field(ge=0, le=MINUTE_MS, allow_inf_nan=False), Number

@@ -98,6 +98,26 @@ def free_mb(kind: str, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs
     return int(min([psutil.virtual_memory().available, *_memory_limits(proc, cgroups)])) >> 20
 
 
+def available_mb(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> float:
+    """What the system could give now, and no more than each cgroup has left: files that it has read
+    are dropped where memory is short."""
+    left = [psutil.virtual_memory().available]
+    for limit, used, inactive in zip(
+        _read_groups("memory.max", proc, cgroups),
+        _read_groups("memory.current", proc, cgroups),
+        _read_groups("memory.stat", proc, cgroups),
+        strict=False,
+    ):
+        if limit != "max":
+            left.append(int(limit) - int(used) + _inactive_files(inactive))
+    return max(0, min(left)) / 2**20
+
+
+def _inactive_files(stat: str) -> int:
+    lines = (line.split() for line in stat.splitlines())
+    return next((int(value) for name, value in lines if name == "inactive_file"), 0)
+
+
 def total_mb(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     """The memory of this machine, or what the cgroups allow of it."""
     return int(min([psutil.virtual_memory().total, *_memory_limits(proc, cgroups)])) >> 20

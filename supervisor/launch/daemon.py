@@ -51,6 +51,7 @@ def plan_for(
         log_level="warning" if greet else settings.log_level,
         greet=greet,
         drain_s=settings.drain_timeout_sec,
+        memory_budget_mb=settings.memory_budget_mb,
         fail_fast=settings.warmup_fail_fast,
         weights={one.name: one.weights for one in ready},
         settings=in_force(settings),

@@ -25,6 +25,7 @@ from frontend.dispatch.effects import LinkListener
 from frontend.dispatch.lane import route_id
 from frontend.dispatch.stream import Stream
 from ipc.messages.blob import Blob
+from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InternalError, ServeError
 from ipc.messages.events import Delta, Done, EmbedResult, Event, Failed, Piece, Usage
 from ipc.messages.jobs import EmbedInput, FromFrontend, Job
@@ -94,6 +95,12 @@ class World:
     def left(self, model: str) -> None:
         self.did.append(f"left {model}")
 
+    def demand(self, models: list[ModelDemand]) -> None:
+        self.did += [
+            f"{one.name}: {one.waiting} wait, {one.in_hand} in hand, of {one.jobs}"
+            for one in models
+        ]
+
 
 class History:
     """A dispatcher that things happen to. ``budget`` counts its claims."""
@@ -112,7 +119,8 @@ class History:
             verb, *words = happening.split()
             getattr(self, verb)(*words)
             done, self.world.did = self.world.did, []
-            assert [*done, *self._read()] == expected, happening
+            told = [*done, *self._read()]
+            assert told == expected, f"{happening}: {told}"
         return self
 
     # --- what a supervisor says ---

@@ -17,6 +17,7 @@ from frontend.dispatch.lane import route_id
 from frontend.dispatch.links import Links
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.waits import happens, tick
+from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InternalError, ServeError, WorkerCrashed
 from ipc.messages.events import Event, Events, Failed
 from ipc.messages.jobs import EmbedInput, Job
@@ -65,6 +66,9 @@ class Frontend:
 
     def left(self, model: str) -> None:
         self.reported.put_nowait(f"{model} has left")
+
+    def demand(self, models: list[ModelDemand]) -> None:
+        self.reported.put_nowait(f"{len(models)} models on demand")
 
     def serve(self, *routes: Route) -> None:
         state = ModelState(name=SPEC.name, routes=list(routes), state="ready", was_ready=True)

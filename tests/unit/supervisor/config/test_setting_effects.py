@@ -38,6 +38,8 @@ LOCAL = ["localhost", "127.0.0.1", "[::1]"]
 ON_SPECS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("MODEL_DEVICE", "cuda:1", "chat", {"device": "cuda:1"}),
     ("MAX_NEW_TOKENS", "7", "chat", {"defaults.max_tokens": 7, "defaults.thinking_max_tokens": 7}),
+    ("MODEL_LOAD", "on_demand", "chat", {"load": "on_demand"}),
+    ("MODEL_IDLE_UNLOAD_SEC", "7", "chat", {"idle_unload_s": 7.0}),
     ("MAX_QUEUE_SIZE", "7", "chat", {"queue_limit": 7}),
     ("MAX_QUEUE_SIZE", "7", "embed", {"queue_limit": 7}),
     ("MAX_QUEUE_SIZE", "7", "speech", {"queue_limit": 7}),
@@ -88,6 +90,7 @@ ON_PLANS: list[tuple[str, str, dict[str, Any]]] = [
     ("OLLAMA_PORT", "7", {"ollama_port": 7}),
     ("ENABLE_METRICS", "0", {"serve.metrics": False}),
     ("DRAIN_TIMEOUT_SEC", "7", {"drain_s": 7.0}),
+    ("MEMORY_BUDGET_MB", "7", {"memory_budget_mb": 7}),
     ("WARMUP_FAIL_FAST", "1", {"fail_fast": True}),
     ("FRONTEND_MEMORY_MB", "7", {"serve.memory_mb": 7}),
     ("MAX_BATCH_SIZE", "7", {"serve.max_batch_size": 7}),

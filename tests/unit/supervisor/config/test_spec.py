@@ -361,7 +361,6 @@ def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
     files_and_people = {"source", "hf_repo_id", "files", "include", "path"} | {
         "description",
         "aliases",
-        "memory_mb",
         "variants",
         "variant",
     }

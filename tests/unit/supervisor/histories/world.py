@@ -128,6 +128,7 @@ class World:
         self.cannot_start: OSError | None = None
         self.removed: list[str] = []  # sockets of dead workers
         self.pings = 0
+        self.memory_mb = 4000.0
         self.sockets_lost = False
         self.cannot_restore: Exception | None = None
         self._pids = itertools.count(100)
@@ -165,6 +166,10 @@ class World:
                 self.supervisor.on_message(child, Heartbeat(counters=counters))
             self.supervisor.sample()
         self.supervisor.tick()
+
+    def published(self) -> list[ModelState]:
+        """What the frontend was told last of the models."""
+        return [one for one in self.sent if isinstance(one, States)][-1].models
 
     def _take(self) -> list[str]:
         done, self.done[:] = list(self.done), []
@@ -225,6 +230,9 @@ class World:
 
     def footprint(self, spec: Spec) -> Footprint | None:
         return self.footprints.get(spec.name)
+
+    def free_mb(self) -> float:
+        return self.memory_mb
 
     def measure(self) -> dict[str, Any]:
         return {"box": {}, "supervisor": {}}

@@ -1,0 +1,120 @@
+"""Requests for models that are loaded when somebody asks, as histories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tests.unit.frontend.dispatch.history import SPEC, History, Step
+
+RARE = msgspec.structs.replace(SPEC, load="on_demand", queue_limit=3)
+
+
+class OnDemand(History):
+    """One model, which is out."""
+
+    def __init__(self) -> None:
+        super().__init__(RARE)
+        self.unloads()
+        self.world.did.clear()
+
+    def unloads(self) -> None:
+        self._state(routes=[], state="unloaded", refused=None)
+
+    def loads(self) -> None:
+        self._state(state="starting")
+
+    def fails_to_load(self) -> None:
+        self._state(state="backoff", reason="it crashed")
+
+    def refused(self, *why: str) -> None:
+        self._state(refused=" ".join(why))
+
+    def _state(self, **changes: Any) -> None:
+        self._set(self.states["m"], **changes)
+        self.publish()
+
+
+LOADED: list[Step] = [("loads", []), ("start w.1", ["connect w.1"])]
+
+
+def test_a_request_waits_while_its_model_is_loaded_and_is_told_of_at_once() -> None:
+    OnDemand().play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        ("ask b", ["m: 2 wait, 0 in hand, of 2"]),
+        *LOADED,
+        ("open w.1", ["send a to w.1"]),
+        ("wait 1", ["m: 1 wait, 1 in hand, of 2"]),
+        ("done a", ["send b to w.1", "a: done"]),
+        ("done b", ["b: done"]),
+        ("wait 1", ["m: 0 wait, 0 in hand, of 2"]),
+        ("wait 1", []),
+    )
+
+
+def test_a_client_that_leaves_takes_its_demand_along() -> None:
+    OnDemand().play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        ("leave a", []),
+        ("wait 1", ["m: 0 wait, 0 in hand, of 1"]),
+    )
+
+
+def test_the_queue_of_a_model_that_is_out_has_its_bound() -> None:
+    OnDemand().play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        ("ask b", ["m: 2 wait, 0 in hand, of 2"]),
+        ("ask c", ["m: 3 wait, 0 in hand, of 3"]),
+        ("ask d", ["d: rate_limit_exceeded"]),
+    )
+
+
+def test_a_load_that_fails_answers_all_that_wait_with_why() -> None:
+    history = OnDemand().play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        ("loads", []),
+        ("fails_to_load", ["a: model_loading"]),
+        ("ask b", ["b: model_loading"]),
+    )
+    assert "its last start failed: it crashed" in history.errors["a"].message
+
+
+def test_want_of_room_answers_all_that_wait_and_passes() -> None:
+    history = OnDemand().play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        ("refused 'm' needs 9 MB", ["a: insufficient_memory"]),
+        ("ask b", ["b: insufficient_memory"]),
+        ("unloads", []),
+        ("ask c", ["m: 1 wait, 0 in hand, of 2"]),
+    )
+    assert history.errors["a"].message == "'m' needs 9 MB"
+    assert history.errors["a"].retry_after_s == 30.0
+
+
+def test_who_waits_for_a_load_that_takes_too_long_is_told_so() -> None:
+    OnDemand().play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        ("loads", []),
+        ("wait 61", ["m: 0 wait, 0 in hand, of 1", "a: model_loading"]),
+    )
+
+
+def test_nothing_that_an_unloading_worker_was_sent_is_lost() -> None:
+    OnDemand().play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        *LOADED,
+        ("open w.1", ["send a to w.1"]),
+        ("closing w.1", []),
+        ("ask b", ["m: 1 wait, 1 in hand, of 2"]),
+        ("unbegun a", []),
+        ("wait 1", ["m: 2 wait, 0 in hand, of 2"]),
+        ("end w.1", ["drain w.1"]),
+        ("closed w.1", ["close w.1"]),
+        ("unloads", []),
+        ("loads", []),
+        ("start w.2", ["connect w.2"]),
+        ("open w.2", ["send a to w.2, attempt 2"]),
+        ("done a", ["send b to w.2", "a: done"]),
+        ("done b", ["b: done"]),
+    )
