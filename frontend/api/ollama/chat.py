@@ -71,7 +71,7 @@ class OllamaChats:
         """The answer to a request that only wants the model to be loaded. Raises the `ServeError`
         of one that is not."""
         spec = self._named(request, asked)
-        error = not_admitting(self._dispatcher.state(spec.name))
+        error = not_admitting(self._dispatcher.state(spec.name), spec)
         if error is not None:
             raise error
         media_type = MEDIA_TYPE if asked.streams else JSON
