@@ -12,6 +12,7 @@ from frontend.api.ollama.chat_request import OllamaChatRequest, OllamaRequest
 from frontend.api.ollama.generate_request import OllamaGenerateRequest
 from frontend.api.ollama.names import known_as
 from frontend.api.route import JSON, Services
+from frontend.api.tokenizers import Tokenizers
 from frontend.api.translated import chat_of
 from frontend.api.validate import check
 from frontend.api.writer import Writer
@@ -19,7 +20,11 @@ from frontend.dispatch.refusals import not_admitting
 from frontend.http.body import read_json
 from frontend.http.ndjson import MEDIA_TYPE
 from frontend.http.request_context import RequestContext
+from ipc.messages.jobs import TokenizeInput
 from ipc.messages.spec import Spec
+
+# What a model is asked that is only to be loaded.
+_NOTHING = TokenizeInput(texts=[""])
 
 
 class OllamaChats:
@@ -29,13 +34,14 @@ class OllamaChats:
         self._dispatcher = its.dispatcher
         self._max_bytes = its.serve.max_json_bytes
         self._chats = Chats(its)
+        self._tokenizers = Tokenizers(its.dispatcher)
         self._writer = Writer(its.dispatcher, its.serve, its.metrics)
 
     async def chat(self, request: Request) -> Response:
         body = await read_json(request, self._max_bytes)
         asked = check(OllamaChatRequest, body.data)
         if not asked.messages:
-            return self._loaded(request, asked, as_message)
+            return await self._loaded(request, asked, as_message)
         with errors.told_in_clients_words(errors.OF_A_MESSAGE):
             words = asked.chat_words(known_as(self._dispatcher, asked.model))
             face = OllamaAnswer(asked.model, as_message)
@@ -48,7 +54,7 @@ class OllamaChats:
         asked = check(OllamaGenerateRequest, body.data)
         asked.check_keys()
         if asked.is_empty:
-            return self._loaded(request, asked, as_response)
+            return await self._loaded(request, asked, as_response)
         face = OllamaAnswer(asked.model, as_response)
         with errors.told_in_clients_words(errors.OF_A_PROMPT):
             if asked.is_plain:
@@ -67,13 +73,16 @@ class OllamaChats:
             request, spec, wanted, size_bytes, face, stream=asked.streams
         )
 
-    def _loaded(self, request: Request, asked: OllamaRequest, put: Put) -> Response:
+    async def _loaded(self, request: Request, asked: OllamaRequest, put: Put) -> Response:
         """The answer to a request that only wants the model to be loaded. Raises the `ServeError`
-        of one that is not."""
+        of one that cannot be."""
         spec = self._named(request, asked)
-        error = not_admitting(self._dispatcher.state(spec.name), spec)
+        state = self._dispatcher.state(spec.name)
+        error = not_admitting(state, spec)
         if error is not None:
             raise error
+        if state.state != "ready":
+            await self._tokenizers.ask(request, spec, _NOTHING, 0)
         media_type = MEDIA_TYPE if asked.streams else JSON
         return Response(OllamaAnswer(asked.model, put).nothing(), media_type=media_type)
 

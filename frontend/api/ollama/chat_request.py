@@ -26,8 +26,8 @@ SHARED_KEYS: tuple[Row, ...] = (
     done("logprobs top_logprobs", "0 to 20 likely tokens in each place, which need `logprobs`"),
     done(
         "keep_alive",
-        "a number of seconds or a duration, and 400 if it is neither; models stay loaded for as "
-        "long as the server runs",
+        "a number of seconds or a duration, and 400 if it is neither; how long a model stays is "
+        "said by MODEL_IDLE_UNLOAD_SEC",
     ),
     harmless("truncate shift", "a history is never shortened: one that is too long is 400"),
     refused("_debug_render_only", "/apply-template shows the prompt", False),

@@ -27,10 +27,11 @@ from ipc.messages.events import (
     Finish,
     Piece,
     Reasoning,
+    TokenizeResult,
     TokenLogprob,
     Usage,
 )
-from ipc.messages.jobs import Image, Json, Message, Sampling, Text, Tool, ToolCall
+from ipc.messages.jobs import Image, Json, Message, Sampling, Text, TokenizeInput, Tool, ToolCall
 from ipc.messages.state import ModelState
 from tests.unit.frontend.http_fakes import CHAT, FakeDispatcher, application, says
 
@@ -496,3 +497,17 @@ def test_a_model_that_is_not_loaded_is_not_said_to_be(
     monkeypatch.setattr(fake, "state", lambda _name: loading)
     answer = client.post("/api/chat", json={"model": "org/chat", "messages": []})
     assert (answer.status_code, answer.json()) == (503, {"error": "model 'org/chat' is loading"})
+
+
+def test_a_model_that_is_out_is_loaded_for_it(
+    client: TestClient, fake: FakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = msgspec.structs.replace(CHAT, load="on_demand")
+    out = ModelState(name="org/chat", routes=[], state="unloaded")
+    monkeypatch.setattr(fake, "state", lambda _name: out)
+    monkeypatch.setattr(fake, "spec", lambda _name, _task: rare)
+    loaded = Done("job", TokenizeResult(rows=[[]]))
+    fake.script = lambda stream: stream.push(loaded, time.monotonic())
+    answer = client.post("/api/chat", json={"model": "org/chat", "messages": []})
+    assert lines(answer.content)[0]["done_reason"] == "load"
+    assert fake.asked == [TokenizeInput(texts=[""])]
