@@ -9,7 +9,7 @@ from pydantic import Field, Tag, WithJsonSchema
 
 from frontend.api.anthropic.blocks import AssistantContent, SystemContent, UserContent
 from frontend.api.anthropic.keys import KEYS
-from frontend.api.fields import WHOLE, AtLeastOne, Name, OneOf, Text, by_key
+from frontend.api.fields import MAX_INT32, WHOLE, Name, OneOf, Text, by_key
 from frontend.api.known_keys import refused_keys
 from frontend.api.openai.format_request import GivenSchema
 from frontend.api.openai.messages_request import MAX_MESSAGES
@@ -94,7 +94,7 @@ ToolChoice = Annotated[
 
 class Thinking(Body):
     type: Literal["enabled", "disabled", "adaptive"]
-    budget_tokens: AtLeastOne | None = None
+    budget_tokens: Annotated[int, Field(ge=1, le=MAX_INT32), WHOLE] | None = None
     display: Literal["summarized", "omitted"] | None = None
 
 

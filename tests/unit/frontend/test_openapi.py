@@ -483,6 +483,17 @@ def test_each_key_of_a_message_is_described_as_it_is_checked(role: str) -> None:
     assert not differ
 
 
+@pytest.mark.parametrize("budget_tokens", [0, 1, 1024, 2**31 - 1, 2**31, 1e300])
+def test_how_long_it_may_think_is_described_as_it_is_checked(budget_tokens: float) -> None:
+    thinking = {"type": "enabled", "budget_tokens": budget_tokens}
+    data = {"model": "m", "max_tokens": 1, "messages": [TURN], "thinking": thinking}
+    described = Draft202012Validator(request_schema(MessagesRequest, None, limits()))
+    taken = accepts(
+        lambda data: chat_of(*message_as_chat(parse(MessagesRequest, data), reasons=False)), data
+    )
+    assert described.is_valid(data) is taken
+
+
 ANTHROPICS_TURNS: list[dict[str, Any]] = [
     {"role": role, "content": content}
     for role in ("user", "assistant", "system")
