@@ -12,13 +12,14 @@ from starlette.datastructures import FormData, UploadFile
 from frontend.api.fields import Name, NoNul, Schema, Text, text_or
 from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
 from frontend.api.validate import Body, check, refuse_unsupported
-from frontend.http.body import MAX_FORM_FIELDS
 from ipc.facts.languages import NAMES, code_of
 from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
 from ipc.messages.jobs import SpeechInput, Vad
 
 MAX_PROMPT_CHARS = 4096
+# Each is a field, of which a form may have 20; Whisper reads little before it hears anyway.
+MAX_KEYWORDS, MAX_KEYWORD_CHARS = 8, 256
 
 Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
 Granularity = Literal["word", "segment"]
@@ -36,7 +37,7 @@ KEYS: tuple[Row, ...] = (
     ),
     done("chunking_strategy", "`auto`, or `server_vad` with its three keys"),
     done("languages", "one, as `language`"),
-    done("keywords", "go before the `prompt`"),
+    done("keywords", "up to 8; they go before the `prompt`"),
     refused("include", "no engine here tells how likely each token was", []),
     refused("known_speaker_names known_speaker_references", "nothing tells speakers apart", []),
     refused("url", "nothing is fetched; send the `file`"),
@@ -83,6 +84,8 @@ _NO_TIMES: Schema = {"timestamp_granularities": {"maxItems": 0}}
 _NO_STREAM: Schema = {"stream": {"enum": [False, 0]}}
 # Many more are understood; these are understood by everybody.
 Language = Annotated[Text, WithJsonSchema({"enum": sorted(NAMES)})]
+
+Keyword = Annotated[str, StringConstraints(max_length=MAX_KEYWORD_CHARS), NoNul]
 
 
 class ServerVad(Body):
@@ -136,7 +139,7 @@ class AudioRequest(Body):
     timestamp_granularities: Annotated[list[Granularity], Field(max_length=2)] = []
     chunking_strategy: Chunking | None = None
     languages: Annotated[list[Language], Field(max_length=1)] = []
-    keywords: Annotated[list[Text], Field(max_length=MAX_FORM_FIELDS)] = []
+    keywords: Annotated[list[Keyword], Field(max_length=MAX_KEYWORDS)] = []
     stream: FormFlag = False
 
     @property
@@ -165,13 +168,7 @@ class AudioRequest(Body):
 
     def _prompt(self) -> str | None:
         """What the model reads before it hears: the keywords, then the prompt, which is nearer."""
-        prompt = "\n".join(filter(None, (", ".join(self.keywords), self.prompt)))
-        if len(prompt) > MAX_PROMPT_CHARS:
-            raise InvalidRequest(
-                f"`keywords` and `prompt` have more than {MAX_PROMPT_CHARS} characters together",
-                param="keywords",
-            )
-        return prompt or None
+        return "\n".join(filter(None, (", ".join(self.keywords), self.prompt))) or None
 
 
 def parse_audio(form: FormData) -> AudioRequest:
