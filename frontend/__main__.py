@@ -15,7 +15,8 @@ import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 
-from frontend.app import build
+from frontend.app import build, lines_of
+from frontend.batches.service import Batches
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
@@ -67,12 +68,14 @@ async def _run(args: argparse.Namespace) -> None:
     dispatcher = Dispatcher(serve.specs, links, aliases=serve.aliases)
     budget = Budget(serve.memory_mb << 20)
     metrics = Metrics(dispatcher, control, budget)
-    app: ASGIApp = build(dispatcher, control, serve, metrics, budget)
+    batches = Batches(serve.batches, dispatcher, serve.max_json_bytes)
+    first = build(dispatcher, control, serve, metrics, budget, batches)
+    app: ASGIApp = first
     sockets = [socket.socket(fileno=args.listen_fd)]
     if args.ollama_fd is not None:
         sockets.append(socket.socket(fileno=args.ollama_fd))
         with_ollama = msgspec.structs.replace(serve, ollama=True)
-        other = build(dispatcher, control, with_ollama, metrics, budget)
+        other = build(dispatcher, control, with_ollama, metrics, budget, batches)
         app = ByPort(app, {sockets[-1].getsockname()[1]: other})
     server = Server(_config(app, serve.gate))
     if serve.gate.ssl_certfile:
@@ -82,12 +85,13 @@ async def _run(args: argparse.Namespace) -> None:
         on_models=lambda models: dispatcher.set_models(models.specs),
         on_states=lambda states: dispatcher.set_states(states.models),
         on_drain=lambda drain: tasks.append(
-            asyncio.create_task(_drain(dispatcher, links, server, drain.seconds))
+            asyncio.create_task(_drain(batches, dispatcher, links, server, drain.seconds))
         ),
     )
     child.settle()
     control.ready()
     await _know_the_workers(dispatcher)
+    batches.begin(lines_of(first, metrics, budget))
     await server.serve(sockets=sockets)
     for task in tasks:
         task.cancel()
@@ -141,11 +145,16 @@ def _room(wanted: int) -> int:
 
 
 async def _drain(
-    dispatcher: Dispatcher, links: Links, server: uvicorn.Server, seconds: float
+    batches: Batches, dispatcher: Dispatcher, links: Links, server: uvicorn.Server, seconds: float
 ) -> None:
-    """Refuse what is new, let what runs finish, end what is left with an error, stop listening."""
+    """Refuse what is new, let what runs finish, end what is left with an error, stop listening.
+
+    Batches go on where they are at the next start, so nobody waits for them.
+    """
     dispatcher.drain()
+    leave = asyncio.create_task(batches.close())
     await happens(dispatcher.idle, seconds)
+    await asyncio.wait({leave}, timeout=CLOSE_S)
     dispatcher.close()
     links.close_all()
     server.should_exit = True

@@ -19,7 +19,7 @@ _MAX_PATH_CHARS = 200
 
 class AccessLogEntry:
     """Called once for each request, whoever answered it. Monitors ask for ``polled`` paths every
-    few seconds: their answers matter, their log lines do not."""
+    few seconds: their answers matter, their log lines do not. Nor do those of a batch's lines."""
 
     def __init__(self, metrics: Metrics, polled: Collection[str]) -> None:
         self._metrics = metrics
@@ -27,10 +27,13 @@ class AccessLogEntry:
 
     def __call__(self, method: str, path: str, context: RequestContext) -> None:
         seconds = time.monotonic() - context.started_at
-        self._metrics.observe(context, seconds)
+        if context.background:
+            self._metrics.observe_line(context)
+        else:
+            self._metrics.observe(context, seconds)
         usage = context.usage
         access.tell(
-            logging.DEBUG if path in self._polled else logging.INFO,
+            logging.DEBUG if context.background or path in self._polled else logging.INFO,
             "request",
             {
                 "method": method,

@@ -16,6 +16,7 @@ from frontend.access_log import AccessLogEntry
 from frontend.api.responses.store import ResponseStore
 from frontend.api.route import Answer, Services
 from frontend.api.route import Route as Entry
+from frontend.batches.service import Batches
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
@@ -74,12 +75,19 @@ def sliced(send: Send) -> Send:
 
 
 def build(
-    dispatcher: Dispatcher, control: Control, serve: Serve, metrics: Metrics, budget: Budget
+    dispatcher: Dispatcher,
+    control: Control,
+    serve: Serve,
+    metrics: Metrics,
+    budget: Budget,
+    batches: Batches | None = None,
 ) -> Starlette:
     """The ASGI application that answers for ``dispatcher``'s models within ``serve``'s limits, and
-    with no more memory for all requests than ``budget`` has."""
+    with no more memory for all requests than ``budget`` has. Lines of batches are for `lines_of`
+    it."""
     offered = routes(serve)
-    services = Services(dispatcher, control, serve, metrics, ResponseStore())
+    batches = batches or Batches(serve.batches, dispatcher, serve.max_json_bytes)
+    services = Services(dispatcher, control, serve, metrics, ResponseStore(), batches)
     app = Application(
         routes=[
             Route(path.replace(_MODEL, _ANY_PATH), Endpoint(answers), methods=[*answers])
@@ -112,6 +120,11 @@ def _by_path(offered: Iterable[Entry], services: Services) -> Mapping[str, Mappi
         if each.method == "GET":
             methods.setdefault("HEAD", answer)
     return found
+
+
+def lines_of(app: Starlette, metrics: Metrics, budget: Budget) -> ASGIApp:
+    """``app`` for lines of batches: their host and key were looked at when the batch came."""
+    return Access(Refusals(app.router), record=AccessLogEntry(metrics, POLLED), budget=budget)
 
 
 def _gate(gate: AccessConfig) -> list[Middleware]:

@@ -87,6 +87,12 @@ class Metrics:
             ("model",),
             registry=registry,
         )
+        self._lines = Counter(
+            "edge_serve_batch_lines",
+            "Lines of batches by what was answered; the same line comes again after gave_way",
+            ("model", "outcome"),
+            registry=registry,
+        )
         self.remote_images = FetchMetrics(registry)
         self._queue = {
             key: _gauge(registry, f"edge_serve_{name}", text, "model")
@@ -120,9 +126,7 @@ class Metrics:
         if task is None:
             return
         self._series(self._latency[task], model).observe(seconds)
-        if context.usage is not None:
-            self._series(self._prompt, model).inc(context.usage.prompt_tokens)
-            self._series(self._generated, model).inc(context.usage.completion_tokens)
+        self._count_tokens(context, model)
         stream = context.stream
         if stream is None:
             return
@@ -133,6 +137,17 @@ class Metrics:
             self._series(self._first, model).observe(stream.first_at - stream.submitted_at)
         if stream.done is not None and stream.dispatched_at is not None:
             self._observe_work(task, model, stream.done, stream.dispatched_at)
+
+    def observe_line(self, context: RequestContext) -> None:
+        """Count a line of a batch. How long it took says nothing of what clients meet."""
+        model = context.model or ""
+        self._series(self._lines, model, context.error or "ok").inc()
+        self._count_tokens(context, model)
+
+    def _count_tokens(self, context: RequestContext, model: str) -> None:
+        if context.usage is not None:
+            self._series(self._prompt, model).inc(context.usage.prompt_tokens)
+            self._series(self._generated, model).inc(context.usage.completion_tokens)
 
     def _observe_work(self, task: Task, model: str, done: Done, dispatched_at: float) -> None:
         """What the worker told about a job that it was handed at ``dispatched_at``."""

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from frontend.api.answer import Error
 from frontend.api.responses.store import ResponseStore
 from frontend.api.validate import Body
+from frontend.batches.service import Batches
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.request_context import ErrorForm
@@ -25,12 +26,13 @@ from frontend.metrics import Metrics
 from ipc.messages.control import Serve
 from ipc.messages.jobs import Task
 
-JSON, FORM, TEXT, EVENTS, SOUND = (
+JSON, FORM, TEXT, EVENTS, SOUND, BYTES = (
     "application/json",
     "multipart/form-data",
     "text/plain",
     "text/event-stream",
     "audio/*",
+    "application/octet-stream",
 )
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -48,6 +50,7 @@ class Services:
     serve: Serve
     metrics: Metrics
     responses: ResponseStore
+    batches: Batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Request bodies, read within bounds: so many bytes, so fast, and the type that was named.
 
 A declared length over the limit is refused before a byte is read; an undeclared or a false one as
-soon as the limit is passed. Nothing is written to disk: uploads may be private, and small boxes
-run on memory cards.
+soon as the limit is passed. Nothing is written to disk but what is to stay there: uploads may be
+private, and small boxes run on memory cards.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import codecs
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,7 +23,7 @@ from starlette.types import Message
 from frontend.dispatch.budget import Claim
 from frontend.http.encoding import check_charset, check_plain, check_utf8, is_wide
 from frontend.http.errors import shown
-from frontend.http.form import Form
+from frontend.http.form import Form, FormOnDisk
 from frontend.http.request_context import RequestContext
 from frontend.http.values import ValueCounter, loose_count
 from ipc.messages.errors import (
@@ -131,17 +132,23 @@ def _parse(raw: bytearray) -> Any:
 
 
 @asynccontextmanager
-async def read_form(request: Request, limit_bytes: int) -> AsyncIterator[FormData]:
-    """The request's multipart form with at most one file, of at most ``limit_bytes``."""
+async def read_form(
+    request: Request, limit_bytes: int, place: Path | None = None
+) -> AsyncIterator[FormData]:
+    """The request's multipart form with at most one file, of at most ``limit_bytes``, which is
+    written to ``place`` where there is one, and else stays in memory."""
     _require(request, "multipart/form-data")
-    parser = Form(
+    kind = Form if place is None else FormOnDisk
+    parser = kind(
         request.headers,
-        _chunks(request, limit_bytes, FORM_OVERHEAD_BYTES),
+        _chunks(request, limit_bytes, FORM_OVERHEAD_BYTES, claimed=place is None),
         max_files=1,
         max_fields=MAX_FORM_FIELDS,
         max_part_size=MAX_FORM_FIELD_BYTES,
     )
     parser.spool_max_size = limit_bytes + FORM_OVERHEAD_BYTES + 1
+    if isinstance(parser, FormOnDisk) and place is not None:
+        parser.place = place
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -165,12 +172,12 @@ def _require(request: Request, kind: str) -> None:
 
 
 async def _chunks(
-    request: Request, limit_bytes: int, slack_bytes: int = 0
+    request: Request, limit_bytes: int, slack_bytes: int = 0, *, claimed: bool = True
 ) -> AsyncGenerator[bytes, None]:
     """The body as it comes, up to limit and slack, as long as it keeps coming.
 
-    Each part is claimed as it comes. Raises `PayloadTooLarge`, `RequestTimeout`, `OutOfMemory`, or
-    `Cancelled` where the client leaves.
+    Each part is claimed as it comes, where it is ``claimed``. Raises `PayloadTooLarge`,
+    `RequestTimeout`, `OutOfMemory`, or `Cancelled` where the client leaves.
     """
     claim = RequestContext.of(request.scope).claim
     too_large = PayloadTooLarge(f"the body is over this server's limit of {limit_bytes} bytes")
@@ -178,7 +185,7 @@ async def _chunks(
     most = limit_bytes + slack_bytes
     if declared.isdecimal() and int(declared) > most:
         raise too_large
-    if len(declared) > 5 and declared.isdecimal():  # less is never too much
+    if claimed and len(declared) > 5 and declared.isdecimal():  # less is never too much
         claim.expect(COPIES * int(declared))
     clock = asyncio.get_running_loop().time
     began_at, got = clock(), 0
@@ -196,7 +203,8 @@ async def _chunks(
         got += len(message.get("body", b""))
         if got > most:
             raise too_large
-        claim.add(len(message.get("body", b"")))
+        if claimed:
+            claim.add(len(message.get("body", b"")))
         yield message.get("body", b"")
 
 

@@ -9,14 +9,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from frontend.http.errors import shown
-from ipc.messages.errors import RouteNotFound
+from ipc.messages.errors import NotFound
 
 _SLASHES = re.compile("//+")
 # Routes that clients of these APIs know, by what they begin with; the first that fits is told.
 _NOT_BUILT = {
     "OpenAI's API": (
         *("/v1/conversations", "/v1/images", "/v1/videos"),
-        *("/v1/audio/voice_consents", "/v1/moderations", "/v1/files", "/v1/uploads", "/v1/batches"),
+        *("/v1/audio/voice_consents", "/v1/moderations", "/v1/uploads"),
         *("/v1/fine_tuning", "/v1/fine-tunes", "/v1/vector_stores", "/v1/assistants"),
         *("/v1/threads", "/v1/realtime", "/v1/evals", "/v1/containers", "/v1/organization"),
         *("/v1/engines", "/v1/edits", "/v1/chat/completions"),
@@ -58,7 +58,7 @@ class Unserved:
             )
             await Response(status_code=204, headers={"allow": allowed})(scope, receive, send)
             return
-        raise RouteNotFound(why(scope["method"], scope["path"], self._served))
+        raise NotFound(why(scope["method"], scope["path"], self._served))
 
 
 def why(method: str, path: str, served: Sequence[tuple[str, str]]) -> str:

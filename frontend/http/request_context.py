@@ -75,6 +75,8 @@ class RequestContext:
         Whoever begins one releases its ``claim``.
         """
         context = cls(_given_id(scope), budget)
+        if (line := scope.get("background")) is not None:  # see `frontend.batches.calls`
+            context.background, context.key = True, line["key"]
         scope["context"] = context
         return context
 

@@ -154,6 +154,18 @@ class RemoteImages(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = 5 << 20
 
 
+class BatchConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where files and batches are kept, empty for nowhere; how many bytes of all of them and of one
+    upload, how many lines of one file, batches that have not ended, and lines of one at a time."""
+
+    folder: str = ""
+    storage_bytes: int = 2 << 30
+    max_file_bytes: int = 100 << 20
+    max_lines: int = 50_000
+    max_batches: int = 32
+    lines_at_once: int = 32
+
+
 class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unknown_fields=True):
     """What the frontend needs to serve: the models and its limits. The listening sockets come as
     inherited descriptors, so a new frontend takes over the connections that wait in them.
@@ -175,6 +187,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
     embedding_usage: bool = True
     gate: AccessConfig = AccessConfig()
     remote_images: RemoteImages = RemoteImages()
+    batches: BatchConfig = BatchConfig()
 
 
 class Models(msgspec.Struct, frozen=True, tag="models"):

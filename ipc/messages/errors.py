@@ -9,7 +9,7 @@
     ├── InvalidApiKey             401  invalid_api_key
     ├── HostNotAllowed            403  host_not_allowed
     ├── ModelNotFound             404  model_not_found
-    ├── RouteNotFound             404  not_found
+    ├── NotFound                  404  not_found               (a path, a file, a batch)
     ├── MethodNotAllowed          405  method_not_allowed
     ├── RequestTimeout            408  request_timeout         (a sender that is too slow)
     ├── PayloadTooLarge           413  request_too_large
@@ -122,7 +122,7 @@ class ModelNotFound(ServeError):
     status, type, code = 404, "invalid_request_error", "model_not_found"
 
 
-class RouteNotFound(ServeError):
+class NotFound(ServeError):
     status, type, code = 404, "invalid_request_error", "not_found"
 
 

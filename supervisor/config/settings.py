@@ -110,8 +110,8 @@ class Settings(BaseSettings):
     )
     edge_serve_state_dir: Folder | None = Field(
         default=None,
-        description="private folder for what this box has measured; not set: edge-serve in "
-        "XDG_STATE_HOME, or in ~/.local/state",
+        description="private folder for what this box has measured, for files and batches; not "
+        "set: edge-serve in XDG_STATE_HOME, or in ~/.local/state",
     )
 
     # Where to listen and what to say.
@@ -186,6 +186,19 @@ class Settings(BaseSettings):
         default=512,
         description="of an answer whose request names no max_tokens; left out: models that reason "
         "may write CHAT_MAX_NEW_TOKENS",
+    )
+
+    # Files and batches, which are kept in the state folder.
+    batch_storage_mb: Annotated[int, Field(ge=1), Number] = Field(
+        default=2048, description="megabytes of all files of requests and results together"
+    )
+    max_batch_file_bytes: Count = Field(default=100 << 20, description="bytes of one file")
+    max_batch_lines: Count = Field(default=50_000, description="requests of one file")
+    max_batches: Count = Field(
+        default=32, description="that have not ended; more get 429. Four of them run at once"
+    )
+    batch_lines_at_once: Count = Field(
+        default=32, description="requests of one batch in hand; at least the slots of its model"
     )
 
     # Images that requests name by their address.

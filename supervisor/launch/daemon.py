@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ipc.messages.control import RemoteImages, Serve
+from ipc.messages.control import BatchConfig, RemoteImages, Serve
 from ipc.messages.spec import Spec
 from supervisor import interrupt
 from supervisor.config import access as gates
@@ -42,7 +42,7 @@ def plan_for(
         ollama_port=settings.ollama_port,
         run_dir=str(run_dir),
         state_dir=str(state_dir or ""),
-        serve=_serve(settings, [one.spec for one in ready], aliases or {}),
+        serve=_serve(settings, [one.spec for one in ready], aliases or {}, state_dir),
         unavailable={
             name: f"{reason} (restart edge-serve to try again)"
             for name, reason in unavailable.items()
@@ -64,7 +64,9 @@ def _is_watched(settings: Settings) -> bool:
     return not asked and sys.stderr.isatty()
 
 
-def _serve(settings: Settings, specs: list[Spec], aliases: dict[str, str]) -> Serve:
+def _serve(
+    settings: Settings, specs: list[Spec], aliases: dict[str, str], state_dir: Path | None
+) -> Serve:
     return Serve(
         specs=specs,
         aliases=aliases,
@@ -81,6 +83,14 @@ def _serve(settings: Settings, specs: list[Spec], aliases: dict[str, str]) -> Se
             hosts=settings.remote_image_host_allowlist,
             timeout_s=settings.remote_image_timeout,
             max_bytes=settings.max_remote_image_bytes,
+        ),
+        batches=BatchConfig(
+            folder=str(state_dir / "batches") if state_dir else "",
+            storage_bytes=settings.batch_storage_mb << 20,
+            max_file_bytes=settings.max_batch_file_bytes,
+            max_lines=settings.max_batch_lines,
+            max_batches=settings.max_batches,
+            lines_at_once=settings.batch_lines_at_once,
         ),
     )
 

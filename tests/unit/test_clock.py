@@ -7,9 +7,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # Told to people and clients, never compared: uptime, `created` of an answer, the time of a pull, of
-# a measurement or of a line of the log.
+# a measurement or of a line of the log. Of a batch that another process has begun, how much of its
+# day is left: from there on it is counted on the monotonic clock.
 TOLD = {
     "supervisor/health.py",
+    "frontend/batches/service.py",
     "frontend/api/completions/completion_answer.py",
     "frontend/api/ollama/answer.py",
     "frontend/api/openai/chat_answer.py",

@@ -55,10 +55,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frontend": {"ipc", "frontend"},
     "frontend/dispatch": {"ipc"},
     "frontend/grammar": {"ipc"},
+    "frontend/batches": {"ipc", "frontend/dispatch"},
     "frontend/http": {"ipc", "frontend/dispatch"},
     "frontend/listener": {"ipc", "frontend/http"},
     "frontend/api": {"ipc", "frontend/http", "frontend/dispatch", "frontend/metrics"}
-    | {"frontend/grammar"},
+    | {"frontend/grammar", "frontend/batches"},
     "frontend/openapi": {"ipc", "frontend/api"},
     "bench": {"ipc", "supervisor"},
 }

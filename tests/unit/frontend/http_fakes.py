@@ -9,6 +9,7 @@ from typing import Any, cast
 from starlette.applications import Starlette
 
 from frontend.app import build
+from frontend.batches.service import Batches
 from frontend.dispatch.budget import Budget, Claim
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
@@ -220,6 +221,7 @@ def application(
     fake: FakeDispatcher,
     control: FakeControl | None = None,
     budget: Budget | None = None,
+    batches: Batches | None = None,
     **changes: Any,
 ) -> Starlette:
     """The real application around the fakes."""
@@ -227,4 +229,4 @@ def application(
     answering = cast(Control, control or FakeControl(report(chat="ready")))
     budget = budget or Budget(1 << 30)
     metrics = Metrics(dispatcher, answering, budget)
-    return build(dispatcher, answering, limits(**changes), metrics, budget)
+    return build(dispatcher, answering, limits(**changes), metrics, budget, batches)

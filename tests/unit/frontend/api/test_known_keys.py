@@ -15,6 +15,7 @@ import pytest
 from frontend.api.anthropic import keys as anthropic_keys
 from frontend.api.anthropic.request import MessagesRequest
 from frontend.api.audio import speak_request, transcribe_request
+from frontend.api.batch import requests as batch
 from frontend.api.compat import infill, llama_cpp_embeddings, mistral_fim
 from frontend.api.compat.infill import InfillRequest
 from frontend.api.compat.mistral_fim import FimRequest
@@ -59,6 +60,8 @@ TABLES = {
     "ollama embeddings": ollama_embed.OLDER_KEYS,
     "ollama show": ollama_models.SHOW_KEYS,
     "ollama pull": ollama_models.PULL_KEYS,
+    "files": batch.FILE_KEYS,
+    "batches": batch.BATCH_KEYS,
 }
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 

@@ -1,0 +1,76 @@
+"""What may be asked about files and batches, in OpenAI's words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+
+from frontend.api.fields import NoNul, Schema
+from frontend.api.known_keys import Row, done, refused, refused_keys
+from frontend.api.validate import Body
+from frontend.batches.endpoints import Endpoint
+
+MAX_LISTED_BATCHES, MAX_LISTED_FILES = 100, 10_000
+MAX_NAME_CHARS = 255
+
+FILE_KEYS: tuple[Row, ...] = (
+    done("file purpose", "required; `purpose` is `batch`, nothing else is done with files here"),
+    refused("expires_after", "files stay until they are deleted"),
+)
+BATCH_KEYS: tuple[Row, ...] = (
+    done("input_file_id endpoint completion_window", "required; the window is `24h`"),
+    done("metadata", "as OpenAI has it"),
+    refused("output_expires_after", "files stay until they are deleted"),
+)
+
+
+def _with_file(schema: Schema) -> None:
+    schema["properties"]["file"] = {"type": "string", "format": "binary"}
+    schema["required"] = [*schema["required"], "file"]
+
+
+def _count(value: object) -> object:
+    """A query has only text."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64), NoNul]
+Limit = BeforeValidator(_count)
+Key = Annotated[str, StringConstraints(max_length=64), NoNul]
+Value = Annotated[str, StringConstraints(max_length=512), NoNul]
+
+
+class FileRequest(Body):
+    """The fields beside the file."""
+
+    model_config = ConfigDict(json_schema_extra=_with_file)
+    REFUSED = refused_keys(FILE_KEYS)
+
+    purpose: Literal["batch"]
+
+
+class BatchRequest(Body):
+    REFUSED = refused_keys(BATCH_KEYS)
+    EXAMPLE = {
+        "input_file_id": "file-0123456789abcdef01234567",
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+    }
+
+    input_file_id: Id
+    endpoint: Endpoint
+    completion_window: Literal["24h"]
+    metadata: Annotated[dict[Key, Value], Field(max_length=16)] | None = None
+
+
+class FilesQuery(Body):
+    after: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_LISTED_FILES), Limit] = MAX_LISTED_FILES
+    order: Literal["asc", "desc"] = "desc"
+    purpose: Annotated[str, NoNul] | None = None
+
+
+class BatchesQuery(Body):
+    after: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_LISTED_BATCHES), Limit] = 20
