@@ -162,8 +162,7 @@ class Run:
         try:
             outcome = await self._outcome(line)
             text = lines_out.answered(line.custom_id, *outcome)
-            self._its.store.require_room(len(text))
-            await self._its.store.do(results.add, text, ok=outcome.ok)
+            await self._its.store.add_result(results, text, ok=outcome.ok)
         finally:
             places.give_back(len(line.body))
 

@@ -114,7 +114,7 @@ class Store:
     def room_bytes(self) -> int:
         """How much may be added now."""
         kept = sum(file.size_bytes for file in self.index.files.values())
-        growing = sum(results.size_bytes for results in self._growing.values())
+        growing = sum(results.size_bytes for results in [*self._growing.values()])
         return self._most_bytes - kept - growing - self._expected_bytes
 
     def path(self, file_id: str) -> Path:
@@ -138,12 +138,17 @@ class Store:
             return batch.completed, batch.failed
         return running.completed, running.failed
 
-    def require_room(self, size_bytes: int) -> None:
-        """Raises `OSError` where so much is more than there may be."""
-        if self.room_bytes < size_bytes:
-            raise OSError(errno.ENOSPC, "BATCH_STORAGE_MB is used up")
+    async def add_result(self, results: Results, line: bytes, *, ok: bool) -> None:
+        """Keep an answer. Raises `OSError` where the disk, or this server's bound, is full."""
+        await self.do(self._add, results, line, ok=ok)
 
     # --- in the thread ---
+
+    def _add(self, results: Results, line: bytes, *, ok: bool) -> None:
+        # Looked at here, after all that was added before: lines come many at a time.
+        if self.room_bytes < len(line):
+            raise OSError(errno.ENOSPC, "BATCH_STORAGE_MB is used up")
+        results.add(line, ok=ok)
 
     def _open(self) -> Index:
         for folder in (self._folder, self._folder / "files", self._folder / "uploads"):

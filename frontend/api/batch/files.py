@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from frontend.api.batch import answers
-from frontend.api.batch.requests import MAX_NAME_CHARS, FileRequest, FilesQuery
-from frontend.api.validate import check
+from frontend.api.batch.requests import FILE_REFUSED, MAX_NAME_CHARS, FileRequest, FilesQuery
+from frontend.api.validate import check, refuse_unsupported
 from frontend.batches.service import Batches
 from frontend.http.body import FORM_OVERHEAD_BYTES, read_form
 from frontend.http.request_context import RequestContext
@@ -31,7 +31,9 @@ class Files:
         expected = min(expected, self._max_bytes + FORM_OVERHEAD_BYTES)
         with self._batches.upload(expected) as place:
             async with read_form(request, self._max_bytes, place) as form:
-                check(FileRequest, _fields(form))
+                fields = _fields(form)
+                refuse_unsupported(fields, FILE_REFUSED)
+                check(FileRequest, fields)
                 file = _file(form, self._max_bytes)
             name = (file.filename or "")[:MAX_NAME_CHARS]
             kept = await self._batches.add(place, name, file.size or 0, _key(request))

@@ -41,11 +41,14 @@ Key = Annotated[str, StringConstraints(max_length=64), NoNul]
 Value = Annotated[str, StringConstraints(max_length=512), NoNul]
 
 
+# Not described: what asks for nothing, null, cannot be said in a form.
+FILE_REFUSED = refused_keys(FILE_KEYS)
+
+
 class FileRequest(Body):
     """The fields beside the file."""
 
     model_config = ConfigDict(json_schema_extra=_with_file)
-    REFUSED = refused_keys(FILE_KEYS)
 
     purpose: Literal["batch"]
 

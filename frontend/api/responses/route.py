@@ -24,8 +24,8 @@ from frontend.http.request_context import RequestContext, openai_form
 from ipc.messages.errors import (
     InvalidRequest,
     NoPreviousResponse,
+    NotFound,
     PayloadTooLarge,
-    RouteNotFound,
 )
 from ipc.messages.spec import Spec
 
@@ -133,8 +133,8 @@ def _asked(request: Request) -> tuple[str | None, str]:
     return RequestContext.of(request.scope).key, request.path_params["response_id"]
 
 
-def _not_found() -> RouteNotFound:
-    return RouteNotFound("no response of this name is kept here")
+def _not_found() -> NotFound:
+    return NotFound("no response of this name is kept here")
 
 
 def _place(items: list[dict[str, Any]], item_id: str) -> int:

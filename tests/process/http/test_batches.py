@@ -49,6 +49,10 @@ def answered(box: Box, name: str) -> int:
     return found["request_counts"]["completed"] if found else 0
 
 
+def until_answered(box: Box, name: str, count: int) -> None:
+    wait_until(lambda: answered(box, name) >= count)
+
+
 def results(box: Box, name: str) -> list[Json]:
     """Once the batch has ended, all of its lines."""
     done = wait_until(lambda: (found := batch(box, name)) and found["status"] in ENDED and found)
@@ -74,7 +78,7 @@ def texts(found: list[Json]) -> dict[str, str]:
 def test_a_frontend_killed_in_the_middle_loses_no_line_and_repeats_none(box: Box) -> None:
     name = begin(box, *(line(f"l{number}", f"word {number}") for number in range(LINES)))
     for reached in (50, 200):
-        wait_until(lambda reached=reached: answered(box, name) >= reached)
+        until_answered(box, name, reached)
         os.kill(box.health()["frontend"]["pid"], signal.SIGKILL)
         box.wait_ready()
     found = texts(results(box, name))
@@ -83,7 +87,7 @@ def test_a_frontend_killed_in_the_middle_loses_no_line_and_repeats_none(box: Box
 
 def test_a_server_killed_in_the_middle_goes_on_at_the_next_start(box: Box) -> None:
     name = begin(box, *(line(f"l{number}", f"word {number}") for number in range(LINES)))
-    wait_until(lambda: answered(box, name) >= 100)
+    until_answered(box, name, 100)
     box.process.kill()
     box.process.wait()
     box.start()
@@ -94,7 +98,7 @@ def test_a_server_killed_in_the_middle_goes_on_at_the_next_start(box: Box) -> No
 
 def test_a_worker_that_is_killed_costs_no_line(box: Box) -> None:
     name = begin(box, *(line(f"l{number}", f"/slow 5 word {number}") for number in range(60)))
-    wait_until(lambda: answered(box, name) >= 10)
+    until_answered(box, name, 10)
     box.kill(CHAT)
     assert len(texts(results(box, name))) == 60
 

@@ -14,16 +14,19 @@ from pathlib import Path
 
 import pytest
 
+from ipc.messages.control import BatchConfig
 from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec
 
 EXAMPLES = os.environ.get("SCHEMA_EXAMPLES", "50")
 LONGEST_S = 3600
 RERANK = "echo/rerank"
+FORMS = "/audio/|/v1/files$"
 
 
 @pytest.fixture(scope="module")
-def box(module_box: MakeBox) -> Box:
+def box(module_box: MakeBox, tmp_path_factory: pytest.TempPathFactory) -> Box:
     """Small limits, so that their far side is within reach."""
+    kept = BatchConfig(folder=str(tmp_path_factory.mktemp("state") / "batches"))
     return module_box(
         *(spec(name, slots=8, queue_limit=64) for name in (CHAT, EMBED, RERANK, SPEECH)),
         max_text_chars=500,
@@ -31,6 +34,7 @@ def box(module_box: MakeBox) -> Box:
         max_json_bytes=1 << 20,
         max_audio_bytes=1 << 20,
         ollama=True,
+        batches=kept,
     ).wait_ready()
 
 
@@ -38,10 +42,10 @@ def box(module_box: MakeBox) -> Box:
 @pytest.mark.parametrize(
     "which",
     [
-        pytest.param(["--exclude-path-regex", "/audio/"], id="JSON"),
+        pytest.param(["--exclude-path-regex", FORMS], id="JSON"),
         # All that a form holds is text: a number where a text belongs is a text.
         pytest.param(
-            ["--include-path-regex", "/audio/", "--exclude-checks", "negative_data_rejection"],
+            ["--include-path-regex", FORMS, "--exclude-checks", "negative_data_rejection"],
             id="forms",
         ),
     ],

@@ -190,6 +190,21 @@ def test_what_one_key_has_made_no_other_sees(tmp_path: Path) -> None:
     play(scene)
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/files", "GET, HEAD, POST"),
+        ("/v1/files/x", "DELETE, GET, HEAD"),
+        ("/v1/batches/x/cancel", "POST"),
+    ],
+)
+def test_a_path_of_several_methods_names_them_all(path: str, methods: str) -> None:
+    with TestClient(application(FakeDispatcher())) as client:
+        assert client.options(path).headers["allow"] == methods
+        wrong = client.put(path)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, methods)
+
+
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/batches", "/v1/files/x", "/v1/batches/x"])
 def test_without_a_state_folder_it_is_said_what_is_missing(path: str) -> None:
     with TestClient(application(FakeDispatcher())) as client:
