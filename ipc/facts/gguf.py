@@ -159,3 +159,8 @@ class _Cursor:
         (dimensions,) = self._take("I")
         *sizes, kind, _offset = self._take(f"{dimensions}QIQ")
         return int(kind), math.prod(sizes)
+
+
+def projectors(model: Path) -> list[Path]:
+    """The files beside a GGUF ``model`` by which llama.cpp reads images: mmproj, as it has them."""
+    return sorted(model.parent.glob("mmproj*.gguf"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.facts.gguf import Header
+from ipc.facts.gguf import Header, projectors
 from ipc.messages.spec import FileFacts
 from supervisor.config.catalog import LocalPath, Model
 from supervisor.models.store import Manifest
@@ -29,7 +29,7 @@ def of_each(model: Model, pulled: Manifest | None) -> Mapping[str, str]:
     """What changes with each file of the model, by its name: its digest, or its size and time where
     it is the user's own. Those that the catalog expects where none are here."""
     if isinstance(model.source, LocalPath):
-        found = _stats(model.source.path)
+        found = _own(model, model.source.path)
         return {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found.items()}
     files = model.entry.files if pulled is None else pulled.files
     return {name: file.sha256 for name, file in files.items()}
@@ -109,8 +109,19 @@ def _weights(file: Path) -> Counter[str]:
 
 def _size_bytes(model: Model, pulled: Manifest | None) -> int:
     if isinstance(model.source, LocalPath):
-        return sum(stat.st_size for stat in _stats(model.source.path).values())
+        return sum(stat.st_size for stat in _own(model, model.source.path).values())
     return sum(file.size for file in pulled.files.values()) if pulled else 0
+
+
+def _own(model: Model, path: Path) -> dict[str, Any]:
+    """The files of a model of the user's own at ``path``, and that by which it reads images where
+    this is a second one, as of GGUF models."""
+    found = _stats(path)
+    if path.suffix == ".gguf" and model.entry.vision:
+        named = model.entry.options.get("mmproj")
+        others = [Path(str(named))] if named else projectors(path)
+        found |= {str(file): file.stat() for file in others[:1] if file.is_file()}
+    return found
 
 
 def _stats(path: Path) -> dict[str, Any]:

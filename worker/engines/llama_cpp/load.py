@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ipc.engines import LlamaChatOptions
-from ipc.facts.gguf import Header, read_header
+from ipc.facts.gguf import Header, projectors, read_header
 from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
 from worker.chat.kv_budget import kv_cache_tokens, longest_tokens
@@ -76,7 +76,7 @@ def projector(spec: Spec, options: LlamaChatOptions) -> str | None:
         if not Path(options.mmproj).is_file():
             raise LoadError(f"options.mmproj: {options.mmproj} does not exist")
         return options.mmproj
-    found = sorted(Path(spec.path).parent.glob("mmproj*.gguf"))
+    found = projectors(Path(spec.path))
     if not found:
         raise LoadError(
             f"beside {spec.path} is no mmproj*.gguf, by which images are read; name it in "

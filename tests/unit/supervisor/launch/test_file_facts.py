@@ -118,3 +118,23 @@ def test_a_model_without_files_is_identified_by_its_name(tmp_path: Path) -> None
     found = identified(FileFacts(), model(tmp_path, "engine: echo"), None)
     assert found.size_bytes == 0
     assert SHA.fullmatch(found.digest)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_file_by_which_a_gguf_model_reads_images_is_one_of_its_files(
+    tmp_path: Path, named: bool
+) -> None:
+    weights, eyes = tmp_path / "a.gguf", tmp_path / ("eyes.gguf" if named else "mmproj-a.gguf")
+    weights.write_bytes(b"1234")
+    eyes.write_bytes(b"567")
+    options = f"options: {{mmproj: '{eyes}'}}" if named else "options: {}"
+    text = f"engine: llama.cpp, source: 'file:{weights}', {options}"
+    sees, reads = (
+        model(tmp_path, f"{text}, vision: true"),
+        model(tmp_path, f"{text}, vision: false"),
+    )
+    seen, read = (identified(FileFacts(), one, None) for one in (sees, reads))
+    assert (seen.size_bytes, read.size_bytes) == (7, 4)
+    assert seen.digest != read.digest
+    eyes.write_bytes(b"5678")
+    assert identified(FileFacts(), sees, None).digest != seen.digest
