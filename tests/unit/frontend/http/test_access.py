@@ -48,6 +48,11 @@ def test_the_table_has_every_route() -> None:
     assert {path for _, path in ROUTES} >= {"/v1/chat/completions", "/metrics", "/openapi.json"}
 
 
+def said(error: Any) -> str:
+    """The words of an error, in the form of any API."""
+    return str(error["message"] if isinstance(error, dict) else error)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     ROUTES + [(method, path) for path in ODD for method in ("GET", "POST", "OPTIONS", "BREW")],
@@ -60,9 +65,7 @@ def test_without_a_key_all_but_livez_is_refused(method: str, path: str) -> None:
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     if method != "HEAD":
-        error = answer.json()["error"]
-        assert set(error) == {"message", "type", "param", "code"}
-        assert error["code"] == "invalid_api_key"
+        assert "an API key is missing" in said(answer.json()["error"])
 
 
 @pytest.mark.parametrize("host", ["x/livez#@", "livez", "127.0.0.1/livez?"])

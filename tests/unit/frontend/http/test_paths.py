@@ -48,7 +48,7 @@ def test_slashes_too_many_make_no_difference(given: str, path: str) -> None:
         ("/nowhere", f"POST /nowhere is not served; {HAS}"),
         ("/v1/images/edits", f"is a route of OpenAI's API that is not built here; {HAS}"),
         ("/v1/messages/batches", "a route of Anthropic's API that is not built here"),
-        ("/api/chat", "a route of Ollama's API that is not built here"),
+        ("/api/chat", "a route of Ollama's API, which is off here; OLLAMA_API=true turns it on"),
         ("/slots", "a route of llama.cpp's server that is not built here"),
         ("/pooling", "a route of vLLM that is not built here"),
         ("/v1/chat/completions/chatcmpl-1", "a route of OpenAI's API that is not built here"),
