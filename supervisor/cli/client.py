@@ -90,7 +90,7 @@ def trouble(error: Exception) -> str:
         return f"{error} Where it speaks https, write https:// in --url"
     if isinstance(error, httpx2.TimeoutException):
         return "it did not answer in time; see its log"
-    return f"{words(error)}; start it, or name another with --url"
+    return f"{words(error)}; start it, or name another with --port or --url"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -35,10 +35,17 @@ def rows(report: Health, rates: Rates) -> Iterator[Row]:
     for model in report.get("models") or []:
         queue = model.get("queue") or {}
         for replica in model.get("replicas") or [{}]:
-            merged = {**replica, "state": replica.get("state", model.get("state"))}
-            merged["reason"] = replica.get("reason") or model.get("reason")
-            yield _row(str(model.get("name", "?")), merged, queue, rates)
+            yield _row(str(model.get("name", "?")), _told(model, replica), queue, rates)
             queue = {}
+
+
+def _told(model: Health, replica: Health) -> Health:
+    """What a replica says of itself, and where it says nothing, what its model does. How the last
+    one of an unloaded model ended is nothing to mend, so it is left out."""
+    if model.get("state") == "unloaded":
+        return {**replica, "state": "unloaded", "reason": None}
+    state = replica.get("state", model.get("state"))
+    return {**replica, "state": state, "reason": replica.get("reason") or model.get("reason")}
 
 
 def tokens(report: Health) -> dict[int, int]:

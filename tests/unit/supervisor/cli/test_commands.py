@@ -483,6 +483,19 @@ def test_status_shows_every_process_and_fails_unless_all_is_well(
     assert run("status")[0] == 0
 
 
+def test_status_says_of_a_model_that_waits_to_be_asked_for_that_it_is_unloaded(
+    run: Run, answer: tuple[str, dict[str, Any]]
+) -> None:
+    url, body = answer
+    ended = {"state": "stopped", "reason": "exited with status 0", "device": "cpu"}
+    never_loaded = {"name": "b", "state": "unloaded", "replicas": [{"state": "stopped"}]}
+    models = [{"name": "a", "state": "unloaded", "replicas": [ended]}, never_loaded]
+    body.update(status="ok", models=models)
+    code, out, _ = run("status", "--url", url)
+    rows = [line.split() for line in out.splitlines()[2:]]
+    assert (code, rows) == (0, [["a", "unloaded", "cpu"], ["b", "unloaded"]])
+
+
 def test_status_as_json_is_health_with_its_address(
     run: Run, answer: tuple[str, dict[str, Any]]
 ) -> None:
@@ -615,7 +628,7 @@ def test_status_of_something_else_or_of_nothing_is_one_line(
             1,
             "",
             "edge-serve: no edge-serve answers at http://127.0.0.1:1: Connection refused; "
-            "start it, or name another with --url\n",
+            "start it, or name another with --port or --url\n",
         )
 
 
