@@ -53,7 +53,7 @@ class Dispatcher:
         `InvalidRequest` for another task; `Unavailable` where it could not be fetched."""
         spec = self.called(name)
         if spec is None:
-            raise self._not_served(name)
+            raise self._not_served(name, task)
         if spec.task != task:
             where = TASKS[spec.task].path
             raise InvalidRequest(f"model {name!r} is served at {where}", param="model")
@@ -67,8 +67,7 @@ class Dispatcher:
         """The model for ``task``, for requests that name none. Raises `InvalidRequest`."""
         able = [spec for spec in self.specs.values() if spec.task == task]
         if len(able) != 1:
-            names = ", ".join(spec.name for spec in able) or "this server has none for it"
-            raise InvalidRequest(f"`model` is required; one of: {names}", param="model")
+            raise refusals.no_model_named(task, [spec.name for spec in able])
         return able[0]
 
     def state(self, name: str) -> ModelState:
@@ -185,12 +184,13 @@ class Dispatcher:
             self._effects.left(name)
             self._on_connection()
 
-    def _not_served(self, name: str) -> ModelNotFound | Unavailable:
+    def _not_served(self, name: str, task: Task | None = None) -> ModelNotFound | Unavailable:
         called = self.aliases.get(name, name)
         if called in self._unavailable:
             return Unavailable(f"model {name!r} is not available: {self._unavailable[called]}")
-        known = ", ".join([*self.specs, *self.aliases])
-        return ModelNotFound(f"this server has no such model; it has: {known}", param="model")
+        able = [spec.name for spec in self.specs.values() if task in (None, spec.task)]
+        aliases = [alias for alias, own in self.aliases.items() if own in able]
+        return refusals.not_served(name, task, [*able, *aliases])
 
     def _on_connection(self) -> None:
         """A queue's connections have changed."""

@@ -1,7 +1,9 @@
 """Why a model takes no request now, and what becomes of those that it cannot finish: the errors
-that clients read."""
+that clients read. The 429 of a full queue is `frontend.dispatch.lane`'s, which knows how long."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ipc.messages.errors import (
     CircuitOpen,
@@ -11,14 +13,20 @@ from ipc.messages.errors import (
     InsufficientMemory,
     InvalidRequest,
     ModelLoading,
+    ModelNotFound,
     QueueTimeout,
     ServeError,
     Unavailable,
     WorkerCrashed,
 )
+from ipc.messages.jobs import Task
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
+from ipc.tasks import TASKS
 from ipc.transport.wire import WireError
+
+# For whoever runs the server, where it has no model of a kind at all.
+_HOW_TO_SERVE = "`edge-serve models` lists those that MODELS or --models can add"
 
 
 def stopping() -> Draining:
@@ -27,6 +35,26 @@ def stopping() -> Draining:
 
 def stopped_before_end() -> Draining:
     return Draining("the server stopped before this request was finished")
+
+
+def not_served(name: str, task: Task | None, names: Sequence[str]) -> ModelNotFound:
+    """Nothing here is called ``name``; ``names`` are what could be asked for ``task`` instead."""
+    told = f"this server has no model called {name!r}"
+    purpose = f" for {TASKS[task].capability}" if task else ""
+    if names:
+        told = f"{told}; what it has{purpose}: {', '.join(names)}"
+    else:
+        told = f"{told}, and no other{purpose}; {_HOW_TO_SERVE}"
+    return ModelNotFound(told, param="model")
+
+
+def no_model_named(task: Task, names: Sequence[str]) -> InvalidRequest:
+    """A request names no model, and there are several for ``task``, or none."""
+    if names:
+        told = f"`model` is required; one of: {', '.join(names)}"
+    else:
+        told = f"this server has no model for {TASKS[task].capability}; {_HOW_TO_SERVE}"
+    return InvalidRequest(told, param="model")
 
 
 def not_admitting(state: ModelState, spec: Spec) -> ServeError | None:
@@ -71,7 +99,7 @@ def circuit_open(state: ModelState) -> CircuitOpen:
 
 def worker_crashed(model: str) -> WorkerCrashed:
     return WorkerCrashed(
-        f"the worker of model {model!r} stopped while it worked on this request",
+        f"the worker of model {model!r} stopped while it worked on this request; send it again",
         retry_after_s=1.0,
     )
 

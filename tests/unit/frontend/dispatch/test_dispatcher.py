@@ -95,8 +95,10 @@ def test_a_model_answers_to_its_aliases_also_where_it_could_not_be_fetched() -> 
     dispatcher.set_states([failed])
     with pytest.raises(Unavailable, match=r"'big' is not available: no network"):
         dispatcher.spec("big", "embed")
-    with pytest.raises(ModelNotFound, match="it has: m, small, big"):
+    with pytest.raises(ModelNotFound, match=r"'other'; what it has for text-embedding: m, small$"):
         dispatcher.spec("other", "embed")
+    with pytest.raises(ModelNotFound, match=r"'hibari', and no other for text-to-speech; `"):
+        dispatcher.spec("hibari", "speak")
     with pytest.raises(InvalidRequest, match="'small' is served at /v1/embeddings"):
         dispatcher.spec("small", "chat")
 
@@ -104,7 +106,7 @@ def test_a_model_answers_to_its_aliases_also_where_it_could_not_be_fetched() -> 
 def test_a_request_without_a_model_gets_the_only_one_for_its_task() -> None:
     dispatcher = Dispatcher([SPEC, changed(name="n", task="chat")], World())
     assert dispatcher.only("embed") is SPEC
-    with pytest.raises(InvalidRequest, match="one of: this server has none for it"):
+    with pytest.raises(InvalidRequest, match=r"^this server has no model for audio-transcription"):
         dispatcher.only("speech")
     with pytest.raises(InvalidRequest, match="one of: m, n"):
         Dispatcher([SPEC, changed(name="n")], World()).only("embed")
