@@ -71,13 +71,14 @@ def not_ready(report: Report | None) -> dict[str, str]:
     """The models that should run and do not, with their state and the reason if one is known.
 
     A model that was stopped on purpose is not missed, nor one that leaves, nor one that is loaded
-    when somebody asks for it.
+    when somebody asks for it, whether it is out, on its way or cannot be loaded.
     """
-    models = report["models"] if report else []
     return {
         model["name"]: ": ".join(filter(None, (model["state"], model["reason"])))
-        for model in models
-        if model["state"] not in ("ready", "stopped", "unloaded") and not model.get("leaving")
+        for model in (report["models"] if report else [])
+        if model["state"] not in ("ready", "stopped", "unloaded")
+        and not model.get("leaving")
+        and not _is_loaded_on_demand(model)
     }
 
 
@@ -96,9 +97,24 @@ def verdict(report: Report | None, *, draining: bool) -> str:
     """``ok``, ``degraded`` when only some models serve, ``unavailable`` when none does."""
     if report is None or draining:
         return "unavailable"
-    if not any(model["state"] in ("ready", "unloaded") for model in report["models"]):
+    if not any(_serves(model) for model in report["models"]):
         return "unavailable"
-    return "degraded" if not_ready(report) else "ok"
+    return "degraded" if not_ready(report) or any(map(_keeps_failing, report["models"])) else "ok"
+
+
+def _serves(model: Report) -> bool:
+    """Whether requests are answered, or wait for no longer than a model takes to come and go."""
+    moves = model["state"] in ("starting", "draining") and _is_loaded_on_demand(model)
+    return moves or model["state"] in ("ready", "unloaded")
+
+
+def _keeps_failing(model: Report) -> bool:
+    return model["state"] in ("backoff", "failed") and not model.get("leaving")
+
+
+def _is_loaded_on_demand(model: Report) -> bool:
+    """A model that could not be fetched does not say how it is loaded."""
+    return bool(model.get("load") == "on_demand")
 
 
 def with_queues(report: Report, queues: dict[str, dict[str, float]]) -> Report:

@@ -352,6 +352,37 @@ def test_health(
     assert given.json()["models"][0]["queue"]["depth"] == 1
 
 
+@pytest.mark.parametrize(
+    ("state", "status", "health"),
+    [
+        ("unloaded", "ok", 200),
+        ("starting", "ok", 200),
+        ("ready", "ok", 200),
+        ("draining", "ok", 200),
+        ("backoff", "unavailable", 503),
+        ("failed", "unavailable", 503),
+    ],
+)
+def test_a_model_that_is_loaded_on_demand_is_never_missed(
+    fake: FakeDispatcher, state: str, status: str, health: int
+) -> None:
+    answer = report(chat=state)
+    answer["models"][0]["load"] = "on_demand"
+    with TestClient(application(fake, FakeControl(answer))) as client:
+        ready, given = client.get("/readyz"), client.get("/health")
+    assert (ready.status_code, ready.json()["not_ready"]) == (200, {})
+    assert (given.status_code, given.json()["status"]) == (health, status)
+
+
+def test_a_model_that_cannot_be_loaded_on_demand_is_told_of(fake: FakeDispatcher) -> None:
+    answer = report(chat="ready", embed="failed")
+    answer["models"][1]["load"] = "on_demand"
+    with TestClient(application(fake, FakeControl(answer))) as client:
+        assert client.get("/readyz").status_code == 200
+        given = client.get("/health")
+    assert (given.status_code, given.json()["status"]) == (200, "degraded")
+
+
 def test_readiness_says_which_model_is_missing_and_why(fake: FakeDispatcher) -> None:
     control = FakeControl(report(chat="ready", embed="failed"))
     with TestClient(application(fake, control)) as client:
