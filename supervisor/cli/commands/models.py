@@ -167,6 +167,7 @@ def check(
         print(note)
     _show(checked)
     _show_aliases(candidates)
+    _show_on_demand(candidates)
     output.warn(warned)
     for note in in_use:
         output.console().print(note, highlight=False, markup=False)
@@ -178,7 +179,7 @@ def check(
 def _checked(candidate: Candidate, fault: str | None) -> dict[str, Any]:
     """A model that would be served, as ``check --json`` has it."""
     spec = candidate.spec
-    names = ("name", "task", "engine", "device", "replicas", "slots", "queue_limit")
+    names = ("name", "task", "engine", "device", "replicas", "slots", "queue_limit", "load")
     return {name: getattr(spec, name) for name in names} | {
         "path": spec.path or None,
         "missing": fault,
@@ -217,6 +218,12 @@ def _show_aliases(candidates: Iterable[Candidate]) -> None:
     for one in candidates:
         if aliases := one.model.entry.aliases:
             print(f"{one.name} is also called {', '.join(aliases)}")
+
+
+def _show_on_demand(candidates: Iterable[Candidate]) -> None:
+    for one in candidates:
+        if one.spec.load == "on_demand":
+            print(f"{one.name} is loaded when somebody asks for it")
 
 
 def _listening(settings: Settings) -> tuple[list[str], list[str]]:

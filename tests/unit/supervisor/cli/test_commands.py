@@ -417,6 +417,15 @@ def test_aliases_are_shown_and_a_name_twice_is_refused(run: Run, tmp_path: Path)
     assert "b: aliases: 'gpt-4o' is a name of a already" in err
 
 
+def test_check_says_which_models_wait_to_be_asked_for(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    waits = "{name: a, task: chat, engine: echo, load: on_demand}"
+    file.write_text(f"models: [{waits}, {{name: b, task: chat, engine: echo}}]")
+    code, out, _ = run("check", "--config", str(file))
+    said = [line for line in out.splitlines() if line.endswith("when somebody asks for it")]
+    assert (code, said) == (0, ["a is loaded when somebody asks for it"])
+
+
 def test_options_may_stand_before_the_command(run: Run, echo: str) -> None:
     code, out, _ = run("--config", echo, "check")
     assert code == 0
@@ -522,6 +531,7 @@ def test_check_as_json_tells_models_warnings_and_problems(run: Run, echo: str) -
                 "replicas": 1,
                 "slots": 1 if task == "embed" else 3,
                 "queue_limit": 7,
+                "load": "always",
                 "path": None,
                 "missing": None,
                 "memory_mb": None,

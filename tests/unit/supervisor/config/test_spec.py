@@ -368,6 +368,13 @@ def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
     assert set(_SAME) <= set(Spec.__struct_fields__)
 
 
+def test_the_head_of_the_catalog_describes_every_key_of_an_entry() -> None:
+    head = (ROOT / "configs/model_config.yaml").read_text().partition("\nserve:")[0]
+    columns = re.findall(r"^#   (\S.*?)(?:  |$)", head, re.MULTILINE)
+    described = {key for column in columns for key in re.findall(r"\w+", column)}
+    assert catalog.Entry.model_fields.keys() - described == set()
+
+
 # --- engine and device ---------------------------------------------------------------------------
 
 CPU, GPU, MAC = Box(), Box(cuda=True), Box(mps=True, machine="arm64")
