@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,7 +81,7 @@ async def read_json(request: Request, limit_bytes: int) -> Json:
         raw += chunk
         values += loose_count(chunk)
     if values > MAX_VALUES:
-        await _check_values(raw, claim)
+        await check_values([raw], claim, "the body")
     if claim.is_large:
         await claim.turn()
     claim.add(_more_bytes(raw, min(values, MAX_VALUES)))
@@ -96,14 +96,19 @@ async def read_json(request: Request, limit_bytes: int) -> Json:
     return Json(data, len(raw))
 
 
-async def _check_values(raw: bytearray, claim: Claim) -> None:
+async def check_values(texts: Iterable[bytes | bytearray], claim: Claim, what: str) -> None:
+    """Raises `PayloadTooLarge` where ``texts`` of JSON, which are ``what``, have more than
+    `MAX_VALUES` values together."""
     counter = ValueCounter()
-    for at in range(0, len(raw), PIECE_BYTES):
+    pieces = (
+        text[at : at + PIECE_BYTES] for text in texts for at in range(0, len(text), PIECE_BYTES)
+    )
+    for piece in pieces:
         await claim.turn()
-        counter.feed(bytes(raw[at : at + PIECE_BYTES]))
+        counter.feed(bytes(piece))
         if counter.count > MAX_VALUES:
             raise PayloadTooLarge(
-                f"the body has more than {MAX_VALUES} values; if they are token ids, send texts"
+                f"{what} has more than {MAX_VALUES} values; if they are token ids, send texts"
             )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from frontend.api.responses.input_items import Item
+from frontend.api.responses.input_items import MAX_ITEMS, Item
 from frontend.api.responses.store import Stored
 from ipc.messages.errors import InvalidRequest
 
@@ -43,11 +43,17 @@ def said(chain: Iterable[Stored]) -> Iterator[dict[str, Any]]:
         yield from orjson.loads(stored.response)["output"]
 
 
-def placed(chain: Iterable[Stored]) -> list[tuple[str, Item]]:
-    """The same as a request has them, each with its place in one. Raises `InvalidRequest` where one
-    is a call that was cut off: nothing can go on from that."""
+def placed(said_before: Sequence[Mapping[str, Any]]) -> list[tuple[str, Item]]:
+    """The same as a request has them, each with its place in one. Raises `InvalidRequest` for more
+    than one may have, and where one is a call that was cut off: nothing can go on from that."""
+    if len(said_before) > MAX_ITEMS:
+        raise InvalidRequest(
+            f"`{PREVIOUS}` goes on from more than {MAX_ITEMS} items; send those that matter as "
+            "`input`",
+            param=PREVIOUS,
+        )
     try:
-        items = _ITEMS.validate_python([*said(chain)])
+        items = _ITEMS.validate_python(said_before)
     except ValidationError:
         raise InvalidRequest(
             f"`{PREVIOUS}` names a response with a call that was cut off; go on from the one "

@@ -19,7 +19,8 @@ from frontend.api.responses.store import ResponseStore, Stored
 from frontend.api.route import JSON, Services
 from frontend.api.translated import renamed
 from frontend.api.validate import check
-from frontend.http.body import COPIES, read_json
+from frontend.dispatch.budget import Claim
+from frontend.http.body import COPIES, check_values, read_json
 from frontend.http.request_context import RequestContext, openai_form
 from ipc.messages.errors import (
     InvalidRequest,
@@ -47,7 +48,7 @@ class Responses:
         if size_bytes > self._max_bytes and chain:
             raise PayloadTooLarge(f"with `{PREVIOUS}` it is over {self._max_bytes} bytes")
         context.claim.add(COPIES * (size_bytes - body.size_bytes))
-        asked = wanted.to_chat(placed(chain))
+        asked = wanted.to_chat(placed(await _read(chain, context.claim)))
         # From here on errors are those of a chat.
         context.error_form = lambda error, request_id: openai_form(
             renamed(error, asked.names), request_id
@@ -89,6 +90,9 @@ class KeptResponses:
         """All that the model was given, what the response goes on from included."""
         asked = check(ItemsQuery, dict(request.query_params))
         *before, last = self._found(request)
+        claim = RequestContext.of(request.scope).claim
+        claim.add(COPIES * sum(stored.size_bytes for stored in (*before, last)))
+        await claim.turn()
         items = [*said(before), *orjson.loads(last.items)]
         if asked.order == "desc":
             items.reverse()
@@ -111,6 +115,14 @@ class KeptResponses:
         if stored is None:
             raise _not_found()
         return self._store.chain(key, response_id) or [stored]
+
+
+async def _read(chain: list[Stored], claim: Claim) -> list[dict[str, Any]]:
+    """The items of ``chain``, which many small requests may have made longer than one could be."""
+    texts = (text for stored in chain for text in (stored.items, stored.response))
+    await check_values(texts, claim, f"what `{PREVIOUS}` names")
+    await claim.turn()
+    return [*said(chain)]
 
 
 def _response(wanted: ResponseRequest, asked: Asked, spec: Spec, keep: Keep) -> Response:

@@ -266,3 +266,27 @@ def test_a_history_is_bounded_as_a_body_is(fake: FakeDispatcher) -> None:
         asked = {"model": "org/chat", "input": "x" * 2000, "previous_response_id": first}
         answer = client.post("/v1/responses", json=asked)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+
+
+def test_the_items_of_a_history_are_bounded_as_those_of_a_request_are(client: TestClient) -> None:
+    skipped = [{"type": "web_search_call", "id": "ws"}] * 5000
+    asked = {"input": [{"role": "user", "content": "x"}, *skipped]}
+    first = respond(client, **asked)["id"]
+    second = respond(client, **asked, previous_response_id=first)["id"]
+    refused = client.post(
+        "/v1/responses", json={"model": "org/chat", "input": "x", "previous_response_id": second}
+    )
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "previous_response_id")
+    assert "more than 8192 items" in error["message"]
+
+
+def test_the_values_of_a_history_are_bounded_as_those_of_a_body_are(client: TestClient) -> None:
+    action = {"type": "web_search_call", "id": "ws", "action": [1] * 100_000}
+    asked = {"input": [{"role": "user", "content": "x"}, action]}
+    first = respond(client, **asked)["id"]
+    second = respond(client, **asked, previous_response_id=first)["id"]
+    refused = client.post(
+        "/v1/responses", json={"model": "org/chat", "input": "x", "previous_response_id": second}
+    )
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "request_too_large")
