@@ -9,6 +9,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from frontend.api.responses.input_items import MAX_ITEMS, Item
+from frontend.api.responses.queries import is_id
 from frontend.api.responses.store import Stored
 from ipc.messages.errors import InvalidRequest
 
@@ -41,6 +42,17 @@ def said(chain: Iterable[Stored]) -> Iterator[dict[str, Any]]:
     for stored in chain:
         yield from orjson.loads(stored.items)
         yield from orjson.loads(stored.response)["output"]
+
+
+def told_apart(items: Iterable[dict[str, Any]], stem: str) -> list[dict[str, Any]]:
+    """``items``, each with an id that no other has and that a query can name. Where a client's own
+    is none, it is one that begins with ``stem``."""
+    told: dict[str, dict[str, Any]] = {}
+    for at, item in enumerate(items):
+        own = item["id"]
+        item_id = own if is_id(own) and own not in told else f"item_{stem}_{at}"
+        told[item_id] = {**item, "id": item_id}
+    return [*told.values()]
 
 
 def placed(said_before: Sequence[Mapping[str, Any]]) -> list[tuple[str, Item]]:

@@ -22,6 +22,10 @@ def _count(value: object) -> object:
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS), NoNul]
 
 
+def is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS and "\x00" not in value
+
+
 class ResponseQuery(Body):
     """What else may be included is there anyway."""
 

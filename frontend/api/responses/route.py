@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
 from frontend.api.chats import Chats
-from frontend.api.responses.history import PREVIOUS, listed, placed, said
+from frontend.api.responses.history import PREVIOUS, listed, placed, said, told_apart
 from frontend.api.responses.output_items import Shape
 from frontend.api.responses.queries import ItemsQuery, ResponseQuery
 from frontend.api.responses.request import Asked, ResponseRequest
@@ -93,7 +93,7 @@ class KeptResponses:
         claim = RequestContext.of(request.scope).claim
         claim.add(COPIES * sum(stored.size_bytes for stored in (*before, last)))
         await claim.turn()
-        items = [*said(before), *orjson.loads(last.items)]
+        items = told_apart([*said(before), *orjson.loads(last.items)], last.id)
         if asked.order == "desc":
             items.reverse()
         start = 0 if asked.after is None else _place(items, asked.after) + 1

@@ -214,6 +214,23 @@ def test_the_items_of_a_response_are_listed(client: TestClient) -> None:
     assert rest["has_more"] is False
 
 
+@pytest.mark.parametrize("strange", ["msg_1", 5, {"a": "b"}, ["x"], "x" * 257, "\x00"])
+def test_each_item_is_listed_once_whatever_its_id(client: TestClient, strange: Any) -> None:
+    said = [("one", "msg_1"), ("two", strange), ("three", "msg_3"), ("four", strange)]
+    items = [{"role": "user", "content": text, "id": item_id} for text, item_id in said]
+    first = respond(client, input=items)
+    second = respond(client, input=items, previous_response_id=first["id"])
+    path = f"/v1/responses/{second['id']}/input_items"
+    pages = [client.get(path, params={"limit": 1, "order": "asc"}).json()]
+    while pages[-1]["has_more"] and len(pages) < 10:
+        asked = {"limit": 1, "order": "asc", "after": pages[-1]["last_id"]}
+        pages.append(client.get(path, params=asked).json())
+    texts = [page["data"][0]["content"][0]["text"] for page in pages]
+    once = ["one", "two", "three", "four"]
+    assert texts == [*once, "It is.", *once]
+    assert pages[0]["first_id"] == "msg_1"
+
+
 @pytest.mark.parametrize(
     ("path", "param"),
     [
