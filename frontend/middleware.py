@@ -35,10 +35,11 @@ class Access:
         id_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """``error_forms`` are those of paths that tell errors otherwise than OpenAI's API; one
-        that ends in a slash is all that is right below it. ``id_headers`` are where others look for
+        that ends in a slash is all that is below it. ``id_headers`` are where others look for
         a request's id."""
         self._app = app
         self._error_forms = error_forms
+        self._below = [(path, form) for path, form in error_forms.items() if path.endswith("/")]
         self._id_headers = {path: name.encode("ascii") for path, name in id_headers.items()}
         self._record = record
         self._budget = budget
@@ -81,9 +82,8 @@ class Access:
             context.stream = None
 
     def _error_form(self, path: str) -> ErrorForm:
-        forms = self._error_forms
-        below = f"{path.rpartition('/')[0]}/"
-        return forms.get(path) or forms.get(below) or openai_form
+        own = self._error_forms.get(path)
+        return own or next((form for at, form in self._below if path.startswith(at)), openai_form)
 
 
 class Refusals:

@@ -525,6 +525,7 @@ def error_forms(serve: Serve) -> dict[str, ErrorForm]:
     """How errors are told at each path that does not do it as OpenAI's API; one that ends in a
     slash is all that is below it."""
     forms = {each.path: each.error_form for each in routes(serve) if each.error_form}
+    forms["/v1/messages/"] = message_error
     return forms | ({ollama.BELOW: ollama_errors.error_form} if serve.ollama else {})
 
 

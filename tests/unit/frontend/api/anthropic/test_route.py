@@ -88,6 +88,13 @@ def told(answer: Any) -> tuple[int, str]:
     return answer.status_code, body["error"]["type"]
 
 
+@pytest.mark.parametrize("path", [f"{MESSAGES}/batches", f"{MESSAGES}/batches/b/results"])
+def test_what_is_not_built_says_so_in_the_form_of_the_api(path: str) -> None:
+    answer = post(path, {})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found_error")
+    assert "a route of Anthropic's API that is not built here" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("path", [MESSAGES, COUNT])
 def test_refusals_have_the_form_of_the_api(path: str) -> None:
     assert told(post(path, {})) == (400, "invalid_request_error")

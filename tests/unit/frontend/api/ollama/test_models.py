@@ -236,7 +236,9 @@ def test_the_version_is_new_enough_for_clients_that_ask(client: TestClient) -> N
     assert [int(part) for part in version.split(".")] >= [0, 6, 4]
 
 
-@pytest.mark.parametrize("path", ["/api/create", "/api/copy", "/api/push", "/api/anything"])
+@pytest.mark.parametrize(
+    "path", ["/api/create", "/api/copy", "/api/push", "/api/anything", "/api/blobs/sha256:29fd"]
+)
 def test_what_is_not_built_says_so_in_ollamas_form(client: TestClient, path: str) -> None:
     answer = client.post(path, json={})
     assert answer.status_code == 404
