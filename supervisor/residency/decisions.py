@@ -298,9 +298,11 @@ class Residency:
             if other.held_mb and (other.policy.always or other.policy.pinned)
         )
         kept = f"; {holders} may not be unloaded" if holders else ""
-        left_mb = max(0, math.floor(self._left_mb(room)))
+        left_mb = self._left_mb(room)
+        bound = f" within MEMORY_BUDGET_MB={room.budget_mb}" if left_mb < room.free_mb else ""
         return (
-            f"model {model.name!r} needs {model.policy.room_mb} MB and {left_mb} MB are free{kept}"
+            f"model {model.name!r} needs {model.policy.room_mb} MB and "
+            f"{max(0, math.floor(left_mb))} MB are free{bound}{kept}"
         )
 
     def _unload(self, model: _Model, why: str, now: float) -> Unload:

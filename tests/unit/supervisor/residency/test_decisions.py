@@ -235,8 +235,8 @@ def test_a_model_for_which_there_will_be_no_room_is_refused_with_who_has_it() ->
             1,
             asks("b"),
             [
-                "refuse b: model 'b' needs 150 MB and 100 MB are free; A (200 MB) may not be "
-                "unloaded"
+                "refuse b: model 'b' needs 150 MB and 100 MB are free within "
+                "MEMORY_BUDGET_MB=300; A (200 MB) may not be unloaded"
             ],
         ),
         (2, nothing, []),  # not twice
@@ -252,14 +252,14 @@ def test_memory_that_others_on_the_box_take_counts() -> None:
 
 def test_an_estimate_needs_more_room_than_a_measurement() -> None:
     guessed = Policy(always=False, need_mb=100)
-    refused = ["refuse a: model 'a' needs 120 MB and 110 MB are free"]
+    refused = ["refuse a: model 'a' needs 120 MB and 110 MB are free within MEMORY_BUDGET_MB=110"]
     Box(budget_mb=110, a=guessed).play((0, asks("a"), refused))
     Box(budget_mb=110, a=100).play((0, asks("a"), ["load a"]))
 
 
 def test_what_a_load_takes_at_its_most_has_to_fit() -> None:
     steep = Policy(always=False, need_mb=100, load_mb=180, measured=True)
-    refused = ["refuse a: model 'a' needs 180 MB and 150 MB are free"]
+    refused = ["refuse a: model 'a' needs 180 MB and 150 MB are free within MEMORY_BUDGET_MB=150"]
     Box(budget_mb=150, a=steep).play((0, asks("a"), refused))
 
 
