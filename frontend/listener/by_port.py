@@ -1,4 +1,7 @@
-"""Several listeners of one server, told apart by the port that a client came by."""
+"""Several listeners of one server, told apart by the port that a client came by.
+
+The sockets are the supervisor's: `supervisor.listener`.
+"""
 
 from __future__ import annotations
 
