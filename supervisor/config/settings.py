@@ -332,13 +332,17 @@ def load(flags: Flags) -> Settings:
     variables.check_values(_values(flags), _SECRET_SETTINGS)
     given = {_SETTING_OF[name]: value for name, value in vars(flags).items() if value is not None}
     try:
-        return Settings(**given)
+        found = Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         flag = next((flag for flag in vars(flags) if _SETTING_OF[flag] == name), None)
         shown = f"--{flag}" if flag and name in given else name.upper()
         raise ConfigError(f"{shown}: {explain(first, Settings.model_fields[name])}") from None
+    if found.ollama_port and found.ollama_port == found.port:
+        instead = "choose another, or set OLLAMA_API=1 in its place to have it on PORT"
+        raise ConfigError(f"OLLAMA_PORT: {found.port} is PORT too; {instead}")
+    return found
 
 
 def _values(flags: Flags) -> dict[str, str]:

@@ -85,6 +85,8 @@ def spec_for(
     for key in _SAME:
         if (value := getattr(entry, key)) is not None:
             values[key] = value
+    if values["load"] == "always":
+        _check_always(entry)
     if entry.queue_mb is not None:
         values["queue_bytes"] = entry.queue_mb << 20
     if values["vision"]:
@@ -106,6 +108,15 @@ def spec_for(
         warmup=_warmup(entry.name, settings),
         **values,
     )
+
+
+def _check_always(entry: Entry) -> None:
+    for key in ("idle_unload_s", "pin"):
+        if key in entry.model_fields_set:
+            told = (
+                "a model that is always loaded has no use for it; add load: on_demand, or remove it"
+            )
+            raise ConfigError(f"{entry.name}: {key}: {told}")
 
 
 def _check_vision(entry: Entry, engine: str, files: Files) -> None:

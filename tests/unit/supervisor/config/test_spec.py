@@ -39,6 +39,14 @@ def entry(**keys: Any) -> catalog.Entry:
 # --- settings ------------------------------------------------------------------------------------
 
 
+def test_two_listeners_need_two_ports() -> None:
+    os.environ.update(PORT="11434", OLLAMA_PORT="11434")
+    with pytest.raises(ConfigError, match=r"^OLLAMA_PORT: 11434 is PORT too; choose another, or "):
+        settings.load(Flags())
+    os.environ.update(PORT="0", OLLAMA_PORT="0")
+    assert settings.load(Flags()).ollama_port == 0
+
+
 def test_without_any_setting_the_defaults_are_those_of_the_example_file() -> None:
     found = settings.load(Flags())
     lines = (ROOT / ".env.example").read_text().splitlines()
@@ -366,6 +374,15 @@ def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
     }
     assert set(catalog.Entry.model_fields) == set(_SAME) | read_by_name | files_and_people
     assert set(_SAME) <= set(Spec.__struct_fields__)
+
+
+@pytest.mark.parametrize("key", ["idle_unload_s", "pin"])
+def test_a_key_of_models_that_come_and_go_is_refused_for_one_that_stays(key: str) -> None:
+    given = entry(**{key: 1})
+    with pytest.raises(ConfigError, match=f"acme/one: {key}: a model that is always loaded has"):
+        spec_for(given, settings.load(Flags()), Box(), Files())
+    os.environ["MODEL_LOAD"] = "on_demand"
+    assert getattr(spec_for(given, settings.load(Flags()), Box(), Files()), key) == 1
 
 
 def test_the_head_of_the_catalog_describes_every_key_of_an_entry() -> None:
