@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -74,7 +75,10 @@ def why(method: str, path: str, served: Sequence[tuple[str, str]]) -> str:
     for api, known in _NOT_BUILT.items():
         if any(path == each or path.startswith(f"{each}/") for each in known):
             return f"{what} is a route of {api} that is not built here; {_list(served)}"
-    return f"{what} is not served; {_list(served)}"
+    whole = [each for each in paths if "{" not in each]
+    close = difflib.get_close_matches(path.lower(), whole, n=1, cutoff=0.9)
+    hint = f"did you mean {close[0]}?" if close else _list(served)
+    return f"{what} is not served; {hint}"
 
 
 def _meant(path: str) -> Iterable[str]:

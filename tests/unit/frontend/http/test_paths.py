@@ -57,6 +57,7 @@ def test_slashes_too_many_make_no_difference(given: str, path: str) -> None:
         ("/v1/v1/chat/completions", "did you mean /v1/chat/completions?"),
         ("/openai/v1/chat/completions", "did you mean /v1/chat/completions?"),
         ("/V1/Chat/Completions", "did you mean /v1/chat/completions?"),
+        ("/v1/chat/completion", "is not served; did you mean /v1/chat/completions?"),
         ("/a\n\x1b[31m'\"\u2028é", r"""POST /a\n\x1b[31m\'"\u2028\xe9 is not served"""),
         ("/" + "y" * 9000, "y..."),
     ],
