@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from frontend.dispatch import refusals
 from frontend.dispatch.budget import Claim
@@ -122,7 +123,13 @@ class Dispatcher:
             self._unavailable.pop(name, None)
             queue = self._queues.get(name) or self._left.pop(name, None)
             if queue is None:
-                queue = ModelQueue(spec, self._effects, self._on_connection, self._on_idle)
+                queue = ModelQueue(
+                    spec,
+                    self._effects,
+                    self._on_connection,
+                    self._on_idle,
+                    beside=partial(self._live_beside, name),
+                )
             queue.set_spec(spec)
             self._queues[name] = queue
         self._report_left()
@@ -166,6 +173,15 @@ class Dispatcher:
             queue.fail_all(refusals.stopped_before_end())
 
     # --- inside ---
+
+    def _live_beside(self, name: str) -> bool:
+        """Whether a model that shares the device of this one has live work."""
+        device = self._queues[name].spec.device
+        return any(
+            queue.is_live
+            for other, queue in self._queues.items()
+            if other != name and queue.spec.device == device
+        )
 
     def _tell_demand(self) -> None:
         """Tell the supervisor for whom models are to be loaded, and which have no work."""

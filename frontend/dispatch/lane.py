@@ -81,11 +81,18 @@ class Lane:
     """The jobs of one model, from admission to their terminal event.
 
     ``alone`` says of a job whether it should have a worker for itself. Others wait for that no
-    longer than `ALONE_S`; with another such job it never shares a worker.
+    longer than `ALONE_S`; with another such job it never shares a worker. ``beside`` says whether
+    other models of the same device have live work: no background job begins meanwhile.
     """
 
-    def __init__(self, spec: Spec, alone: Callable[[Job], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        alone: Callable[[Job], bool] = lambda _: False,
+        beside: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._alone = alone
+        self._beside = beside
         self._model = spec.name
         self.set_limits(spec)
         self._waiting = Waiting()
@@ -174,7 +181,7 @@ class Lane:
         over_bytes = self.depth > 0 and self.waiting_bytes + ticket.size_bytes > self._limit_bytes
         if self.full or over_bytes:
             raise self.reject(ticket.queued_at)
-        if not self._is_live():
+        if not self.is_live:
             self._appointed_to = 0.0  # who was told to come again by now has come, or will not
         self._waiting.push(ticket)
 
@@ -195,13 +202,14 @@ class Lane:
     def give_way(self, now: float) -> list[str]:
         """The background jobs that run and must be given up, since there is live work. Each is said
         once, and keeps its credit until its terminal event."""
-        if not self._is_live():
+        if not self.is_live:
             return []
         self._live_at = now
         given_up, self._yielding = list(self._yielding), {}
         return given_up
 
-    def _is_live(self) -> bool:
+    @property
+    def is_live(self) -> bool:
         """Whether a live job waits or runs."""
         return bool(self._waiting) or len(self._running) > self._background_running
 
@@ -224,7 +232,7 @@ class Lane:
         """One at a time in their order. A suspect waits for an empty worker; as nothing overtakes
         it, there will be one."""
         ticket = next(iter(self._background), None)
-        if ticket is None or self._is_live() or now < self._live_at + QUIET_S:
+        if ticket is None or self.is_live or now < self._live_at + QUIET_S or self._beside():
             return None
         alone = self._alone(ticket.job)
         most = 1 if alone else self._slots

@@ -39,7 +39,7 @@ class ModelQueue:
     """Hands a model's jobs to its workers in the order they came, within each worker's credit.
 
     ``on_connection`` is called when its connections have changed, ``on_idle`` when no client waits
-    for it any more.
+    for it any more. ``beside`` says whether other models of its device have live work.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class ModelQueue:
         effects: Effects,
         on_connection: Callable[[], None],
         on_idle: Callable[[], None],
+        beside: Callable[[], bool] = lambda: False,
     ) -> None:
         self.spec = spec
         self._state = ModelState(name=spec.name, routes=[], state="starting")
@@ -55,7 +56,7 @@ class ModelQueue:
         self._on_connection = on_connection
         self._on_idle = on_idle
         self._quarantine = Quarantine()
-        self._lane = Lane(spec, self._is_suspect)
+        self._lane = Lane(spec, self._is_suspect, beside)
         self._jobs = OpenJobs()
         self._dropped = DroppedJobs()
         self._jobs_ever = 0
@@ -89,6 +90,11 @@ class ModelQueue:
     def readers(self) -> int:
         """How many clients wait for it; nobody does for what is done in the background."""
         return self._jobs.readers
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anybody waits for work of it that is not in the background."""
+        return self._lane.is_live
 
     @property
     def demand(self) -> ModelDemand:

@@ -368,3 +368,29 @@ def test_after_the_end_nothing_joins_and_nothing_leaves() -> None:
         ("wait 1", []),
     )
     assert list(history.dispatcher.specs) == ["m"]
+
+
+def test_no_line_of_a_batch_begins_beside_live_work_of_another_model_of_its_device() -> None:
+    History().play(
+        *ONE,
+        *JOINS,
+        ("batch x", ["send x to w.1"]),
+        ("ask_of n a", ["send a to n.1"]),  # what has begun goes on
+        ("done x", ["x: done"]),
+        ("batch y", []),
+        ("wait 1", []),
+        ("done a", ["a: done"]),
+        ("wait 1", ["send y to w.1"]),
+    )
+
+
+def test_models_of_other_devices_do_not_keep_a_batch_waiting() -> None:
+    elsewhere = msgspec.structs.replace(SPEC, name="n", device="cuda:0")
+    history = History().play(*ONE)
+    history.serve(SPEC, elsewhere)
+    history.play(
+        ("start n.1", ["connect n.1"]),
+        ("open n.1", []),
+        ("ask_of n a", ["send a to n.1"]),
+        ("batch x", ["send x to w.1"]),
+    )
