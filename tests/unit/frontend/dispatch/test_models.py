@@ -270,7 +270,7 @@ def test_a_request_that_is_read_while_its_model_leaves_or_changes_is_told_so() -
     history.play(("models m", ["left n"]))
     with pytest.raises(ModelNotFound):
         history.dispatcher.state("n")
-    with pytest.raises(ModelNotFound, match="it has: m"):
+    with pytest.raises(ModelNotFound, match="what it has for text-embedding: m"):
         history.dispatcher.submit("a", found, history.text("a"), 1, history.budget.open())
 
 
