@@ -36,6 +36,7 @@ KEYS: tuple[Row, ...] = (
     refused("use_activation softmax activation", "not built"),
     refused("instruction chat_template chat_template_kwargs", "not built"),
 )
+_Texts = str | list[str] | None
 _SOME: Schema = {"not": {"type": "null"}}
 
 
@@ -73,8 +74,8 @@ class ScoreRequest(Truncating):
 
     def to_input(self) -> RerankInput:
         """The job. Raises `InvalidRequest` where a text is missing, or wishes are at odds."""
-        query = _given("queries", self.queries, self.text_1)
-        documents = _given("documents", self.documents, self.text_2)
+        query = _given("queries", self.queries, "text_1", self.text_1)
+        documents = _given("documents", self.documents, "text_2", self.text_2)
         return RerankInput(
             query=query[0],
             documents=documents,
@@ -82,10 +83,10 @@ class ScoreRequest(Truncating):
         )
 
 
-def _given(name: str, newer: str | list[str] | None, older: str | list[str] | None) -> list[str]:
+def _given(name: str, newer: _Texts, older_name: str, older: _Texts) -> list[str]:
     texts = older if newer is None else newer
     if texts is None:
-        raise InvalidRequest(f"`{name}` is required", param=name)
+        raise InvalidRequest(f"`{name}`, or `{older_name}`, is required", param=name)
     return [texts] if isinstance(texts, str) else texts
 
 

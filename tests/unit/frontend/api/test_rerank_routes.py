@@ -181,6 +181,11 @@ def test_what_cannot_be_scored_is_told_with_its_place(body: dict[str, Any], para
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
+def test_a_missing_text_is_told_by_both_of_its_names() -> None:
+    told = ask("/score", {"text_1": "q"}, FakeDispatcher(ranks(SCORES))).json()["error"]["message"]
+    assert told == "`documents`, or `text_2`, is required"
+
+
 def plain(body: dict[str, Any], path: str = "/embedding", texts: int = 1) -> Any:
     fake = FakeDispatcher(embeds(struct.pack("<2f", 3.0, 4.0) * texts, texts))
     return ask(path, body, fake), fake
