@@ -57,7 +57,7 @@ class Announcer:
 
     def _example(self) -> str:
         serve = self._plan.serve
-        return example.curl(self._effects.url, serve.specs, with_key=bool(serve.gate.api_keys))
+        return example.curl(self._effects.url, serve.specs, serve.gate)
 
 
 def _status(states: list[ModelState], frontend: Replica) -> str:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from ipc.messages.control import AccessConfig
 from ipc.messages.spec import Spec
 from ipc.tasks import TASKS
 
 
-def curl(url: str, specs: Sequence[Spec], *, with_key: bool = False) -> str:
-    """A command that a shell can run: it asks the first model that takes JSON, else for a list."""
-    command = 'curl -H "Authorization: Bearer $EDGE_SERVE_API_KEY"' if with_key else "curl"
+def curl(url: str, specs: Sequence[Spec], gate: AccessConfig) -> str:
+    """A command that a shell can run, and that gets past the ``gate``: it asks the first model that
+    takes JSON, else for a list."""
+    command = "curl"
+    if gate.ssl_certfile:
+        command += f" --cacert {shlex.quote(gate.ssl_certfile)}"
+    if gate.api_keys:
+        command += ' -H "Authorization: Bearer $EDGE_SERVE_API_KEY"'
     for spec in specs:
         task = TASKS[spec.task]
         if task.example is not None:

@@ -41,7 +41,7 @@ class Greeting:
     ) -> None:
         self._wanted = plan.greet
         self._specs = plan.serve.specs
-        self._needs_key = bool(plan.serve.gate.api_keys)
+        self._gate = plan.serve.gate
         self._drain_s = plan.drain_s
         self._say = say
         self._clock = clock
@@ -85,11 +85,11 @@ class Greeting:
     def on_all_ready(self, url: str, port: int) -> None:
         """What to try: a chat where there is a chat model, else a request."""
         if any(spec.task == "chat" for spec in self._specs):
-            key = "EDGE_SERVE_API_KEY=... " if self._needs_key else ""
+            key = "EDGE_SERVE_API_KEY=... " if self._gate.api_keys else ""
             option = "" if port == _DEFAULT_PORT else f" --port {port}"
             self._tell(f"try in another terminal: {key}{command()} chat{option}")
         else:
-            self._tell(f"try: {curl(url, self._specs, with_key=self._needs_key)}")
+            self._tell(f"try: {curl(url, self._specs, self._gate)}")
 
     def on_stop(self, *, again: bool) -> None:
         if again:
