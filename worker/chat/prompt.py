@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.jobs import ChatInput, Image, Input, Message, Text, Tool, ToolCall
+from ipc.messages.jobs import ChatInput, Image, Input, Message, Tool, ToolCall
 from ipc.messages.spec import Spec
 from worker.chat.dialects.dialect import Dialect, Turn, described
 from worker.chat.fill import Part as Part
@@ -226,7 +226,7 @@ def turn(
 ) -> Turn:
     """A message as templates take it, with each text in it as ``hide`` has it, and the names of
     arguments as ``hide_key`` has them. A content with images is in parts."""
-    laid_out: Turn = {"role": message.role, "content": _content(message.content, hide)}
+    laid_out: Turn = {"role": message.role, "content": _content(message, hide)}
     if message.tool_calls:
         laid_out["tool_calls"] = [_call(one, hide, hide_key or hide) for one in message.tool_calls]
     if message.tool_call_id is not None:
@@ -238,12 +238,12 @@ def turn(
     return laid_out
 
 
-def _content(content: str | list[Text | Image], hide: Callable[[str], str]) -> str | list[Turn]:
-    if isinstance(content, str):
-        return hide(content)
+def _content(message: Message, hide: Callable[[str], str]) -> str | list[Turn]:
+    if isinstance(message.content, str) or not message.images:
+        return hide(message.text)
     return [
         {"type": "image"} if isinstance(part, Image) else {"type": "text", "text": hide(part.text)}
-        for part in content
+        for part in message.content
     ]
 
 
