@@ -16,13 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 class Announcer:
-    """Tells each thing once, except the status, which is told as often as it may have changed."""
+    """Tells each thing once, and the status whenever it has changed."""
 
     def __init__(self, plan: Plan, effects: Effects) -> None:
         self._plan = plan
         self._effects = effects
         self._greeting = Greeting(plan, clock=effects.now)
         self._stopping = False
+        self._told_status = ""
         self.all_were_ready = False
 
     def on_stop(self, drain_s: float) -> None:
@@ -46,9 +47,14 @@ class Announcer:
         self._greeting.on_ready(spec.name)
 
     def on_status(self, states: list[ModelState], frontend: Replica) -> None:
-        """Somebody has become ready, or the frontend keeps failing."""
-        if not self._stopping:
-            self._effects.notify(f"STATUS={_status(states, frontend)}")
+        """A model's state is another one, or the frontend's."""
+        status = _status(states, frontend)
+        if status != self._told_status and not self._stopping:
+            self._told_status = status
+            self._effects.notify(f"STATUS={status}")
+
+    def on_somebody_ready(self, states: list[ModelState], frontend: Replica) -> None:
+        """A process can serve, of which the log tells already; the start ends with the last one."""
         all_ready = all(state.state in ("ready", "unloaded") for state in states)
         if frontend.state == "ready" and all_ready and not self.all_were_ready:
             self.all_were_ready = True

@@ -308,6 +308,7 @@ class Supervisor:
         else:
             self._announcer.on_worker_ready(member.spec, member.replica)
         self._tell_status()
+        self._announcer.on_somebody_ready(self._published, self._frontend.replica)
 
     def _tell_status(self) -> None:
         self._announcer.on_status(self._published, self._frontend.replica)
@@ -451,6 +452,7 @@ class Supervisor:
             self._published = states
             if self._frontend.replica.serving:
                 self._tell(self._frontend, States(states))
+                self._tell_status()
 
     def _report(self) -> dict[str, Any]:
         """The full health report, sampled now."""

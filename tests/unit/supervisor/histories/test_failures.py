@@ -33,10 +33,18 @@ from tests.unit.supervisor.histories.world import (
 CRASHED = "frontend.1 <- embed backoff"
 STARTING = "frontend.1 <- embed starting"
 UNWELL = "frontend.1 <- embed ready embed-1.1"  # with a reason why it will not be for long
-READY_AGAIN = ["frontend.1 <- embed ready embed-1.2", "systemd: STATUS=1 of 1 models ready"]
+READY_AGAIN = ["frontend.1 <- embed ready embed-1.2"]
 
 
 # --- crashes ---
+
+
+def test_systemd_is_told_of_a_crash_and_of_its_repair() -> None:
+    world = run(EMBED)
+    world.statuses.clear()
+    exits("embed-1.1")(world)
+    becomes_ready("embed-1.2")(world)
+    assert world.statuses == ["0 of 1 models ready", "1 of 1 models ready"]
 
 
 def test_a_first_crash_is_repaired_at_once() -> None:
@@ -286,7 +294,6 @@ def test_replicas_of_one_model_are_recycled_one_after_the_other() -> None:
             becomes_ready("embed-1.2"),
             [
                 "frontend.1 <- embed ready embed-1.2 embed-2.1",
-                "systemd: STATUS=1 of 1 models ready",
             ],
         ),
         (10.5, turn, ["frontend.1 <- embed ready embed-1.2 (embed-2)"]),

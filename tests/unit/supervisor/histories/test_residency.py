@@ -56,7 +56,6 @@ def test_a_model_that_nobody_asks_for_is_not_started() -> None:
             [
                 "frontend.1 <- chat starting, embed unloaded",
                 "systemd: READY=1",
-                "systemd: STATUS=0 of 2 models ready, 1 to be loaded when asked for",
             ],
         ),
         (60.0, turn, []),
@@ -73,7 +72,6 @@ def test_it_is_loaded_for_whoever_asks_and_unloaded_when_nobody_has_for_a_while(
             becomes_ready("embed-1.1"),
             [
                 "frontend.1 <- embed ready embed-1.1",
-                "systemd: STATUS=1 of 1 models ready",
             ],
         ),
         (4.0, wants("embed", waiting=0, in_hand=2, jobs=2), []),
@@ -94,7 +92,7 @@ def test_a_request_that_comes_while_it_leaves_has_it_loaded_again_once_it_is_gon
         (
             4.0,
             becomes_ready("embed-1.1"),
-            ["frontend.1 <- embed ready embed-1.1", "systemd: STATUS=1 of 1 models ready"],
+            ["frontend.1 <- embed ready embed-1.1"],
         ),
         (4.0, wants("embed", waiting=0), []),
         (24.0, turn, ["frontend.1 <- embed draining (embed-1)"]),
@@ -175,7 +173,7 @@ def test_a_frontend_that_died_wants_nothing_any_more() -> None:
         (
             3.0,
             becomes_ready("embed-1.1"),
-            ["systemd: STATUS=1 of 2 models ready, 1 to be loaded when asked for"],
+            [],
         ),
         (10.0, turn, []),
     )
@@ -195,4 +193,21 @@ def test_health_tells_that_it_is_unloaded_and_not_that_it_is_missing() -> None:
     report = cast(Health, world.sent[-1]).report
     assert [(one["name"], one["state"], one["load"]) for one in report["models"]] == [
         ("a", "unloaded", "on_demand")
+    ]
+
+
+def test_systemd_is_told_of_each_load_and_each_unload() -> None:
+    world = idle("embed")
+    wants("embed")(world)
+    becomes_ready("embed-1.1")(world)
+    wants("embed", waiting=0)(world)
+    world.at += 21.0
+    turn(world)
+    exits("embed-1.1", ENDED)(world)
+    assert world.statuses == [
+        "0 of 1 models ready, 1 to be loaded when asked for",
+        "0 of 1 models ready",
+        "1 of 1 models ready",
+        "0 of 1 models ready",
+        "0 of 1 models ready, 1 to be loaded when asked for",
     ]

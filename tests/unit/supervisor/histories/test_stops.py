@@ -39,7 +39,6 @@ def test_a_frontend_that_dies_is_replaced_at_once_and_told_what_there_is() -> No
             [
                 "frontend.2 <- embed ready embed-1.1",
                 "systemd: READY=1",
-                "systemd: STATUS=1 of 1 models ready",
             ],
         ),
     )
@@ -64,8 +63,8 @@ def test_systemd_is_told_that_nobody_answers_clients() -> None:
     world = run(EMBED)
     for generation in (1, 2):
         exits(f"frontend.{generation}")(world)
-    assert world.done[-1] == (
-        "systemd: STATUS=nobody answers clients, the frontend keeps failing (killed by SIGSEGV); "
+    assert world.statuses[-1] == (
+        "nobody answers clients, the frontend keeps failing (killed by SIGSEGV); "
         "tried again without end, 1 models stay loaded"
     )
 

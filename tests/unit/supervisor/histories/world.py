@@ -128,6 +128,7 @@ class World:
         self.cannot_start: OSError | None = None
         self.removed: list[str] = []  # sockets of dead workers
         self.pings = 0
+        self.statuses: list[str] = []  # what systemd shows, each time that it is told
         self.memory_mb = 4000.0
         self.sockets_lost = False
         self.cannot_restore: Exception | None = None
@@ -238,7 +239,10 @@ class World:
         return {"box": {}, "supervisor": {}}
 
     def notify(self, *lines: str) -> None:
-        self.done.append(f"systemd: {', '.join(lines)}")
+        if lines[0].startswith("STATUS="):
+            self.statuses.append(lines[0].removeprefix("STATUS="))
+        else:
+            self.done.append(f"systemd: {', '.join(lines)}")
 
     def ping(self) -> None:
         self.pings += 1
