@@ -203,7 +203,7 @@ def _state(
             if member.replica.faulty
         ],
         was_ready=any(member.replica.was_ready for member in group),
-        reason=speaker.explained,
+        reason=None if phase == "unloaded" else speaker.explained,
         retry_after_s=max(1.0, round(next_start_at - now)) if next_start_at else None,
         loaded=speaker.loaded,
         refused=refused,

@@ -146,7 +146,7 @@ def _model(
         "engine": spec.engine,
         "state": state,
         "load": spec.load,
-        "reason": speaker.explained,
+        "reason": None if state == "unloaded" else speaker.explained,
         "warm": speaker.warm,
         "memory_mb": measured.private_mb if measured else None,
         "load_peak_mb": measured.peak_mb if measured else None,
