@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ from ipc.messages.spec import Loaded, Spec
 API_VERSION = "0.33.0"
 # What Ollama has an API for.
 _TASKS = ("chat", "embed")
-# Models stay loaded; Ollama's own clients call anything beyond twenty years "forever".
+# Ollama's own clients call anything beyond twenty years "forever".
 _NEVER = "9999-12-31T23:59:59Z"
 
 
@@ -41,7 +42,9 @@ class OllamaModels:
 
     async def ps(self, _: Request) -> Response:
         found = [(name, spec, self._loaded(spec)) for name, spec in self._named()]
-        models = [running(name, spec, loaded) for name, spec, loaded in found if loaded]
+        models = [
+            running(name, spec, loaded, time.time()) for name, spec, loaded in found if loaded
+        ]
         return _json({"models": models})
 
     async def show(self, request: Request) -> Response:
@@ -94,15 +97,23 @@ class OllamaModels:
         return state.loaded if state.state == "ready" else None
 
 
-def running(name: str, spec: Spec, loaded: Loaded) -> dict[str, Any]:
-    """A model that is loaded. All of its files are in the memory of its device."""
+def running(name: str, spec: Spec, loaded: Loaded, now: float) -> dict[str, Any]:
+    """A model that is loaded, ``now`` being in seconds since 1970. All of its files are in the
+    memory of its device."""
     on_gpu = loaded.device.startswith("cuda")
     return {
         **_identity(name, spec),
-        "expires_at": _NEVER,
+        "expires_at": _leaves_at(spec, now),
         "size_vram": spec.facts.size_bytes if on_gpu else 0,
         "context_length": loaded.context_tokens or 0,
     }
+
+
+def _leaves_at(spec: Spec, now: float) -> str:
+    """By when it is unloaded if nobody asks from now on. Where nobody has for a while it is sooner:
+    when that was, only the supervisor knows."""
+    stays = spec.load == "always" or spec.pin or not spec.idle_unload_s
+    return _NEVER if stays else timestamp(now + spec.idle_unload_s)
 
 
 def _identity(name: str, spec: Spec) -> dict[str, Any]:

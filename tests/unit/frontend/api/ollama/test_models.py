@@ -102,8 +102,25 @@ def test_a_loaded_model_stays(client: TestClient) -> None:
 
 
 def test_a_model_on_a_gpu_is_there_with_all_its_weights(fake: FakeDispatcher) -> None:
-    told = running("org/chat", fake.specs["org/chat"], Loaded(device="cuda:0"))
+    told = running("org/chat", fake.specs["org/chat"], Loaded(device="cuda:0"), 0.0)
     assert (told["size_vram"], told["context_length"]) == (98362432, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expires_at"),
+    [
+        ({"load": "on_demand", "idle_unload_s": 90.0}, "1970-01-01T00:01:30Z"),
+        ({"load": "on_demand", "idle_unload_s": 0.0}, "9999-12-31T23:59:59Z"),
+        ({"load": "on_demand", "idle_unload_s": 90.0, "pin": True}, "9999-12-31T23:59:59Z"),
+        ({"load": "always", "idle_unload_s": 90.0}, "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_model_that_is_unloaded_when_it_idles_says_by_when(
+    fake: FakeDispatcher, changes: dict[str, Any], expires_at: str
+) -> None:
+    spec = msgspec.structs.replace(fake.specs["org/chat"], **changes)
+    told = running("org/chat", spec, Loaded(device="cpu"), 0.0)
+    assert told["expires_at"] == expires_at
 
 
 def test_a_model_that_does_not_answer_yet_is_not_loaded(
