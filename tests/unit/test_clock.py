@@ -14,6 +14,7 @@ TOLD = {
     "frontend/batches/service.py",
     "frontend/api/completions/completion_answer.py",
     "frontend/api/ollama/answer.py",
+    "frontend/api/ollama/models.py",
     "frontend/api/openai/chat_answer.py",
     "frontend/api/rerank/score.py",
     "frontend/api/responses/response.py",
