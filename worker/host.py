@@ -142,7 +142,8 @@ class Host:
         status = EXIT_CRASHED
         try:
             engine, ready = self._boot(start)
-            loop = EngineLoop(engine, self._emit)
+            tokenizes = ready.loaded is not None and ready.loaded.tokenizes
+            loop = EngineLoop(engine, self._emit, tokenizes=tokenizes)
             self._call(self._serve, loop, ready)
             loop.run()
             engine.close()

@@ -16,9 +16,16 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from ipc.messages.control import Counters
-from ipc.messages.errors import Cancelled, DeadlineExceeded, Draining, InternalError, ServeError
+from ipc.messages.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Draining,
+    InternalError,
+    InvalidRequest,
+    ServeError,
+)
 from ipc.messages.events import Done, Event, Failed, Piece, SpeechResult, Terminal
-from ipc.messages.jobs import Cancel, Job
+from ipc.messages.jobs import Cancel, Job, TokenizeInput
 from worker.engine import Engine, LoadError
 
 logger = logging.getLogger(__name__)
@@ -35,12 +42,19 @@ class EngineLoop:
     """Runs one loaded engine until told to finish.
 
     ``emit`` is called on the engine's thread with the events of one step, at most once a step.
+    ``tokenizes`` is whether the engine can be asked for tokens, as it said when it was loaded.
     """
 
     def __init__(
-        self, engine: Engine, emit: Emit, clock: Callable[[], float] = time.monotonic
+        self,
+        engine: Engine,
+        emit: Emit,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        tokenizes: bool = True,
     ) -> None:
         self._engine = engine
+        self._tokenizes = tokenizes
         self._emit = emit
         self._clock = clock
         self._mail: queue.SimpleQueue[Mail] = queue.SimpleQueue()
@@ -149,6 +163,7 @@ class EngineLoop:
         while self._waiting:
             job = self._jobs[self._waiting[0]]
             try:
+                self._check(job)
                 if not self._engine.admit(job):
                     break
                 self._fresh.append(job.id)
@@ -160,6 +175,15 @@ class EngineLoop:
                 events.append(Failed(job=job.id, error=broken.info()))
             self._waiting.popleft()
         return events
+
+    def _check(self, job: Job) -> None:
+        """Raises `InvalidRequest` for what the engine cannot be asked. The frontend knows that too,
+        but not of a model that is loaded only once it has been asked."""
+        if isinstance(job.input, TokenizeInput) and not self._tokenizes:
+            raise InvalidRequest(
+                "this model cannot be asked for tokens: its engine has no tokenizer of its own",
+                param="model",
+            )
 
     def _note_begun(self) -> None:
         if self._fresh:

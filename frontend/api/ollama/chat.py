@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +22,7 @@ from frontend.dispatch.refusals import not_admitting
 from frontend.http.body import read_json
 from frontend.http.ndjson import MEDIA_TYPE
 from frontend.http.request_context import RequestContext
+from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import TokenizeInput
 from ipc.messages.spec import Spec
 
@@ -82,7 +85,8 @@ class OllamaChats:
         if error is not None:
             raise error
         if state.state != "ready":
-            await self._tokenizers.ask(request, spec, _NOTHING, 0)
+            with suppress(InvalidRequest):  # one without a tokenizer is loaded by then
+                await self._tokenizers.ask(request, spec, _NOTHING, 0)
         media_type = MEDIA_TYPE if asked.streams else JSON
         return Response(OllamaAnswer(asked.model, put).nothing(), media_type=media_type)
 

@@ -10,7 +10,7 @@ import pytest
 
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
-from ipc.messages.jobs import ChatInput, Job, Message, Sampling
+from ipc.messages.jobs import ChatInput, Job, Message, Sampling, TokenizeInput
 from ipc.messages.spec import Loaded, Spec
 from worker.engine import Engine, LoadError, Stage
 from worker.loop import EngineLoop
@@ -203,6 +203,19 @@ def test_a_job_at_its_deadline_is_ended(out: list[Event], now: float) -> None:
     loop.run()
     assert engine.dropped == ["a"]
     assert [e.error.code for e in out if isinstance(e, Failed)] == ["deadline_exceeded"]
+
+
+def test_an_engine_without_a_tokenizer_is_asked_for_no_tokens(out: list[Event]) -> None:
+    engine = Scripted([], [Done("a", DONE)])
+    loop = EngineLoop(engine, out.extend, lambda: 0.0, tokenizes=False)
+    asked = TokenizeInput(texts=[""])
+    loop.offer(Job(id="tokens", model="m", input=asked, deadline_at=1e9))
+    loop.offer(job("a"))
+    engine.on_step = loop.finish
+    loop.run()
+    assert engine.admitted == ["a"]
+    (refused,) = (event for event in out if isinstance(event, Failed))
+    assert (refused.job, refused.error.code) == ("tokens", "invalid_value")
 
 
 def test_what_has_not_begun_when_the_loop_finishes_may_be_queued_again(out: list[Event]) -> None:

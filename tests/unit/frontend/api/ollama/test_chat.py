@@ -17,7 +17,7 @@ from frontend.api.ollama.answer import OllamaAnswer, as_message
 from frontend.api.whole_answer import WholeAnswer
 from frontend.dispatch.stream import Stream
 from ipc.messages.blob import Blob
-from ipc.messages.errors import QueueFull, WorkerCrashed
+from ipc.messages.errors import InvalidRequest, QueueFull, WorkerCrashed
 from ipc.messages.events import (
     CallArguments,
     CallOpened,
@@ -499,15 +499,24 @@ def test_a_model_that_is_not_loaded_is_not_said_to_be(
     assert (answer.status_code, answer.json()) == (503, {"error": "model 'org/chat' is loading"})
 
 
+@pytest.mark.parametrize("tokenizes", [True, False])
 def test_a_model_that_is_out_is_loaded_for_it(
-    client: TestClient, fake: FakeDispatcher, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, fake: FakeDispatcher, monkeypatch: pytest.MonkeyPatch, tokenizes: bool
 ) -> None:
     rare = msgspec.structs.replace(CHAT, load="on_demand")
     out = ModelState(name="org/chat", routes=[], state="unloaded")
     monkeypatch.setattr(fake, "state", lambda _name: out)
     monkeypatch.setattr(fake, "spec", lambda _name, _task: rare)
     loaded = Done("job", TokenizeResult(rows=[[]]))
-    fake.script = lambda stream: stream.push(loaded, time.monotonic())
+    refused = InvalidRequest("it has no tokenizer of its own")
+
+    def script(stream: Stream) -> None:
+        if tokenizes:
+            stream.push(loaded, time.monotonic())
+        else:
+            stream.fail(refused)
+
+    fake.script = script
     answer = client.post("/api/chat", json={"model": "org/chat", "messages": []})
     assert lines(answer.content)[0]["done_reason"] == "load"
     assert fake.asked == [TokenizeInput(texts=[""])]
