@@ -10,6 +10,7 @@ from ipc.engines import ENGINES
 from ipc.messages.jobs import Task
 from ipc.options import described
 from tests.contract.driver import Driver
+from tests.contract.served import Server, serving
 from tests.contract.subjects import SLOTS, Bench, Subject
 from tests.contract.upstream import edge_serve
 
@@ -90,3 +91,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "model: needs an engine with a real model, not echo")
     config.addinivalue_line("markers", "exact: needs an engine that repeats its greedy answers")
     config.addinivalue_line("markers", "gradual: needs an engine whose text comes bit by bit")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """With the default models, for all tests of a module."""
+    with serving() as server:
+        yield server

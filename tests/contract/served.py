@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -36,3 +40,18 @@ class Server:
                 pass
             time.sleep(0.1)
         pytest.fail(f"not ready within {deadline_s:g} s:\n{self.log.read_text()}")
+
+
+@contextmanager
+def serving(**more: str) -> Iterator[Server]:
+    """A server that is ready, with ``more`` settings; it has to end well."""
+    with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
+        server = Server(run_dir, **more)
+        try:
+            server.wait_ready()
+            yield server
+        finally:
+            server.process.send_signal(signal.SIGTERM)
+            status = server.process.wait(timeout=60)
+            server.log.unlink()
+        assert status == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,17 +28,6 @@ WEATHER: Any = {
     },
 }
 ASKED: Any = {"model": SMOLLM2, "max_tokens": 24}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
-        server = Server(run_dir)
-        server.wait_ready()
-        yield server
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=60) == 0
-        server.log.unlink()
 
 
 @pytest.fixture(scope="module")

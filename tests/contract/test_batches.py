@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,15 +20,9 @@ DEADLINE_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[OpenAI]:
-    with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
-        server = Server(run_dir)
-        server.wait_ready()
-        with OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
-            yield client
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=60) == 0
-        server.log.unlink()
+def client(server: Server) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
+        yield client
 
 
 def chat(name: str, **body: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import yaml
 from openai import OpenAI
 
-from tests.contract.served import Server
+from tests.contract.served import serving
 
 TOOL = {
     "type": "function",
@@ -54,17 +53,10 @@ def nearer(upstream: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     options = {"base_url": upstream, "model": "chat"}
     model = {"name": "away", "task": "chat", "engine": "remote", "options": options}
     catalog.write_text(yaml.safe_dump({"models": [model]}))
-    with tempfile.TemporaryDirectory(prefix="es-") as run_dir, pytest.MonkeyPatch.context() as set_:
-        set_.setenv("EDGE_SERVE_CONFIG", str(catalog))
+    with pytest.MonkeyPatch.context() as set_:
         set_.delenv("MODELS", raising=False)
-        server = Server(run_dir)
-        try:
-            server.wait_ready()
+        with serving(EDGE_SERVE_CONFIG=str(catalog)) as server:
             yield f"{server.url}/v1"
-        finally:
-            server.process.terminate()
-            server.process.wait(timeout=60)
-            server.log.unlink()
 
 
 def whole(address: str, model: str, said: str, asked: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,8 +4,6 @@ chat model."""
 from __future__ import annotations
 
 import json
-import signal
-import tempfile
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -42,17 +40,6 @@ TOOL: Any = {
 class City(BaseModel):
     name: Literal["Paris", "Rome"]
     people: int
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
-        server = Server(run_dir)
-        server.wait_ready()
-        yield server
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=60) == 0
-        server.log.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import tempfile
 from collections.abc import Iterator
 from math import sqrt
 from pathlib import Path
@@ -33,17 +31,6 @@ COPIED = {
     "Repeat: привет привет привет привет": "привет привет",
 }
 QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
-        server = Server(run_dir)
-        server.wait_ready()
-        yield server
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=60) == 0
-        server.log.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.contract.served import Server
+from tests.contract.served import Server, serving
 from tests.contract.subjects import HIBARI
 
 TEXT = "It is half past nine. The train to Boston is late. We will wait for it here."
@@ -27,13 +26,8 @@ LONG = " ".join([TEXT] * 50)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
-        server = Server(run_dir, MODELS=HIBARI)
-        server.wait_ready()
+    with serving(MODELS=HIBARI) as server:
         yield server
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=60) == 0
-        server.log.unlink()
 
 
 @pytest.fixture(scope="module")
