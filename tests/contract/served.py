@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,15 +31,22 @@ class Server:
             self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
 
     def wait_ready(self, deadline_s: float = 120) -> None:
+        self.wait_until(self._is_ready, deadline_s)
+
+    def wait_until(self, what: Callable[[], bool], deadline_s: float = 120) -> None:
+        """Until it is so; fails, with the log, where it is not in time."""
         end_at = time.monotonic() + deadline_s
         while time.monotonic() < end_at and self.process.poll() is None:
-            try:
-                if httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
+            if what():
+                return
             time.sleep(0.1)
-        pytest.fail(f"not ready within {deadline_s:g} s:\n{self.log.read_text()}")
+        pytest.fail(f"not within {deadline_s:g} s: {what}\n{self.log.read_text()}")
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
 
 
 @contextmanager
