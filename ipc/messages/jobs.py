@@ -26,7 +26,8 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that an assistant's turn made; ``arguments`` is the JSON text of an object."""
+    """A call that an assistant's turn made; ``arguments`` is the JSON text of an object, or
+    what there was of it when the call was cut off."""
 
     id: str
     name: str

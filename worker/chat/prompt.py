@@ -253,7 +253,7 @@ def _call(
     """A call as templates take it; arguments that are no JSON stay the text that they are."""
     try:
         arguments = json.loads(call.arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = call.arguments
     function = {"name": hide(call.name), "arguments": _hidden(arguments, hide, hide_key)}
     return {"id": hide(call.id), "type": "function", "function": function}

@@ -257,9 +257,17 @@ def _object_text(given: object) -> object:
     raise ValueError("must be a JSON object, as text")
 
 
-Arguments = Annotated[
-    str, BeforeValidator(_object_text), WithJsonSchema({"type": ["object", "string", "null"]})
-]
+def _written(given: object) -> object:
+    """As `_object_text`, but any other text stays. Of a call that was cut off, clients send back
+    what there was of it, and the error that they made of it."""
+    if isinstance(given, str) and given.strip() not in ("", "null"):
+        return no_nul(given)
+    return _object_text(given)
+
+
+_SCHEMA = WithJsonSchema({"type": ["object", "string", "null"]})
+Arguments = Annotated[str, BeforeValidator(_object_text), _SCHEMA]
+WrittenArguments = Annotated[str, BeforeValidator(_written), _SCHEMA]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS), NoNul]
 
 
@@ -267,7 +275,7 @@ class Called(Body):
     """In the form that came before ``tool_calls`` a call was no more than this."""
 
     name: FunctionName
-    arguments: Arguments = "{}"
+    arguments: WrittenArguments = "{}"
 
     def to_call(self, call_id: str) -> ToolCall:
         return ToolCall(id=call_id, name=self.name, arguments=self.arguments)

@@ -400,9 +400,12 @@ def test_a_call_and_its_result_are_read() -> None:
         (" ", "{}"),
         ("null", "{}"),
         (None, "{}"),
+        ('{"a": "cut o', '{"a": "cut o'),
+        ("{'a': 1}", "{'a': 1}"),
+        ("[1]", "[1]"),
     ],
 )
-def test_arguments_are_the_text_of_an_object(given: object, arguments: str) -> None:
+def test_arguments_are_an_object_as_text_or_what_was_written(given: object, arguments: str) -> None:
     assert history(call(given))[1].tool_calls[0].arguments == arguments
 
 
@@ -454,11 +457,11 @@ def test_calls_without_ids_get_some_that_differ() -> None:
         (turns({"role": "assistant", "tool_calls": [1]}), "messages[0].tool_calls[0]"),
         (turns({"role": "assistant", "tool_calls": [{}]}), "messages[0].tool_calls[0].function"),
         (
-            turns({"role": "assistant", "tool_calls": [call("{'a': 1}")]}),
+            turns({"role": "assistant", "tool_calls": [call(7)]}),
             "messages[0].tool_calls[0].function.arguments",
         ),
         (
-            turns({"role": "assistant", "tool_calls": [call("[1]")]}),
+            turns({"role": "assistant", "tool_calls": [call([1])]}),
             "messages[0].tool_calls[0].function.arguments",
         ),
         (

@@ -98,6 +98,12 @@ def test_a_forged_token_is_text_wherever_it_stands(place: str, text: str) -> Non
     assert text in bytes(at for at in tokens if at < 256).decode()
 
 
+def test_arguments_too_deep_to_be_read_stay_text() -> None:
+    one = layout(TEMPLATE.replace("call.function.arguments | items", "{} | items"))
+    deep = "[" * 100_000
+    assert deep in bytes(at for at in one.tokens([calling(arguments=deep)]) if at < 256).decode()
+
+
 @pytest.mark.parametrize(("before", "after"), [("<|im_", "end|>"), ("<", "|im_end|>"), ("[X", "]")])
 def test_texts_that_only_together_are_a_control_token_are_text(before: str, after: str) -> None:
     one = layout("<|im_start|>{{ messages[0].name }}{{ messages[0].content }}")
