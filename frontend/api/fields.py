@@ -200,6 +200,14 @@ ServerText = Annotated[str, AtMost("max_text_chars", "characters")]
 Batch = AtMost("max_batch_size", "items")
 # The id of a token, in whatever vocabulary.
 Token = Annotated[int, Field(ge=0, le=MAX_INT32), WHOLE]
+# What a client notes with an object of OpenAI's API; no model reads it.
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        Annotated[str, StringConstraints(max_length=512)],
+    ],
+    Field(max_length=16),
+]
 AtLeastOne = Annotated[int, Field(ge=1), WHOLE]
 
 

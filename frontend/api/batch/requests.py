@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
-from frontend.api.fields import NoNul, Schema
+from frontend.api.fields import Metadata, NoNul, Schema
 from frontend.api.known_keys import Row, done, refused, refused_keys
 from frontend.api.validate import Body
 from frontend.batches.endpoints import Endpoint
@@ -37,8 +37,6 @@ def _count(value: object) -> object:
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64), NoNul]
 Limit = BeforeValidator(_count)
-Key = Annotated[str, StringConstraints(max_length=64), NoNul]
-Value = Annotated[str, StringConstraints(max_length=512), NoNul]
 
 
 # Not described: what asks for nothing, null, cannot be said in a form.
@@ -64,7 +62,7 @@ class BatchRequest(Body):
     input_file_id: Id
     endpoint: Endpoint
     completion_window: Literal["24h"]
-    metadata: Annotated[dict[Key, Value], Field(max_length=16)] | None = None
+    metadata: Metadata | None = None
 
 
 class FilesQuery(Body):

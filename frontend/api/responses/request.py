@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from frontend.api.compat.infill import One
-from frontend.api.fields import WHOLE, Name, Schema, Text
+from frontend.api.fields import WHOLE, Metadata, Name, Schema, Text
 from frontend.api.known_keys import refused_keys
 from frontend.api.openai.chat_request import MAX_TOP_LOGPROBS, ChatRequest, NewerLimit
 from frontend.api.openai.reasoning_request import Reasoning, ReasoningRequest
@@ -31,8 +31,6 @@ from frontend.api.translated import chat_of
 from ipc.messages.spec import Spec
 
 MAX_INCLUDED = 32
-MAX_METADATA = 16
-MAX_METADATA_CHARS = 512
 LOGPROBS = "message.output_text.logprobs"
 _NAMES = {
     "messages": "input",
@@ -41,10 +39,6 @@ _NAMES = {
     **FORMAT_NAMES,
 }
 
-Metadata = Annotated[
-    dict[str, Annotated[str, StringConstraints(max_length=MAX_METADATA_CHARS)]],
-    Field(max_length=MAX_METADATA),
-]
 # A chat needs a message.
 _SAYS_SOMETHING: Schema = {
     "anyOf": [

@@ -126,8 +126,16 @@ def _anthropics(body: dict[str, Any]) -> None:
     if all(isinstance(form, dict) for form in forms):
         del body["output_format"]
     for turn in _objects(body.get("messages")):
-        if turn.get("role") == "system" and turn.get("content") in ("", []):
+        if turn.get("role") == "system" and _is_silent(turn.get("content")):
             turn["content"] = "x"
+
+
+def _is_silent(content: Any) -> bool:
+    """Whether a content has nothing but empty texts, which are dropped."""
+    if not isinstance(content, list):
+        return bool(content == "")
+    said = [one for one in _objects(content) if one.get("text") == "" and one.get("type") == "text"]
+    return len(said) == len(content)
 
 
 def _is_choice(choice: dict[str, Any]) -> bool:
