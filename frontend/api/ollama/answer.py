@@ -106,8 +106,8 @@ class Times:
     first_at: float | None = None
 
     def durations(self, usage: Usage) -> dict[str, int]:
-        """What has passed by now, in nanoseconds, with the tokens that it was spent on. Models are
-        loaded before they are asked."""
+        """What has passed by now, in nanoseconds, with the tokens that it was spent on. What a load
+        took is in the total alone: this process is not told when it ended."""
         now = time.monotonic()
         first_at = now if self.first_at is None else self.first_at
         return {
