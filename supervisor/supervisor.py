@@ -177,7 +177,6 @@ class Supervisor:
             for sign in signs(member, self._effects.now()):
                 self._happen(member, sign)
             self._tick(member)
-        self._keep_models()
         self._keep_resident()
         self._stop_workers_when_alone()
         self._cleanup.tick(self._pids())

@@ -10,7 +10,7 @@ touches nothing. The rules, and where other servers broke theirs, are in supervi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,6 +49,11 @@ class Policy:
     need_mb: int = 0
     load_mb: int = 0
     measured: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Whether it never leaves, once it is in."""
+        return self.always or self.pinned
 
     @property
     def room_mb(self) -> int:
@@ -144,8 +149,7 @@ class _Model:
     def may_leave(self, now: float) -> bool:
         """Whether its place may be given to another, as soon as it has no work."""
         stays_s = max(RESIDENCE_S, RESIDENCE_LOADS * self.load_s)
-        free = not self.policy.always and not self.policy.pinned
-        return self.phase == "in" and free and now - self.since >= stays_s
+        return self.phase == "in" and not self.policy.stays and now - self.since >= stays_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +211,17 @@ class Residency:
 
     # --- what it says ---
 
-    def decide(self, room: Room, now: float) -> list[Decision]:
+    def decide(self, look: Callable[[], Room], now: float) -> list[Decision]:
         """What is to be done now. A `Load` and an `Unload` count as done once they are said: the
-        model is loading or leaving from then on."""
+        model is loading or leaving from then on. ``look`` measures the room, where somebody needs
+        some."""
         decisions: list[Decision] = [*self._idle(now)]
         if any(model.phase == "loading" for model in self._models.values()):
             return decisions  # what it will take is not known before it has
-        for model in self._wanted(now):
+        if not (wanted := self._wanted(now)):
+            return decisions
+        room = look()
+        for model in wanted:
             found = self._place(model, room, now)
             decisions += found
             if not (found and isinstance(found[0], Refuse)):
@@ -223,7 +231,7 @@ class Residency:
     def _idle(self, now: float) -> Iterable[Decision]:
         for model in self._models.values():
             policy = model.policy
-            if policy.always or policy.pinned or not policy.idle_s or model.busy:
+            if policy.stays or not policy.idle_s or model.busy:
                 continue
             if model.phase == "in" and now - model.idle_since >= policy.idle_s:
                 yield self._unload(model, f"idle for {now - model.idle_since:.0f} s", now)
@@ -285,17 +293,13 @@ class Residency:
 
     def _could_leave_mb(self) -> float:
         """What will come free sooner or later if it has to."""
-        return sum(
-            model.held_mb
-            for model in self._models.values()
-            if not model.policy.always and not model.policy.pinned
-        )
+        return sum(model.held_mb for model in self._models.values() if not model.policy.stays)
 
     def _shortage(self, model: _Model, room: Room) -> str:
         holders = ", ".join(
             f"{other.name} ({other.policy.need_mb} MB)"
             for other in self._models.values()
-            if other.held_mb and (other.policy.always or other.policy.pinned)
+            if other.held_mb and other.policy.stays
         )
         kept = f"; {holders} may not be unloaded" if holders else ""
         left_mb = self._left_mb(room)

@@ -46,9 +46,11 @@ class Loader:
         now = self._effects.now()
         self._refused = {name: one for name, one in self._refused.items() if now < one[1]}
         self._look(now)
-        room = Room(self._effects.free_mb(), self._budget_mb)
-        for decision in self._residency.decide(room, now):
+        for decision in self._residency.decide(self._room, now):
             self._do(decision, now)
+
+    def _room(self) -> Room:
+        return Room(self._effects.free_mb(), self._budget_mb)
 
     def _look(self, now: float) -> None:
         """What is known of the models and their workers by now."""

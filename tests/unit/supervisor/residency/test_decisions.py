@@ -46,7 +46,7 @@ class Box:
         for at, happens, expected in rows:
             self.now = at
             happens(self)
-            decided = [words(one) for one in self.residency.decide(self.room, at)]
+            decided = [words(one) for one in self.residency.decide(lambda: self.room, at)]
             assert decided == expected, f"at {at:g} s"
         return self
 
@@ -312,7 +312,7 @@ class World:
             waits, in_hand = len(self.waiting[name]), len(self.in_hand[name])
             self.residency.on_demand(name, waits, in_hand, self.jobs[name], now)
             self.residency.on_phase(name, self.phase[name], now)
-        for decision in self.residency.decide(Room(10_000, self.budget_mb), now):
+        for decision in self.residency.decide(lambda: Room(10_000, self.budget_mb), now):
             self._do(decision, now)
 
     def _run(self, name: str, now: float) -> None:
