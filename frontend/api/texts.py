@@ -8,8 +8,6 @@ from pydantic import BeforeValidator, Field, Tag
 
 from frontend.api.fields import AtMost, Batch, OneOf, ServerText, Token
 
-_RULE = "must be a string, an array of token ids, or an array of either"
-
 
 def _no_tokens(given: object) -> object:
     if isinstance(given, list) and given and isinstance(given[0], int | list):
@@ -20,7 +18,7 @@ def _no_tokens(given: object) -> object:
     return given
 
 
-def _tell(given: object) -> str | None:
+def _texts_or_tokens(given: object) -> str | None:
     if isinstance(given, str):
         return "<text>"
     if not isinstance(given, list):
@@ -31,6 +29,10 @@ def _tell(given: object) -> str | None:
 
 
 NoTokens = BeforeValidator(_no_tokens)
+# Tells a ``<text>``, ``<texts>``, ``<tokens>`` and ``<many>`` of them apart.
+TEXTS_OR_TOKENS = OneOf(
+    _texts_or_tokens, "must be a string, an array of token ids, or an array of either"
+)
 # A token is a character at least, so they are bounded as those are.
 TokenIds = Annotated[list[Token], Field(min_length=1), AtMost("max_text_chars", "items")]
 TextsOrTokens = Annotated[
@@ -38,7 +40,7 @@ TextsOrTokens = Annotated[
     | Annotated[list[ServerText], Field(min_length=1), Batch, Tag("<texts>")]
     | Annotated[TokenIds, Tag("<tokens>")]
     | Annotated[list[TokenIds], Field(min_length=1), Batch, Tag("<many>")],
-    OneOf(_tell, _RULE),
+    TEXTS_OR_TOKENS,
 ]
 
 

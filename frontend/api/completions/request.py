@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, Tag
 
 from frontend.api.completions.keys import KEYS
-from frontend.api.fields import WHOLE, Name, NotZero, OneOf, Schema, Text, Token
+from frontend.api.fields import WHOLE, Name, NotZero, Schema, Text, Token
 from frontend.api.known_keys import refused_keys
 from frontend.api.openai.sampling_request import SAMPLING_RULES, SamplingRequest
+from frontend.api.texts import TEXTS_OR_TOKENS
 from frontend.api.validate import check
 from ipc.messages import jobs
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
@@ -20,26 +21,13 @@ from ipc.messages.spec import Spec
 MAX_PROMPTS = 128
 MAX_ANSWERS = 128
 MAX_LOGPROBS = 20
-_RULE = "must be a string, an array of token ids, or an array of either"
-
-
-def _tell(given: object) -> str | None:
-    if isinstance(given, str):
-        return "<text>"
-    if not isinstance(given, list):
-        return None
-    if given and isinstance(given[0], list):
-        return "<many>"
-    return "<tokens>" if given and isinstance(given[0], int | float) else "<texts>"
-
-
 Ids = Annotated[list[Token], Field(min_length=1)]
 Prompt = Annotated[
     Annotated[Text, Tag("<text>")]
     | Annotated[list[Text], Field(min_length=1, max_length=MAX_PROMPTS), Tag("<texts>")]
     | Annotated[Ids, Tag("<tokens>")]
     | Annotated[list[Ids], Field(min_length=1, max_length=MAX_PROMPTS), Tag("<many>")],
-    OneOf(_tell, _RULE),
+    TEXTS_OR_TOKENS,
 ]
 AnswerLimit = Annotated[int, Field(ge=-1), WHOLE, NotZero("must be at least 1, or -1 for no limit")]
 

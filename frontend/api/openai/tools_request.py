@@ -90,11 +90,16 @@ _WORDS = ("none", "auto", "required")
 _CHOICES = {"allowed_tools": "<allowed>", "function": "<named>", "custom": "<custom>"}
 
 
-def _choice_kind(given: object) -> str | None:
-    if isinstance(given, dict):
-        kind = given.get("type")
-        return _CHOICES.get(kind) if isinstance(kind, str) else None
-    return "<word>" if given in _WORDS else None
+def one_choice(tags: Mapping[str, str], rule: str) -> OneOf:
+    """Tells a ``<word>`` from objects, whose ``type`` stands for one of ``tags``."""
+
+    def tell(given: object) -> str | None:
+        if isinstance(given, dict):
+            kind = given.get("type")
+            return tags.get(kind) if isinstance(kind, str) else None
+        return "<word>" if given in _WORDS else None
+
+    return OneOf(tell, rule)
 
 
 ToolChoice = Annotated[
@@ -102,7 +107,7 @@ ToolChoice = Annotated[
     | Annotated[AllowedChoice, Tag("<allowed>")]
     | Annotated[NamedChoice, Tag("<named>")]
     | Annotated[SkipJsonSchema[CustomChoice], Tag("<custom>")],
-    OneOf(_choice_kind, "must be 'none', 'auto', 'required' or an object that names a tool"),
+    one_choice(_CHOICES, "must be 'none', 'auto', 'required' or an object that names a tool"),
 ]
 
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from frontend.api.fields import OneOf, Text
-from frontend.api.openai.tools_request import MAX_TOOLS, FunctionName
+from frontend.api.openai.tools_request import MAX_TOOLS, FunctionName, one_choice
 from frontend.api.validate import Body
 
 # The one argument of a custom tool, which a model calls as it calls any function.
@@ -140,23 +140,14 @@ class AllowedTools(Body):
     tools: list[_Allowed]
 
 
-_WORDS = ("none", "auto", "required")
 _CHOICES = {"function": "<named>", "custom": "<named>", "allowed_tools": "<allowed>"}
-
-
-def _choice_kind(given: object) -> str | None:
-    if isinstance(given, dict):
-        kind = given.get("type")
-        return _CHOICES.get(kind) if isinstance(kind, str) else None
-    return "<word>" if given in _WORDS else None
-
 
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("<word>")]
     | Annotated[NamedTool, Tag("<named>")]
     | Annotated[AllowedTools, Tag("<allowed>")],
-    OneOf(
-        _choice_kind,
+    one_choice(
+        _CHOICES,
         "must be 'none', 'auto', 'required' or an object that names a function or a custom tool",
     ),
 ]
