@@ -177,11 +177,9 @@ class ModelQueue:
 
     def _hopeless(self) -> ServeError | None:
         """Why those that wait wait in vain."""
-        if self._state.state == "failed":
-            return refusals.circuit_open(self._state)
-        if self.spec.load == "on_demand":  # others wait on, however a start goes
+        if self._state.state == "failed" or self.spec.load == "on_demand":
             return refusals.not_admitting(self._state, self.spec)
-        return None
+        return None  # it waits on, however a start goes
 
     def tick(self) -> None:
         """Enforce waiting times and deadlines."""
