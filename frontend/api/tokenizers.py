@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from frontend.api.submission import result_of
 from frontend.dispatch.dispatcher import Dispatcher
-from frontend.http.collect import collect
 from frontend.http.request_context import RequestContext
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import TokenizeResult
@@ -41,10 +41,6 @@ class Tokenizers:
         context = RequestContext.of(request.scope)
         if context.claim.is_large:
             await context.claim.turn()
-        stream = context.stream = self._dispatcher.submit(
-            context.request_id, spec, asked, size_bytes, context.claim
-        )
-        done = await collect(stream, request.receive)
-        context.usage = done.result.usage
-        assert isinstance(done.result, TokenizeResult)
-        return done.result
+        result = await result_of(self._dispatcher, request, spec, asked, size_bytes)
+        assert isinstance(result, TokenizeResult)
+        return result

@@ -7,6 +7,7 @@ from typing import Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
+from frontend.api.submission import submit
 from frontend.api.whole_answer import WholeAnswer
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.answer_stream import AnswerStream, StreamForm
@@ -58,14 +59,7 @@ class Writer:
         context = RequestContext.of(request.scope)
         if context.claim.is_large:
             await context.claim.turn()
-        job = context.stream = self._dispatcher.submit(
-            context.request_id,
-            spec,
-            wanted,
-            size_bytes,
-            context.claim,
-            background=context.background,
-        )
+        job = submit(self._dispatcher, context, spec, wanted, size_bytes)
         if stream:
             return AnswerStream(
                 job,

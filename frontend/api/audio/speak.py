@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from frontend.api.audio.sound import AudioForm, SoundEvents
 from frontend.api.audio.speak_request import SpeakRequest
+from frontend.api.submission import submit
 from frontend.api.validate import check
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.answer_stream import AnswerStream
@@ -28,9 +29,7 @@ class Speech:
         spec = self._dispatcher.spec(asked.model, "speak")
         context = RequestContext.of(request.scope)
         context.names(spec)
-        stream = context.stream = self._dispatcher.submit(
-            context.request_id, spec, asked.to_input(), body.size_bytes, context.claim
-        )
+        stream = submit(self._dispatcher, context, spec, asked.to_input(), body.size_bytes)
         if asked.stream_format == "sse":
             return AnswerStream(stream, SoundEvents(), self._limits.keepalive_s)
         # Nothing can be said in a file before its sound: it begins when that is there.

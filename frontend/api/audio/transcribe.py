@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from frontend.api.audio import transcripts
 from frontend.api.audio.transcribe_request import AudioRequest, parse_audio, read_file
+from frontend.api.submission import submit
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.answer_stream import AnswerStream
 from frontend.http.body import read_form
@@ -40,9 +41,7 @@ class Audio:
         context.names(spec)
         job = asked.to_input(audio, translate=translate)
         await context.claim.turn()
-        stream = context.stream = self._dispatcher.submit(
-            context.request_id, spec, job, len(audio), context.claim
-        )
+        stream = submit(self._dispatcher, context, spec, job, len(audio))
         if asked.stream:
             return AnswerStream(stream, SseForm(transcripts.events), self._limits.keepalive_s)
         done = await collect(stream, request.receive)

@@ -14,10 +14,10 @@ from starlette.responses import Response
 
 from frontend.api.compat.llama_cpp_embeddings import PlainEmbeddingRequest
 from frontend.api.openai.embeddings_request import EmbeddingRequest
+from frontend.api.submission import result_of
 from frontend.api.validate import check
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import read_json
-from frontend.http.collect import collect
 from frontend.http.request_context import RequestContext
 from ipc.messages.control import Serve
 from ipc.messages.events import EmbedResult, Usage
@@ -71,13 +71,9 @@ class Embeddings:
         if claim.is_large:  # by its body, which is encoded now; what its answer takes comes later
             await claim.turn()
         claim.add(asked.count * self._vector_bytes(spec))
-        stream = context.stream = self._dispatcher.submit(
-            context.request_id, spec, asked, size_bytes, claim, background=context.background
-        )
-        done = await collect(stream, request.receive)
-        context.usage = done.result.usage
-        assert isinstance(done.result, EmbedResult)
-        return done.result
+        result = await result_of(self._dispatcher, request, spec, asked, size_bytes)
+        assert isinstance(result, EmbedResult)
+        return result
 
     def _vector_bytes(self, spec: Spec) -> int:
         """What a text's vector takes in an answer. It is claimed with the job: to refuse an answer

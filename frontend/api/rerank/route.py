@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from frontend.api.rerank.request import RerankRequest, TextsRerankRequest, parse_rerank
 from frontend.api.rerank.score import ScoreRequest, scores_object
+from frontend.api.submission import result_of
 from frontend.api.validate import check
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import read_json
-from frontend.http.collect import collect
 from frontend.http.request_context import RequestContext
 from ipc.messages.control import Serve
 from ipc.messages.events import RerankResult, Usage
@@ -63,13 +63,9 @@ class Rerank:
         context.claim.add(size_bytes)  # the answer may repeat the documents
         if context.claim.is_large:
             await context.claim.turn()
-        stream = context.stream = self._dispatcher.submit(
-            context.request_id, spec, wanted, size_bytes, context.claim
-        )
-        done = await collect(stream, request.receive)
-        context.usage = done.result.usage
-        assert isinstance(done.result, RerankResult)
-        return np.frombuffer(done.result.scores.data, dtype="<f4"), done.result.usage
+        result = await result_of(self._dispatcher, request, spec, wanted, size_bytes)
+        assert isinstance(result, RerankResult)
+        return np.frombuffer(result.scores.data, dtype="<f4"), result.usage
 
 
 def _answer(content: Any) -> Response:
