@@ -168,7 +168,12 @@ class _Thoughts:
         }
 
 
-class _Call:
+class _CallItem:
+    """A call of some ``kind``, whose item has what the model wrote at the key ``written``."""
+
+    kind: str
+    written: str
+
     def __init__(self, block: WholeCall, at: int, item_id: str) -> None:
         self.at = at
         self._block = block
@@ -176,10 +181,28 @@ class _Call:
         self._place = {"item_id": item_id, "output_index": at}
 
     def told(self, status: Status) -> dict[str, Any]:
-        return self._item(status, "".join(self._block.arguments))
+        return self._item(status, self._text())
 
     def opened(self) -> Events:
         yield _added(self._place, self._item("in_progress", ""))
+
+    def _text(self) -> str:
+        return "".join(self._block.arguments)
+
+    def _item(self, status: Status, text: str) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "type": self.kind,
+            "status": status,
+            "call_id": self._block.id,
+            "name": self._block.name,
+            self.written: text,
+        }
+
+
+class _Call(_CallItem):
+    kind = "function_call"
+    written = "arguments"
 
     def grown(self, piece: Piece) -> Events:
         if isinstance(piece, CallArguments) and piece.text:
@@ -187,48 +210,28 @@ class _Call:
             yield ItemEvent("function_call_arguments.delta", self._place | more)
 
     def closed(self) -> Events:
-        arguments = "".join(self._block.arguments)
-        whole = {"name": self._block.name, "arguments": arguments}
+        whole = {"name": self._block.name, "arguments": self._text()}
         yield ItemEvent("function_call_arguments.done", self._place | whole)
 
-    def _item(self, status: Status, arguments: str) -> dict[str, Any]:
-        return {
-            "id": self._id,
-            "type": "function_call",
-            "status": status,
-            "call_id": self._block.id,
-            "name": self._block.name,
-            "arguments": arguments,
-        }
 
-
-class _CustomCall:
+class _CustomCall(_CallItem):
     """Its text is one argument of the call that a model writes, and is told when that is there."""
 
-    def __init__(self, block: WholeCall, at: int, item_id: str) -> None:
-        self.at = at
-        self._block = block
-        self._id = item_id
-        self._place = {"item_id": item_id, "output_index": at}
-
-    def told(self, status: Status) -> dict[str, Any]:
-        return self._item(status, self._input())
-
-    def opened(self) -> Events:
-        yield _added(self._place, self._item("in_progress", ""))
+    kind = "custom_tool_call"
+    written = "input"
 
     def grown(self, _: Piece) -> Events:
         yield from ()
 
     def closed(self) -> Events:
-        text = self._input()
+        text = self._text()
         if text:
             yield ItemEvent("custom_tool_call_input.delta", self._place | {"delta": text})
         yield ItemEvent("custom_tool_call_input.done", self._place | {"input": text})
 
-    def _input(self) -> str:
+    def _text(self) -> str:
         """As far as it was written: a call may be cut off."""
-        arguments = "".join(self._block.arguments)
+        arguments = super()._text()
         try:
             found = from_json(arguments, allow_partial="trailing-strings")
         except ValueError:
@@ -237,16 +240,6 @@ class _CustomCall:
             return ""
         text = found.get(INPUT)
         return text if isinstance(text, str) else arguments
-
-    def _item(self, status: Status, text: str) -> dict[str, Any]:
-        return {
-            "id": self._id,
-            "type": "custom_tool_call",
-            "status": status,
-            "call_id": self._block.id,
-            "name": self._block.name,
-            "input": text,
-        }
 
 
 def _added(place: Mapping[str, Any], item: dict[str, Any]) -> ItemEvent:
