@@ -125,6 +125,9 @@ class Daemon:
     def now(self) -> float:
         return time.monotonic()
 
+    def wall_s(self) -> float:
+        return time.time()
+
     def jitter(self, low: float, high: float) -> float:
         return random.uniform(low, high)
 

@@ -70,6 +70,9 @@ class Effects(Protocol):
     def now(self) -> float:
         """Monotonic seconds."""
 
+    def wall_s(self) -> float:
+        """Seconds since 1970."""
+
     def jitter(self, low: float, high: float) -> float:
         """A number between the two, by chance."""
 

@@ -15,14 +15,13 @@ from typing import Any
 
 import msgspec
 
+from ipc.messages.admin import Ask, BoxEvent, Happened, Note
 from ipc.messages.control import (
     Abandon,
-    AskHealth,
     BootFailed,
     Demand,
     Drain,
     FromChild,
-    Health,
     Heartbeat,
     Hello,
     Left,
@@ -39,6 +38,8 @@ from ipc.messages.control import (
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
 from supervisor import fleet, health
+from supervisor.admin.event_log import EventLog
+from supervisor.admin.wishes import Wishes
 from supervisor.announcer import Announcer
 from supervisor.children.process import Exit
 from supervisor.cleanup import Cleanup
@@ -95,7 +96,9 @@ class Supervisor:
         self._frontend = fleet.frontend(effects)
         self._welcomed = 0  # the generation of the frontend that has been told what to serve
         self._models = ModelSet(partial(fleet.worker, drain_s=plan.drain_s, effects=effects))
-        self._loader = Loader(self._models, effects, plan.memory_budget_mb)
+        self._events = EventLog(effects.wall_s, self._tell_event)
+        self._loader = Loader(self._models, effects, self._events, plan.memory_budget_mb)
+        self._wishes = Wishes(self._report)
         self._unavailable = dict(plan.unavailable)
         self._published: list[ModelState] = []
         self._announcer = Announcer(plan, effects)
@@ -261,10 +264,10 @@ class Supervisor:
                 self._tell(member, Noted())
             case Heartbeat():
                 self._happen(member, Beat(message.counters))
-            case Misbehaved() | Left() | Demand() | AskHealth() if member.spec is None:
+            case Misbehaved() | Left() | Demand() | Ask() | Note() if member.spec is None:
                 self._on_frontend(message)
 
-    def _on_frontend(self, message: Misbehaved | Left | Demand | AskHealth) -> None:
+    def _on_frontend(self, message: Misbehaved | Left | Demand | Ask | Note) -> None:
         match message:
             case Misbehaved():
                 self._on_misbehaved(message)
@@ -274,8 +277,10 @@ class Supervisor:
             case Demand():
                 self._loader.on_demand(message)
                 self._keep_resident()
-            case AskHealth():
-                self._tell(self._frontend, Health(message.id, self._report()))
+            case Ask():
+                self._tell(self._frontend, self._wishes.answer(message))
+            case Note():
+                self._events.add(message.event, message.model, **message.facts)
 
     def _on_misbehaved(self, message: Misbehaved) -> None:
         worker = self._member(child_id(message.replica, message.generation))
@@ -303,6 +308,7 @@ class Supervisor:
         self._weigh(member)
         if member.spec is None:
             self._tell(member, States(self._published))
+            self._tell(member, Happened(self._events.kept))
             self._announcer.on_listening()
         else:
             self._announcer.on_worker_ready(member.spec, member.replica)
@@ -369,6 +375,8 @@ class Supervisor:
         level = logging.INFO if planned else logging.ERROR
         facts = {"child": replica.name, "generation": generation, "reason": replica.last_exit}
         logger.log(level, "exited", extra={**facts, "state": replica.state})
+        model = member.spec.name if member.spec else None
+        self._events.add("replica.exit", model, **facts, planned=planned)
         self._effects.remove_socket(child_id(replica.name, generation))
         self._cleanup.clear(member, self._pids())
         if member.spec is None:
@@ -448,10 +456,23 @@ class Supervisor:
             self._loader.refused,
         )
         if states != self._published:
+            self._note_changes(states)
             self._published = states
             if self._frontend.replica.serving:
                 self._tell(self._frontend, States(states))
                 self._tell_status()
+
+    def _note_changes(self, states: list[ModelState]) -> None:
+        """An event for each model that stands otherwise than before."""
+        before = {one.name: one.state for one in self._published}
+        for one in states:
+            if one.state != before.get(one.name):
+                facts = {"reason": one.reason} if one.reason else {}
+                self._events.add("model.state", one.name, state=one.state, **facts)
+
+    def _tell_event(self, event: BoxEvent) -> None:
+        if self._frontend.replica.serving:
+            self._tell(self._frontend, Happened([event]))
 
     def _report(self) -> dict[str, Any]:
         """The full health report, sampled now."""

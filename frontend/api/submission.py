@@ -24,7 +24,7 @@ def submit(
         asked,
         size_bytes,
         context.claim,
-        background=context.background,
+        context.terms,
     )
     return context.stream
 

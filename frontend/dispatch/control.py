@@ -10,13 +10,13 @@ from typing import Any
 
 import zmq
 
+from frontend.dispatch.event_feed import EventFeed
+from ipc.messages.admin import Ask, GetHealth, Happened, Note, Told, Wish
 from ipc.messages.control import (
     HEARTBEAT_S,
-    AskHealth,
     Demand,
     Drain,
     FromChild,
-    Health,
     Heartbeat,
     Hello,
     Left,
@@ -29,6 +29,7 @@ from ipc.messages.control import (
     ToChild,
     child_id,
 )
+from ipc.messages.errors import Unavailable, from_info
 from ipc.messages.state import Route
 from ipc.transport.sockets import Port, connect_dealer
 from ipc.transport.wire import Decoder, encode
@@ -40,7 +41,7 @@ OnDrain = Callable[[Drain], None]
 
 class Control:
     """Talks to the supervisor. ``serve`` resolves once it has said what to serve; what it says
-    from then on waits for `listen`."""
+    from then on waits for `listen`. ``events`` are those of the whole server."""
 
     def __init__(self, endpoint: str, generation: int) -> None:
         self.identity = child_id("frontend", generation)
@@ -50,7 +51,8 @@ class Control:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._decoder = Decoder[ToChild](ToChild)
         self._ids = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._asked: dict[int, asyncio.Future[Told]] = {}
+        self.events = EventFeed()
         socket = connect_dealer(self._context, endpoint, self.identity, hwm=0)
         self._port = Port(socket, self._on_message)
         self._tell(Hello(child="frontend", generation=generation, pid=os.getpid()))
@@ -86,17 +88,32 @@ class Control:
 
     async def health(self, timeout_s: float) -> dict[str, Any] | None:
         """The supervisor's fresh report, or None when it does not answer in time."""
-        question = AskHealth(next(self._ids))
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        try:
+            return await self.ask(GetHealth(), timeout_s)
+        except Unavailable:
+            return None
+
+    async def ask(self, wish: Wish, timeout_s: float) -> dict[str, Any]:
+        """What the supervisor reports when it has granted ``wish``. Raises the `ServeError` that it
+        tells, and `Unavailable` when it does not answer in time."""
+        question = Ask(next(self._ids), wish)
+        answer: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
         self._asked[question.id] = answer
         self._tell(question)
         try:
             async with asyncio.timeout(timeout_s):
-                return await answer
+                told = await answer
         except TimeoutError:
-            return None
+            raise Unavailable("the supervisor does not answer", retry_after_s=5.0) from None
         finally:
             del self._asked[question.id]
+        if told.error is not None:
+            raise from_info(told.error)
+        return told.report or {}
+
+    def note(self, event: str, model: str | None = None, **facts: Any) -> None:
+        """Have this told among the events of the server; ``facts`` are JSON-ready."""
+        self._tell(Note(event=event, model=model, facts=facts))
 
     def close(self) -> None:
         self._port.close()
@@ -114,7 +131,9 @@ class Control:
                 self._early.append(message)
             else:
                 self._listeners[type(message)](message)
-        elif isinstance(message, Health):
+        elif isinstance(message, Told):
             answer = self._asked.get(message.id)
             if answer is not None and not answer.done():
-                answer.set_result(message.report)
+                answer.set_result(message)
+        elif isinstance(message, Happened):
+            self.events.add(message.events)

@@ -15,6 +15,7 @@ from frontend.dispatch.budget import Claim
 from frontend.dispatch.effects import Effects
 from frontend.dispatch.model_queue import ModelQueue
 from frontend.dispatch.stream import Stream
+from frontend.dispatch.terms import PLAIN, Terms
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InvalidRequest, ModelNotFound, Unavailable
 from ipc.messages.jobs import Input, Task
@@ -93,8 +94,7 @@ class Dispatcher:
         asked: Input,
         size_bytes: int,
         claim: Claim,
-        *,
-        background: bool = False,
+        terms: Terms = PLAIN,
     ) -> Stream:
         """Queue a job and return its stream. Raises at once where the model cannot take it, or is
         not served any more as it was when ``spec`` was found.
@@ -106,7 +106,7 @@ class Dispatcher:
             raise refusals.stopping()
         self.spec(spec.name, spec.task)
         queue = self._queues[spec.name]
-        stream = queue.submit(request_id, asked, size_bytes, claim, background=background)
+        stream = queue.submit(request_id, asked, size_bytes, claim, terms)
         if not queue.has_credit:
             self._tell_demand()
         return stream

@@ -20,6 +20,7 @@ from frontend.dispatch.lane import Lane, route_id
 from frontend.dispatch.open_jobs import OpenJob, OpenJobs
 from frontend.dispatch.quarantine import Fingerprint, Quarantine, fingerprint
 from frontend.dispatch.stream import Stream
+from frontend.dispatch.terms import PLAIN, Terms
 from frontend.dispatch.waiting import Ticket
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import PoisonRequest, ServeError, from_info
@@ -128,8 +129,7 @@ class ModelQueue:
         asked: Input,
         size_bytes: int,
         claim: Claim,
-        *,
-        background: bool = False,
+        terms: Terms = PLAIN,
     ) -> Stream:
         """Queue a job and return its stream. Raises at once where the model cannot take it.
 
@@ -139,7 +139,7 @@ class ModelQueue:
         if (error := refusals.not_admitting(self._state, self.spec)) is not None:
             raise error
         spec, now = self.spec, self._effects.now()
-        max_wait_s = math.inf if background else spec.queue_timeout_s
+        max_wait_s = math.inf if terms.background else spec.queue_timeout_s
         job = Job(
             id=self._jobs.unused_id(request_id),
             model=spec.name,
@@ -149,9 +149,9 @@ class ModelQueue:
         if (error := self._held(job)) is not None:
             raise error
         self._jobs_ever += 1
-        self._lane.admit(Ticket(job, size_bytes, now, max_wait_s, background))
+        self._lane.admit(Ticket(job, size_bytes, now, max_wait_s, terms))
         stream = Stream(job.id, now, self._cancel, claim)
-        self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at, background))
+        self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at, terms.background))
         self._pump()
         return stream
 

@@ -7,21 +7,24 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from frontend.dispatch.terms import PLAIN, Terms
 from ipc.messages.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A job with its place in the lane, where it may wait for ``max_wait_s``.
-
-    One in the ``background`` runs while its model has nothing else to do.
-    """
+    """A job with its place in the lane, where it may wait for ``max_wait_s``."""
 
     job: Job
     size_bytes: int
     queued_at: float
     max_wait_s: float
-    background: bool = False
+    terms: Terms = PLAIN
+
+    @property
+    def background(self) -> bool:
+        """Whether it runs only while its model has nothing else to do."""
+        return self.terms.background
 
     def again(self) -> Ticket:
         """The same for another attempt."""

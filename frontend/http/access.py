@@ -15,8 +15,8 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontend.http.errors import error_response, shown
-from frontend.http.request_context import RequestContext
-from ipc.messages.control import AccessConfig
+from frontend.http.request_context import Client, RequestContext
+from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.errors import HostNotAllowed, InvalidApiKey, ServeError
 
 
@@ -47,10 +47,11 @@ class Hosts:
 
 
 class Keys:
-    """Lets in requests with one of ``keys``, given as names with SHA-256 digests."""
+    """Lets in requests with one of ``keys``, given by their names."""
 
-    def __init__(self, keys: dict[str, str]) -> None:
-        self._keys = [(name, bytes.fromhex(digest)) for name, digest in keys.items()]
+    def __init__(self, keys: dict[str, ApiKey]) -> None:
+        self._keys = [(name, bytes.fromhex(key.digest)) for name, key in keys.items()]
+        self._known = keys
 
     def check(self, scope: Scope) -> None:
         presented = [key for key in _presented(scope) if key]
@@ -58,7 +59,9 @@ class Keys:
         if name is None:
             what = "this API key is unknown" if presented else "an API key is missing"
             raise InvalidApiKey(f"{what}; send one of this server's as `Authorization: Bearer KEY`")
-        RequestContext.of(scope).key = name
+        key, context = self._known[name], RequestContext.of(scope)
+        context.key = name
+        context.client = Client(name, key.weight, admin=key.role == "admin")
 
     def _name(self, keys: Iterable[bytes]) -> str | None:
         """The name of the one that is known. Compares with each, whichever fits."""

@@ -6,12 +6,15 @@ import random
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 from starlette.types import Scope
 
 from frontend.dispatch.budget import Budget, Claim
 from frontend.dispatch.stream import Stream
+from frontend.dispatch.terms import Terms
+from ipc.loopback import is_loopback
 from ipc.messages.errors import ServeError
 from ipc.messages.events import Usage
 from ipc.messages.jobs import Task
@@ -25,6 +28,16 @@ ErrorForm = Callable[[ServeError, str], Any]
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks: the name of a key, else an address. ``weight`` is what it counts among others that
+    wait. An ``admin`` may manage the server."""
+
+    name: str
+    weight: float = 1.0
+    admin: bool = False
+
+
 def openai_form(error: ServeError, _request_id: str) -> Any:
     return error.body()
 
@@ -35,17 +48,21 @@ class RequestContext:
     ``status`` is the outcome: a stream that failed after its headers went out counts as that
     failure, a client that left as 499. ``model`` is only ever a configured name, so it is safe as
     a metrics label. ``error_form`` is how the API of the path tells errors. ``key`` is the name of
-    the API key, for the log; ``claim`` is the memory that the request holds. One in the
-    ``background`` is a line of a batch: no client waits for it.
+    the API key, for the log, ``client`` who asks, with a key or without; ``claim`` is the memory
+    that the request holds. ``priority`` and ``keep_alive_s`` are what it asks for, see `Terms`. One
+    in the ``background`` is a line of a batch: no client waits for it.
     """
 
     __slots__ = (
         "background",
         "claim",
+        "client",
         "error",
         "error_form",
+        "keep_alive_s",
         "key",
         "model",
+        "priority",
         "request_id",
         "started_at",
         "status",
@@ -60,6 +77,9 @@ class RequestContext:
         self.started_at = time.monotonic()
         self.status = 0
         self.background = False
+        self.client = Client("")
+        self.priority = 0
+        self.keep_alive_s: float | None = None
         self.error: str | None = None
         self.error_form: ErrorForm = openai_form
         self.key: str | None = None
@@ -77,6 +97,9 @@ class RequestContext:
         context = cls(_given_id(scope), budget)
         if (line := scope.get("background")) is not None:  # see `frontend.batches.calls`
             context.background, context.key = True, line["key"]
+        if (peer := scope.get("client")) is not None:
+            # Without keys, whoever can reach this machine's own address is its operator.
+            context.client = Client(peer[0], admin=is_loopback(peer[0]))
         scope["context"] = context
         return context
 
@@ -84,6 +107,17 @@ class RequestContext:
     def of(scope: Scope) -> RequestContext:
         """The record of the request that ``scope`` belongs to."""
         return cast(RequestContext, scope["context"])
+
+    @property
+    def terms(self) -> Terms:
+        """Under what terms its jobs wait."""
+        return Terms(
+            client=self.client.name,
+            weight=self.client.weight,
+            priority=self.priority,
+            keep_alive_s=self.keep_alive_s,
+            background=self.background,
+        )
 
     def names(self, spec: Spec) -> None:
         """The request has turned out to be for this model."""

@@ -6,10 +6,12 @@ heartbeat each second; the supervisor sends states as they change. Silence means
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from typing import Literal
 
 import msgspec
 
+from ipc.messages.admin import Ask, Happened, Note, Told
 from ipc.messages.spec import Loaded, Spec
 from ipc.messages.state import ModelState
 
@@ -76,12 +78,6 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     counters: Counters = Counters()
 
 
-class AskHealth(msgspec.Struct, frozen=True, tag="ask_health"):
-    """The frontend asks for a fresh report on behalf of a client."""
-
-    id: int
-
-
 class Misbehaved(msgspec.Struct, frozen=True, kw_only=True, tag="misbehaved"):
     """The frontend cannot read what a worker sends: events are lost, so the worker must go."""
 
@@ -99,12 +95,14 @@ class Left(msgspec.Struct, frozen=True, tag="left"):
 
 class ModelDemand(msgspec.Struct, frozen=True, kw_only=True):
     """What clients want of one model: how many requests wait, how many its workers have in hand,
-    and how many there have been since the frontend started."""
+    and how many there have been since the frontend started. ``keep_s`` is how long it is to stay
+    without work, as a client has said; None: nobody has, -1: for ever."""
 
     name: str
     waiting: int
     in_hand: int
     jobs: int
+    keep_s: float | None = None
 
 
 class Demand(msgspec.Struct, frozen=True, tag="demand"):
@@ -114,7 +112,7 @@ class Demand(msgspec.Struct, frozen=True, tag="demand"):
 
 
 FromChild = (
-    Hello | Loading | Ready | BootFailed | Heartbeat | AskHealth | Misbehaved | Left | Demand
+    Hello | Loading | Ready | BootFailed | Heartbeat | Misbehaved | Left | Demand | Ask | Note
 )
 
 
@@ -130,14 +128,33 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
 FRONTEND_FILES = 256
 
 
+# An admin may load, change and watch what a user may only ask.
+Role = Literal["user", "admin"]
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key without its secret. ``digest`` is the secret's SHA-256 in hexadecimal. While several
+    clients wait for a model they are served in the ratio of their ``weight``."""
+
+    digest: str
+    role: Role = "user"
+    weight: float = 1.0
+
+    @classmethod
+    def of(cls, secret: str, role: Role = "user", weight: float = 1.0) -> ApiKey:
+        """The one whose secret this is."""
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        return cls(digest=digest, role=role, weight=weight)
+
+
 class AccessConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Who may come in, and how.
 
-    ``api_keys`` maps each key's name to its SHA-256 in hexadecimal; empty: no key is needed.
+    ``api_keys`` maps each key's name to what is known of it; empty: no key is needed.
     ``hosts`` are the names that a request may call this server by; empty: any.
     """
 
-    api_keys: dict[str, str] = {}
+    api_keys: dict[str, ApiKey] = {}
     hosts: list[str] = []
     cors_origins: list[str] = []
     max_connections: int = 4096
@@ -223,14 +240,7 @@ class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
     owner: str
 
 
-class Health(msgspec.Struct, frozen=True, tag="health"):
-    """The answer to `AskHealth`: the supervisor's own sampling, as JSON-ready data."""
-
-    id: int
-    report: dict[str, Any]
-
-
-ToChild = Start | Noted | Serve | Models | States | Drain | Abandon | Health
+ToChild = Start | Noted | Serve | Models | States | Drain | Abandon | Told | Happened
 
 
 def child_id(child: str, generation: int) -> str:

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor.config.access import CREDENTIAL, is_loopback
+from ipc.loopback import is_loopback
+from supervisor.config.access import CREDENTIAL
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import ROOT, Settings
 

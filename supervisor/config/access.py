@@ -6,15 +6,16 @@ random, not words that people choose, so that one round of SHA-256 is enough.
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import os
 import re
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
-from ipc.messages.control import AccessConfig
+from ipc.loopback import is_loopback
+from ipc.messages.control import AccessConfig, ApiKey, Role
 from supervisor.config.address import authority
 from supervisor.config.allowed_names import host_rule, origin_rule
 from supervisor.config.errors import ConfigError
@@ -27,6 +28,21 @@ SHORT_KEY_CHARS = 16
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 _KEY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# What may follow a key: its role, and how much it counts among others that wait.
+_RANK = re.compile(r"(.+):(user|admin)(?::(\d{1,4}(?:\.\d{1,3})?))?")
+
+
+@dataclass(frozen=True, slots=True)
+class GivenKey:
+    """A key as it was written down."""
+
+    secret: str = field(repr=False)
+    role: Role = "user"
+    weight: float = 1.0
+
+    def digested(self) -> ApiKey:
+        """The same without its secret."""
+        return ApiKey.of(self.secret, self.role, self.weight)
 
 
 def gate(settings: Settings) -> AccessConfig:
@@ -34,7 +50,7 @@ def gate(settings: Settings) -> AccessConfig:
     keys = read_keys(settings)
     _check_certificate(settings)
     return AccessConfig(
-        api_keys={name: hashlib.sha256(key.encode()).hexdigest() for name, key in keys.items()},
+        api_keys={name: given.digested() for name, given in keys.items()},
         hosts=_hosts(settings, with_keys=bool(keys)),
         cors_origins=_origins(settings),
         max_connections=settings.max_connections,
@@ -43,7 +59,7 @@ def gate(settings: Settings) -> AccessConfig:
     )
 
 
-def read_keys(settings: Settings) -> dict[str, str]:
+def read_keys(settings: Settings) -> dict[str, GivenKey]:
     """Every key by its name, from API_KEYS, the file, and systemd's credential."""
     sources = [("API_KEYS", settings.api_keys)]
     for label, path in key_files(settings):
@@ -52,7 +68,7 @@ def read_keys(settings: Settings) -> dict[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise ConfigError(f"{label}: {path} cannot be read: {reason}") from None
-    keys: dict[str, str] = {}
+    keys: dict[str, GivenKey] = {}
     for label, lines in sources:
         _add(keys, label, lines)
     if not keys and len(sources) > 1:
@@ -72,13 +88,15 @@ def key_files(settings: Settings) -> list[tuple[str, Path]]:
     return found
 
 
-def _add(keys: dict[str, str], label: str, lines: list[str]) -> None:
+def _add(keys: dict[str, GivenKey], label: str, lines: list[str]) -> None:
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         given, colon, key = text.partition(":")
         name, key = (given, key) if colon else (f"key-{len(keys) + 1}", text)
+        ranked = _RANK.fullmatch(key) if colon else None
+        key, role, weight = ranked.groups() if ranked else (key, "user", None)
         where = f"{label}, key {number}"
         if not _KEY_NAME.fullmatch(name):
             raise ConfigError(f"{where}: a name has letters, digits, '.', '_' and '-' only")
@@ -88,7 +106,9 @@ def _add(keys: dict[str, str], label: str, lines: list[str]) -> None:
             raise ConfigError(f"{where}: has quotes around it, as part of the key; remove them")
         if name in keys:
             raise ConfigError(f"{where}: the name {name!r} is used twice; give each its own")
-        keys[name] = key
+        if weight is not None and not float(weight):
+            raise ConfigError(f"{where}: a weight of 0 would never be served; write 0.1 or more")
+        keys[name] = GivenKey(key, cast(Role, role), float(weight or 1.0))
 
 
 def _hosts(settings: Settings, *, with_keys: bool) -> list[str]:
@@ -140,16 +160,6 @@ def _check_certificate(settings: Settings) -> None:
         ) from None
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def warnings(settings: Settings) -> list[str]:
     """What an operator should know before somebody else finds out."""
     keys = read_keys(settings)
@@ -172,7 +182,7 @@ def warnings(settings: Settings) -> list[str]:
         )
     if not keys and "*" in settings.cors_allow_origins:
         found.append("CORS_ALLOW_ORIGINS=* without API keys: every web page may use this server.")
-    short = [name for name, key in keys.items() if len(key) < SHORT_KEY_CHARS]
+    short = [name for name, key in keys.items() if len(key.secret) < SHORT_KEY_CHARS]
     if short:
         found.append(f"short API keys can be guessed ({', '.join(short)}); openssl rand -hex 32")
     private = [path for label, path in key_files(settings) if label == "API_KEYS_FILE"]

@@ -143,7 +143,10 @@ class Settings(BaseSettings):
 
     # Who may come in; see `supervisor.config.access`.
     api_keys_file: Folder | None = Field(
-        default=None, description="a key on each line, as name:key; not set: all may come in"
+        default=None,
+        description="a key on each line, as name:key, name:key:admin where it may also manage the "
+        "server, name:key:user:2 where it counts twice among others that wait; not set: all may "
+        "come in",
     )
     api_keys: Names = Field(
         default=[],

@@ -6,6 +6,7 @@ import logging
 
 from ipc.messages.control import Demand
 from supervisor import fleet
+from supervisor.admin.event_log import EventLog
 from supervisor.effects import Effects
 from supervisor.model_set import ModelSet
 from supervisor.residency import decisions
@@ -18,9 +19,12 @@ class Loader:
     """Tells `Residency` how things stand, and has done what it says. ``budget_mb`` bounds what all
     models take together, 0: what the system has."""
 
-    def __init__(self, models: ModelSet, effects: Effects, budget_mb: int) -> None:
+    def __init__(
+        self, models: ModelSet, effects: Effects, events: EventLog, budget_mb: int
+    ) -> None:
         self._models = models
         self._effects = effects
+        self._events = events
         self._budget_mb = budget_mb or None
         self._residency = Residency()
         self._refused: dict[str, tuple[str, float]] = {}  # why, and until when
@@ -69,7 +73,9 @@ class Loader:
                 self._models.wake(model)
             case Unload(model, why):
                 logger.info("unload", extra={"model": model, "why": why})
+                self._events.add("unload", model, why=why)
                 self._models.rest(model)
             case Refuse(model, why):
                 logger.warning("no_room", extra={"model": model, "why": why})
+                self._events.add("no_room", model, why=why)
                 self._refused[model] = why, now + decisions.REFUSAL_S

@@ -18,6 +18,7 @@ TOLD = {
     "frontend/api/openai/chat_answer.py",
     "frontend/api/rerank/score.py",
     "frontend/api/responses/response.py",
+    "supervisor/daemon.py",
     "supervisor/models/store.py",
     "supervisor/state/recorder.py",
     "ipc/runtime/log.py",

@@ -17,7 +17,7 @@ import orjson
 import psutil
 from PIL import Image
 
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.errors import InvalidRequest, UndecodableMedia
 from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 from tests.process.figures import MIB, figure, timed
@@ -206,7 +206,7 @@ def _silence(seconds: int) -> bytes:
 
 @figure("47", "every route without a key, to its 401", 0.05)
 def without_a_key(make: MakeBox) -> Iterator[float]:
-    box = make(spec(CHAT), gate=AccessConfig(api_keys={"ann": DIGEST}))
+    box = make(spec(CHAT), gate=AccessConfig(api_keys={"ann": ApiKey(digest=DIGEST)}))
     wait_until(lambda: box.ask("/livez") == 200)
     with Raw(box.port) as raw:
         for target in (b"/v1/models", b"/health", b"/metrics", b"//v1", b"/x/livez", b"/%6civez/"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import ssl
@@ -14,12 +13,12 @@ import httpx2
 import psutil
 import pytest
 
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from tests.process.box import EMBED, Box, MakeBox, spec, wait_until
 from tests.process.http.raw_http import Raw
 
 KEY = "sk-canary-0123456789abcdef"
-DIGESTS = {"ann": hashlib.sha256(KEY.encode()).hexdigest()}
+DIGESTS = {"ann": ApiKey.of(KEY)}
 
 
 def status(box: Box, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from ipc.facts.samples import tone_wav
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from tests.process.box import CHAT, EMBED, RERANK, SPEECH, Box, MakeBox, spec
 
 ROOT = Path(__file__).parents[3]
@@ -103,7 +102,7 @@ def test_a_guarded_server_is_measured_with_its_key_which_is_told_to_nobody(
     make_box: MakeBox, tmp_path: Path
 ) -> None:
     key = "sk-canary-0123456789abcdef"
-    digests = {"ann": hashlib.sha256(key.encode()).hexdigest()}
+    digests = {"ann": ApiKey.of(key)}
     box = make_box(spec(EMBED), gate=AccessConfig(api_keys=digests))
     box.client.headers["authorization"] = f"Bearer {key}"
     box.wait_ready()

@@ -13,11 +13,14 @@ from frontend.batches.service import Batches
 from frontend.dispatch.budget import Budget, Claim
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.dispatch.event_feed import EventFeed
 from frontend.dispatch.stream import Stream
+from frontend.dispatch.terms import PLAIN, Terms
 from frontend.metrics import Metrics
+from ipc.messages.admin import Wish
 from ipc.messages.blob import Blob
 from ipc.messages.control import Serve
-from ipc.messages.errors import InvalidRequest, ModelNotFound
+from ipc.messages.errors import InvalidRequest, ModelNotFound, Unavailable
 from ipc.messages.events import (
     ChatResult,
     Delta,
@@ -121,7 +124,7 @@ class FakeDispatcher:
         self.draining = False
         self.script = script
         self.asked: list[Any] = []
-        self.background: list[bool] = []
+        self.terms: list[Terms] = []
         self.sizes: list[tuple[str, int]] = []
         self.cancelled: list[str] = []
         self.lost: set[str] = set()
@@ -147,11 +150,10 @@ class FakeDispatcher:
         asked: Input,
         size_bytes: int,
         claim: Claim,
-        *,
-        background: bool = False,
+        terms: Terms = PLAIN,
     ) -> Stream:
         self.asked.append(asked)
-        self.background.append(background)
+        self.terms.append(terms)
         self.sizes.append((spec.name, size_bytes))
         stream = Stream(request_id, time.monotonic(), self.cancelled.append, claim)
         self.script(stream)
@@ -176,8 +178,21 @@ class FakeControl:
     def __init__(self, report: dict[str, Any] | None) -> None:
         self.report = report
 
+        self.events = EventFeed()
+        self.wishes: list[Wish] = []
+        self.noted: list[tuple[str, str | None, dict[str, Any]]] = []
+
     async def health(self, _timeout_s: float) -> dict[str, Any] | None:
         return self.report
+
+    async def ask(self, wish: Wish, _timeout_s: float) -> dict[str, Any]:
+        self.wishes.append(wish)
+        if self.report is None:
+            raise Unavailable("the supervisor does not answer")
+        return self.report
+
+    def note(self, event: str, model: str | None = None, **facts: Any) -> None:
+        self.noted.append((event, model, facts))
 
 
 def report(**states: str) -> dict[str, Any]:

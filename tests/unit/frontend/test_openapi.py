@@ -39,7 +39,7 @@ from frontend.api.validate import Body, check
 from frontend.openapi import document as openapi
 from frontend.openapi.request_schema import request_schema
 from frontend.routes import routes
-from ipc.messages.control import AccessConfig, Serve
+from ipc.messages.control import AccessConfig, ApiKey, Serve
 from ipc.messages.errors import InvalidRequest
 from tests.unit.frontend.http_fakes import (
     CHAT,
@@ -56,7 +56,7 @@ from tests.unit.frontend.http_fakes import (
 SPECS = [CHAT, EMBED, SPEECH]
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-KEYS = AccessConfig(api_keys={"ann": "00" * 32})
+KEYS = AccessConfig(api_keys={"ann": ApiKey(digest="00" * 32)})
 SAMPLING: list[tuple[dict[str, Any], bool]] = [
     ({"max_tokens": 0, "top_k": -1, "min_p": 0.1, "stop_token_ids": [2]}, True),
     ({"max_completion_tokens": -1}, True),

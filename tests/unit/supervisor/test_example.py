@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from supervisor.example import curl
 
 URL = "https://127.0.0.1:8000"
@@ -15,7 +15,7 @@ URL = "https://127.0.0.1:8000"
     [
         (AccessConfig(), f"curl {URL}/v1/models"),
         (
-            AccessConfig(api_keys={"ann": "digest"}),
+            AccessConfig(api_keys={"ann": ApiKey(digest="digest")}),
             f'curl -H "Authorization: Bearer $EDGE_SERVE_API_KEY" {URL}/v1/models',
         ),
         (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ipc.messages.control import AccessConfig, Serve
+from ipc.messages.control import AccessConfig, ApiKey, Serve
 from ipc.messages.spec import Spec
 from supervisor.greeting import Greeting, command
 from supervisor.plan import Plan
@@ -62,7 +62,7 @@ def test_what_is_replaced_later_is_not_greeted_again() -> None:
         (9000, AccessConfig(), SPECS, f"try in another terminal: {command()} chat --port 9000"),
         (
             8000,
-            AccessConfig(api_keys={"a": "00"}),
+            AccessConfig(api_keys={"a": ApiKey(digest="00")}),
             SPECS,
             f"try in another terminal: EDGE_SERVE_API_KEY=... {command()} chat",
         ),

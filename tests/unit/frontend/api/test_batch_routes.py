@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.api.batch.answers import BatchObject, FileObject
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from tests.unit.frontend.batches.box import ENDPOINT, box, happens, line, play
 from tests.unit.frontend.http_fakes import FakeDispatcher, application, silent
 
-GATE = AccessConfig(
-    api_keys={name: hashlib.sha256(name.encode()).hexdigest() for name in ("ann", "bob")}
-)
+GATE = AccessConfig(api_keys={name: ApiKey.of(name) for name in ("ann", "bob")})
 ANN, BOB = ({"authorization": f"Bearer {name}"} for name in ("ann", "bob"))
 
 

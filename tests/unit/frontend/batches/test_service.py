@@ -57,7 +57,7 @@ def test_each_line_is_answered_as_the_route_would(tmp_path: Path) -> None:
             (wrong,) = await one.lines(done["error_file_id"])
             assert (wrong["custom_id"], wrong["response"]["status_code"]) == ("bad", 400)
             assert wrong["response"]["body"]["error"]["param"] == "temperature"
-            assert one.fake.background == [True, True]
+            assert [terms.background for terms in one.fake.terms] == [True, True]
             times = ("created_at", "in_progress_at", "finalizing_at", "completed_at")
             assert all(done[name] <= time.time() for name in times)
 
@@ -266,7 +266,7 @@ def test_a_stream_is_in_the_background_only_for_a_batch(tmp_path: Path) -> None:
         async with box(tmp_path / "b") as one:
             body = {"model": "org/chat", "messages": [{"role": "user", "content": "x"}]}
             assert (await one.client.post(ENDPOINT, json=body)).status_code == 200
-            assert one.fake.background == [False]
+            assert [terms.background for terms in one.fake.terms] == [False]
 
     play(scene)
 

@@ -24,6 +24,7 @@ from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.effects import LinkListener
 from frontend.dispatch.lane import route_id
 from frontend.dispatch.stream import Stream
+from frontend.dispatch.terms import Terms
 from ipc.messages.blob import Blob
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InternalError, ServeError
@@ -201,7 +202,8 @@ class History:
         asked = self.text(text or name)
         try:
             spec = self.dispatcher.spec(model, "embed")
-            stream = self.dispatcher.submit(name, spec, asked, 10, claim, background=background)
+            terms = Terms(background=background)
+            stream = self.dispatcher.submit(name, spec, asked, 10, claim, terms)
             self._streams[stream.job_id] = stream
         except ServeError as error:
             self.errors[name] = error

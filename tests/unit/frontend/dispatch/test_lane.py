@@ -12,6 +12,7 @@ from frontend.dispatch.lane import (
     Lane,
     route_id,
 )
+from frontend.dispatch.terms import Terms
 from frontend.dispatch.waiting import Ticket
 from ipc.messages.errors import QueueFull
 from ipc.messages.jobs import EmbedInput, Job
@@ -34,7 +35,7 @@ ONE_AGAIN = Route(replica="embed-1", generation=2, endpoint="ipc://one.2", credi
 
 def ticket(name: str, at: float = 0.0, size_bytes: int = 10, *, background: bool = False) -> Ticket:
     job = Job(id=name, model="m", input=EmbedInput(texts=["x"]), deadline_at=1e9)
-    return Ticket(job, size_bytes, at, max_wait_s=60.0, background=background)
+    return Ticket(job, size_bytes, at, max_wait_s=60.0, terms=Terms(background=background))
 
 
 def serve(made: Lane, *routes: Route) -> list[str]:

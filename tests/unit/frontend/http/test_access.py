@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from typing import Any
 
@@ -10,16 +9,13 @@ import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from tests.unit.frontend.http_fakes import FakeDispatcher, application, says
 
 KEY = "sk-first-key-of-the-test"
 OTHER = "sk-second-key-of-the-test"
 GATE = AccessConfig(
-    api_keys={
-        name: hashlib.sha256(key.encode()).hexdigest()
-        for name, key in {"ann": KEY, "bob": OTHER}.items()
-    }
+    api_keys={name: ApiKey.of(key) for name, key in {"ann": KEY, "bob": OTHER}.items()}
 )
 ROUTES = [
     (method, route.path.replace("{id:path}", "org/chat"))
@@ -97,7 +93,7 @@ def test_each_key_opens_in_either_header(headers: dict[str, str]) -> None:
         {"authorization": "Bearer"},
         {"authorization": "Bearer ann"},
         {"x-api-key": f"Bearer {KEY}"},
-        {"x-api-key": GATE.api_keys["ann"]},
+        {"x-api-key": GATE.api_keys["ann"].digest},
         {"x-api-key": ""},
         {"cookie": f"key={KEY}"},
     ],
@@ -134,7 +130,7 @@ def test_the_log_has_the_keys_name_and_nothing_else_of_it(
     text = repr([vars(line) for line in caplog.records])
     assert OTHER not in text
     assert "sk-wrong-key" not in text
-    assert GATE.api_keys["bob"] not in text
+    assert GATE.api_keys["bob"].digest not in text
 
 
 def test_without_any_key_nothing_is_asked_for() -> None:

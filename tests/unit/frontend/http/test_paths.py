@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import Any, cast
 
 import pytest
@@ -12,13 +11,13 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from frontend.http.paths import Unserved, plain, why
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from tests.unit.frontend.http_fakes import FakeDispatcher, application
 
 SERVED = [("POST", "/v1/chat/completions"), ("POST", "/rerank"), ("GET", "/v1/models")]
 HAS = "this server has POST /v1/chat/completions, /rerank; GET /v1/models"
 KEY = "sk-key-of-the-test"
-KEYS = AccessConfig(api_keys={"ann": hashlib.sha256(KEY.encode()).hexdigest()})
+KEYS = AccessConfig(api_keys={"ann": ApiKey.of(KEY)})
 
 
 @pytest.mark.parametrize(

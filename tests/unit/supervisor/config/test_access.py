@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ipc.messages.control import ApiKey
 from supervisor.config import access as gates
 from supervisor.config import settings
 from supervisor.config.access import gate
@@ -29,10 +29,6 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def load(**environment: object) -> settings.Settings:
     os.environ.update({name: str(value) for name, value in environment.items()})
     return settings.load(Flags())
-
-
-def digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 @pytest.fixture
@@ -58,11 +54,21 @@ def test_keys_come_from_the_variable_the_file_and_systemd(tmp_path: Path) -> Non
         load(API_KEYS=f"a:{KEY}-a, {KEY}-b", API_KEYS_FILE=file, CREDENTIALS_DIRECTORY=credentials)
     )
     assert found.api_keys == {
-        "a": digest(f"{KEY}-a"),
-        "key-2": digest(f"{KEY}-b"),
-        "ann": digest(KEY),
-        "key-4": digest(f"{KEY}-bare"),
-        "unit": digest(f"{KEY}-unit:with:colons"),
+        "a": ApiKey.of(f"{KEY}-a"),
+        "key-2": ApiKey.of(f"{KEY}-b"),
+        "ann": ApiKey.of(KEY),
+        "key-4": ApiKey.of(f"{KEY}-bare"),
+        "unit": ApiKey.of(f"{KEY}-unit:with:colons"),
+    }
+
+
+def test_a_key_may_have_a_role_and_a_weight(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"ann:{KEY}:admin\nbob:{KEY}-b:user:2.5\nroot:admin-{KEY}:superuser\n")
+    assert gate(load(API_KEYS_FILE=file)).api_keys == {
+        "ann": ApiKey.of(KEY, "admin"),
+        "bob": ApiKey.of(f"{KEY}-b", weight=2.5),
+        "root": ApiKey.of(f"admin-{KEY}:superuser"),  # which is no role
     }
 
 
@@ -75,6 +81,7 @@ def test_a_service_without_the_credential_needs_no_key(tmp_path: Path) -> None:
     [
         (f"a b:{KEY}", "key 1: a name has letters, digits"),
         (f"ann:{KEY}\nann:{KEY}2", "key 2: the name 'ann' is used twice"),
+        (f"ann:{KEY}:user:0", "key 1: a weight of 0 would never be served"),
         ("ann:", "key 1: a key has printable ASCII characters only"),
         (f"ann:{KEY} {KEY}", "key 1: a key has printable ASCII characters only"),
         ("ann:\u00fc" + KEY, "key 1: a key has printable ASCII characters only"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import msgspec
 import pytest
 
-from ipc.messages.control import AskHealth, Health, Left, Serve, Start
+from ipc.messages.admin import Ask, GetHealth
+from ipc.messages.control import Left, Serve, Start
 from supervisor.children.cgroup import Tree
 from tests.unit.supervisor.histories.world import (
     CHAT,
@@ -25,6 +25,7 @@ from tests.unit.supervisor.histories.world import (
     run,
     says,
     stop,
+    told,
     turn,
     works,
 )
@@ -40,9 +41,9 @@ DRAINS = ["embed-1.1 <- drain within 30 s"]
 
 def models(world: World) -> list[str]:
     """Those that /health tells of, in brackets those that leave."""
-    says("frontend.1", AskHealth(1))(world)
+    says("frontend.1", Ask(1, GetHealth()))(world)
     world.done.clear()
-    found = cast(Health, world.sent[-1]).report["models"]
+    found = told(world)["models"]
     return [f"({one['name']})" if one.get("leaving") else one["name"] for one in found]
 
 

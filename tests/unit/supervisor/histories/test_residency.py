@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import msgspec
 
-from ipc.messages.control import AskHealth, Demand, Health, ModelDemand
+from ipc.messages.admin import Ask, GetHealth
+from ipc.messages.control import Demand, ModelDemand
 from supervisor.state.footprints import Footprint, Subject
 from tests.unit.supervisor.histories.world import (
     CHAT,
@@ -22,6 +21,7 @@ from tests.unit.supervisor.histories.world import (
     run,
     says,
     stop,
+    told,
     turn,
 )
 
@@ -189,8 +189,8 @@ def test_a_stop_ends_who_is_in_and_starts_nobody() -> None:
 
 def test_health_tells_that_it_is_unloaded_and_not_that_it_is_missing() -> None:
     world = idle("a")
-    says("frontend.1", AskHealth(1))(world)
-    report = cast(Health, world.sent[-1]).report
+    says("frontend.1", Ask(1, GetHealth()))(world)
+    report = told(world)
     assert [(one["name"], one["state"], one["load"]) for one in report["models"]] == [
         ("a", "unloaded", "on_demand")
     ]
@@ -211,3 +211,26 @@ def test_systemd_is_told_of_each_load_and_each_unload() -> None:
         "0 of 1 models ready",
         "0 of 1 models ready, 1 to be loaded when asked for",
     ]
+
+
+def test_who_follows_the_server_is_told_of_models_that_come_and_go() -> None:
+    world = run(CHAT)
+    exits("chat-1.1", FAULT)(world)
+    told = [(event.type, event.model, event.facts.get("state")) for event in world.events]
+    assert told[-3:] == [
+        ("model.state", "chat", "backoff"),
+        ("replica.exit", "chat", None),
+        ("model.state", "chat", "starting"),
+    ]
+    assert [event.seq for event in world.events] == list(range(1, len(told) + 1))
+
+
+def test_a_new_frontend_is_told_of_what_came_before_it() -> None:
+    world = run(CHAT)
+    exits("frontend.1", FAULT)(world)
+    world.events.clear()
+    world.turn()
+    connects("frontend.2")(world)
+    becomes_ready("frontend.2")(world)
+    assert [event.seq for event in world.events] == list(range(1, len(world.events) + 1))
+    assert "replica.exit" in [event.type for event in world.events]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-from typing import cast
 
 import msgspec
 import pytest
 
-from ipc.messages.control import AskHealth, BootFailed, Health, Loading, Ready
+from ipc.messages.admin import Ask, GetHealth
+from ipc.messages.control import BootFailed, Loading, Ready
 from ipc.messages.spec import Loaded
 from supervisor.state.footprints import Footprint, Subject
 from tests.unit.supervisor.histories.world import (
@@ -23,6 +23,7 @@ from tests.unit.supervisor.histories.world import (
     run,
     says,
     stop,
+    told,
     turn,
 )
 
@@ -106,15 +107,15 @@ def test_the_model_is_what_its_worker_has_found_it_to_be() -> None:
     ready = Ready(loaded=Loaded(device="cpu", dimensions=384), warm={"text-embedding": "ok"})
     says("embed-1.1", ready)(world)
     world.connected.add("frontend.1")
-    says("frontend.1", AskHealth(7))(world)
-    model = cast(Health, world.sent[-1]).report["models"][0]
+    says("frontend.1", Ask(7, GetHealth()))(world)
+    model = told(world)["models"][0]
     assert (model["state"], model["warm"]) == ("ready", {"text-embedding": "ok"})
 
 
 def test_what_is_asked_for_health_is_answered_by_number_with_all_there_is() -> None:
     world = run(CHAT, unavailable={"speech": "no network"})
-    world.play((2.0, says("frontend.1", AskHealth(7)), ["frontend.1 <- health 7"]))
-    report = cast(Health, world.sent[-1]).report
+    world.play((2.0, says("frontend.1", Ask(7, GetHealth())), ["frontend.1 <- told 7"]))
+    report = told(world)
     assert report.keys() == {"box", "supervisor", "frontend", "models"}
     assert [(one["name"], one["state"]) for one in report["models"]] == [
         ("chat", "ready"),
@@ -143,8 +144,8 @@ def test_what_a_model_was_measured_to_take_is_told_where_it_is_known() -> None:
         peak_bytes=120 << 20,
         measured_at=1,
     )
-    says("frontend.1", AskHealth(7))(world)
-    models = cast(Health, world.sent[-1]).report["models"]
+    says("frontend.1", Ask(7, GetHealth()))(world)
+    models = told(world)["models"]
     assert [(one["memory_mb"], one["load_peak_mb"]) for one in models] == [(None, None), (90, 120)]
 
 
@@ -153,8 +154,8 @@ def test_a_stage_of_loading_is_shown_while_it_loads() -> None:
     begin(world)
     world.connected.add("frontend.1")
     says("embed-1.1", Loading("warming up"))(world)
-    says("frontend.1", AskHealth(1))(world)
-    (replica,) = cast(Health, world.sent[-1]).report["models"][0]["replicas"]
+    says("frontend.1", Ask(1, GetHealth()))(world)
+    (replica,) = told(world)["models"][0]["replicas"]
     assert (replica["state"], replica["stage"]) == ("starting", "warming up")
 
 
@@ -212,8 +213,8 @@ def test_a_process_that_cannot_be_started_is_a_failure_like_any_other() -> None:
     world = run(EMBED)
     world.cannot_start = OSError(errno.EAGAIN, "Resource temporarily unavailable")
     exits("embed-1.1", ENDED)(world)
-    says("frontend.1", AskHealth(1))(world)
-    (replica,) = cast(Health, world.sent[-1]).report["models"][0]["replicas"]
+    says("frontend.1", Ask(1, GetHealth()))(world)
+    (replica,) = told(world)["models"][0]["replicas"]
     assert (replica["state"], replica["restarts"]) == ("backoff", 2)
     assert replica["last_exit"] == "could not be started: Resource temporarily unavailable"
     world.cannot_start = None

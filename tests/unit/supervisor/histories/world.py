@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ipc.messages.admin import BoxEvent, Happened, Told
 from ipc.messages.control import (
     Abandon,
     Counters,
     Drain,
     FromChild,
-    Health,
     Heartbeat,
     Hello,
     Left,
@@ -130,6 +130,7 @@ class World:
         self.pings = 0
         self.statuses: list[str] = []  # what systemd shows, each time that it is told
         self.memory_mb = 4000.0
+        self.events: list[BoxEvent] = []  # what the frontend has been told of
         self.sockets_lost = False
         self.cannot_restore: Exception | None = None
         self._pids = itertools.count(100)
@@ -181,6 +182,9 @@ class World:
     def now(self) -> float:
         return self.at
 
+    def wall_s(self) -> float:
+        return 1e9 + self.at
+
     def jitter(self, low: float, high: float) -> float:
         return (low + high) / 2
 
@@ -202,6 +206,9 @@ class World:
     def send(self, child: str, message: ToChild) -> bool:
         if child not in self.connected:
             return False
+        if isinstance(message, Happened):
+            self.events.extend(message.events)  # asked for by tests of them alone
+            return True
         self.sent.append(message)
         self.done.append(f"{child} <- {_words(message)}")
         return True
@@ -251,6 +258,14 @@ class World:
         self.done.append("end")
 
 
+def told(world: World) -> dict[str, Any]:
+    """The report that was asked for last."""
+    message = world.sent[-1]
+    assert isinstance(message, Told)
+    assert message.report is not None
+    return message.report
+
+
 def _words(message: ToChild) -> str:
     match message:
         case Serve(specs=specs):
@@ -265,8 +280,8 @@ def _words(message: ToChild) -> str:
             return f"drain within {seconds:g} s"
         case Abandon(owner=owner):
             return f"abandon the jobs of {owner}"
-        case Health(id=number):
-            return f"health {number}"
+        case Told(id=number):
+            return f"told {number}"
         case Noted():
             return "noted"
         case _:

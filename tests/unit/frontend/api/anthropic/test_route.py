@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.dispatch.stream import Stream
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.errors import Draining, InternalError, QueueFull, ServeError, WorkerCrashed
 from ipc.messages.events import Delta, Done, Token, TokenizeResult
 from ipc.messages.jobs import Image, TokenizeInput
@@ -20,7 +19,7 @@ from ipc.messages.state import ModelState
 from tests.unit.frontend.http_fakes import CHAT, FakeDispatcher, Script, application, says
 
 KEY = "sk-of-the-test"
-GATE = AccessConfig(api_keys={"ann": hashlib.sha256(KEY.encode()).hexdigest()})
+GATE = AccessConfig(api_keys={"ann": ApiKey.of(KEY)})
 HI = {"model": "org/chat", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
 SEES = msgspec.structs.replace(CHAT, vision=True)
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"

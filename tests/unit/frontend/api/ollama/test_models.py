@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from starlette.testclient import TestClient
 
 from frontend.api.ollama.facts import human_count
 from frontend.api.ollama.models import running
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.jobs import EmbedInput, Truncation
 from ipc.messages.spec import Defaults, FileFacts, Loaded
 from ipc.messages.state import ModelState
@@ -264,9 +263,7 @@ def test_what_is_not_built_says_so_in_ollamas_form(client: TestClient, path: str
 
 
 def test_keys_and_hosts_are_asked_for_here_too(fake: FakeDispatcher) -> None:
-    gate = AccessConfig(
-        api_keys={"ann": hashlib.sha256(b"sesame").hexdigest()}, hosts=["testserver"]
-    )
+    gate = AccessConfig(api_keys={"ann": ApiKey.of("sesame")}, hosts=["testserver"])
     client = TestClient(application(fake, ollama=True, gate=gate))
     refused = client.get("/api/tags")
     elsewhere = client.get("/api/tags", headers={"host": "evil.example"})

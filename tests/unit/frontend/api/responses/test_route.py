@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import orjson
 import pytest
 from starlette.testclient import TestClient
 
-from ipc.messages.control import AccessConfig
+from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.errors import ContextTooLong
 from ipc.messages.events import CallArguments, CallOpened
 from ipc.messages.jobs import ChatInput
@@ -248,7 +247,7 @@ def test_what_cannot_be_told_is_refused_by_name(client: TestClient, path: str, p
 
 
 def test_what_was_made_with_one_key_is_not_there_for_another(fake: FakeDispatcher) -> None:
-    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("ann", "bob")}
+    keys = {name: ApiKey.of(name) for name in ("ann", "bob")}
     client = TestClient(application(fake, gate=AccessConfig(api_keys=keys)))
     ann, bob = ({"authorization": f"Bearer {name}"} for name in keys)
     asked = {"model": "org/chat", "input": "Hi"}

@@ -1,0 +1,24 @@
+"""What a request asks for beside its answer: whose turn it takes, and what its model does then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a job waits. ``client`` is whose turn it takes, ``weight`` how much that one counts among
+    others; of one client's jobs and of several, those of higher ``priority`` come first.
+
+    ``keep_alive_s`` is how long the model stays in memory afterwards: None: as is set for it, -1:
+    for ever. One in the ``background`` runs while its model has nothing else to do.
+    """
+
+    client: str = ""
+    weight: float = 1.0
+    priority: int = 0
+    keep_alive_s: float | None = None
+    background: bool = False
+
+
+PLAIN = Terms()

@@ -1,0 +1,96 @@
+"""What an operator may ask of the supervisor, and what it tells of what has happened.
+
+A face of the frontend reads the wish, the supervisor grants it: a decision about a model is taken
+where the state of models is owned. Each `Ask` gets exactly one `Told`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ipc.messages.errors import ErrorInfo
+
+# --- wishes ---------------------------------------------------------------------------------------
+
+
+class GetHealth(msgspec.Struct, frozen=True, tag="health"):
+    """Tells a report of everything, sampled now."""
+
+
+class LoadModel(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
+    """Have the model in memory, or on its way there. ``keep_s``: how long it stays without work, in
+    place of its own setting, until it next leaves; -1 for ever. Tells its state at once."""
+
+    model: str
+    keep_s: float | None = None
+
+
+class UnloadModel(msgspec.Struct, frozen=True, kw_only=True, tag="unload"):
+    """Have the model leave memory, once it has finished what it has in hand if ``force`` is set;
+    else one with work is left where it is. It comes back as its next request does."""
+
+    model: str
+    force: bool = False
+
+
+class PinModel(msgspec.Struct, frozen=True, kw_only=True, tag="pin"):
+    """Whether others may take the model's place in memory, from now on until the server ends."""
+
+    model: str
+    pinned: bool
+
+
+class RestartModel(msgspec.Struct, frozen=True, kw_only=True, tag="restart"):
+    """Replace the model's workers one after the other; each finishes what it has in hand."""
+
+    model: str
+
+
+Wish = GetHealth | LoadModel | UnloadModel | PinModel | RestartModel
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    """The frontend asks in a client's name; ``id`` is its own count."""
+
+    id: int
+    wish: Wish
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
+    """The answer: a ``report`` as JSON-ready data, or why there is none."""
+
+    id: int
+    report: dict[str, Any] | None = None
+    error: ErrorInfo | None = None
+
+
+# --- what has happened ----------------------------------------------------------------------------
+
+
+class BoxEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that has happened to the server. ``seq`` grows by one with each, over all restarts
+    of the frontend; ``time_s`` is seconds since 1970. ``type`` has its word from docs/admin.md,
+    ``facts`` what it is about, as JSON-ready data; never a prompt, an answer or a key."""
+
+    seq: int
+    time_s: float
+    type: str
+    model: str | None = None
+    facts: dict[str, Any] = {}
+
+
+class Happened(msgspec.Struct, frozen=True, tag="happened"):
+    """The newest events, in their order; a new frontend gets all that are kept."""
+
+    events: list[BoxEvent]
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
+    """Something has happened in the frontend: to be numbered and told as a `BoxEvent` of that
+    type."""
+
+    event: str
+    model: str | None = None
+    facts: dict[str, Any] = {}

@@ -1,0 +1,1 @@
+"""What operators ask of a running server, and what they are told of it."""
