@@ -151,6 +151,15 @@ class Lane:
         first = next(iter(self._waiting), None)
         return now - first.queued_at if first else 0.0
 
+    def ahead_of(self, job_id: str) -> int | None:
+        """How many of the jobs that wait are to be handed over before this one; None where it does
+        not wait here. One in the background has all live ones before it."""
+        if job_id in self._waiting:
+            return self._waiting.ahead_of(job_id)
+        if job_id in self._background:
+            return self.depth + self._background.ahead_of(job_id)
+        return None
+
     def retry_after_s(self) -> float:
         """When a place should be free: the queue's length times the time that each job takes."""
         return _bounded(self.depth * self._job_s)

@@ -48,6 +48,10 @@ class Waiting:
     def __iter__(self) -> Iterator[Ticket]:
         return iter(self._tickets.values())
 
+    def ahead_of(self, job_id: str) -> int:
+        """How many are taken before this one, which must be there."""
+        return next(ahead for ahead, waits in enumerate(self._tickets) if waits == job_id)
+
     def push(self, ticket: Ticket) -> None:
         self._tickets[ticket.job.id] = ticket
         self.size_bytes += ticket.size_bytes

@@ -113,6 +113,15 @@ def test_retry_after_follows_the_measured_service_time_within_its_bounds() -> No
     assert made.retry_after_s() == 60.0
 
 
+def test_how_many_are_ahead_is_counted_in_the_order_in_which_they_are_taken() -> None:
+    busy = lane("a", "b", "c", routes=(ONE,))
+    busy.admit(ticket("line", background=True))
+    assert [busy.ahead_of(name) for name in ("a", "b", "c", "line")] == [0, 1, 2, 3]
+    taken(busy)
+    busy.cancel("b")
+    assert [busy.ahead_of(name) for name in ("a", "b", "c", "line")] == [None, None, 0, 1]
+
+
 def refusal(by: Lane, now: float) -> float | None:
     with pytest.raises(QueueFull) as refused:
         by.admit(ticket("x", at=now))
