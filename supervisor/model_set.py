@@ -10,22 +10,24 @@ Pure: it starts and stops nobody, but says who is due (`due`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ipc.messages.spec import Spec
-from supervisor.fleet import Member, by_model
+from supervisor.fleet import Member, by_model, may_be_away
 
 MakeWorker = Callable[[str, Spec], Member]
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Who is to be started, who is to drain and end for good, and who for now."""
+    """Who is to be started, who is to drain and end for good, who for now, and who to be replaced
+    by a fresh process."""
 
     start: list[Member] = field(default_factory=list)
     retire: list[Member] = field(default_factory=list)
     rest: list[Member] = field(default_factory=list)
+    renew: list[Member] = field(default_factory=list)
 
 
 class ModelSet:
@@ -43,6 +45,7 @@ class ModelSet:
         self._gone_at: dict[str, float] = {}  # when each model that leaves is waited for no longer
         self._retired: set[str] = set()  # the workers that are to end
         self._resting: set[str] = set()  # the models that are not to be loaded now
+        self._worn: set[str] = set()  # the workers that are to be replaced, in turns
 
     @property
     def specs(self) -> list[Spec]:
@@ -50,9 +53,9 @@ class ModelSet:
         return list(self._specs.values())
 
     @property
-    def on_demand(self) -> bool:
-        """Whether any of them is loaded only when somebody asks for it."""
-        return any(spec.load == "on_demand" for spec in self._specs.values())
+    def may_move(self) -> bool:
+        """Whether any of them may have to be loaded or unloaded now."""
+        return bool(self._resting) or any(spec.load != "always" for spec in self._specs.values())
 
     @property
     def leaving(self) -> set[str]:
@@ -105,6 +108,17 @@ class ModelSet:
         if name in self._specs:
             self._resting.add(name)
 
+    def renew(self, name: str) -> None:
+        """The model's workers are to be replaced by fresh ones, one after the other."""
+        workers = by_model(self.workers).get(name, [])
+        self._worn |= {one.replica.name for one in workers if _is_up(one)}
+
+    def retry(self, name: str) -> None:
+        """Those of the model's workers that have failed are to be tried again at once."""
+        workers = by_model(self.workers).get(name, [])
+        failed = ("backoff", "failed")
+        self._worn |= {one.replica.name for one in workers if one.replica.state in failed}
+
     @property
     def resting(self) -> set[str]:
         """The models that are out of memory, or leave it, until somebody asks for them."""
@@ -133,8 +147,19 @@ class ModelSet:
                 _replace(spec, staying, due)
             elif now >= self._gone_at.get(name, -math.inf):
                 due.retire.extend(staying)
+            due.renew.extend(self._due_for_renewal(staying))
         self._retired |= {one.replica.name for one in due.retire}
         return due
+
+    def _due_for_renewal(self, group: list[Member]) -> Iterator[Member]:
+        """Those that wear no longer once they are named: whoever serves nobody goes at once."""
+        for one in group:
+            name, serves = one.replica.name, one.replica.state == "ready"
+            if name in self._worn and (not serves or may_be_away(one, group)):
+                self._worn.remove(name)
+                yield one
+                if serves:
+                    return
 
     def forget(self) -> None:
         """Drop those that have ended for good."""

@@ -146,6 +146,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Renew:
+    """Somebody wants a fresh process in its place: once it has finished what it has in hand, or at
+    once where there is none."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -164,6 +172,7 @@ Happening = (
     | Sampled
     | Garbled
     | Stop
+    | Renew
     | Tick
 )
 
@@ -308,6 +317,8 @@ class Replica:
                 self._exit(reason, oom, now)
             case Stop():
                 return self._stop(happening, now)
+            case Renew(why):
+                return self._renew(why, now)
             case Tick():
                 return self._tick(now)
             case _:
@@ -432,11 +443,23 @@ class Replica:
         why = why or self.counters.worn
         if not why:
             return []
+        return [Warn(f"recycled: {why}"), *self._recycle(why, now)]
+
+    def _renew(self, why: str, now: float) -> list[Action]:
+        """Whatever failed before counts no more: somebody has had a look at it."""
+        self._failures.clear()
+        self._oom_kills.clear()
+        self._in_a_row = 0
+        if self.state in ("backoff", "failed"):
+            return self._start(now)
+        ready = self.state == "ready" and not self._condemned
+        return self._recycle(why, now) if ready else []
+
+    def _recycle(self, why: str, now: float) -> list[Action]:
         self.reason = f"recycled: {why}"
         self._recycling = True
         self._recycled_at = now
-        drained = self._drain(Stop(self._limits.drain_s, notice_s=NOTICE_S), now)
-        return [Warn(self.reason), *drained]
+        return self._drain(Stop(self._limits.drain_s, notice_s=NOTICE_S), now)
 
     def _stop(self, stop: Stop, now: float) -> list[Action]:
         self._recycling = False

@@ -60,6 +60,7 @@ from supervisor.replica import (
     Garbled,
     Happening,
     Progressed,
+    Renew,
     Replica,
     Resumed,
     Sampled,
@@ -98,7 +99,7 @@ class Supervisor:
         self._models = ModelSet(partial(fleet.worker, drain_s=plan.drain_s, effects=effects))
         self._events = EventLog(effects.wall_s, self._tell_event)
         self._loader = Loader(self._models, effects, self._events, plan.memory_budget_mb)
-        self._wishes = Wishes(self._report)
+        self._wishes = Wishes(self._report, self._loader, self._settle)
         self._unavailable = dict(plan.unavailable)
         self._published: list[ModelState] = []
         self._announcer = Announcer(plan, effects)
@@ -158,6 +159,8 @@ class Supervisor:
             assert member.spec is not None
             # What it has in hand is finished, however long that may take.
             self._happen(member, Stop(member.spec.request_timeout_s, notice_s=NOTICE_S))
+        for member in due.renew:
+            self._happen(member, Renew("an operator asked for it"))
         self._models.forget()
 
     def _keep_resident(self) -> None:
@@ -167,6 +170,18 @@ class Supervisor:
         self._loader.turn()
         self._keep_models()
         self._publish(self._effects.now())
+
+    def _settle(self, name: str) -> dict[str, Any]:
+        """Do what has been wished for; returns how the model stands then."""
+        self._keep_models()
+        self._keep_resident()
+        standing = {one.name: one for one in self._published}[name]
+        return {
+            "model": name,
+            "state": standing.state,
+            "reason": standing.refused or standing.reason,
+            **self._loader.terms(name),
+        }
 
     # --- time ---
 
@@ -276,7 +291,8 @@ class Supervisor:
                 self._keep_models()
             case Demand():
                 self._loader.on_demand(message)
-                self._keep_resident()
+                if self._models.may_move:
+                    self._keep_resident()
             case Ask():
                 self._tell(self._frontend, self._wishes.answer(message))
             case Note():

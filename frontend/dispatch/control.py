@@ -77,7 +77,7 @@ class Control:
         self._tell(Left(model))
 
     def demand(self, models: list[ModelDemand]) -> None:
-        """Say what clients want of the models that are loaded on demand."""
+        """Say what clients want of each model."""
         self._tell(Demand(models))
 
     async def beat(self) -> None:

@@ -185,8 +185,7 @@ class Dispatcher:
 
     def _tell_demand(self) -> None:
         """Tell the supervisor for whom models are to be loaded, and which have no work."""
-        queues = self._queues.values()
-        demand = [queue.demand for queue in queues if queue.spec.load == "on_demand"]
+        demand = [queue.demand for queue in self._queues.values()]
         if demand != self._demand:
             self._demand = demand
             self._effects.demand(demand)

@@ -55,7 +55,7 @@ class Effects(Protocol):
         """Have the supervisor replace this worker."""
 
     def demand(self, models: list[ModelDemand]) -> None:
-        """Tell the supervisor what clients want of the models that are loaded on demand."""
+        """Tell the supervisor what clients want of each model."""
 
     def left(self, model: str) -> None:
         """Tell the supervisor that nothing is held for this model any more."""

@@ -177,7 +177,8 @@ class ModelQueue:
 
     def _hopeless(self) -> ServeError | None:
         """Why those that wait wait in vain."""
-        if self._state.state == "failed" or self.spec.load == "on_demand":
+        refused = self._state.refused is not None
+        if refused or self._state.state == "failed" or self.spec.load == "on_demand":
             return refusals.not_admitting(self._state, self.spec)
         return None  # it waits on, however a start goes
 

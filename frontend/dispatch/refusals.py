@@ -77,7 +77,7 @@ def not_admitting(state: ModelState, spec: Spec) -> ServeError | None:
 
 def _loads_for(state: ModelState, spec: Spec) -> bool:
     """Whether the model is loaded for whoever asks for it."""
-    return spec.load == "on_demand" and state.state in ("unloaded", "starting")
+    return state.state == "unloaded" or (spec.load == "on_demand" and state.state == "starting")
 
 
 def no_room(why: str) -> InsufficientMemory:

@@ -106,7 +106,7 @@ class ModelDemand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Demand(msgspec.Struct, frozen=True, tag="demand"):
-    """All models that are not always loaded, whenever it has changed for one of them."""
+    """All models, whenever it has changed for one of them."""
 
     models: list[ModelDemand]
 

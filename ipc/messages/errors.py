@@ -12,6 +12,9 @@
     ├── NotFound                  404  not_found               (a path, a file, a batch)
     ├── MethodNotAllowed          405  method_not_allowed
     ├── RequestTimeout            408  request_timeout         (a sender that is too slow)
+    ├── Conflict                  409  conflict                (not as things stand now)
+    │   ├── ModelBusy             409  busy
+    │   └── ModelPinned           409  pinned                  (those that stay take the memory)
     ├── PayloadTooLarge           413  request_too_large
     ├── UriTooLong                414  uri_too_long
     ├── UnsupportedMediaType      415  unsupported_media_type
@@ -132,6 +135,20 @@ class MethodNotAllowed(ServeError):
 
 class RequestTimeout(ServeError):
     status, type, code = 408, "invalid_request_error", "request_timeout"
+
+
+class Conflict(ServeError):
+    status, type, code = 409, "invalid_request_error", "conflict"
+    # The official SDK repeats every 409.
+    should_retry = False
+
+
+class ModelBusy(Conflict):
+    code = "busy"
+
+
+class ModelPinned(Conflict):
+    code = "pinned"
 
 
 class PayloadTooLarge(ServeError):

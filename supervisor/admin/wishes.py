@@ -5,17 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ipc.messages.admin import Ask, GetHealth, Told, Wish
-from ipc.messages.errors import InvalidRequest, ServeError
+from ipc.messages.admin import (
+    Ask,
+    GetHealth,
+    LoadModel,
+    PinModel,
+    RestartModel,
+    Told,
+    UnloadModel,
+    Wish,
+)
+from ipc.messages.errors import ServeError
+from supervisor.residency.loader import Loader
 
 Report = dict[str, Any]
 
 
 class Wishes:
-    """Grants them. ``report`` samples everything."""
+    """Passes them on to whoever decides. ``report`` samples everything; ``settle`` has done what
+    was decided, and tells how that model stands then."""
 
-    def __init__(self, report: Callable[[], Report]) -> None:
+    def __init__(
+        self, report: Callable[[], Report], loader: Loader, settle: Callable[[str], Report]
+    ) -> None:
         self._report = report
+        self._loader = loader
+        self._settle = settle
 
     def answer(self, ask: Ask) -> Told:
         """The one answer to ``ask``."""
@@ -28,5 +43,12 @@ class Wishes:
         match wish:
             case GetHealth():
                 return self._report()
-            case _:
-                raise InvalidRequest(f"this server cannot do that: {type(wish).__name__}")
+            case LoadModel():
+                self._loader.load(wish.model, wish.keep_s)
+            case UnloadModel():
+                self._loader.unload(wish.model, force=wish.force)
+            case PinModel():
+                self._loader.pin(wish.model, pinned=wish.pinned)
+            case RestartModel():
+                self._loader.restart(wish.model)
+        return self._settle(wish.model)

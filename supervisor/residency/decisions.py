@@ -11,82 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
-from ipc.messages.spec import Spec
-from ipc.messages.state import ReplicaState
-from supervisor.state.footprints import Footprint
+from ipc.messages.errors import InsufficientMemory, ModelBusy, ModelNotFound, ModelPinned
+from supervisor.residency.policy import Phase, Policy
+from supervisor.residency.resident import Resident
 
-Phase = Literal["out", "loading", "in", "leaving", "failed"]
-
-# A model stays for this long at least once it is in, or for so many times what its load has taken,
-# whichever is more: two that do not fit together would do nothing but load.
-RESIDENCE_S = 30.0
-RESIDENCE_LOADS = 4
 # For how long a model that others wait to replace goes on taking requests.
 TURN_S = 30.0
 # How long a model is refused for want of room before it is looked at again.
 REFUSAL_S = 5.0
-# A first load has nothing but an estimate.
-ESTIMATE_HEADROOM = 1.2
-# How fast it is forgotten that a model was asked for.
-RATE_HALF_LIFE_S = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What is known of a model beforehand. ``always``: it is in for as long as the server runs.
-    ``idle_s`` is how long it stays without work, 0 for ever. ``pinned``: no other takes its place.
-
-    ``need_mb`` is what all its workers take, ``load_mb`` the most while they load, both 0 where
-    nobody knows; ``measured`` tells a measurement from an estimate.
-    """
-
-    always: bool = True
-    idle_s: float = 0.0
-    pinned: bool = False
-    need_mb: int = 0
-    load_mb: int = 0
-    measured: bool = False
-
-    @property
-    def stays(self) -> bool:
-        """Whether it never leaves, once it is in."""
-        return self.always or self.pinned
-
-    @property
-    def room_mb(self) -> int:
-        """What must be free for a load."""
-        most = max(self.need_mb, self.load_mb)
-        return most if self.measured else math.ceil(most * ESTIMATE_HEADROOM)
-
-
-def policy(spec: Spec, measured: Footprint | None) -> Policy:
-    """That of ``spec``, whose worker was ``measured`` before, or never."""
-    on_cpu = spec.device == "cpu"  # what was measured is the system's memory, not a GPU's
-    need_mb = measured.private_mb if measured else spec.memory_mb
-    load_mb = measured.peak_mb or 0 if measured else 0
-    return Policy(
-        always=spec.load == "always",
-        idle_s=spec.idle_unload_s,
-        pinned=spec.pin,
-        need_mb=spec.replicas * need_mb if on_cpu else 0,
-        load_mb=spec.replicas * load_mb if on_cpu else 0,
-        measured=measured is not None,
-    )
-
-
-def place(state: ReplicaState) -> Phase:
-    """Where a model is whose best worker is in this state."""
-    places: dict[ReplicaState, Phase] = {
-        "starting": "loading",
-        "ready": "in",
-        "draining": "leaving",
-        "stopped": "out",
-    }
-    # One that waits for its next start holds nothing, and holds nobody up.
-    return places.get(state, "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +30,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Unload:
+    """``whom`` it makes room for, if that is why, and what it held."""
+
     model: str
     why: str
+    whom: str | None = None
+    freed_mb: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,47 +47,6 @@ class Refuse:
 
 
 Decision = Load | Unload | Refuse
-
-
-@dataclass(slots=True)
-class _Model:
-    name: str
-    policy: Policy
-    phase: Phase = "out"
-    since: float = 0.0  # when its phase began
-    load_s: float = 1.0  # what its last load took
-    waiting: int = 0
-    in_hand: int = 0
-    waiting_since: float = math.inf
-    idle_since: float = 0.0
-    jobs: int = 0
-    rate: float = 0.0  # requests, those of a while ago counting less
-    rate_at: float = 0.0
-    refused_until: float = -math.inf
-
-    @property
-    def busy(self) -> bool:
-        return bool(self.waiting or self.in_hand)
-
-    @property
-    def held_mb(self) -> int:
-        """What it takes now, or may while it loads."""
-        if self.phase == "loading":
-            return max(self.policy.need_mb, self.policy.load_mb)
-        return self.policy.need_mb if self.phase in ("in", "leaving") else 0
-
-    def rate_by(self, now: float) -> float:
-        faded: float = 0.5 ** ((now - self.rate_at) / RATE_HALF_LIFE_S)
-        return self.rate * faded
-
-    def value(self, now: float) -> float:
-        """What keeping it saves: seconds of loading, for each MB that it holds."""
-        return self.rate_by(now) * self.load_s / max(1, self.policy.need_mb)
-
-    def may_leave(self, now: float) -> bool:
-        """Whether its place may be given to another, as soon as it has no work."""
-        stays_s = max(RESIDENCE_S, RESIDENCE_LOADS * self.load_s)
-        return self.phase == "in" and not self.policy.stays and now - self.since >= stays_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +62,7 @@ class Room:
 class Residency:
     """Owns what is known of each model's place in memory. Times are monotonic seconds."""
 
-    _models: dict[str, _Model] = field(default_factory=dict)
+    _models: dict[str, Resident] = field(default_factory=dict)
 
     # --- what it is told ---
 
@@ -174,7 +71,7 @@ class Residency:
         for name in self._models.keys() - policies.keys():
             del self._models[name]
         for name, policy in policies.items():
-            model = self._models.setdefault(name, _Model(name, policy, since=now, idle_since=now))
+            model = self._models.setdefault(name, Resident(name, policy, since=now, idle_since=now))
             model.policy = policy
 
     def on_demand(self, name: str, waiting: int, in_hand: int, jobs: int, now: float) -> None:
@@ -185,13 +82,13 @@ class Residency:
             return
         if model.busy and not (waiting or in_hand):
             model.idle_since = now
-        if not waiting:
-            model.waiting_since = math.inf
-        elif not model.waiting:
+        if waiting and not model.wanted:
             model.waiting_since = now
         model.rate = model.rate_by(now) + max(0, jobs - model.jobs)
         model.rate_at = now
         model.waiting, model.in_hand, model.jobs = waiting, in_hand, jobs
+        if not model.wanted:
+            model.waiting_since = math.inf
 
     def on_frontend_gone(self, now: float) -> None:
         """Whoever waited has gone with it, and it counts afresh."""
@@ -207,7 +104,66 @@ class Residency:
             if model.phase == "loading":
                 model.load_s = now - model.since
             model.idle_since = now
+        if phase == "out":
+            model.keep_s = None
         model.phase, model.since = phase, now
+
+    # --- what operators wish ---
+
+    def load(self, name: str, keep_s: float | None, look: Callable[[], Room], now: float) -> None:
+        """Have it loaded as soon as there is room. ``keep_s`` counts until it leaves. Raises
+        `ModelNotFound`; `ModelPinned` or `InsufficientMemory` where there will be no room."""
+        model = self._named(name)
+        model.idle_since = now
+        if model.phase == "out" and not model.wished:
+            self._check_room(model, look())
+            model.refused_until = -math.inf
+            model.waiting_since = min(model.waiting_since, now)
+            model.wished = True
+        if keep_s is not None:
+            model.keep_s = keep_s
+
+    def unload(self, name: str, now: float, *, force: bool) -> list[Decision]:
+        """What is to be done so that it leaves. Raises `ModelNotFound`, and `ModelBusy` for one
+        with work, unless ``force``."""
+        model = self._named(name)
+        if model.busy and not force:
+            raise ModelBusy(
+                f"model {name!r} has {model.waiting + model.in_hand} requests; unload it later, or "
+                "with force, which lets it finish those that it works on"
+            )
+        model.wished = False
+        if model.phase in ("out", "leaving"):
+            return []
+        return [self._unload(model, "an operator has unloaded it", now)]
+
+    def pin(self, name: str, pinned: bool) -> None:
+        """Whether others may take its place from now on. Raises `ModelNotFound`."""
+        self._named(name).pin = pinned
+
+    def check(self, name: str) -> None:
+        """Raises `ModelNotFound`."""
+        self._named(name)
+
+    def terms(self, name: str) -> dict[str, bool | float | None]:
+        """Whether it is ``pinned``, and how many seconds without work it stays: None for ever."""
+        model = self._named(name)
+        ever = model.stays or math.isinf(model.idle_s)
+        return {"pinned": model.pinned, "idle_unload_s": None if ever else model.idle_s}
+
+    def _named(self, name: str) -> Resident:
+        if name not in self._models:
+            raise ModelNotFound(f"this server has no model called {name!r}", param="model")
+        return self._models[name]
+
+    def _check_room(self, model: Resident, room: Room) -> None:
+        """Raises where a load could not succeed however long it waited."""
+        short_mb = model.policy.room_mb - self._left_mb(room) - self._could_leave_mb()
+        if short_mb <= 0:
+            return
+        pinned_mb = sum(one.held_mb for one in self._models.values() if one.stays)
+        why = self._shortage(model, room)
+        raise ModelPinned(why) if pinned_mb >= short_mb else InsufficientMemory(why)
 
     # --- what it says ---
 
@@ -230,26 +186,25 @@ class Residency:
 
     def _idle(self, now: float) -> Iterable[Decision]:
         for model in self._models.values():
-            policy = model.policy
-            if policy.stays or not policy.idle_s or model.busy:
+            if model.stays or model.busy or model.phase != "in":
                 continue
-            if model.phase == "in" and now - model.idle_since >= policy.idle_s:
+            if now - model.idle_since >= model.idle_s:
                 yield self._unload(model, f"idle for {now - model.idle_since:.0f} s", now)
 
-    def _wanted(self, now: float) -> list[_Model]:
+    def _wanted(self, now: float) -> list[Resident]:
         """Those that are waited for and are out, whoever has waited longest first."""
         wanted = [
             model
             for model in self._models.values()
-            if model.phase == "out" and model.waiting and now >= model.refused_until
+            if model.phase == "out" and model.wanted and now >= model.refused_until
         ]
         return sorted(wanted, key=lambda model: model.waiting_since)
 
-    def _place(self, model: _Model, room: Room, now: float) -> list[Decision]:
+    def _place(self, model: Resident, room: Room, now: float) -> list[Decision]:
         """Load it if it fits; else make room, or wait for it, or say that there will be none."""
         short_mb = model.policy.room_mb - self._left_mb(room)
         if short_mb <= 0:
-            model.phase, model.since = "loading", now
+            model.phase, model.since, model.wished = "loading", now, False
             return [Load(model.name)]
         if any(other.phase == "leaving" for other in self._models.values()):
             return []
@@ -258,10 +213,9 @@ class Residency:
         if not victims and late:
             victims = self._victims(short_mb, now, busy=True)
         if victims:
-            why = f"{model.name} needs {model.policy.room_mb} MB"
-            return [self._unload(victim, why, now) for victim in victims]
+            return [self._evict(victim, model, now) for victim in victims]
         if self._could_leave_mb() < short_mb:
-            model.refused_until = now + REFUSAL_S
+            model.refused_until, model.wished = now + REFUSAL_S, False
             return [Refuse(model.name, self._shortage(model, room))]
         return []
 
@@ -271,7 +225,7 @@ class Residency:
         held_mb = sum(model.held_mb for model in self._models.values())
         return min(room.free_mb, room.budget_mb - held_mb)
 
-    def _victims(self, short_mb: float, now: float, *, busy: bool) -> list[_Model]:
+    def _victims(self, short_mb: float, now: float, *, busy: bool) -> list[Resident]:
         """The models of least value that together hold so much; empty where all that may leave do
         not."""
         may_leave = [
@@ -283,7 +237,7 @@ class Residency:
         for model in may_leave:
             if model.policy.need_mb >= short_mb:
                 return [model]  # one is fewer than several, whatever they are worth
-        chosen: list[_Model] = []
+        chosen: list[Resident] = []
         for model in may_leave:
             chosen.append(model)
             short_mb -= model.policy.need_mb
@@ -293,13 +247,13 @@ class Residency:
 
     def _could_leave_mb(self) -> float:
         """What will come free sooner or later if it has to."""
-        return sum(model.held_mb for model in self._models.values() if not model.policy.stays)
+        return sum(model.held_mb for model in self._models.values() if not model.stays)
 
-    def _shortage(self, model: _Model, room: Room) -> str:
+    def _shortage(self, model: Resident, room: Room) -> str:
         holders = ", ".join(
             f"{other.name} ({other.policy.need_mb} MB)"
             for other in self._models.values()
-            if other.held_mb and other.policy.stays
+            if other.held_mb and other.stays
         )
         kept = f"; {holders} may not be unloaded" if holders else ""
         left_mb = self._left_mb(room)
@@ -309,14 +263,18 @@ class Residency:
             f"{max(0, math.floor(left_mb))} MB are free{bound}{kept}"
         )
 
-    def _unload(self, model: _Model, why: str, now: float) -> Unload:
+    def _evict(self, model: Resident, whom: Resident, now: float) -> Unload:
+        why = f"{whom.name} needs {whom.policy.room_mb} MB"
+        return replace(self._unload(model, why, now), whom=whom.name, freed_mb=model.held_mb)
+
+    def _unload(self, model: Resident, why: str, now: float) -> Unload:
         model.phase, model.since = "leaving", now
         if model.waiting:  # it has had its turn, so whoever it leaves for is before it
             model.waiting_since = now
         return Unload(model.name, why)
 
 
-def _without_needless(chosen: list[_Model], spare_mb: float) -> list[_Model]:
+def _without_needless(chosen: list[Resident], spare_mb: float) -> list[Resident]:
     """``chosen`` less those without which as much comes free as is needed, the most valuable of
     them first: ``spare_mb`` is what they hold too much."""
     kept = list(chosen)

@@ -59,6 +59,7 @@ class World:
         self.listeners: dict[str, LinkListener] = {}
         self.carriers: dict[str, str] = {}  # the route that each job was sent to last
         self.takes_nothing: set[str] = set()  # routes that a send fails for
+        self.notes_demand = False  # only tests about that ask for it
 
     def now(self) -> float:
         return self.time
@@ -97,10 +98,11 @@ class World:
         self.did.append(f"left {model}")
 
     def demand(self, models: list[ModelDemand]) -> None:
-        self.did += [
-            f"{one.name}: {one.waiting} wait, {one.in_hand} in hand, of {one.jobs}"
-            for one in models
-        ]
+        if self.notes_demand:
+            self.did += [
+                f"{one.name}: {one.waiting} wait, {one.in_hand} in hand, of {one.jobs}"
+                for one in models
+            ]
 
 
 class History:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ipc.messages.spec import Spec
 from tests.unit.frontend.dispatch.history import SPEC, History, Step
 
 RARE = msgspec.structs.replace(SPEC, load="on_demand", queue_limit=3)
@@ -14,8 +15,9 @@ RARE = msgspec.structs.replace(SPEC, load="on_demand", queue_limit=3)
 class OnDemand(History):
     """One model, which is out."""
 
-    def __init__(self) -> None:
-        super().__init__(RARE)
+    def __init__(self, spec: Spec = RARE) -> None:
+        super().__init__(spec)
+        self.world.notes_demand = True
         self.unloads()
         self.world.did.clear()
 
@@ -50,6 +52,15 @@ def test_a_request_waits_while_its_model_is_loaded_and_is_told_of_at_once() -> N
         ("done b", ["b: done"]),
         ("wait 1", ["m: 0 wait, 0 in hand, of 2"]),
         ("wait 1", []),
+    )
+
+
+def test_a_request_has_a_model_loaded_again_that_is_always_loaded_and_was_taken_out() -> None:
+    OnDemand(SPEC).play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        *LOADED,
+        ("open w.1", ["send a to w.1"]),
+        ("done a", ["a: done"]),
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ipc.messages.admin import BoxEvent, Happened, Told
+from ipc.messages.admin import Ask, BoxEvent, Happened, Told, Wish
 from ipc.messages.control import (
     Abandon,
     Counters,
@@ -30,6 +30,7 @@ from ipc.messages.control import (
     States,
     ToChild,
 )
+from ipc.messages.errors import ServeError, from_info
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
 from supervisor.children.cgroup import Tree
@@ -260,10 +261,20 @@ class World:
 
 def told(world: World) -> dict[str, Any]:
     """The report that was asked for last."""
-    message = world.sent[-1]
-    assert isinstance(message, Told)
-    assert message.report is not None
-    return message.report
+    report = _answer(world).report
+    assert report is not None
+    return report
+
+
+def refused(world: World) -> ServeError:
+    """Why there is none."""
+    error = _answer(world).error
+    assert error is not None
+    return from_info(error)
+
+
+def _answer(world: World) -> Told:
+    return [one for one in world.sent if isinstance(one, Told)][-1]
 
 
 def _words(message: ToChild) -> str:
@@ -342,6 +353,11 @@ def left(name: str) -> Happens:
         world.supervisor.on_message(frontend, Left(name))
 
     return happens
+
+
+def wishes(wish: Wish) -> Happens:
+    """An operator wishes for it; its answer has the number 1."""
+    return says("frontend.1", Ask(1, wish))
 
 
 def says(child: str, message: FromChild) -> Happens:

@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 
 from supervisor.residency.decisions import (
-    RESIDENCE_S,
     TURN_S,
     Decision,
     Load,
-    Phase,
-    Policy,
     Refuse,
     Residency,
     Room,
     Unload,
 )
+from supervisor.residency.policy import Phase, Policy
+from supervisor.residency.resident import RESIDENCE_S
 
 PLENTY = Room(free_mb=100_000)
 # What happens at a time; the decisions that follow, in words.

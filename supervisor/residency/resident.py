@@ -1,0 +1,82 @@
+"""One model as it comes and goes: where it is, who wants it, what keeping it is worth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from supervisor.residency.policy import Phase, Policy
+
+# A model stays for this long at least once it is in, or for so many times what its load has taken,
+# whichever is more: two that do not fit together would do nothing but load.
+RESIDENCE_S = 30.0
+RESIDENCE_LOADS = 4
+# How fast it is forgotten that a model was asked for.
+RATE_HALF_LIFE_S = 300.0
+
+
+@dataclass(slots=True)
+class Resident:
+    """What is known of one model by now. Times are monotonic seconds."""
+
+    name: str
+    policy: Policy
+    phase: Phase = "out"
+    since: float = 0.0  # when its phase began
+    load_s: float = 1.0  # what its last load took
+    waiting: int = 0
+    in_hand: int = 0
+    waiting_since: float = math.inf
+    idle_since: float = 0.0
+    jobs: int = 0
+    rate: float = 0.0  # requests, those of a while ago counting less
+    rate_at: float = 0.0
+    refused_until: float = -math.inf
+    wished: bool = False  # an operator wants it, and it is not on its way yet
+    pin: bool | None = None  # what an operator has said of it, in place of its policy
+    keep_s: float | None = None  # how long it stays without work, if somebody has said so
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.waiting or self.in_hand)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody wants it in memory who has not got it."""
+        return bool(self.waiting) or self.wished
+
+    @property
+    def pinned(self) -> bool:
+        return self.policy.pinned if self.pin is None else self.pin
+
+    @property
+    def stays(self) -> bool:
+        """Whether it never leaves by itself, once it is in."""
+        return self.policy.always or self.pinned
+
+    @property
+    def idle_s(self) -> float:
+        """How long it stays without work."""
+        if self.keep_s is not None:
+            return math.inf if self.keep_s < 0 else self.keep_s
+        return self.policy.idle_s or math.inf
+
+    @property
+    def held_mb(self) -> int:
+        """What it takes now, or may while it loads."""
+        if self.phase == "loading":
+            return max(self.policy.need_mb, self.policy.load_mb)
+        return self.policy.need_mb if self.phase in ("in", "leaving") else 0
+
+    def rate_by(self, now: float) -> float:
+        faded: float = 0.5 ** ((now - self.rate_at) / RATE_HALF_LIFE_S)
+        return self.rate * faded
+
+    def value(self, now: float) -> float:
+        """What keeping it saves: seconds of loading, for each MB that it holds."""
+        return self.rate_by(now) * self.load_s / max(1, self.policy.need_mb)
+
+    def may_leave(self, now: float) -> bool:
+        """Whether its place may be given to another, as soon as it has no work."""
+        stays_s = max(RESIDENCE_S, RESIDENCE_LOADS * self.load_s)
+        return self.phase == "in" and not self.stays and now - self.since >= stays_s
