@@ -4,6 +4,8 @@ A lane decides and does nothing: no socket, no clock, no task. Each call takes t
 what to do, so its behaviour is tested with literal histories. It is the only long queue in the
 system, bounded in requests, in bytes and in waiting time; a worker holds no more than its credit.
 
+Clients take turns, see `frontend.dispatch.fair`.
+
 Background jobs have a queue of their own. They run while the model has no live job at all: a step
 that writes for several takes longer than one that writes for one, so each of them would be felt
 between two tokens of a live answer. When a live job comes, those that run are given up.
@@ -15,6 +17,7 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from frontend.dispatch.fair.waiting import FairWaiting
 from frontend.dispatch.waiting import Ticket, Waiting
 from ipc.messages.errors import QueueFull
 from ipc.messages.jobs import Job
@@ -95,7 +98,7 @@ class Lane:
         self._beside = beside
         self._model = spec.name
         self.set_limits(spec)
-        self._waiting = Waiting()
+        self._waiting = FairWaiting()
         self._background = Waiting()
         self._running: dict[str, _Running] = {}
         self._background_running = 0
@@ -144,12 +147,16 @@ class Lane:
     @property
     def full(self) -> bool:
         """Whether no job has a place, however small. Credit that is free counts as places."""
-        over = len(self._waiting) - self._limit
-        return over >= 0 and over >= sum([worker.places for worker in self._workers.values()])
+        return len(self._waiting) >= self._most
+
+    @property
+    def _most(self) -> int:
+        """How many may wait, those counted that a worker could take."""
+        return self._limit + sum([worker.places for worker in self._workers.values()])
 
     def oldest_wait_s(self, now: float) -> float:
-        first = next(iter(self._waiting), None)
-        return now - first.queued_at if first else 0.0
+        first_at = self._waiting.oldest_at()
+        return now - first_at if first_at is not None else 0.0
 
     def ahead_of(self, job_id: str) -> int | None:
         """How many of the jobs that wait are to be handed over before this one; None where it does
@@ -176,8 +183,9 @@ class Lane:
         self._appointed_to = min(max(drained_at, self._appointed_to + self._job_s), latest)
         return _bounded(self._appointed_to - now)
 
-    def admit(self, ticket: Ticket) -> None:
-        """Queue a job. Raises `QueueFull` where it would exceed the lane's bounds.
+    def admit(self, ticket: Ticket) -> list[Job]:
+        """Queue a job. Returns those that had to make room: they have left the lane. Raises
+        `QueueFull` where it would exceed the lane's bounds, and its client has its share of them.
 
         A job that a worker can take at once never counts against the queue, nor does one that runs
         in the background.
@@ -186,13 +194,16 @@ class Lane:
             if self.background >= BACKGROUND_LIMIT:
                 raise QueueFull(f"model {self._model!r} has enough to do in the background")
             self._background.push(ticket)
-            return
-        over_bytes = self.depth > 0 and self.waiting_bytes + ticket.size_bytes > self._limit_bytes
-        if self.full or over_bytes:
+            return []
+        turned_out = self._waiting.room_for(ticket, self._most, self._limit_bytes)
+        if turned_out is None:
             raise self.reject(ticket.queued_at)
         if not self.is_live:
             self._appointed_to = 0.0  # who was told to come again by now has come, or will not
+            self._waiting.forgive()
+        jobs = [self._pop(each.job.id).job for each in turned_out]
         self._waiting.push(ticket)
+        return jobs
 
     def reject(self, now: float) -> QueueFull:
         """The refusal of one more job, with an appointment in it."""
@@ -274,7 +285,8 @@ class Lane:
     def _hand_over(
         self, ticket: Ticket, worker: _Worker, alone: bool, now: float
     ) -> tuple[Job, Route]:
-        self._pop(ticket.job.id)
+        self._alone_since.pop(ticket.job.id, None)
+        self._queue_of(ticket).take(ticket.job.id)
         if alone:
             worker.guest = ticket.job.id
         if ticket.background:
@@ -288,10 +300,13 @@ class Lane:
         self._running[ticket.job.id] = _Running(ticket, worker, now)
         return ticket.job, worker.route
 
-    def end(self, job_id: str, now: float) -> None:
-        """A job's terminal event has come: its credit returns. Unknown ids are ignored."""
+    def end(self, job_id: str, now: float, cost: float | None = None) -> None:
+        """A job's terminal event has come: its credit returns. ``cost`` is what it took, where that
+        is told, see `frontend.dispatch.fair.cost`. Unknown ids are ignored."""
         running = self._leave(job_id)
         if running is not None and not running.ticket.background:
+            if cost is not None:
+                self._waiting.learn(running.ticket.terms.client, cost)
             self._live_at = now
             self._service_s += _EWMA_WEIGHT * (now - running.since - self._service_s)
 
@@ -319,7 +334,9 @@ class Lane:
     def expired(self, now: float) -> list[Job]:
         """The jobs that have waited too long; they leave the lane."""
         late = [
-            ticket.job.id for ticket in self._waiting if now - ticket.queued_at > ticket.max_wait_s
+            ticket.job.id
+            for ticket in self._waiting.in_any_order()
+            if now - ticket.queued_at > ticket.max_wait_s
         ]
         return [self._pop(job_id).job for job_id in late]
 
@@ -353,7 +370,7 @@ class Lane:
             self._leave(run.ticket.job.id)
         return [run.ticket.job for run in held]
 
-    def _queue_of(self, ticket: Ticket) -> Waiting:
+    def _queue_of(self, ticket: Ticket) -> FairWaiting | Waiting:
         return self._background if ticket.background else self._waiting
 
     def _pop(self, job_id: str) -> Ticket:

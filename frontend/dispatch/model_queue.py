@@ -16,6 +16,7 @@ from frontend.dispatch import refusals
 from frontend.dispatch.budget import Claim
 from frontend.dispatch.dropped import DroppedJobs
 from frontend.dispatch.effects import Effects
+from frontend.dispatch.fair.cost import cost_of
 from frontend.dispatch.lane import Lane, route_id
 from frontend.dispatch.open_jobs import OpenJob, OpenJobs
 from frontend.dispatch.quarantine import Fingerprint, Quarantine, fingerprint
@@ -37,7 +38,7 @@ UNCONNECTED = "this server has no connection to its worker"
 
 
 class ModelQueue:
-    """Hands a model's jobs to its workers in the order they came, within each worker's credit.
+    """Hands a model's jobs to its workers as its lane orders them, within each worker's credit.
 
     ``on_connection`` is called when its connections have changed, ``on_idle`` when no client waits
     for it any more. ``beside`` says whether other models of its device have live work.
@@ -149,7 +150,8 @@ class ModelQueue:
         if (error := self._held(job)) is not None:
             raise error
         self._jobs_ever += 1
-        self._lane.admit(Ticket(job, size_bytes, now, max_wait_s, terms))
+        for other in self._lane.admit(Ticket(job, size_bytes, now, max_wait_s, terms)):
+            self._fail(other.id, self._lane.reject(now))
         stream = Stream(job.id, now, self._cancel, claim)
         self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at, terms.background))
         self._pump()
@@ -289,10 +291,11 @@ class ModelQueue:
         if stream is not None:
             stream.push(event, now)
         if isinstance(event, Done):
-            self._on_done(event.job, now)
+            self._on_done(event, now)
 
-    def _on_done(self, job_id: str, now: float) -> None:
-        self._lane.end(job_id, now)
+    def _on_done(self, event: Done, now: float) -> None:
+        job_id = event.job
+        self._lane.end(job_id, now, cost_of(event.result.usage))
         opened = self._jobs.get(job_id)
         if self._quarantine and opened is not None:
             self._quarantine.clear(opened.fingerprint)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """How a job waits. ``client`` is whose turn it takes, ``weight`` how much that one counts among
-    others; of one client's jobs and of several, those of higher ``priority`` come first.
+    others. ``priority`` is where it comes among its client's jobs, ``precedence`` among those of
+    others, both from -10 to 10: the greater comes first.
 
     ``keep_alive_s`` is how long the model stays in memory afterwards: None: as is set for it, -1:
     for ever. One in the ``background`` runs while its model has nothing else to do.
@@ -17,6 +18,7 @@ class Terms:
     client: str = ""
     weight: float = 1.0
     priority: int = 0
+    precedence: int = 0
     keep_alive_s: float | None = None
     background: bool = False
 

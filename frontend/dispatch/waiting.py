@@ -60,6 +60,10 @@ class Waiting:
         self._tickets = {ticket.job.id: ticket, **self._tickets}
         self.size_bytes += ticket.size_bytes
 
+    def take(self, job_id: str) -> Ticket:
+        """The same as `pop`: nobody pays for it."""
+        return self.pop(job_id)
+
     def pop(self, job_id: str) -> Ticket:
         """Take it out; it must be there."""
         ticket = self._tickets.pop(job_id)

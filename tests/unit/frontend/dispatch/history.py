@@ -197,14 +197,27 @@ class History:
         """A line of a batch, which runs in the background."""
         self.ask(name, background=True)
 
-    def ask(self, name: str, text: str = "", model: str = "m", *, background: bool = False) -> None:
+    def ask_by(self, client: str, *names: str) -> None:
+        """One client's requests."""
+        for name in names:
+            self.ask(name, client=client)
+
+    def ask(
+        self,
+        name: str,
+        text: str = "",
+        model: str = "m",
+        *,
+        background: bool = False,
+        client: str = "",
+    ) -> None:
         """A request for 300 KiB of memory, of ``text`` or of its own name."""
         claim = self.budget.open()
         claim.add(300 << 10)
         asked = self.text(text or name)
         try:
             spec = self.dispatcher.spec(model, "embed")
-            terms = Terms(background=background)
+            terms = Terms(background=background, client=client)
             stream = self.dispatcher.submit(name, spec, asked, 10, claim, terms)
             self._streams[stream.job_id] = stream
         except ServeError as error:

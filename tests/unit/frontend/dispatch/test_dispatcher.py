@@ -221,6 +221,20 @@ def test_the_times_of_a_job_are_those_of_its_way() -> None:
     )
 
 
+def test_clients_take_turns_and_one_that_comes_later_has_room() -> None:
+    history = History().play(
+        *ONE,
+        ("ask_by x x1 x2 x3", ["send x1 to w.1"]),
+        ("ask_by x x4", ["x4: rate_limit_exceeded"]),
+        ("ask_by y y1", ["x3: rate_limit_exceeded"]),
+        ("ask_by y y2", ["y2: rate_limit_exceeded"]),
+        ("done x1", ["send y1 to w.1", "x1: done"]),
+        ("done y1", ["send x2 to w.1", "y1: done"]),
+    )
+    assert history.errors["x3"].status == 429
+    assert [history.errors[name].retry_after_s for name in ("x4", "x3", "y2")] == [2.0, 3.0, 4.0]
+
+
 # --- clients that leave, and time that runs out ---
 
 

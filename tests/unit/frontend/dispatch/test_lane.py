@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from frontend.dispatch.lane import (
@@ -33,9 +34,17 @@ THREE = Route(replica="embed-3", generation=1, endpoint="ipc://three", credit=3)
 ONE_AGAIN = Route(replica="embed-1", generation=2, endpoint="ipc://one.2", credit=1)
 
 
-def ticket(name: str, at: float = 0.0, size_bytes: int = 10, *, background: bool = False) -> Ticket:
+def ticket(
+    name: str,
+    at: float = 0.0,
+    size_bytes: int = 10,
+    *,
+    background: bool = False,
+    client: str = "",
+) -> Ticket:
     job = Job(id=name, model="m", input=EmbedInput(texts=["x"]), deadline_at=1e9)
-    return Ticket(job, size_bytes, at, max_wait_s=60.0, terms=Terms(background=background))
+    terms = Terms(background=background, client=client)
+    return Ticket(job, size_bytes, at, max_wait_s=60.0, terms=terms)
 
 
 def serve(made: Lane, *routes: Route) -> list[str]:
@@ -305,6 +314,61 @@ def test_two_that_should_run_alone_never_share_a_worker_and_others_pass_by() -> 
 def test_one_that_should_run_alone_takes_the_empty_worker_and_leaves_the_other_to_others() -> None:
     made = suspicious("a", "s", "b", routes=(ONE, TWO), suspects="s")
     assert taken(made) == [("a", "embed-2"), ("s", "embed-1"), ("b", "embed-2")]
+
+
+# --- several clients ---
+
+
+def asked(of: Lane, *names: str) -> list[str]:
+    """These come, each from the client that its first letter names. Returns who made room."""
+    return [job.id for name in names for job in of.admit(ticket(name, client=name[0]))]
+
+
+def test_clients_take_turns() -> None:
+    made = lane(routes=(THREE,))
+    made.set_limits(msgspec.structs.replace(SPEC, queue_limit=9))
+    asked(made, "a1", "a2", "a3", "a4", "b1", "b2")
+    assert [name for name, _ in taken(made)] == ["a1", "b1", "a2"]
+    assert [made.ahead_of(name) for name in ("b2", "a3", "a4")] == [0, 1, 2]
+
+
+def test_one_that_is_given_back_was_paid_for() -> None:
+    made = lane(routes=(ONE,))
+    made.set_limits(msgspec.structs.replace(SPEC, queue_limit=9))
+    asked(made, "a1", "a2", "b1")
+    order = []
+    for _ in range(2):
+        order += taken(made)
+        made.requeue(order[-1][0])
+    for now in range(4):
+        order += taken(made)
+        made.end(order[-1][0], now=now)
+    assert [name for name, _ in order] == ["a1", "a1", "a1", "b1", "a2"]
+
+
+def test_a_queue_that_one_client_has_filled_has_room_for_another() -> None:
+    made = lane()
+    assert asked(made, "a1", "a2") == []
+    assert asked(made, "b1") == ["a2"]
+    assert made.depth == 2
+    for name in ("a3", "b2", "c1"):
+        with pytest.raises(QueueFull):
+            asked(made, name)
+
+
+def test_what_runs_is_paid_by_what_it_took() -> None:
+    made = lane(routes=(ONE,))
+    made.set_limits(msgspec.structs.replace(SPEC, queue_limit=99, queue_bytes=10_000))
+    for client, cost in (("a", 300.0), ("b", 100.0)):
+        asked(made, f"{client}0")
+        taken(made)
+        made.end(f"{client}0", now=1.0, cost=cost)
+    asked(made, *(f"{client}{number}" for number in range(1, 13) for client in "ab"))
+    order = []
+    for _ in range(16):
+        order += taken(made)
+        made.end(order[-1][0], now=2.0)
+    assert 11 <= sum(name[0] == "b" for name, _ in order) <= 13  # three for each of a's
 
 
 # --- in the background ---
