@@ -108,17 +108,19 @@ def models(
     resting: Collection[str],
     unavailable: dict[str, str],
     footprint: Callable[[Spec], Footprint | None],
+    terms: Callable[[str], Report],
     now: float,
 ) -> list[Report]:
     """Every model with its replicas, those included that only answer what they were asked before,
     and those that could not be fetched.
 
-    ``footprint`` tells what a worker of a model was measured to take.
+    ``footprint`` tells what a worker of a model was measured to take, ``terms`` how long one stays
+    that is not leaving for good.
     """
     found = [
         {
             **_model(name, group, phase(group, resting=name in resting), footprint, now),
-            **({"leaving": True} if name in leaving else {}),
+            **({"leaving": True} if name in leaving else terms(name)),
         }
         for name, group in by_model(everyone).items()
     ]

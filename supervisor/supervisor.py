@@ -502,6 +502,7 @@ class Supervisor:
                 self._models.resting,
                 self._unavailable,
                 self._effects.footprint,
+                self._loader.terms,
                 now,
             ),
         }

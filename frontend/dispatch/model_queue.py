@@ -62,6 +62,7 @@ class ModelQueue:
         self._jobs = OpenJobs()
         self._dropped = DroppedJobs()
         self._jobs_ever = 0
+        self._up_since = math.inf  # when workers began to take jobs; for ever: they take none
         self._closing: dict[str, bool] = {}  # routes of dead workers: whether it was their doing
 
     # --- how it stands ---
@@ -107,6 +108,7 @@ class ModelQueue:
             waiting=lane.depth + lane.background,
             in_hand=lane.in_flight,
             jobs=self._jobs_ever,
+            keep_s=self._jobs.keep_s,
         )
 
     def facts(self) -> dict[str, float]:
@@ -153,7 +155,9 @@ class ModelQueue:
         for other in self._lane.admit(Ticket(job, size_bytes, now, max_wait_s, terms)):
             self._fail(other.id, self._lane.reject(now))
         stream = Stream(job.id, now, self._cancel, claim)
-        self._jobs.add(OpenJob(job, spec, claim, stream, job.deadline_at, terms.background))
+        opened = OpenJob(job, spec, claim, stream, job.deadline_at, terms.background)
+        opened.keep_s = terms.keep_alive_s
+        self._jobs.add(opened)
         self._pump()
         return stream
 
@@ -166,6 +170,8 @@ class ModelQueue:
         """The workers have changed: drain the links of dead ones, open links to new ones."""
         linked = {route_id(route) for route in self._state.routes}
         self._state = state
+        if state.state == "unloaded":
+            self._jobs.forget_kept()
         for gone in self._lane.set_routes(state.routes):
             self._closing[gone] = gone in state.faulty
             self._effects.drain_events(gone)
@@ -245,11 +251,18 @@ class ModelQueue:
     def _pump(self) -> None:
         """Hand over jobs while any worker has credit. What makes way goes first: a worker that is
         told so ends it before it begins what follows."""
+        self._note_up()
         for job_id in self._lane.give_way(self._effects.now()):
             if (opened := self._jobs.waited_for(job_id)) is not None:
                 self._give_up(opened, refusals.gave_way())
         while (pair := self._lane.take(self._effects.now())) is not None:
             self._hand_over(*pair)
+
+    def _note_up(self) -> None:
+        if not self._lane.credit:
+            self._up_since = math.inf
+        elif math.isinf(self._up_since):
+            self._up_since = self._effects.now()
 
     def _hand_over(self, job: Job, route: Route) -> None:
         opened = self._jobs.get(job.id)
@@ -257,6 +270,7 @@ class ModelQueue:
         now = self._effects.now()
         if opened.stream is not None:
             opened.stream.dispatched_at = now
+            opened.stream.load_s = max(0.0, self._up_since - opened.stream.submitted_at)
         # The wait had a limit of its own; from here on the job has its time to be worked on.
         opened.deadline_at = now + opened.spec.request_timeout_s
         job = msgspec.structs.replace(job, deadline_at=opened.deadline_at)

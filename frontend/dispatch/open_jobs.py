@@ -16,7 +16,7 @@ class OpenJob:
     """A job as it was admitted: ``spec`` has the limits that it was admitted under.
 
     ``stream`` is None once its client has gone, or has been given another answer. No client waits
-    for one in the ``background``.
+    for one in the ``background``. ``keep_s`` is what it asks for of its model, see `Terms`.
     """
 
     job: Job
@@ -25,6 +25,7 @@ class OpenJob:
     stream: Stream | None
     deadline_at: float
     background: bool = False
+    keep_s: float | None = None
     _fingerprint: Fingerprint | None = None
 
     @property
@@ -40,12 +41,29 @@ class OpenJobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, OpenJob] = {}
+        self._keeps: dict[str, float] = {}  # of those that ask for it, how long the model stays
+        self._kept_s: float | None = None  # what the last of them that ended had asked for
         self.readers = 0  # how many of them a client waits for
 
     def add(self, opened: OpenJob) -> None:
         opened.claim.hold()
         self._jobs[opened.job.id] = opened
         self.readers += not opened.background
+        if opened.keep_s is not None:
+            self._keeps[opened.job.id] = opened.keep_s
+
+    @property
+    def keep_s(self) -> float | None:
+        """How long their model is to stay without work, -1 for ever: the most that any of them asks
+        for, else what the last one did that has ended. None: nobody has asked."""
+        if not self._keeps:
+            return self._kept_s
+        asked = self._keeps.values()
+        return -1.0 if min(asked) < 0 else max(asked)
+
+    def forget_kept(self) -> None:
+        """The model is unloaded: what was asked for before counts no more."""
+        self._kept_s = None
 
     def get(self, job_id: str) -> OpenJob | None:
         return self._jobs.get(job_id)
@@ -81,6 +99,7 @@ class OpenJobs:
         if opened is None:
             return None
         opened.claim.release()
+        self._kept_s = self._keeps.pop(job_id, self._kept_s)
         if opened.stream is not None:
             self.readers -= not opened.background
         return opened.stream

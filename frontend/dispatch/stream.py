@@ -32,6 +32,7 @@ class Stream:
         self.submitted_at = submitted_at
         self.dispatched_at: float | None = None
         self.first_at: float | None = None
+        self.load_s = 0.0  # how long it waited for a model that was not loaded
         self.done: Done | None = None
         self._on_close = on_close
         self._events: list[Piece | Done] = []

@@ -119,6 +119,18 @@ class RequestContext:
             background=self.background,
         )
 
+    @property
+    def load_s(self) -> float:
+        """How long its job has waited for a model that was not loaded."""
+        return self.stream.load_s if self.stream is not None else 0.0
+
+    def keeps(self, seconds: float | None, most_s: float) -> None:
+        """The client wants the model kept for so long without work, a negative number being for
+        ever, None as is set for it. Only an admin may have it kept for longer than ``most_s``."""
+        if seconds is not None and not self.client.admin:
+            seconds = min(seconds, most_s) if seconds >= 0 else most_s
+        self.keep_alive_s = seconds
+
     def names(self, spec: Spec) -> None:
         """The request has turned out to be for this model."""
         self.model, self.task = spec.name, spec.task

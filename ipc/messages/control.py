@@ -189,6 +189,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
 
     ``aliases`` maps other names that clients may send to those of models. ``ollama`` is whether
     Ollama's API is served beside OpenAI's; where that has a listener of its own, it is on there.
+    Who is no admin may have a model kept for ``keep_alive_max_s`` without work.
     """
 
     specs: list[Spec]
@@ -201,6 +202,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
     memory_mb: int = 512  # for all requests that the frontend has in hand together
     metrics: bool = True
     ollama: bool = False
+    keep_alive_max_s: float = 86_400.0
     embedding_usage: bool = True
     gate: AccessConfig = AccessConfig()
     remote_images: RemoteImages = RemoteImages()

@@ -86,6 +86,11 @@ class Settings(BaseSettings):
         default=900.0,
         description="how long one that was loaded on demand stays without work; 0: for ever",
     )
+    keep_alive_max_sec: Seconds = Field(
+        default=86400.0,
+        description="the most that a client without an admin's key may ask a model to be kept "
+        "without work, as with Ollama's keep_alive",
+    )
     memory_budget_mb: Megabytes = Field(
         default=0,
         description="for all models together, as they were measured; 0: what the system has. A "

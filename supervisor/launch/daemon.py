@@ -76,6 +76,7 @@ def _serve(
         memory_mb=settings.frontend_memory_mb or min(total_mb() // 8, MOST_FRONTEND_MB),
         metrics=settings.enable_metrics,
         ollama=settings.ollama_api,
+        keep_alive_max_s=settings.keep_alive_max_sec,
         embedding_usage=not settings.embedding_usage_disable_token_count,
         gate=gates.gate(settings),
         remote_images=RemoteImages(

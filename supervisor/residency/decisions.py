@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InsufficientMemory, ModelBusy, ModelNotFound, ModelPinned
 from supervisor.residency.policy import Phase, Policy
 from supervisor.residency.resident import Resident
@@ -74,12 +75,13 @@ class Residency:
             model = self._models.setdefault(name, Resident(name, policy, since=now, idle_since=now))
             model.policy = policy
 
-    def on_demand(self, name: str, waiting: int, in_hand: int, jobs: int, now: float) -> None:
-        """So many requests wait for the model and are in its workers' hands; ``jobs`` is how many
-        there have ever been."""
-        model = self._models.get(name)
+    def on_demand(self, demand: ModelDemand, now: float) -> None:
+        """Clients want this of the model."""
+        model = self._models.get(demand.name)
         if model is None:
             return
+        waiting, in_hand, jobs = demand.waiting, demand.in_hand, demand.jobs
+        model.hear(demand.keep_s, anew=jobs != model.jobs)
         if model.busy and not (waiting or in_hand):
             model.idle_since = now
         if waiting and not model.wanted:
@@ -93,7 +95,7 @@ class Residency:
     def on_frontend_gone(self, now: float) -> None:
         """Whoever waited has gone with it, and it counts afresh."""
         for model in self._models.values():
-            self.on_demand(model.name, 0, 0, 0, now)
+            self.on_demand(ModelDemand(name=model.name, waiting=0, in_hand=0, jobs=0), now)
 
     def on_phase(self, name: str, phase: Phase, now: float) -> None:
         """The model's workers stand like this."""
@@ -145,11 +147,16 @@ class Residency:
         """Raises `ModelNotFound`."""
         self._named(name)
 
-    def terms(self, name: str) -> dict[str, bool | float | None]:
-        """Whether it is ``pinned``, and how many seconds without work it stays: None for ever."""
+    def terms(self, name: str, now: float) -> dict[str, bool | float | None]:
+        """Whether it is ``pinned``, how many seconds without work it stays, None for ever, and in
+        how many it leaves if it gets no more."""
         model = self._named(name)
         ever = model.stays or math.isinf(model.idle_s)
-        return {"pinned": model.pinned, "idle_unload_s": None if ever else model.idle_s}
+        return {
+            "pinned": model.pinned,
+            "idle_unload_s": None if ever else model.idle_s,
+            "leaves_in_s": model.leaves_in_s(now),
+        }
 
     def _named(self, name: str) -> Resident:
         if name not in self._models:

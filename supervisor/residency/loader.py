@@ -41,7 +41,7 @@ class Loader:
         now = self._effects.now()
         self._look(now)
         for one in demand.models:
-            self._residency.on_demand(one.name, one.waiting, one.in_hand, one.jobs, now)
+            self._residency.on_demand(one, now)
 
     def on_frontend_gone(self) -> None:
         self._residency.on_frontend_gone(self._effects.now())
@@ -76,7 +76,9 @@ class Loader:
 
     def terms(self, name: str) -> dict[str, Any]:
         """What decides how long the model stays, as JSON-ready data."""
-        return self._residency.terms(name)
+        now = self._effects.now()
+        self._look(now)
+        return self._residency.terms(name, now)
 
     # --- time ---
 

@@ -35,6 +35,7 @@ class Resident:
     wished: bool = False  # an operator wants it, and it is not on its way yet
     pin: bool | None = None  # what an operator has said of it, in place of its policy
     keep_s: float | None = None  # how long it stays without work, if somebody has said so
+    told_keep_s: float | None = None  # what clients have said of it last
 
     @property
     def busy(self) -> bool:
@@ -61,12 +62,25 @@ class Resident:
             return math.inf if self.keep_s < 0 else self.keep_s
         return self.policy.idle_s or math.inf
 
+    def hear(self, keep_s: float | None, *, anew: bool) -> None:
+        """How long clients want it to stay; what they say ``anew`` counts over what an operator has
+        said meanwhile."""
+        if keep_s != self.told_keep_s or (anew and keep_s is not None):
+            self.keep_s = keep_s
+        self.told_keep_s = keep_s
+
     @property
     def held_mb(self) -> int:
         """What it takes now, or may while it loads."""
         if self.phase == "loading":
             return max(self.policy.need_mb, self.policy.load_mb)
         return self.policy.need_mb if self.phase in ("in", "leaving") else 0
+
+    def leaves_in_s(self, now: float) -> float | None:
+        """In how many seconds it leaves if it gets no more work; None: not by itself."""
+        if self.stays or self.phase != "in" or math.isinf(self.idle_s):
+            return None
+        return self.idle_s if self.busy else max(0.0, self.idle_since + self.idle_s - now)
 
     def rate_by(self, now: float) -> float:
         faded: float = 0.5 ** ((now - self.rate_at) / RATE_HALF_LIFE_S)

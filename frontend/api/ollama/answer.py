@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import orjson
 
@@ -64,11 +64,13 @@ def as_response(said: Said) -> dict[str, Any]:
 
 
 class OllamaAnswer:
-    """One answer. ``model`` is the name that was asked for."""
+    """One answer. ``model`` is the name that was asked for, ``load_s`` tells how long the request
+    waited for it to be loaded."""
 
-    def __init__(self, model: str, put: Put) -> None:
+    def __init__(self, model: str, put: Put, load_s: Callable[[], float] = float) -> None:
         self._model = model
         self._put = put
+        self._load_s = load_s
         self._started_at = time.monotonic()
 
     def whole(self, answer: WholeAnswer, result: ChatResult) -> bytes:
@@ -80,16 +82,17 @@ class OllamaAnswer:
             thinking="".join(choice.reasoning),
             calls=[call for call in calls if call is not None],
         )
-        times = Times(self._started_at, answer.began_at, answer.first_at)
+        times = Times(self._started_at, answer.began_at, answer.first_at, self._load_s())
         likely = _likely(choice.logprobs)
         return orjson.dumps(self._object(said) | likely | _end(result, times))
 
     def streamed(self) -> NdjsonForm:
-        return NdjsonForm(_Lines(self._object, self._started_at).render, error_object)
+        lines = _Lines(self._object, self._started_at, self._load_s)
+        return NdjsonForm(lines.render, error_object)
 
-    def nothing(self) -> bytes:
-        """The answer to a request that asks for none, of a model that is loaded."""
-        return line(self._object(Said()) | {"done": True, "done_reason": "load"})
+    def nothing(self, reason: Literal["load", "unload"]) -> bytes:
+        """The answer to a request that asks for none, of a model that is loaded, or leaves."""
+        return line(self._object(Said()) | {"done": True, "done_reason": reason})
 
     def _object(self, said: Said) -> dict[str, Any]:
         head = {"model": self._model, "created_at": timestamp(time.time())}
@@ -99,20 +102,20 @@ class OllamaAnswer:
 @dataclass(slots=True)
 class Times:
     """Seconds of `time.monotonic`: when the request came, when the engine began with it (0: nobody
-    knows), when the first piece of the answer was there."""
+    knows), when the first piece of the answer was there; what the load took that it waited for."""
 
     started_at: float
     began_at: float = 0.0
     first_at: float | None = None
+    load_s: float = 0.0
 
     def durations(self, usage: Usage) -> dict[str, int]:
-        """What has passed by now, in nanoseconds, with the tokens that it was spent on. What a load
-        took is in the total alone: this process is not told when it ended."""
+        """What has passed by now, in nanoseconds, with the tokens that it was spent on."""
         now = time.monotonic()
         first_at = now if self.first_at is None else self.first_at
         return {
             "total_duration": _ns(now - self.started_at),
-            "load_duration": 0,
+            "load_duration": _ns(self.load_s),
             "prompt_eval_count": usage.prompt_tokens,
             "prompt_eval_duration": _ns(first_at - (self.began_at or self.started_at)),
             "eval_count": usage.completion_tokens,
@@ -126,6 +129,7 @@ class _Lines:
 
     object: Callable[[Said], dict[str, Any]]
     started_at: float
+    load_s: Callable[[], float]
     first_at: float | None = None
     calls: int = 0
     opened: WholeCall | None = None
@@ -158,7 +162,7 @@ class _Lines:
             case Done():
                 self._close_call()
                 assert isinstance(item.result, ChatResult)
-                times = Times(self.started_at, item.began_at, self.first_at)
+                times = Times(self.started_at, item.began_at, self.first_at, self.load_s())
                 self.lines.append(line(self.object(Said()) | _end(item.result, times)))
             case Audio():
                 raise misplaced(item, "a chat")

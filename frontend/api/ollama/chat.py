@@ -36,6 +36,7 @@ class OllamaChats:
     def __init__(self, its: Services) -> None:
         self._dispatcher = its.dispatcher
         self._max_bytes = its.serve.max_json_bytes
+        self._most_s = its.serve.keep_alive_max_s
         self._chats = Chats(its)
         self._tokenizers = Tokenizers(its.dispatcher)
         self._writer = Writer(its.dispatcher, its.serve, its.metrics)
@@ -43,11 +44,12 @@ class OllamaChats:
     async def chat(self, request: Request) -> Response:
         body = await read_json(request, self._max_bytes)
         asked = check(OllamaChatRequest, body.data)
+        context = self._kept(request, asked)
         if not asked.messages:
             return await self._loaded(request, asked, as_message)
         with errors.told_in_clients_words(errors.OF_A_MESSAGE):
             words = asked.chat_words(known_as(self._dispatcher, asked.model))
-            face = OllamaAnswer(asked.model, as_message)
+            face = OllamaAnswer(asked.model, as_message, lambda: context.load_s)
             return await self._chats.answer(
                 request, chat_of(words, {}), body.size_bytes, lambda _: face
             )
@@ -56,9 +58,10 @@ class OllamaChats:
         body = await read_json(request, self._max_bytes)
         asked = check(OllamaGenerateRequest, body.data)
         asked.check_keys()
+        context = self._kept(request, asked)
         if asked.is_empty:
             return await self._loaded(request, asked, as_response)
-        face = OllamaAnswer(asked.model, as_response)
+        face = OllamaAnswer(asked.model, as_response, lambda: context.load_s)
         with errors.told_in_clients_words(errors.OF_A_PROMPT):
             if asked.is_plain:
                 return await self._plain(request, asked, body.size_bytes, face)
@@ -77,18 +80,27 @@ class OllamaChats:
         )
 
     async def _loaded(self, request: Request, asked: OllamaRequest, put: Put) -> Response:
-        """The answer to a request that only wants the model to be loaded. Raises the `ServeError`
-        of one that cannot be."""
+        """The answer to a request that only wants the model to be loaded, or kept for another time,
+        which is until now where it is to be unloaded. Raises the `ServeError` of one that cannot
+        be."""
         spec = self._named(request, asked)
         state = self._dispatcher.state(spec.name)
-        error = not_admitting(state, spec)
+        leaves = asked.keep_alive_s == 0
+        error = None if leaves else not_admitting(state, spec)
         if error is not None:
             raise error
-        if state.state != "ready":
+        is_in = state.state == "ready"
+        if is_in if leaves else (not is_in or asked.keep_alive_s is not None):
             with suppress(InvalidRequest):  # one without a tokenizer is loaded by then
                 await self._tokenizers.ask(request, spec, _NOTHING, 0)
+        face = OllamaAnswer(asked.model, put)
         media_type = MEDIA_TYPE if asked.streams else JSON
-        return Response(OllamaAnswer(asked.model, put).nothing(), media_type=media_type)
+        return Response(face.nothing("unload" if leaves else "load"), media_type=media_type)
+
+    def _kept(self, request: Request, asked: OllamaRequest) -> RequestContext:
+        context = RequestContext.of(request.scope)
+        context.keeps(asked.keep_alive_s, self._most_s)
+        return context
 
     def _named(self, request: Request, asked: OllamaRequest) -> Spec:
         spec = self._dispatcher.spec(known_as(self._dispatcher, asked.model), "chat")

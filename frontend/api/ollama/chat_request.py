@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from frontend.api.fields import WHOLE, Name, Schema
 from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
-from frontend.api.ollama.keep_alive import KeepAlive
+from frontend.api.ollama.keep_alive import KeepAlive, seconds_of
 from frontend.api.ollama.messages import OllamaTurns, turns_of
 from frontend.api.ollama.options import Options, sampling_of
 from frontend.api.openai.chat_request import MAX_TOP_LOGPROBS
@@ -26,8 +26,9 @@ SHARED_KEYS: tuple[Row, ...] = (
     done("logprobs top_logprobs", "0 to 20 likely tokens in each place, which need `logprobs`"),
     done(
         "keep_alive",
-        "a number of seconds or a duration, and 400 if it is neither; how long a model stays is "
-        "said by MODEL_IDLE_UNLOAD_SEC",
+        "a number of seconds or a duration, and 400 if it is neither; a negative one is for ever. "
+        "How long the model stays without work, if it is not always loaded; not for longer than "
+        "KEEP_ALIVE_MAX_SEC without an admin's key. 0 beside nothing to answer unloads it",
     ),
     harmless("truncate shift", "a history is never shortened: one that is too long is 400"),
     refused("_debug_render_only", "/apply-template shows the prompt", False),
@@ -63,6 +64,10 @@ class OllamaRequest(Body):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS), WHOLE] | None = None
     keep_alive: KeepAlive | None = None
+
+    @property
+    def keep_alive_s(self) -> float | None:
+        return seconds_of(self.keep_alive)
 
     @property
     def streams(self) -> bool:

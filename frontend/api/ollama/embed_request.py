@@ -13,7 +13,7 @@ from frontend.api.validate import Body
 from ipc.messages.jobs import EmbedInput, Truncation
 
 _HARMLESS = harmless("options", "how Ollama picks words and loads models; no vector depends on it")
-_KEEP_ALIVE = done("keep_alive", "checked; MODEL_IDLE_UNLOAD_SEC says how long a model stays")
+_KEEP_ALIVE = done("keep_alive", "how long the model stays without work, as for chats")
 
 KEYS: tuple[Row, ...] = (
     done("model", "required; a `:latest` that a client adds is accepted"),

@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from frontend.api.health import ANSWER_S
 from frontend.api.ollama.answer import timestamp
 from frontend.api.ollama.facts import capabilities_of, details, model_info, parameters
 from frontend.api.ollama.models_request import OllamaModelRequest, OllamaPullRequest
@@ -35,6 +36,7 @@ class OllamaModels:
 
     def __init__(self, its: Services) -> None:
         self._dispatcher = its.dispatcher
+        self._control = its.control
         self._max_bytes = its.serve.max_json_bytes
 
     async def tags(self, _: Request) -> Response:
@@ -42,10 +44,19 @@ class OllamaModels:
 
     async def ps(self, _: Request) -> Response:
         found = [(name, spec, self._loaded(spec)) for name, spec in self._named()]
+        leaves_in_s = await self._leaves_in_s()
+        now = time.time()
         models = [
-            running(name, spec, loaded, time.time()) for name, spec, loaded in found if loaded
+            running(name, spec, loaded, leaves_at(leaves_in_s.get(spec.name), now))
+            for name, spec, loaded in found
+            if loaded
         ]
         return _json({"models": models})
+
+    async def _leaves_in_s(self) -> dict[str, float | None]:
+        """In how many seconds each model is unloaded if nobody asks for it; None: never."""
+        report = await self._control.health(ANSWER_S) or {"models": []}
+        return {model["name"]: model.get("leaves_in_s") for model in report["models"]}
 
     async def show(self, request: Request) -> Response:
         body = await read_json(request, self._max_bytes)
@@ -97,23 +108,20 @@ class OllamaModels:
         return state.loaded if state.state == "ready" else None
 
 
-def running(name: str, spec: Spec, loaded: Loaded, now: float) -> dict[str, Any]:
-    """A model that is loaded, ``now`` being in seconds since 1970. All of its files are in the
-    memory of its device."""
+def running(name: str, spec: Spec, loaded: Loaded, expires_at: str) -> dict[str, Any]:
+    """A model that is loaded. All of its files are in the memory of its device."""
     on_gpu = loaded.device.startswith("cuda")
     return {
         **_identity(name, spec),
-        "expires_at": _leaves_at(spec, now),
+        "expires_at": expires_at,
         "size_vram": spec.facts.size_bytes if on_gpu else 0,
         "context_length": loaded.context_tokens or 0,
     }
 
 
-def _leaves_at(spec: Spec, now: float) -> str:
-    """By when it is unloaded if nobody asks from now on. Where nobody has for a while it is sooner:
-    when that was, only the supervisor knows."""
-    stays = spec.load == "always" or spec.pin or not spec.idle_unload_s
-    return _NEVER if stays else timestamp(now + spec.idle_unload_s)
+def leaves_at(in_s: float | None, now: float) -> str:
+    """``in_s`` seconds from ``now``, which counts since 1970; None is never."""
+    return _NEVER if in_s is None else timestamp(now + in_s)
 
 
 def _identity(name: str, spec: Spec) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from frontend.api.openai.chat_objects import Shape
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
 from frontend.api.route import Services
 from frontend.http.body import read_json
+from frontend.http.request_context import RequestContext
 from ipc.messages.spec import Spec
 
 
@@ -20,10 +21,12 @@ class Chat:
     def __init__(self, its: Services) -> None:
         self._chats = Chats(its)
         self._max_bytes = its.serve.max_json_bytes
+        self._most_s = its.serve.keep_alive_max_s
 
     async def complete(self, request: Request) -> Response:
         body = await read_json(request, self._max_bytes)
         asked = parse_chat(body.data)
+        RequestContext.of(request.scope).keeps(asked.ttl, self._most_s)
         return await self._chats.answer(
             request, asked, body.size_bytes, lambda spec: self._face(asked, spec)
         )

@@ -90,13 +90,18 @@ KEYS: tuple[Row, ...] = (
     ),
     done("regex ebnf grammar json_schema", "SGLang's and llama.cpp's; `ebnf` is GBNF too"),
     done("format", "Ollama's: `json`, or a schema"),
+    done(
+        "ttl",
+        "LM Studio's: the seconds that the model stays without work, if it is not always loaded; "
+        "at most KEEP_ALIVE_MAX_SEC without an admin's key",
+    ),
     harmless(
         "user metadata store service_tier safety_identifier prompt_cache_key prompt_cache_options "
         "prompt_cache_retention",
         "OpenAI's own bookkeeping",
     ),
     harmless(
-        "prediction cache_prompt cache_salt keep_alive n_cache_reuse backend_sampling ttl",
+        "prediction cache_prompt cache_salt keep_alive n_cache_reuse backend_sampling",
         "cost and memory only",
     ),
     harmless(

@@ -51,6 +51,7 @@ class ChatRequest(
     max_completion_tokens: NewerLimit | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS), WHOLE] | None = None
+    ttl: Annotated[float, Field(ge=0)] | None = None
 
     @property
     def limits(self) -> tuple[int | None, ...]:

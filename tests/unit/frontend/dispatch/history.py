@@ -24,7 +24,7 @@ from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.effects import LinkListener
 from frontend.dispatch.lane import route_id
 from frontend.dispatch.stream import Stream
-from frontend.dispatch.terms import Terms
+from frontend.dispatch.terms import PLAIN, Terms
 from ipc.messages.blob import Blob
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InternalError, ServeError
@@ -101,6 +101,7 @@ class World:
         if self.notes_demand:
             self.did += [
                 f"{one.name}: {one.waiting} wait, {one.in_hand} in hand, of {one.jobs}"
+                + ("" if one.keep_s is None else f", kept {one.keep_s:g} s")
                 for one in models
             ]
 
@@ -115,6 +116,7 @@ class History:
         self.errors: dict[str, ServeError] = {}
         self.states = {"m": ModelState(name="m", routes=[], state="starting")}
         self._streams: dict[str, Stream] = {}
+        self.load_s: dict[str, float] = {}  # how long each waited for its model to be loaded
 
     def play(self, *history: Step) -> History:
         """Let it happen, and hold what is done against what is written."""
@@ -195,29 +197,24 @@ class History:
 
     def batch(self, name: str) -> None:
         """A line of a batch, which runs in the background."""
-        self.ask(name, background=True)
+        self.ask(name, terms=Terms(background=True))
 
     def ask_by(self, client: str, *names: str) -> None:
         """One client's requests."""
         for name in names:
-            self.ask(name, client=client)
+            self.ask(name, terms=Terms(client=client))
 
-    def ask(
-        self,
-        name: str,
-        text: str = "",
-        model: str = "m",
-        *,
-        background: bool = False,
-        client: str = "",
-    ) -> None:
+    def keep(self, name: str, seconds: str) -> None:
+        """A request that wants the model kept for so long."""
+        self.ask(name, terms=Terms(keep_alive_s=float(seconds)))
+
+    def ask(self, name: str, text: str = "", model: str = "m", *, terms: Terms = PLAIN) -> None:
         """A request for 300 KiB of memory, of ``text`` or of its own name."""
         claim = self.budget.open()
         claim.add(300 << 10)
         asked = self.text(text or name)
         try:
             spec = self.dispatcher.spec(model, "embed")
-            terms = Terms(background=background, client=client)
             stream = self.dispatcher.submit(name, spec, asked, 10, claim, terms)
             self._streams[stream.job_id] = stream
         except ServeError as error:
@@ -303,6 +300,7 @@ class History:
     def _read_one(self, name: str) -> list[str]:
         read: list[str] = []
         stream = self._streams[name]
+        self.load_s[name] = stream.load_s
         try:
             while events := _at_once(stream):
                 read += [f"{name}: {_said(event)}" for event in events]

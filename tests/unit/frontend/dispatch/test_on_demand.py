@@ -64,6 +64,49 @@ def test_a_request_has_a_model_loaded_again_that_is_always_loaded_and_was_taken_
     )
 
 
+def test_the_longest_that_anybody_asks_for_counts_and_then_what_the_last_one_did() -> None:
+    history = OnDemand()
+    history.play(
+        ("keep a 10", ["m: 1 wait, 0 in hand, of 1, kept 10 s"]),
+        ("keep b 50", ["m: 2 wait, 0 in hand, of 2, kept 50 s"]),
+        ("ask c", ["m: 3 wait, 0 in hand, of 3, kept 50 s"]),
+        *LOADED,
+        ("open w.1", ["send a to w.1"]),
+        ("done a", ["send b to w.1", "a: done"]),
+        ("done b", ["send c to w.1", "b: done"]),
+        ("done c", ["c: done"]),  # which has asked for nothing
+        ("wait 1", ["m: 0 wait, 0 in hand, of 3, kept 50 s"]),
+        ("keep d -1", ["send d to w.1"]),
+        ("wait 1", ["m: 0 wait, 1 in hand, of 4, kept -1 s"]),
+        ("keep e 5", []),
+        ("wait 1", ["m: 1 wait, 1 in hand, of 5, kept -1 s"]),
+        ("done d", ["send e to w.1", "d: done"]),
+        ("done e", ["e: done"]),
+        ("wait 1", ["m: 0 wait, 0 in hand, of 5, kept 5 s"]),
+        ("closing w.1", []),
+        ("end w.1", ["drain w.1"]),
+        ("closed w.1", ["close w.1"]),
+        ("unloads", []),
+        ("wait 1", ["m: 0 wait, 0 in hand, of 5"]),
+    )
+
+
+def test_a_request_knows_how_long_it_has_waited_for_a_load() -> None:
+    history = OnDemand().play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        ("wait 3", []),
+        ("ask b", ["m: 2 wait, 0 in hand, of 2"]),
+        *LOADED,
+        ("wait 4", []),
+        ("open w.1", ["send a to w.1"]),
+        ("wait 5", ["m: 1 wait, 1 in hand, of 2"]),
+        ("done a", ["send b to w.1", "a: done"]),
+        ("done b", ["b: done"]),
+        ("ask c", ["send c to w.1"]),
+    )
+    assert history.load_s == {"a": 7.0, "b": 4.0, "c": 0.0}
+
+
 def test_a_client_that_leaves_takes_its_demand_along() -> None:
     OnDemand().play(
         ("ask a", ["m: 1 wait, 0 in hand, of 1"]),

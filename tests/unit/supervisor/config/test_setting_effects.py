@@ -91,6 +91,7 @@ ON_PLANS: list[tuple[str, str, dict[str, Any]]] = [
     ("ENABLE_METRICS", "0", {"serve.metrics": False}),
     ("DRAIN_TIMEOUT_SEC", "7", {"drain_s": 7.0}),
     ("MEMORY_BUDGET_MB", "7", {"memory_budget_mb": 7}),
+    ("KEEP_ALIVE_MAX_SEC", "7", {"serve.keep_alive_max_s": 7.0}),
     ("WARMUP_FAIL_FAST", "1", {"fail_fast": True}),
     ("FRONTEND_MEMORY_MB", "7", {"serve.memory_mb": 7}),
     ("MAX_BATCH_SIZE", "7", {"serve.max_batch_size": 7}),

@@ -50,6 +50,7 @@ def test_a_model_is_loaded_when_an_operator_says_so() -> None:
         "reason": None,
         "pinned": False,
         "idle_unload_s": 20.0,
+        "leaves_in_s": 20.0,
     }
     assert kinds(world) == ["model.load", "model.unload"]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ipc.messages.control import ModelDemand
 from supervisor.residency.decisions import (
     TURN_S,
     Decision,
@@ -41,6 +43,11 @@ class Box:
         }
         self.residency.set_policies(policies, 0.0)
 
+    def wants(self, name: str, waiting: int, in_hand: int, keep_s: float | None = None) -> None:
+        jobs = self.jobs[name]
+        demand = ModelDemand(name=name, waiting=waiting, in_hand=in_hand, jobs=jobs, keep_s=keep_s)
+        self.residency.on_demand(demand, self.now)
+
     def play(self, *rows: Row) -> Box:
         for at, happens, expected in rows:
             self.now = at
@@ -60,19 +67,21 @@ def words(decision: Decision) -> str:
             return f"refuse {model}: {why}"
 
 
-def asks(name: str, waiting: int = 1, in_hand: int = 0) -> Callable[[Box], None]:
+def asks(
+    name: str, waiting: int = 1, in_hand: int = 0, keep_s: float | None = None
+) -> Callable[[Box], None]:
     def happens(box: Box) -> None:
         box.jobs[name] += 1
-        box.residency.on_demand(name, waiting, in_hand, box.jobs[name], box.now)
+        box.wants(name, waiting, in_hand, keep_s)
 
     return happens
 
 
-def works(name: str, in_hand: int) -> Callable[[Box], None]:
+def works(name: str, in_hand: int, keep_s: float | None = None) -> Callable[[Box], None]:
     """Nobody waits; its workers have so many in hand."""
 
     def happens(box: Box) -> None:
-        box.residency.on_demand(name, 0, in_hand, box.jobs[name], box.now)
+        box.wants(name, 0, in_hand, keep_s)
 
     return happens
 
@@ -276,6 +285,64 @@ def test_a_model_that_is_not_served_any_more_is_forgotten() -> None:
     box.play((2, stands("a", "in"), []))
 
 
+RARE = Policy(always=False, idle_s=60, need_mb=100, measured=True)
+
+
+def test_a_client_says_how_long_a_model_stays_after_its_last_job() -> None:
+    Box(a=RARE).play(
+        (0, asks("a", keep_s=10), ["load a"]),
+        (1, stands("a", "in"), []),
+        (1, works("a", 1, keep_s=10), []),
+        (50, works("a", 0, keep_s=10), []),
+        (59, nothing, []),
+        (60, nothing, ["unload a: idle for 10 s"]),
+        (61, stands("a", "out"), []),
+        *loaded("a", 100),  # what was asked for before counts no more
+        (111, nothing, []),
+        (161, nothing, ["unload a: idle for 60 s"]),
+    )
+
+
+def test_a_model_may_leave_as_soon_as_it_is_done() -> None:
+    Box(a=RARE).play(
+        (0, asks("a", keep_s=0), ["load a"]),
+        (1, stands("a", "in"), []),
+        (1, works("a", 1, keep_s=0), []),
+        (50, works("a", 0, keep_s=0), ["unload a: idle for 0 s"]),
+    )
+
+
+def test_one_that_is_kept_for_ever_makes_room_all_the_same() -> None:
+    Box(budget_mb=100, a=RARE, b=100).play(
+        (0, asks("a", keep_s=-1), ["load a"]),
+        (1, stands("a", "in"), []),
+        (1, works("a", 0, keep_s=-1), []),
+        (9999, nothing, []),
+        (9999, asks("b"), ["unload a: b needs 100 MB"]),
+    )
+
+
+def test_no_client_unloads_what_is_always_loaded_or_pinned() -> None:
+    for stays in (Policy(need_mb=100, measured=True), replace(RARE, pinned=True)):
+        box = Box(a=stays)
+        box.play((0, stands("a", "loading"), []), (9, stands("a", "in"), []))
+        box.play((10, asks("a", 0, 1, keep_s=0), []), (11, works("a", 0, keep_s=0), []))
+
+
+def test_what_an_operator_says_counts_until_a_client_says_otherwise() -> None:
+    box = Box(a=RARE)
+    box.play((0, asks("a", keep_s=10), ["load a"]), (1, stands("a", "in"), []))
+    box.play((2, works("a", 0, keep_s=10), []))
+    box.residency.load("a", 100.0, lambda: box.room, 3.0)
+    box.play(
+        (4, works("a", 0, keep_s=10), []),  # nothing new
+        (50, nothing, []),
+        (60, asks("a", 0, 1, keep_s=10), []),
+        (61, works("a", 0, keep_s=10), []),
+        (71, nothing, ["unload a: idle for 10 s"]),
+    )
+
+
 # --- any history ---------------------------------------------------------------------------------
 
 
@@ -309,7 +376,9 @@ class World:
         for name in self.phase:
             self._run(name, now)
             waits, in_hand = len(self.waiting[name]), len(self.in_hand[name])
-            self.residency.on_demand(name, waits, in_hand, self.jobs[name], now)
+            self.residency.on_demand(
+                ModelDemand(name=name, waiting=waits, in_hand=in_hand, jobs=self.jobs[name]), now
+            )
             self.residency.on_phase(name, self.phase[name], now)
         for decision in self.residency.decide(lambda: Room(10_000, self.budget_mb), now):
             self._do(decision, now)

@@ -478,7 +478,7 @@ def test_results_are_found_by_the_name_of_their_tool_or_by_an_id(
 def test_without_messages_the_answer_says_that_the_model_is_loaded(
     client: TestClient, fake: FakeDispatcher
 ) -> None:
-    answer = client.post("/api/chat", json={"model": "org/chat", "keep_alive": -1})
+    answer = client.post("/api/chat", json={"model": "org/chat"})
     assert [untimed(line) for line in lines(answer.content)] == [
         {
             "model": "org/chat",

@@ -119,7 +119,7 @@ def test_what_asks_for_nothing_passes(client: TestClient) -> None:
     assert ask(client, prompt="hi", format="", **nothing).status_code == 200
 
 
-@pytest.mark.parametrize("keys", [{}, {"prompt": ""}, {"system": "x", "keep_alive": "5m"}])
+@pytest.mark.parametrize("keys", [{}, {"prompt": ""}, {"system": "x"}])
 def test_without_a_prompt_the_answer_says_that_the_model_is_loaded(
     client: TestClient, fake: FakeDispatcher, keys: dict[str, Any]
 ) -> None:

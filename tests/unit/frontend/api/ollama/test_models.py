@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -17,7 +19,14 @@ from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.jobs import EmbedInput, Truncation
 from ipc.messages.spec import Defaults, FileFacts, Loaded
 from ipc.messages.state import ModelState
-from tests.unit.frontend.http_fakes import CHAT, FakeDispatcher, application, embeds, says
+from tests.unit.frontend.http_fakes import (
+    CHAT,
+    FakeControl,
+    FakeDispatcher,
+    application,
+    embeds,
+    says,
+)
 
 DIGEST = "ab" * 32
 FACTS = FileFacts(
@@ -101,25 +110,27 @@ def test_a_loaded_model_stays(client: TestClient) -> None:
 
 
 def test_a_model_on_a_gpu_is_there_with_all_its_weights(fake: FakeDispatcher) -> None:
-    told = running("org/chat", fake.specs["org/chat"], Loaded(device="cuda:0"), 0.0)
+    told = running("org/chat", fake.specs["org/chat"], Loaded(device="cuda:0"), "")
     assert (told["size_vram"], told["context_length"]) == (98362432, 0)
 
 
-@pytest.mark.parametrize(
-    ("changes", "expires_at"),
-    [
-        ({"load": "on_demand", "idle_unload_s": 90.0}, "1970-01-01T00:01:30Z"),
-        ({"load": "on_demand", "idle_unload_s": 0.0}, "9999-12-31T23:59:59Z"),
-        ({"load": "on_demand", "idle_unload_s": 90.0, "pin": True}, "9999-12-31T23:59:59Z"),
-        ({"load": "always", "idle_unload_s": 90.0}, "9999-12-31T23:59:59Z"),
-    ],
-)
 def test_a_model_that_is_unloaded_when_it_idles_says_by_when(
-    fake: FakeDispatcher, changes: dict[str, Any], expires_at: str
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = msgspec.structs.replace(fake.specs["org/chat"], **changes)
-    told = running("org/chat", spec, Loaded(device="cpu"), 0.0)
-    assert told["expires_at"] == expires_at
+    report = {"models": [{"name": "org/chat", "leaves_in_s": 90.0}, {"name": "org/embed"}]}
+    monkeypatch.setattr(FakeControl, "health", answers(report))
+    before = time.time()
+    first, second = client.get("/api/ps").json()["models"]
+    leaves_at = datetime.fromisoformat(first["expires_at"]).timestamp()
+    assert before + 89.0 < leaves_at < time.time() + 91.0
+    assert second["expires_at"] == "9999-12-31T23:59:59Z"
+
+
+def answers(report: dict[str, Any]) -> Callable[..., Awaitable[dict[str, Any]]]:
+    async def health(*_: object) -> dict[str, Any]:
+        return report
+
+    return health
 
 
 def test_a_model_that_does_not_answer_yet_is_not_loaded(
