@@ -47,7 +47,11 @@ _BEST_FIRST: tuple[ReplicaState, ...] = (
 
 @dataclass(slots=True)
 class Member:
-    """One child: its state machine, its process while there is one, its model if it is a worker."""
+    """One child: its state machine, its process while there is one, its model if it is a worker.
+
+    One that is ``held`` is given no requests: it is on its way in beside others, or kept for a
+    while after others have taken its place.
+    """
 
     replica: Replica
     spec: Spec | None = None
@@ -55,6 +59,7 @@ class Member:
     work_done: float | None = 0.0  # when it was last looked at, see Child.work_done
     vram: Vram | None = field(default=None, repr=False)
     cell: Cell | None = field(default=None, repr=False)
+    held: bool = False
 
 
 def frontend(effects: Effects) -> Member:
@@ -144,8 +149,8 @@ def by_model(everyone: Iterable[Member]) -> dict[str, list[Member]]:
 
 def best(group: Iterable[Member]) -> Replica:
     """The replica that speaks for its model."""
-    replicas = (member.replica for member in group)
-    return min(replicas, key=lambda replica: _BEST_FIRST.index(replica.state))
+    first = min(group, key=lambda one: (_BEST_FIRST.index(one.replica.state), one.held))
+    return first.replica
 
 
 def phase(group: Iterable[Member], *, resting: bool) -> ModelPhase:
@@ -218,5 +223,5 @@ def _route(member: Member, run_dir: Path) -> Route:
         generation=replica.generation,
         endpoint=ipc_endpoint(run_dir / child_id(replica.name, replica.generation)),
         credit=member.spec.credit,
-        open=replica.state == "ready",
+        open=replica.state == "ready" and not member.held,
     )

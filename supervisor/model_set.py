@@ -2,45 +2,66 @@
 
     add ----> in the set ----remove----> leaving --left, or too late--> retired ----> forgotten
                  |                                                         ^
-                 +--another spec: workers of the new one, then those of the old one
+                 +--another spec: an update, then the workers before it ---+
 
-Pure: it starts and stops nobody, but says who is due (`due`).
+Pure: it starts and stops nobody, but says who is due (`due`). What an update is, see
+`supervisor.reload.update`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ipc.messages.errors import InvalidRequest
 from ipc.messages.spec import Spec
 from supervisor.fleet import Member, by_model, may_be_away
+from supervisor.reload.live import same_work
+from supervisor.reload.update import Step, Update
 
 MakeWorker = Callable[[str, Spec], Member]
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """What has become of an update, as an event of that ``type``."""
+
+    type: str
+    model: str
+    why: str = ""
+
+
+@dataclass(slots=True)
 class Due:
-    """Who is to be started, who is to drain and end for good, who for now, and who to be replaced
-    by a fresh process."""
+    """Who is to be started; who is to drain and end for good, who so once it has finished whatever
+    it has in hand, who for now, and who to be replaced by a fresh process. ``switched``: other
+    workers serve a model than before."""
 
     start: list[Member] = field(default_factory=list)
     retire: list[Member] = field(default_factory=list)
+    finish: list[Member] = field(default_factory=list)
     rest: list[Member] = field(default_factory=list)
     renew: list[Member] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
+    switched: bool = False
 
 
 class ModelSet:
     """Owns the workers from when their model joins until they have ended for good.
 
-    ``make`` makes a worker that has that name, which no other has ever had. All times are monotonic
-    seconds.
+    ``make`` makes a worker that has that name, which no other has ever had. The workers from before
+    an update are kept for ``watch_s``. All times are monotonic seconds.
     """
 
-    def __init__(self, make: MakeWorker) -> None:
+    def __init__(self, make: MakeWorker, watch_s: float = 0.0) -> None:
         self._make = make
+        self._watch_s = watch_s
         self._specs: dict[str, Spec] = {}
         self._workers: dict[str, Member] = {}
+        self._own: dict[str, list[str]] = {}  # who serves each model, those that leave too
+        self._updates: dict[str, Update] = {}
+        self._crowded: set[str] = set()  # the models whose workers wait until others have ended
         self._counts: dict[str, int] = {}  # how many workers each task has ever had
         self._gone_at: dict[str, float] = {}  # when each model that leaves is waited for no longer
         self._retired: set[str] = set()  # the workers that are to end
@@ -51,6 +72,11 @@ class ModelSet:
     def specs(self) -> list[Spec]:
         """The models that clients may ask for."""
         return list(self._specs.values())
+
+    @property
+    def wanted(self) -> dict[str, Spec]:
+        """What each of them is to be served by: the new spec of one that is updated."""
+        return self._specs | {name: update.new for name, update in self._updates.items()}
 
     @property
     def may_move(self) -> bool:
@@ -80,24 +106,91 @@ class ModelSet:
     def worker(self, name: str) -> Member | None:
         return self._workers.get(name)
 
-    def add(self, spec: Spec) -> None:
-        """The model joins, comes back before it has left, or is served as ``spec`` says now."""
+    # --- what is to be served ---
+
+    def add(self, spec: Spec, *, downtime: bool = False) -> None:
+        """The model joins, comes back before it has left, or is served as ``spec`` says now.
+
+        A change that its workers are run by is an update: others are loaded beside them first, or
+        with ``downtime`` in their place.
+        """
+        name = spec.name
         if spec.load == "always":
-            self._resting.discard(spec.name)
-        elif spec.name not in self._specs:
-            self._resting.add(spec.name)
-        self._specs[spec.name] = spec
-        self._gone_at.pop(spec.name, None)
-        for _ in range(len(self._serving(spec)), spec.replicas):
-            count = self._counts[spec.task] = self._counts.get(spec.task, 0) + 1
-            name = f"{spec.task}-{count}"
-            self._workers[name] = self._make(name, spec)
+            self._resting.discard(name)
+        elif name not in self._specs:
+            self._resting.add(name)
+        self._gone_at.pop(name, None)
+        update, own = self._updates.get(name), self._serving(name)
+        served = own[0].spec if own else None
+        if update is not None and same_work(update.new, spec):
+            update.new = spec
+            _dress(update.fresh, spec)
+            if update.switched_at is not None:
+                self._specs[name] = spec
+        elif update is not None and update.keeps_others and same_work(update.old, spec):
+            update.old, update.back = spec, "it was changed back"
+        elif served is None or same_work(served, spec) or name in self._resting:
+            self._settle(spec)
+        else:
+            self._begin(served, spec, downtime=downtime)
+
+    def roll_back(self, name: str) -> None:
+        """Serve the model as before its update. Raises `InvalidRequest` where the workers that it
+        had then are not there any more."""
+        update = self._updates.get(name)
+        if update is None or not update.keeps_others:
+            raise InvalidRequest(
+                f"model {name!r} has no worker from before an update; they are kept for "
+                f"{self._watch_s:g} s after it. Change its entry back and reload"
+            )
+        update.back = "somebody asked for it"
 
     def remove(self, name: str, now: float) -> None:
         """The model leaves: its workers stay for what is queued, as long as that may take."""
         spec = self._specs.pop(name)
+        self._updates.pop(name, None)
         self._resting.discard(name)
         self._gone_at[name] = now + spec.queue_timeout_s + spec.request_timeout_s
+
+    def _begin(self, served: Spec, spec: Spec, *, downtime: bool) -> None:
+        name, others = spec.name, self._serving(spec.name)
+        fresh = [self._new_worker(spec) for _ in range(spec.replicas)]
+        self._specs[name] = served
+        self._updates[name] = Update(served, spec, fresh, [] if downtime else others)
+        if downtime:
+            self._crowded.add(name)
+            self._take_over(name, fresh, spec)
+        else:
+            _hold(fresh, held=True)
+
+    def _settle(self, spec: Spec) -> None:
+        """Serve it by ``spec`` from now on, with those of its workers that can."""
+        self._updates.pop(spec.name, None)
+        able = [one for one in self._serving(spec.name) if _serves(one, spec)]
+        able.sort(key=lambda one: one.replica.state != "ready")
+        del able[spec.replicas :]
+        missing = range(len(able), spec.replicas)
+        self._take_over(spec.name, [*able, *(self._new_worker(spec) for _ in missing)], spec)
+
+    def _take_over(self, name: str, workers: list[Member], spec: Spec) -> None:
+        """These serve the model from now on, and nobody else."""
+        _hold(self._serving(name), held=True)
+        _hold(workers, held=False)
+        _dress(workers, spec)
+        self._own[name] = [one.replica.name for one in workers]
+        self._specs[name] = spec
+
+    def _new_worker(self, spec: Spec) -> Member:
+        count = self._counts[spec.task] = self._counts.get(spec.task, 0) + 1
+        name = f"{spec.task}-{count}"
+        worker = self._workers[name] = self._make(name, spec)
+        return worker
+
+    def _serving(self, name: str) -> list[Member]:
+        own = self._own.get(name, [])
+        return [self._workers[one] for one in own if one not in self._retired]
+
+    # --- who is in memory ---
 
     def wake(self, name: str) -> None:
         """The model is to be loaded."""
@@ -107,17 +200,17 @@ class ModelSet:
         """The model is to be unloaded, and served again once it is woken."""
         if name in self._specs:
             self._resting.add(name)
+            self._settle(self.wanted[name])
 
     def renew(self, name: str) -> None:
         """The model's workers are to be replaced by fresh ones, one after the other."""
-        workers = by_model(self.workers).get(name, [])
-        self._worn |= {one.replica.name for one in workers if _is_up(one)}
+        self._worn |= {one.replica.name for one in self._serving(name) if _is_up(one)}
 
     def retry(self, name: str) -> None:
         """Those of the model's workers that have failed are to be tried again at once."""
-        workers = by_model(self.workers).get(name, [])
         failed = ("backoff", "failed")
-        self._worn |= {one.replica.name for one in workers if one.replica.state in failed}
+        serving = self._serving(name)
+        self._worn |= {one.replica.name for one in serving if one.replica.state in failed}
 
     @property
     def resting(self) -> set[str]:
@@ -134,21 +227,22 @@ class ModelSet:
         for name in self._gone_at:
             self.on_left(name)
 
+    # --- who is due ---
+
     def due(self, now: float) -> Due:
         """Who is to be started and who is to end by now; each is named once."""
         due = Due()
+        for name in list(self._updates):
+            self._advance(name, due, now)
         for name, group in by_model(self.workers).items():
             staying = [one for one in group if one.replica.name not in self._retired]
-            spec = self._specs.get(name)
-            if spec is not None and name in self._resting:
-                due.retire.extend(one for one in staying if one.spec != spec)
-                due.rest.extend(one for one in staying if one.spec == spec and _is_up(one))
-            elif spec is not None:
-                _replace(spec, staying, due)
-            elif now >= self._gone_at.get(name, -math.inf):
-                due.retire.extend(staying)
-            due.renew.extend(self._due_for_renewal(staying))
-        self._retired |= {one.replica.name for one in due.retire}
+            if name not in self._specs:
+                if now >= self._gone_at.get(name, -math.inf):
+                    due.retire.extend(staying)
+            else:
+                self._look_after(name, staying, due)
+            due.renew.extend(self._due_for_renewal(self._serving(name)))
+        self._retired |= {one.replica.name for one in (*due.retire, *due.finish)}
         return due
 
     def _due_for_renewal(self, group: list[Member]) -> Iterator[Member]:
@@ -161,6 +255,58 @@ class ModelSet:
                 if serves:
                     return
 
+    def _look_after(self, name: str, staying: list[Member], due: Due) -> None:
+        update, own = self._updates.get(name), self._own[name]
+        kept = [*update.fresh, *update.others] if update else []
+        for one in staying:
+            if one.replica.name not in own and one not in kept:
+                due.finish.append(one)
+        serving = self._serving(name)
+        if name in self._resting:
+            due.rest.extend(one for one in serving if _is_up(one))
+            return
+        if update is not None and update.switched_at is None and name not in self._crowded:
+            due.start.extend(_next(update.fresh))
+        due.start.extend(self._unborn(name, serving))
+
+    def _unborn(self, name: str, serving: list[Member]) -> list[Member]:
+        """Those that are to be started, all at once; of a crowded model once all others ended."""
+        if name in self._crowded:
+            others = [one for one in self.workers if one.spec and one.spec.name == name]
+            if any(one.replica.alive and one not in serving for one in others):
+                return []
+            self._crowded.discard(name)
+        return [one for one in serving if one.replica.state == "stopped"]
+
+    def _advance(self, name: str, due: Due, now: float) -> None:
+        update = self._updates[name]
+        match update.step(now, self._watch_s):
+            case Step.SWITCH:
+                update.on_switch(now)
+                self._take_over(name, update.fresh, update.new)
+                due.news.append(News("update.switched", name))
+                due.switched = True
+            case Step.DONE:
+                del self._updates[name]
+                due.news.append(News("update.done", name))
+            case Step.BACK:
+                self._return(name, update, due)
+
+    def _return(self, name: str, update: Update, due: Due) -> None:
+        """The model is served as before; without anybody who still could, by others anew."""
+        served = update.switched_at is not None or not update.others
+        due.news.append(
+            News("update.rolled_back" if served else "update.failed", name, update.back)
+        )
+        due.switched = served
+        del self._updates[name]
+        if update.others:
+            self._take_over(name, update.others, update.old)
+        else:
+            self._crowded.add(name)
+            self._own[name] = []
+            self._settle(update.old)
+
     def forget(self) -> None:
         """Drop those that have ended for good."""
         ended = [name for name in self._retired if self._workers[name].replica.state == "stopped"]
@@ -169,26 +315,36 @@ class ModelSet:
             del self._workers[name]
         names = {one.spec.name for one in self.workers if one.spec is not None}
         self._gone_at = {name: at for name, at in self._gone_at.items() if name in names}
-
-    def _serving(self, spec: Spec) -> list[Member]:
-        everyone = self._workers.items()
-        return [one for name, one in everyone if one.spec == spec and name not in self._retired]
+        kept = names | self._specs.keys()
+        self._own = {
+            name: [one for one in own if one in self._workers]
+            for name, own in self._own.items()
+            if name in kept
+        }
 
 
 def _is_up(worker: Member) -> bool:
     return worker.replica.state not in ("stopped", "draining")
 
 
-def _replace(spec: Spec, group: list[Member], due: Due) -> None:
-    """Workers of ``spec`` come one after the other, each ready before one of another spec goes: the
-    model is never short of a worker, and takes the memory of one more meanwhile."""
-    fresh = [one for one in group if one.spec == spec]
-    old = [one for one in group if one.spec != spec]
-    unborn = [one for one in fresh if one.replica.state == "stopped"]
-    ready = sum(one.replica.state == "ready" for one in fresh)
-    if not old:
-        due.start.extend(unborn)
-    elif ready == len(fresh) - len(unborn):
-        due.start.extend(unborn[:1])
-    old.sort(key=lambda one: one.replica.state == "ready")
-    due.retire.extend(old[: max(0, len(old) - (len(fresh) - ready))])
+def _serves(worker: Member, spec: Spec) -> bool:
+    return worker.spec is not None and same_work(worker.spec, spec)
+
+
+def _next(fresh: list[Member]) -> list[Member]:
+    """Whom to start of those that load beside others: one after the other, since each takes as much
+    memory as it takes while it loads."""
+    states = [one.replica.state for one in fresh]
+    if any(state not in ("stopped", "ready") for state in states):
+        return []
+    return [one for one in fresh if one.replica.state == "stopped"][:1]
+
+
+def _hold(workers: Iterable[Member], *, held: bool) -> None:
+    for one in workers:
+        one.held = held
+
+
+def _dress(workers: Iterable[Member], spec: Spec) -> None:
+    for one in workers:
+        one.spec = spec

@@ -30,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits. ``unavailable`` names the models that could not be fetched, each with the reason: they
     are shown as failed, while the others serve. ``fail_fast``: a model that fails before all have
     been ready once ends the server. ``greet``: say a few lines about the start, for people.
+    Workers from before an update are kept for ``update_watch_s``.
     ``memory_budget_mb`` bounds what all models take together, 0: what the system has.
     ``state_dir`` is where to keep what was measured, empty for nowhere; ``weights`` tells the files
     of each model from others. ``settings`` is what all this was made from, to be shown in the log.
@@ -45,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log_format: Format = "text"
     log_level: Level = "info"
     drain_s: float = 30.0
+    update_watch_s: float = 60.0
     memory_budget_mb: int = 0
     fail_fast: bool = False
     greet: bool = False

@@ -46,7 +46,7 @@ from supervisor.cleanup import Cleanup
 from supervisor.effects import Effects
 from supervisor.fleet import FRONTEND, Member
 from supervisor.liveness import signs
-from supervisor.model_set import ModelSet
+from supervisor.model_set import ModelSet, News
 from supervisor.plan import Plan
 from supervisor.replica import (
     NOTICE_S,
@@ -96,7 +96,8 @@ class Supervisor:
         self._cleanup = cleanup
         self._frontend = fleet.frontend(effects)
         self._welcomed = 0  # the generation of the frontend that has been told what to serve
-        self._models = ModelSet(partial(fleet.worker, drain_s=plan.drain_s, effects=effects))
+        make = partial(fleet.worker, drain_s=plan.drain_s, effects=effects)
+        self._models = ModelSet(make, plan.update_watch_s)
         self._events = EventLog(effects.wall_s, self._tell_event)
         self._loader = Loader(self._models, effects, self._events, plan.memory_budget_mb)
         self._wishes = Wishes(self._report, self._loader, self._settle)
@@ -127,10 +128,11 @@ class Supervisor:
 
     # --- the models ---
 
-    def add(self, spec: Spec) -> None:
-        """Serve ``spec`` from now on: a model that joins, or one that is served in another way."""
+    def add(self, spec: Spec, *, downtime: bool = False) -> None:
+        """Serve ``spec`` from now on: a model that joins, or one that is served in another way,
+        with ``downtime`` where its old and its new workers do not fit together."""
         self._unavailable.pop(spec.name, None)
-        self._models.add(spec)
+        self._models.add(spec, downtime=downtime)
         self._tell_models()
         self._keep_models()
 
@@ -142,6 +144,11 @@ class Supervisor:
         self._tell_models()
         self._keep_models()
 
+    def roll_back(self, name: str) -> None:
+        """Serve the model as before its update. Raises `InvalidRequest` if nobody could."""
+        self._models.roll_back(name)
+        self._keep_models()
+
     def _tell_models(self) -> None:
         if self._frontend.replica.generation == self._welcomed:
             self._tell(self._frontend, Models(self._models.specs))
@@ -151,17 +158,28 @@ class Supervisor:
         if self._stopping:
             return
         due = self._models.due(self._effects.now())
+        for news in due.news:
+            self._tell_news(news)
+        if due.switched:
+            self._tell_models()
+            self._publish(self._effects.now())
         for member in due.start:
             self._happen(member, Begin())
         for member in due.retire:
             self._happen(member, Stop(self._plan.drain_s, notice_s=NOTICE_S))
-        for member in due.rest:
+        for member in (*due.finish, *due.rest):
             assert member.spec is not None
             # What it has in hand is finished, however long that may take.
             self._happen(member, Stop(member.spec.request_timeout_s, notice_s=NOTICE_S))
         for member in due.renew:
             self._happen(member, Renew("an operator asked for it"))
         self._models.forget()
+
+    def _tell_news(self, news: News) -> None:
+        level = logging.WARNING if news.why else logging.INFO
+        facts = {"why": news.why} if news.why else {}
+        logger.log(level, news.type, extra={"model": news.model, **facts})
+        self._events.add(news.type, news.model, **facts)
 
     def _keep_resident(self) -> None:
         """Load and unload whom clients' demand asks for."""

@@ -207,6 +207,8 @@ class EngineLoop:
 
     def _dated(self, event: Terminal) -> Terminal:
         began_at = self._began.pop(event.job, 0.0)
+        if isinstance(event, Done) and began_at:
+            self._account.work_s += self._clock() - began_at
         return replace(event, began_at=began_at) if isinstance(event, Done) else event
 
     def _fail_all(self) -> None:
@@ -221,6 +223,7 @@ class Account:
         self.progress = 0
         self.jobs = 0
         self.failed = 0
+        self.work_s = 0.0
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.padding_tokens = 0
@@ -246,6 +249,7 @@ class Account:
             in_flight=in_flight,
             jobs=self.jobs,
             failed=self.failed,
+            work_s=self.work_s,
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
             padding_tokens=self.padding_tokens,

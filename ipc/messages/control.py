@@ -24,6 +24,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's own account of its work, all totals since it started.
 
     ``progress`` grows with every engine step: jobs in hand and no growth is what "hung" means.
+    ``work_s`` is what the answered ones took, each from the first step that it was in.
     ``worn`` says why the engine should be replaced by a fresh one, if it should.
     """
 
@@ -31,6 +32,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 0
     jobs: int = 0
     failed: int = 0
+    work_s: float = 0.0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     padding_tokens: int = 0

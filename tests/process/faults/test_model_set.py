@@ -183,7 +183,7 @@ def test_a_leaving_model_does_not_outlive_the_frontend_that_its_clients_asked(
 
 
 def test_a_model_changes_under_load(make_changing: MakeBox) -> None:
-    box = start(make_changing, spec(CHAT, slots=2))
+    box = start(make_changing, spec(CHAT, slots=2), update_watch_s=0.5)
     with load(box, CHAT) as statuses:
         pid = box.replica(CHAT)["pid"]
         box.add(spec(CHAT, slots=4))

@@ -293,6 +293,17 @@ def test_the_engine_is_asked_once_a_turn_whether_to_step(out: list[Event]) -> No
     assert len(asked) == loop.counters().progress
 
 
+def test_the_work_on_what_was_answered_is_counted(out: list[Event]) -> None:
+    engine = Scripted([Done("a", DONE)], [Failed(job="b", error=InvalidRequest("no").info())])
+    clock = iter(range(100))
+    loop = EngineLoop(engine, out.extend, lambda: float(next(clock)))
+    loop.offer(job("a"))
+    loop.offer(job("b"))
+    engine.on_step = lambda: None if engine.steps else loop.finish()
+    loop.run()
+    assert loop.counters().work_s > 0
+
+
 def test_totals_are_counted(out: list[Event]) -> None:
     loop = run(Scripted([Delta("a", "x", 2)], [Done("a", DONE)]), out, job("a"))
     counters = loop.counters()

@@ -317,29 +317,27 @@ LARGER = msgspec.structs.replace(EMBED, slots=32)
 
 
 def test_a_changed_model_gets_a_new_worker_before_the_old_one_goes() -> None:
-    world = run(EMBED).play(
+    world = run(EMBED, update_watch_s=0.0).play(
         (
             5.0,
             adds(LARGER),
             ["frontend.1 <- models embed", "start embed-2.1"],
         ),
         (5.25, connects("embed-2.1"), ["embed-2.1 <- load embed on cpu"]),
+        (9.0, becomes_ready("embed-2.1"), ["frontend.1 <- embed ready embed-1.1 (embed-2)"]),
         (
-            9.0,
-            becomes_ready("embed-2.1"),
-            [
-                "frontend.1 <- embed ready embed-1.1 embed-2.1",
-            ],
+            9.25,
+            turn,
+            ["frontend.1 <- models embed", "frontend.1 <- embed ready (embed-1) embed-2.1"],
         ),
-        (9.25, turn, ["frontend.1 <- embed ready (embed-1) embed-2.1"]),
-        (9.5, turn, DRAINS),
-        (10.0, exits("embed-1.1", ENDED), ["frontend.1 <- embed ready embed-2.1"]),
+        (9.75, turn, ["embed-1.1 <- drain within 600 s"]),
+        (10.5, exits("embed-1.1", ENDED), ["frontend.1 <- embed ready embed-2.1"]),
     )
     starts = [message.spec for message in world.sent if isinstance(message, Start)]
     assert starts[-1] == LARGER
 
 
-def test_replicas_are_changed_one_after_the_other() -> None:
+def test_replicas_are_loaded_one_after_the_other_and_switched_together() -> None:
     two, two_larger = (msgspec.structs.replace(one, replicas=2) for one in (EMBED, LARGER))
     run(two).play(
         (5.0, adds(two_larger), ["frontend.1 <- models embed", "start embed-3.1"]),
@@ -347,23 +345,23 @@ def test_replicas_are_changed_one_after_the_other() -> None:
         (
             6.0,
             becomes_ready("embed-3.1"),
-            ["frontend.1 <- embed ready embed-1.1 embed-2.1 embed-3.1"],
+            ["frontend.1 <- embed ready embed-1.1 embed-2.1 (embed-3)"],
         ),
-        (
-            6.25,
-            turn,
-            ["start embed-4.1", "frontend.1 <- embed ready (embed-1) embed-2.1 embed-3.1"],
-        ),
-        (6.5, turn, DRAINS),
-        (7.0, exits("embed-1.1", ENDED), ["frontend.1 <- embed ready embed-2.1 embed-3.1"]),
+        (6.25, turn, ["start embed-4.1"]),
         (7.25, connects("embed-4.1"), ["embed-4.1 <- load embed on cpu"]),
         (
             8.0,
             becomes_ready("embed-4.1"),
-            ["frontend.1 <- embed ready embed-2.1 embed-3.1 embed-4.1"],
+            ["frontend.1 <- embed ready embed-1.1 embed-2.1 (embed-3) (embed-4)"],
         ),
-        (8.25, turn, ["frontend.1 <- embed ready (embed-2) embed-3.1 embed-4.1"]),
-        (8.5, turn, ["embed-2.1 <- drain within 30 s"]),
+        (
+            8.25,
+            turn,
+            [
+                "frontend.1 <- models embed",
+                "frontend.1 <- embed ready (embed-1) (embed-2) embed-3.1 embed-4.1",
+            ],
+        ),
     )
 
 
@@ -384,34 +382,38 @@ def test_what_is_changed_back_meanwhile_stays_and_the_newcomer_goes() -> None:
         (5.0, adds(LARGER), ["frontend.1 <- models embed", "start embed-2.1"]),
         (5.25, connects("embed-2.1"), ["embed-2.1 <- load embed on cpu"]),
         (6.0, adds(EMBED), ["frontend.1 <- models embed"]),
-        (6.25, turn, ["embed-2.1 <- drain within 30 s"]),
+        (6.25, turn, ["embed-2.1 <- drain within 600 s"]),
         (7.0, exits("embed-2.1", ENDED), []),
     )
 
 
-def test_fewer_replicas_are_a_change_like_any_other() -> None:
+def test_one_replica_fewer_ends_one() -> None:
     two = msgspec.structs.replace(EMBED, replicas=2)
     run(two).play(
         (
             5.0,
             adds(EMBED),
-            [
-                "frontend.1 <- models embed",
-                "start embed-3.1",
-                "frontend.1 <- embed ready (embed-1) embed-2.1",
-            ],
+            ["frontend.1 <- models embed", "frontend.1 <- embed ready embed-1.1 (embed-2)"],
         ),
-        (5.25, turn, DRAINS),
+        (5.25, turn, ["embed-2.1 <- drain within 600 s"]),
+        (6.0, exits("embed-2.1", ENDED), ["frontend.1 <- embed ready embed-1.1"]),
+        (20.0, turn, []),
     )
 
 
 def test_of_the_old_replicas_those_that_do_not_serve_go_first() -> None:
     world = run(msgspec.structs.replace(EMBED, replicas=2))
     for generation in (1, 2):
-        exits(f"embed-2.{generation}")(world)
+        exits(f"embed-1.{generation}")(world)
     world.done.clear()
     world.play(
-        (1.0, adds(EMBED), ["frontend.1 <- models embed", "start embed-3.1"]),
-        (1.25, turn, ["frontend.1 <- embed ready embed-1.1"]),  # and nothing of the other
+        (1.0, adds(EMBED), ["frontend.1 <- models embed"]),
+        (1.25, turn, ["frontend.1 <- embed ready embed-2.1"]),
         (20.0, turn, []),
     )
+    assert [one.replica.name for one in world.supervisor._models.workers] == ["embed-2"]
+
+
+def test_one_replica_more_starts_one() -> None:
+    two = msgspec.structs.replace(EMBED, replicas=2)
+    run(EMBED).play((5.0, adds(two), ["frontend.1 <- models embed", "start embed-2.1"]))
