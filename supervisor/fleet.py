@@ -198,6 +198,7 @@ def _state(
 ) -> ModelState:
     speaker = best(group)
     next_start_at = speaker.next_start_at
+    loads = speaker.state == "starting"
     return ModelState(
         name=name,
         routes=[_route(member, run_dir) for member in group if member.replica.serving],
@@ -212,6 +213,9 @@ def _state(
         retry_after_s=max(1.0, round(next_start_at - now)) if next_start_at else None,
         loaded=speaker.loaded,
         refused=refused,
+        load_s=speaker.load_s,
+        load_began_at=speaker.started_at if loads else None,
+        stage=speaker.stage if loads else None,
     )
 
 

@@ -235,6 +235,8 @@ class Replica:
         self.counters = Counters()
         self.was_ready = False
         self.next_start_at: float | None = None
+        self.started_at: float | None = None  # when its last load began
+        self.load_s: float | None = None  # what its last load took
         self.progress_at = 0.0
         self._stall_s = stall_s
         self._load_stall_s = load_stall_s
@@ -349,6 +351,7 @@ class Replica:
         self.state = "starting"
         self.stage = self.reason = self._blocked_by = None
         self.counters = Counters()
+        self.started_at = now
         self.progress_at = self._beat_at = self._life_at = now
         self._ready_at = self._base_mb = None
         self._permanent = self._condemned = False
@@ -360,6 +363,8 @@ class Replica:
     def _become_ready(self, loaded: Loaded | None, warm: dict[str, str] | None, now: float) -> None:
         self.state = "ready"
         self.was_ready = True
+        if self.started_at is not None:
+            self.load_s = now - self.started_at
         self.loaded = loaded
         self.warm = warm or {}
         self.reason = None

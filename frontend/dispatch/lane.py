@@ -26,8 +26,6 @@ from ipc.messages.state import Route
 
 RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_MAX_S = 60.0
-# The weight of the newest job in the moving average of service time.
-_EWMA_WEIGHT = 0.2
 # How long others may have to wait so that a job runs alone: until its worker is empty, and then as
 # long again beside it.
 ALONE_S = 1.0
@@ -68,7 +66,6 @@ class _Worker:
 class _Running:
     ticket: Ticket
     worker: _Worker
-    since: float
 
 
 def _bounded(wait_s: float) -> float:
@@ -85,7 +82,8 @@ class Lane:
 
     ``alone`` says of a job whether it should have a worker for itself. Others wait for that no
     longer than `ALONE_S`; with another such job it never shares a worker. ``beside`` says whether
-    other models of the same device have live work: no background job begins meanwhile.
+    other models of the same device have live work: no background job begins meanwhile. ``pace_s``
+    is the time from one job's end to the next one's, when all workers are busy.
     """
 
     def __init__(
@@ -93,7 +91,9 @@ class Lane:
         spec: Spec,
         alone: Callable[[Job], bool] = lambda _: False,
         beside: Callable[[], bool] = lambda: False,
+        pace_s: Callable[[], float] = lambda: 1.0,
     ) -> None:
+        self._pace_s = pace_s
         self._alone = alone
         self._beside = beside
         self._model = spec.name
@@ -106,7 +106,6 @@ class Lane:
         self._live_at = -math.inf  # when a live job was last here
         self._alone_since: dict[str, float] = {}  # of waiting jobs for which a worker is emptied
         self._workers: dict[str, _Worker] = {}
-        self._service_s = 1.0  # until the first job has been measured
         self._appointed_to = 0.0  # places up to this time are promised to those that were rejected
 
     def set_limits(self, spec: Spec) -> None:
@@ -140,6 +139,11 @@ class Lane:
         return sum([worker.credit for worker in self._workers.values()])
 
     @property
+    def slots(self) -> int:
+        """On how many jobs these workers work at once."""
+        return sum([min(self._slots, worker.credit) for worker in self._workers.values()])
+
+    @property
     def connected(self) -> bool:
         """Whether jobs reach every worker that should take some."""
         return all(worker.connected for worker in self._workers.values() if worker.route.open)
@@ -169,18 +173,14 @@ class Lane:
 
     def retry_after_s(self) -> float:
         """When a place should be free: the queue's length times the time that each job takes."""
-        return _bounded(self.depth * self._job_s)
-
-    @property
-    def _job_s(self) -> float:
-        """The time from one job's end to the next one's, when all workers are busy."""
-        return self._service_s / max(1, self.credit)
+        return _bounded(self.depth * self._pace_s())
 
     def _appoint(self, now: float) -> float:
         """When to come back: staggered, so that rejected clients do not all return at once."""
-        drained_at = now + self.depth * self._job_s
+        pace_s = self._pace_s()
+        drained_at = now + self.depth * pace_s
         latest = now + RETRY_AFTER_MAX_S
-        self._appointed_to = min(max(drained_at, self._appointed_to + self._job_s), latest)
+        self._appointed_to = min(max(drained_at, self._appointed_to + pace_s), latest)
         return _bounded(self._appointed_to - now)
 
     def admit(self, ticket: Ticket) -> list[Job]:
@@ -297,7 +297,7 @@ class Lane:
             worker.lent_until = now if worker.used else now + ALONE_S
             worker.lent = not worker.used
         worker.used += 1
-        self._running[ticket.job.id] = _Running(ticket, worker, now)
+        self._running[ticket.job.id] = _Running(ticket, worker)
         return ticket.job, worker.route
 
     def end(self, job_id: str, now: float, cost: float | None = None) -> None:
@@ -308,7 +308,6 @@ class Lane:
             if cost is not None:
                 self._waiting.learn(running.ticket.terms.client, cost)
             self._live_at = now
-            self._service_s += _EWMA_WEIGHT * (now - running.since - self._service_s)
 
     def requeue(self, job_id: str) -> bool:
         """A worker refused a job that it had not begun: queue it again, in front of the others.

@@ -16,9 +16,13 @@ from frontend.dispatch import refusals
 from frontend.dispatch.budget import Claim
 from frontend.dispatch.dropped import DroppedJobs
 from frontend.dispatch.effects import Effects
+from frontend.dispatch.estimates.estimator import Estimator
+from frontend.dispatch.estimates.standing import Standing
+from frontend.dispatch.estimates.work import work_of
 from frontend.dispatch.fair.cost import cost_of
 from frontend.dispatch.lane import Lane, route_id
 from frontend.dispatch.open_jobs import OpenJob, OpenJobs
+from frontend.dispatch.outlook import Outlook
 from frontend.dispatch.quarantine import Fingerprint, Quarantine, fingerprint
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import PLAIN, Terms
@@ -58,7 +62,9 @@ class ModelQueue:
         self._on_connection = on_connection
         self._on_idle = on_idle
         self._quarantine = Quarantine()
-        self._lane = Lane(spec, self._is_suspect, beside)
+        self._estimator = Estimator(spec.slots)
+        self._lane = Lane(spec, self._is_suspect, beside, lambda: self._outlook.pace_s())
+        self._outlook = Outlook(self._lane, self._estimator, spec)
         self._jobs = OpenJobs()
         self._dropped = DroppedJobs()
         self._jobs_ever = 0
@@ -111,9 +117,18 @@ class ModelQueue:
             keep_s=self._jobs.keep_s,
         )
 
+    def standing(self, job_id: str) -> Standing | None:
+        """Where a job stands; None for one that is not here, or in the background."""
+        opened = self._jobs.get(job_id)
+        if opened is None or opened.background:
+            return None
+        return self._outlook.standing(job_id, self._effects.now())
+
     def facts(self) -> dict[str, float]:
-        """How full it is now."""
+        """How full it is now. ``eta_s`` is when a request would be handed over that came now, not a
+        number where nothing is known yet."""
         lane = self._lane
+        eta_s = self._outlook.start_s(self._effects.now())
         return {
             "depth": lane.depth,
             "limit": self.spec.queue_limit,
@@ -122,6 +137,7 @@ class ModelQueue:
             "credit": lane.credit,
             "background": lane.background,
             "oldest_s": round(lane.oldest_wait_s(self._effects.now()), 3),
+            "eta_s": math.nan if eta_s is None else round(eta_s, 3),
         }
 
     # --- what the dispatcher tells it ---
@@ -154,22 +170,27 @@ class ModelQueue:
         self._jobs_ever += 1
         for other in self._lane.admit(Ticket(job, size_bytes, now, max_wait_s, terms)):
             self._fail(other.id, self._lane.reject(now))
-        stream = Stream(job.id, now, self._cancel, claim)
+        stream = Stream(job.id, now, self._cancel, claim, self.standing)
         opened = OpenJob(job, spec, claim, stream, job.deadline_at, terms.background)
         opened.keep_s = terms.keep_alive_s
         self._jobs.add(opened)
+        if not terms.background:
+            self._estimator.admit(job.id, work_of(asked), terms.client)
         self._pump()
+        stream.told = stream.standing()
         return stream
 
     def set_spec(self, spec: Spec) -> None:
         """The model is run like this from now on; what has been admitted keeps its limits."""
         self.spec = spec
+        self._estimator.slots = spec.slots
+        self._outlook.spec = spec
         self._lane.set_limits(spec)
 
     def set_state(self, state: ModelState) -> None:
         """The workers have changed: drain the links of dead ones, open links to new ones."""
         linked = {route_id(route) for route in self._state.routes}
-        self._state = state
+        self._state = self._outlook.state = state
         if state.state == "unloaded":
             self._jobs.forget_kept()
         for gone in self._lane.set_routes(state.routes):
@@ -268,6 +289,7 @@ class ModelQueue:
         opened = self._jobs.get(job.id)
         assert opened is not None, "a job in the lane is open"
         now = self._effects.now()
+        self._estimator.hand_over(job.id, route_id(route), now)
         if opened.stream is not None:
             opened.stream.dispatched_at = now
             opened.stream.load_s = max(0.0, self._up_since - opened.stream.submitted_at)
@@ -297,6 +319,7 @@ class ModelQueue:
         opened = self._jobs.get(job_id)
         if opened is None or opened.stream is None or not self._lane.requeue(job_id):
             return False
+        self._estimator.requeue(job_id, self._effects.now())
         opened.deadline_at = opened.job.deadline_at  # it waits again, as when it was admitted
         return True
 
@@ -306,9 +329,12 @@ class ModelQueue:
             stream.push(event, now)
         if isinstance(event, Done):
             self._on_done(event, now)
+        else:
+            self._estimator.wrote(event.job, event.tokens, now)
 
     def _on_done(self, event: Done, now: float) -> None:
         job_id = event.job
+        self._estimator.done(job_id, event, now)
         self._lane.end(job_id, now, cost_of(event.result.usage))
         opened = self._jobs.get(job_id)
         if self._quarantine and opened is not None:
@@ -350,6 +376,7 @@ class ModelQueue:
             self._close(job_id)
             return
         self._effects.send(route, Cancel(job_id))
+        self._estimator.drop(job_id)
         self._dropped.add(job_id, route, opened.spec.stall_s)
         self._note_readers()
 
@@ -375,6 +402,7 @@ class ModelQueue:
     def _close(self, job_id: str) -> Stream | None:
         """A job has ended: returns its stream, if anybody waits for it."""
         self._dropped.remove(job_id)
+        self._estimator.leave(job_id, self._effects.now())
         stream = self._jobs.remove(job_id)
         self._note_readers()
         return stream

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from frontend.dispatch.budget import Claim
+from frontend.dispatch.estimates.standing import Standing
 from ipc.messages.errors import Cancelled, OutOfMemory, ServeError
 from ipc.messages.events import Audio, CallOpened, Done, Piece
 
@@ -21,19 +22,28 @@ LOGPROB_CHARS = 256
 class Stream:
     """The events of one job, for one reader. The times are on the monotonic clock.
 
-    Text that waits is added to ``claim``.
+    Text that waits is added to ``claim``. ``stands`` says where a job stands now, None once it has
+    ended; ``told`` is what it said at admission. ``load_s`` is for how long of its wait the job's
+    model had no worker.
     """
 
     def __init__(
-        self, job_id: str, submitted_at: float, on_close: Callable[[str], None], claim: Claim
+        self,
+        job_id: str,
+        submitted_at: float,
+        on_close: Callable[[str], None],
+        claim: Claim,
+        stands: Callable[[str], Standing | None] = lambda _: None,
     ) -> None:
         self.job_id = job_id
         self.claim = claim
         self.submitted_at = submitted_at
         self.dispatched_at: float | None = None
         self.first_at: float | None = None
-        self.load_s = 0.0  # how long it waited for a model that was not loaded
         self.done: Done | None = None
+        self.told: Standing | None = None
+        self.load_s = 0.0
+        self._stands = stands
         self._on_close = on_close
         self._events: list[Piece | Done] = []
         self._held_chars = self._claimed_chars = 0
@@ -42,6 +52,10 @@ class Stream:
         self._waiter: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._silent_at = 0.0
+
+    def standing(self) -> Standing | None:
+        """Where the job stands now; None once it has ended, or if nobody knows."""
+        return None if self._ended else self._stands(self.job_id)
 
     async def next(self, timeout_s: float | None = None) -> list[Piece | Done]:
         """Every event that is there, waiting for the first; ``[]`` after ``timeout_s`` of silence.
@@ -63,6 +77,9 @@ class Stream:
         self._waiter = waiter = loop.create_future()
         if timeout_s is not None:
             self._silent_at = loop.time() + timeout_s
+            if self._alarm is not None and self._alarm.when() > self._silent_at:
+                self._alarm.cancel()
+                self._alarm = None
             if self._alarm is None:
                 self._alarm = loop.call_at(self._silent_at, self._on_alarm)
         try:

@@ -33,6 +33,9 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     ``faulty`` has the last generation of each replica that ended by its own doing, by the name of
     its route: what it was working on may be why. One that was killed from outside, or for want of
     memory that others took, is not among them. ``refused`` says why it cannot be loaded now.
+
+    ``load_s`` is what its last load took, None where none was measured; of one that is being loaded
+    ``load_began_at`` is when that began (monotonic), and ``stage`` what it has come to.
     """
 
     name: str
@@ -44,3 +47,6 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_s: float | None = None
     loaded: Loaded | None = None
     refused: str | None = None
+    load_s: float | None = None
+    load_began_at: float | None = None
+    stage: str | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 
@@ -158,6 +160,7 @@ def test_what_ends_is_held_no_longer() -> None:
         "credit": 2,
         "background": 0,
         "oldest_s": 0.0,
+        "eta_s": 0.0,
     }
 
 
@@ -171,6 +174,7 @@ def test_a_queue_says_how_full_it_is() -> None:
         "credit": 1,
         "background": 0,
         "oldest_s": 3.0,
+        "eta_s": math.nan,  # no job has been measured
     }
 
 

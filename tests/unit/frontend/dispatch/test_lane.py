@@ -113,13 +113,14 @@ def test_bytes_are_bounded_too_but_one_large_job_alone_is_taken() -> None:
     assert made.waiting_bytes == 500
 
 
-def test_retry_after_follows_the_measured_service_time_within_its_bounds() -> None:
-    made = lane("a", routes=(ONE,))
-    taken(made, now=0.0)
-    made.end("a", now=1000.0)
-    made.admit(ticket("b"))
-    made.admit(ticket("c"))
-    assert made.retry_after_s() == 60.0
+def test_retry_after_is_the_time_that_those_who_wait_take_within_its_bounds() -> None:
+    told = []
+    for pace_s in (0.1, 5.0, 1000.0):
+        made = Lane(SPEC, pace_s=lambda pace_s=pace_s: pace_s)  # type: ignore[misc]
+        made.admit(ticket("a"))
+        made.admit(ticket("b"))
+        told.append(made.retry_after_s())
+    assert told == [1.0, 10.0, 60.0]
 
 
 def test_how_many_are_ahead_is_counted_in_the_order_in_which_they_are_taken() -> None:
@@ -138,8 +139,11 @@ def refusal(by: Lane, now: float) -> float | None:
 
 
 def test_rejected_clients_are_told_one_after_the_other_when_a_place_is_free() -> None:
-    full = lane("a", "b", "c", "d", routes=(TWO,))  # two run; a job ends each half second
-    taken(full)
+    full = Lane(SPEC, pace_s=lambda: 0.5)
+    serve(full, TWO)
+    for name in "abcd":
+        full.admit(ticket(name))
+    taken(full)  # two run
     assert [refusal(full, now=0.0) for _ in range(5)] == [1.0, 1.5, 2.0, 2.5, 3.0]
     assert refusal(full, now=2.0) == 1.5  # the sixth, told later, has the place after theirs
 
@@ -416,18 +420,9 @@ def test_they_never_count_against_the_queue_of_live_jobs() -> None:
     for name in ("a", "b", "c", "d"):  # two have places a step from now, two wait
         made.admit(ticket(name))
     assert made.full
-    assert made.retry_after_s() == 2.0  # four jobs by two: what is in the background is not counted
+    assert made.retry_after_s() == 4.0  # what is in the background is not counted
     with pytest.raises(QueueFull):
         made.admit(ticket("e"))
-
-
-def test_how_long_they_take_says_nothing_of_live_jobs() -> None:
-    made = behind(lane(routes=(ONE,)), "x")
-    taken(made)
-    made.end("x", now=1000.0)
-    made.admit(ticket("a"))
-    made.admit(ticket("b"))
-    assert made.retry_after_s() == 2.0
 
 
 def test_they_are_bounded_too() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ipc.messages.control import BootFailed, Loading, States
+from ipc.messages.control import BootFailed, Loading, Ready, States
 from ipc.messages.state import ModelState
 from tests.unit.supervisor.histories.world import (
     EMBED,
@@ -31,12 +31,25 @@ def test_heartbeats_and_measurements_change_nothing_and_are_not_told() -> None:
     )
 
 
-def test_what_a_loading_worker_does_is_not_told() -> None:
+def test_each_stage_of_a_load_is_told_once() -> None:
     started = ["frontend.1 <- embed backoff", "frontend.1 <- embed starting", "start embed-1.2"]
-    run(EMBED).play(
+    world = run(EMBED).play(
         (5.0, exits("embed-1.1"), started),
-        (6.0, says("embed-1.2", Loading("warming up")), []),
+        (6.0, says("embed-1.2", Loading("loading")), ["frontend.1 <- embed starting"]),
+        (6.5, says("embed-1.2", Loading("loading")), []),
     )
+    (embed,) = published(world)
+    assert (embed.stage, embed.load_began_at) == ("loading", 5.0)
+
+
+def test_what_the_last_load_took_is_told() -> None:
+    started = ["frontend.1 <- embed backoff", "frontend.1 <- embed starting", "start embed-1.2"]
+    world = run(EMBED).play(
+        (5.0, exits("embed-1.1"), started),
+        (7.5, says("embed-1.2", Ready()), ["frontend.1 <- embed ready embed-1.2"]),
+    )
+    (embed,) = published(world)
+    assert (embed.stage, embed.load_began_at, embed.load_s) == (None, None, 2.5)
 
 
 def test_a_replica_that_dies_is_told_though_its_model_is_as_ready_as_before() -> None:

@@ -1,0 +1,1 @@
+"""How long jobs take and wait, estimated from those before them: pure, one `Estimator` a lane."""

@@ -1,0 +1,238 @@
+"""What a lane's jobs take and when their turns come, by what the jobs before them took.
+
+One estimator serves a lane. It is told of each job's way and of the time, and decides nothing: the
+same numbers are in ``Retry-After``, headers, comments, /health and metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from frontend.dispatch.estimates.durations import Durations
+from frontend.dispatch.estimates.lengths import Lengths
+from frontend.dispatch.estimates.schedule import Capacity, Turn, turn_behind_many, turn_of
+from frontend.dispatch.estimates.work import Work
+from ipc.messages.events import ChatResult, Done
+
+# How long a job takes until one has been measured.
+UNKNOWN_S = 1.0
+# Up to how many jobs ahead are looked at one by one.
+EACH = 32
+# From how many tokens on a job tells its own pace.
+PACE_TOKENS = 8
+# What is left at least of a job that takes longer than it should, as a part of what it should take.
+LEAST_LEFT = 0.1
+
+
+@dataclass(slots=True)
+class _Waiting:
+    work: Work
+    client: str
+
+
+@dataclass(slots=True)
+class _InHand:
+    work: Work
+    client: str
+    route: str
+    begun_at: float | None  # None: it waits for a slot of its worker
+    beside: int = 1  # how many were at work when it began
+    first_at: float | None = None
+    written: int = 0
+    dropped: bool = False
+
+
+@dataclass(slots=True)
+class Estimator:
+    """Owns what was measured of a lane's jobs. ``slots`` is how many one worker works on at once.
+
+    Times are seconds of the monotonic clock. Jobs in the background are not told to it: they make
+    way for all others.
+    """
+
+    slots: int
+    _waiting: dict[str, _Waiting] = field(default_factory=dict)
+    _in_hand: dict[str, _InHand] = field(default_factory=dict)
+    _reading: Durations = field(default_factory=Durations)
+    _writing: Durations = field(default_factory=Durations)
+    _lengths: Lengths = field(default_factory=Lengths)
+
+    # --- what it is told ---
+
+    def admit(self, job_id: str, work: Work, client: str) -> None:
+        """The job waits from now on."""
+        self._waiting[job_id] = _Waiting(work, client)
+
+    def hand_over(self, job_id: str, route: str, now: float) -> None:
+        """A worker has it, and begins it at once if it has a slot."""
+        waiting = self._waiting.pop(job_id, None)
+        if waiting is None:
+            return
+        job = _InHand(waiting.work, waiting.client, route, None)
+        self._in_hand[job_id] = job
+        self._begin_next(route, now)
+
+    def requeue(self, job_id: str, now: float) -> None:
+        """Its worker has not begun it: it waits again."""
+        job = self._in_hand.get(job_id)
+        if job is not None:
+            self.leave(job_id, now)
+            self.admit(job_id, job.work, job.client)
+
+    def wrote(self, job_id: str, tokens: int, now: float) -> None:
+        """A piece of its answer has come."""
+        job = self._in_hand.get(job_id)
+        if job is not None:
+            job.first_at = job.first_at or now
+            job.written += tokens
+
+    def drop(self, job_id: str) -> None:
+        """Its worker gives it up at its next step."""
+        job = self._in_hand.get(job_id)
+        if job is not None:
+            job.dropped = True
+
+    def done(self, job_id: str, done: Done, now: float) -> None:
+        """It has come to its end; `leave` follows."""
+        job = self._in_hand.get(job_id)
+        if job is None or job.dropped:
+            return
+        began_at = done.began_at or job.begun_at
+        if began_at is None:
+            return
+        beside = round((job.beside + self._at_work()) / 2)
+        read_to = (job.first_at or now) if job.work.writes else now
+        self._reading.learn(job.work.kind, job.work.read, max(0.0, read_to - began_at), beside)
+        if isinstance(done.result, ChatResult):
+            self._learn_writing(job, done.result, now - read_to, beside)
+
+    def leave(self, job_id: str, now: float) -> None:
+        """It is in the lane no more, however it ended; unknown ones are ignored."""
+        self._waiting.pop(job_id, None)
+        job = self._in_hand.pop(job_id, None)
+        if job is not None:
+            self._begin_next(job.route, now)
+
+    # --- what it says ---
+
+    def turn(
+        self, ahead: int, first: Sequence[str], capacity: Capacity, load_s: float, now: float
+    ) -> Turn | None:
+        """When the turn comes of a job that has so many ``ahead``; None where that depends on what
+        was never measured. ``first`` are the ids of those, if they are few. All of them wait for
+        ``load_s`` in any case."""
+        if len(self._in_hand) + ahead < capacity.credit:
+            return Turn(load_s, load_s)
+        if not self.known:
+            return None
+        begun, following = self._in_hand_s(capacity.slots, now)
+        if len(first) == ahead <= EACH:
+            taken = [self._duration_s(self._waiting[one], capacity.slots) for one in first]
+            turn = turn_of(begun, following, taken, capacity)
+        else:
+            mean_s = self._mean_s(capacity.slots)
+            turn = turn_behind_many(begun, following, ahead, mean_s, capacity)
+        return Turn(turn.handed_over_s + load_s, turn.begun_s + load_s)
+
+    def length_s(self, job_id: str, beside: int) -> float | None:
+        """How long a waiting job will take among ``beside``, where that is known: of a chat if its
+        client's are much alike, or its length was asked for."""
+        job = self._waiting.get(job_id)
+        return None if job is None else self._length_s(job.work, job.client, beside)
+
+    def left_s(self, job_id: str, now: float) -> float | None:
+        """In how long a job that a worker has will be done, where its length is known."""
+        job = self._in_hand.get(job_id)
+        if job is None:
+            return None
+        whole_s = self._length_s(job.work, job.client, self._at_work())
+        if whole_s is None or job.begun_at is None:
+            return whole_s
+        return max(whole_s - (now - job.begun_at), LEAST_LEFT * whole_s)
+
+    def pace_s(self, capacity: Capacity) -> float:
+        """The time from one job's end to the next one's while all slots are at work."""
+        return self._mean_s(capacity.slots) / max(1, capacity.slots)
+
+    @property
+    def known(self) -> bool:
+        """Whether any job has been measured."""
+        return self._reading.known
+
+    # --- inside ---
+
+    def _at_work(self) -> int:
+        return sum(1 for job in self._in_hand.values() if job.begun_at is not None)
+
+    def _begin_next(self, route: str, now: float) -> None:
+        """A worker begins the next ones that it holds, as far as it has slots."""
+        held = [job for job in self._in_hand.values() if job.route == route]
+        begun = sum(1 for job in held if job.begun_at is not None)
+        unbegun = (job for job in held if job.begun_at is None)
+        for job in islice(unbegun, max(0, self.slots - begun)):
+            job.begun_at, job.beside = now, self._at_work() + 1
+
+    def _in_hand_s(self, beside: int, now: float) -> tuple[list[float], list[float]]:
+        """What is left of the jobs at work, and what those take that wait for a slot."""
+        begun, following = [], []
+        for job in self._in_hand.values():
+            if job.begun_at is not None:
+                begun.append(0.0 if job.dropped else self._rest_s(job, beside, now))
+            elif not job.dropped:
+                following.append(self._duration_s(job, beside))
+        return begun, following
+
+    def _rest_s(self, job: _InHand, beside: int, now: float) -> float:
+        """What is left of a job at work."""
+        assert job.begun_at is not None
+        if not job.work.writes or job.first_at is None:
+            whole_s = self._duration_s(job, beside)
+            return max(whole_s - (now - job.begun_at), LEAST_LEFT * whole_s)
+        tokens = self._tokens(job.work, job.client, job.written)
+        if job.written >= PACE_TOKENS:
+            return tokens * (now - job.first_at) / job.written
+        return self._expect(self._writing, "", tokens, beside)
+
+    def _duration_s(self, job: _Waiting | _InHand, beside: int) -> float:
+        tokens = self._tokens(job.work, job.client) if job.work.writes else None
+        return self._takes_s(job.work, tokens, beside)
+
+    def _length_s(self, work: Work, client: str, beside: int) -> float | None:
+        """How long it takes, where its length is known."""
+        if not self.known:
+            return None
+        if not work.writes:
+            return self._takes_s(work, None, beside)
+        usual = work.write_limit if work.exact else self._lengths.usual(client, work.write_limit)
+        return None if usual is None else self._takes_s(work, usual, beside)
+
+    def _takes_s(self, work: Work, tokens: float | None, beside: int) -> float:
+        read_s = self._expect(self._reading, work.kind, work.read, beside)
+        return read_s + (self._expect(self._writing, "", tokens, beside) if tokens else 0.0)
+
+    def _tokens(self, work: Work, client: str, written: int = 0) -> float:
+        """How many are still to come."""
+        if work.exact:
+            return max(0, work.write_limit - written)
+        return self._lengths.rest(client, work.write_limit, written)
+
+    def _mean_s(self, beside: int) -> float:
+        """What a job takes on average of those that wait, or where none does, of those in hand."""
+        jobs: list[_Waiting | _InHand] = [*islice(self._waiting.values(), EACH)]
+        jobs = jobs or [*self._in_hand.values()]
+        if not jobs or not self.known:
+            return UNKNOWN_S
+        return sum(self._duration_s(job, beside) for job in jobs) / len(jobs)
+
+    @staticmethod
+    def _expect(durations: Durations, kind: str, size: float, beside: int) -> float:
+        found = durations.expect(kind, size, beside)
+        return UNKNOWN_S if found is None else found
+
+    def _learn_writing(self, job: _InHand, result: ChatResult, seconds: float, beside: int) -> None:
+        tokens = result.usage.completion_tokens
+        self._lengths.learn(job.client, tokens, cut=result.finish == "length")
+        if job.first_at is not None and tokens > 1:
+            self._writing.learn("", tokens, seconds, beside)
