@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# And as much below 0.
+MOST_PRIORITY = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -24,3 +27,8 @@ class Terms:
 
 
 PLAIN = Terms()
+
+
+def priority_of(asked: int) -> int:
+    """The priority that a request or a key asks for, in vLLM's words: the lower comes first."""
+    return max(-MOST_PRIORITY, min(MOST_PRIORITY, -asked))

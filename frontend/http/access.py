@@ -14,6 +14,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from frontend.dispatch.terms import priority_of
 from frontend.http.errors import error_response, shown
 from frontend.http.request_context import Client, RequestContext
 from ipc.messages.control import AccessConfig, ApiKey
@@ -61,7 +62,9 @@ class Keys:
             raise InvalidApiKey(f"{what}; send one of this server's as `Authorization: Bearer KEY`")
         key, context = self._known[name], RequestContext.of(scope)
         context.key = name
-        context.client = Client(name, key.weight, admin=key.role == "admin")
+        context.client = Client(
+            name, key.weight, priority_of(key.priority), admin=key.role == "admin"
+        )
 
     def _name(self, keys: Iterable[bytes]) -> str | None:
         """The name of the one that is known. Compares with each, whichever fits."""

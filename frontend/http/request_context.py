@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from frontend.dispatch.budget import Budget, Claim
 from frontend.dispatch.stream import Stream
-from frontend.dispatch.terms import Terms
+from frontend.dispatch.terms import Terms, priority_of
 from ipc.loopback import is_loopback
 from ipc.messages.errors import ServeError
 from ipc.messages.events import Usage
@@ -26,15 +26,17 @@ _NOTHING = Budget(0)
 # What an error with its request's id is as JSON, in some API.
 ErrorForm = Callable[[ServeError, str], Any]
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+_PRIORITY = re.compile(rb"[+-]?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
     """Who asks: the name of a key, else an address. ``weight`` is what it counts among others that
-    wait. An ``admin`` may manage the server."""
+    wait, ``priority`` that of its requests that name none. An ``admin`` may manage the server."""
 
     name: str
     weight: float = 1.0
+    priority: int = 0
     admin: bool = False
 
 
@@ -78,7 +80,7 @@ class RequestContext:
         self.status = 0
         self.background = False
         self.client = Client("")
-        self.priority = 0
+        self.priority: int | None = None
         self.keep_alive_s: float | None = None
         self.error: str | None = None
         self.error_form: ErrorForm = openai_form
@@ -94,12 +96,14 @@ class RequestContext:
 
         Whoever begins one releases its ``claim``.
         """
-        context = cls(_given_id(scope), budget)
+        context = cls(_header(scope, b"x-request-id", _REQUEST_ID), budget)
         if (line := scope.get("background")) is not None:  # see `frontend.batches.calls`
             context.background, context.key = True, line["key"]
         if (peer := scope.get("client")) is not None:
             # Without keys, whoever can reach this machine's own address is its operator.
             context.client = Client(peer[0], admin=is_loopback(peer[0]))
+        if (priority := _header(scope, b"x-priority", _PRIORITY)) is not None:
+            context.asks_priority(int(priority))
         scope["context"] = context
         return context
 
@@ -110,11 +114,15 @@ class RequestContext:
 
     @property
     def terms(self) -> Terms:
-        """Under what terms its jobs wait."""
+        """Under what terms its jobs wait. A client may put its own requests in order, and any of
+        them behind others'. Who goes before others, operators say, by their keys."""
+        client = self.client
+        priority = client.priority if self.priority is None else self.priority
         return Terms(
-            client=self.client.name,
-            weight=self.client.weight,
-            priority=self.priority,
+            client=client.name,
+            weight=client.weight,
+            priority=priority,
+            precedence=priority if client.admin else min(priority, client.priority),
             keep_alive_s=self.keep_alive_s,
             background=self.background,
         )
@@ -131,13 +139,18 @@ class RequestContext:
             seconds = min(seconds, most_s) if seconds >= 0 else most_s
         self.keep_alive_s = seconds
 
+    def asks_priority(self, asked: int) -> None:
+        """It asks for a priority, in vLLM's words: the lower comes first."""
+        self.priority = priority_of(asked)
+
     def names(self, spec: Spec) -> None:
         """The request has turned out to be for this model."""
         self.model, self.task = spec.name, spec.task
 
 
-def _given_id(scope: Scope) -> str | None:
+def _header(scope: Scope, wanted: bytes, form: re.Pattern[bytes]) -> str | None:
+    """The first of these headers that has this form; others are no reason to refuse a request."""
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+        if name == wanted and form.fullmatch(value):
             return cast(bytes, value).decode("ascii")
     return None

@@ -136,17 +136,19 @@ Role = Literal["user", "admin"]
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key without its secret. ``digest`` is the secret's SHA-256 in hexadecimal. While several
-    clients wait for a model they are served in the ratio of their ``weight``."""
+    clients wait for a model they are served in the ratio of their ``weight``. ``priority`` is that
+    of its requests that name none, from -10, which comes first, to 10."""
 
     digest: str
     role: Role = "user"
     weight: float = 1.0
+    priority: int = 0
 
     @classmethod
-    def of(cls, secret: str, role: Role = "user", weight: float = 1.0) -> ApiKey:
+    def of(cls, secret: str, role: Role = "user", weight: float = 1.0, priority: int = 0) -> ApiKey:
         """The one whose secret this is."""
         digest = hashlib.sha256(secret.encode()).hexdigest()
-        return cls(digest=digest, role=role, weight=weight)
+        return cls(digest=digest, role=role, weight=weight, priority=priority)
 
 
 class AccessConfig(msgspec.Struct, frozen=True, kw_only=True):

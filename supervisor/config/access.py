@@ -28,8 +28,10 @@ SHORT_KEY_CHARS = 16
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 _KEY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# What may follow a key: its role, and how much it counts among others that wait.
-_RANK = re.compile(r"(.+):(user|admin)(?::(\d{1,4}(?:\.\d{1,3})?))?")
+# What may follow a key: its role, how much it counts among others that wait, and the priority of
+# its requests.
+_RANK = re.compile(r"(.+):(user|admin)(?::(\d{1,4}(?:\.\d{1,3})?)(?::([+-]?\d{1,2}))?)?")
+MOST_PRIORITY = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,11 @@ class GivenKey:
     secret: str = field(repr=False)
     role: Role = "user"
     weight: float = 1.0
+    priority: int = 0
 
     def digested(self) -> ApiKey:
         """The same without its secret."""
-        return ApiKey.of(self.secret, self.role, self.weight)
+        return ApiKey.of(self.secret, self.role, self.weight, self.priority)
 
 
 def gate(settings: Settings) -> AccessConfig:
@@ -96,7 +99,7 @@ def _add(keys: dict[str, GivenKey], label: str, lines: list[str]) -> None:
         given, colon, key = text.partition(":")
         name, key = (given, key) if colon else (f"key-{len(keys) + 1}", text)
         ranked = _RANK.fullmatch(key) if colon else None
-        key, role, weight = ranked.groups() if ranked else (key, "user", None)
+        key, *rank = ranked.groups() if ranked else (key, "user", None, None)
         where = f"{label}, key {number}"
         if not _KEY_NAME.fullmatch(name):
             raise ConfigError(f"{where}: a name has letters, digits, '.', '_' and '-' only")
@@ -106,9 +109,17 @@ def _add(keys: dict[str, GivenKey], label: str, lines: list[str]) -> None:
             raise ConfigError(f"{where}: has quotes around it, as part of the key; remove them")
         if name in keys:
             raise ConfigError(f"{where}: the name {name!r} is used twice; give each its own")
-        if weight is not None and not float(weight):
-            raise ConfigError(f"{where}: a weight of 0 would never be served; write 0.1 or more")
-        keys[name] = GivenKey(key, cast(Role, role), float(weight or 1.0))
+        keys[name] = _ranked(where, key, *rank)
+
+
+def _ranked(where: str, key: str, role: str, weight: str | None, priority: str | None) -> GivenKey:
+    """The key with its rank, None where that is not written. Raises `ConfigError`."""
+    given = GivenKey(key, cast(Role, role), float(weight or "1"), int(priority or "0"))
+    if not given.weight:
+        raise ConfigError(f"{where}: a weight of 0 would never be served; write 0.1 or more")
+    if abs(given.priority) > MOST_PRIORITY:
+        raise ConfigError(f"{where}: a priority is -10, which comes first, to 10")
+    return given
 
 
 def _hosts(settings: Settings, *, with_keys: bool) -> list[str]:

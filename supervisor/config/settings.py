@@ -150,8 +150,8 @@ class Settings(BaseSettings):
     api_keys_file: Folder | None = Field(
         default=None,
         description="a key on each line, as name:key, name:key:admin where it may also manage the "
-        "server, name:key:user:2 where it counts twice among others that wait; not set: all may "
-        "come in",
+        "server, name:key:user:2 where it counts twice among others that wait, name:key:user:1:-10 "
+        "where its requests come first (10: last); not set: all may come in",
     )
     api_keys: Names = Field(
         default=[],

@@ -6,6 +6,7 @@ Read in November 2026: anthropic 2.14.0 (Python) and 1.14.0 (JavaScript), Claude
 from __future__ import annotations
 
 from frontend.api.known_keys import Row, done, harmless, refused
+from frontend.api.queued import KEY as QUEUED
 
 _PROMPT: tuple[Row, ...] = (
     done(
@@ -47,6 +48,7 @@ _PROMPT: tuple[Row, ...] = (
 )
 KEYS: tuple[Row, ...] = (
     *_PROMPT,
+    QUEUED,
     done(
         "max_tokens",
         "required; 0: the prompt is read, and the answer empty. What is above the model's limit "

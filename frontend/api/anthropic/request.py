@@ -15,6 +15,7 @@ from frontend.api.openai.format_request import GivenSchema
 from frontend.api.openai.messages_request import MAX_MESSAGES
 from frontend.api.openai.sampling_request import MAX_STOPS, Stop, Temperature, TopK, TopP
 from frontend.api.openai.tools_request import MAX_TOOLS, FunctionName
+from frontend.api.queued import Queued
 from frontend.api.validate import Body, check
 from ipc.messages.errors import InvalidRequest
 
@@ -143,7 +144,7 @@ class PromptRequest(Body):
             )
 
 
-class MessagesRequest(PromptRequest):
+class MessagesRequest(Queued, PromptRequest):
     EXAMPLE = {**PromptRequest.EXAMPLE, "max_tokens": 50}
 
     max_tokens: Annotated[int, Field(ge=0), WHOLE]

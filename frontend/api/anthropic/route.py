@@ -16,6 +16,7 @@ from frontend.api.anthropic.message_answer import MessageAnswer
 from frontend.api.anthropic.request import MessagesRequest, PromptRequest, parse
 from frontend.api.chats import Chats
 from frontend.api.images import Remote, refuse_uncounted
+from frontend.api.queued import queue_as_asked
 from frontend.api.route import Services
 from frontend.api.tokenizers import Tokenizers
 from frontend.api.translated import chat_of, told_by
@@ -37,6 +38,7 @@ class Messages:
     async def create(self, request: Request) -> Response:
         body = await read_json(request, self._max_bytes)
         asked = parse(MessagesRequest, body.data)
+        queue_as_asked(request, asked)
         spec = self._dispatcher.spec(asked.model, "chat")
         words, names = message_as_chat(asked, reasons=self._chats.reasons(spec))
         face = partial(_answer, asked, RequestContext.of(request.scope).request_id)

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from frontend.api.audio.sound import AudioForm, SoundEvents
 from frontend.api.audio.speak_request import SpeakRequest
+from frontend.api.queued import queue_as_asked
 from frontend.api.submission import submit
 from frontend.api.validate import check
 from frontend.dispatch.dispatcher import Dispatcher
@@ -26,6 +27,7 @@ class Speech:
     async def create(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(SpeakRequest, body.data, self._limits)
+        queue_as_asked(request, asked)
         spec = self._dispatcher.spec(asked.model, "speak")
         context = RequestContext.of(request.scope)
         context.names(spec)

@@ -8,6 +8,8 @@ from pydantic import Field, StringConstraints, Tag
 
 from frontend.api.fields import Name, NoNul, text_or
 from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
+from frontend.api.queued import KEY as QUEUED
+from frontend.api.queued import Queued
 from frontend.api.validate import Body
 from ipc.messages.jobs import AudioFormat, SpeakInput
 
@@ -20,7 +22,8 @@ KEYS: tuple[Row, ...] = (
     done("response_format", "`mp3` (left out), `opus`, `aac`, `flac`, `wav`, `pcm`"),
     done("speed", "0.25 to 4, at the voice's own pitch"),
     done("stream_format", "`audio` (left out), `sse`"),
-    harmless("user priority request_id keep_alive cache_salt", "bookkeeping and scheduling"),
+    QUEUED,
+    harmless("user request_id keep_alive cache_salt", "bookkeeping and scheduling"),
     harmless("stream stream_options", "every answer is sent while it is made"),
     harmless("language lang_code", "a voice has one language: choose the `voice`"),
     refused("instructions", "no voice here takes any", ""),
@@ -43,7 +46,7 @@ class VoiceId(Body):
 VoiceName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VOICE_CHARS), NoNul]
 
 
-class SpeakRequest(Body):
+class SpeakRequest(Queued):
     REFUSED = refused_keys(KEYS)
     EXAMPLE = {"input": "Hello there."}
 

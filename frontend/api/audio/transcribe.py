@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from frontend.api.audio import transcripts
 from frontend.api.audio.transcribe_request import AudioRequest, parse_audio, read_file
+from frontend.api.queued import queue_as_asked
 from frontend.api.submission import submit
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.answer_stream import AnswerStream
@@ -35,6 +36,7 @@ class Audio:
     async def _answer(self, request: Request, *, translate: bool) -> Response:
         async with read_form(request, self._limits.max_audio_bytes) as form:
             asked = parse_audio(form)
+            queue_as_asked(request, asked)
             spec = self._dispatcher.spec(asked.model, "speech")
             audio = await read_file(form, self._limits.max_audio_bytes)
         context = RequestContext.of(request.scope)

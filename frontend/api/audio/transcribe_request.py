@@ -11,6 +11,8 @@ from starlette.datastructures import FormData, UploadFile
 
 from frontend.api.fields import Name, NoNul, Schema, Text, text_or
 from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
+from frontend.api.queued import KEY as QUEUED
+from frontend.api.queued import Queued
 from frontend.api.validate import Body, check, refuse_unsupported
 from ipc.facts.languages import NAMES, code_of
 from ipc.messages.blob import Blob
@@ -31,8 +33,9 @@ KEYS: tuple[Row, ...] = (
     done("file model", "required"),
     done("language prompt temperature response_format stream", "as OpenAI has them"),
     done("timestamp_granularities", "with `verbose_json`"),
+    QUEUED,
     harmless(
-        "user priority request_id stream_include_usage stream_continuous_usage_stats",
+        "user request_id stream_include_usage stream_continuous_usage_stats",
         "bookkeeping and scheduling",
     ),
     done("chunking_strategy", "`auto`, or `server_vad` with its three keys"),
@@ -126,7 +129,7 @@ Chunking = Annotated[
 FormFlag = Annotated[bool, WithJsonSchema({"enum": [False, True, 0, 1]})]
 
 
-class AudioRequest(Body):
+class AudioRequest(Queued):
     """The fields beside the file. A form has only text, so numbers are read from it."""
 
     model_config = ConfigDict(strict=False, json_schema_extra=_as_form)

@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, Tag
 from frontend.api.answer import Answer
 from frontend.api.fields import Batch, Name, OneOf, Schema, ServerText
 from frontend.api.known_keys import Row, done, refused, refused_keys
+from frontend.api.queued import KEY as QUEUED
+from frontend.api.queued import Queued
 from frontend.api.texts import NoTokens
 from frontend.api.truncation import AT_ODDS, Truncating
 from frontend.api.validate import Body, refuse_unsupported
@@ -27,6 +29,7 @@ KEYS: tuple[Row, ...] = (
         "truncate truncate_prompt_tokens truncation_direction truncation_side",
         "what becomes of texts that are too long",
     ),
+    QUEUED,
     refused("embd_normalize", "the Euclidean norm", 2),
     refused("encoding_format", "", "float"),
     refused("multimodal_data image_data", "texts only", []),
@@ -76,7 +79,7 @@ PlainTexts = Annotated[
 ]
 
 
-class PlainEmbeddingRequest(Truncating):
+class PlainEmbeddingRequest(Queued, Truncating):
     """``model`` may be left out where there is only one to take."""
 
     model_config = ConfigDict(

@@ -10,6 +10,7 @@ from frontend.api.compat.mistral_fim import FimRequest
 from frontend.api.completions.completion_answer import TextCompletion
 from frontend.api.completions.request import parse_completion
 from frontend.api.openai.chat_answer import Completion, fingerprint
+from frontend.api.queued import queue_as_asked
 from frontend.api.validate import check
 from frontend.api.writer import Writer
 from frontend.dispatch.dispatcher import Dispatcher
@@ -31,6 +32,7 @@ class Completions:
     async def complete(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = parse_completion(body.data)
+        queue_as_asked(request, asked)
         spec = self._found(request, asked.model)
         return await self._writer.answer(
             request,
@@ -45,6 +47,7 @@ class Completions:
         """As llama.cpp's server does."""
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(InfillRequest, body.data)
+        queue_as_asked(request, asked)
         asked.check_sampling()
         spec = self._found(request, asked.model or self._filling())
         return await self._writer.answer(
@@ -60,6 +63,7 @@ class Completions:
         """As Mistral's API does: the answer is a chat's."""
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(FimRequest, body.data)
+        queue_as_asked(request, asked)
         asked.check_sampling()
         spec = self._found(request, asked.model)
         return await self._writer.answer(

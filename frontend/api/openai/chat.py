@@ -9,6 +9,7 @@ from frontend.api.chats import Chats
 from frontend.api.openai.chat_answer import Completion, fingerprint
 from frontend.api.openai.chat_objects import Shape
 from frontend.api.openai.chat_request import ChatRequest, parse_chat
+from frontend.api.queued import queue_as_asked
 from frontend.api.route import Services
 from frontend.http.body import read_json
 from frontend.http.request_context import RequestContext
@@ -27,6 +28,7 @@ class Chat:
         body = await read_json(request, self._max_bytes)
         asked = parse_chat(body.data)
         RequestContext.of(request.scope).keeps(asked.ttl, self._most_s)
+        queue_as_asked(request, asked)
         return await self._chats.answer(
             request, asked, body.size_bytes, lambda spec: self._face(asked, spec)
         )

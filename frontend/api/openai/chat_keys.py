@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from frontend.api.known_keys import Row, done, harmless, refused
+from frontend.api.queued import KEY as QUEUED
 
 _SAMPLERS = "not built"
 _SHOWN = "not built"
@@ -105,11 +106,12 @@ KEYS: tuple[Row, ...] = (
         "cost and memory only",
     ),
     harmless(
-        "priority request_id rid session_id extra_key id_slot kv_transfer_params "
+        "request_id rid session_id extra_key id_slot kv_transfer_params "
         "ec_transfer_params bootstrap_host bootstrap_port bootstrap_room data_parallel_rank "
         "routed_dp_rank disagg_prefill_dp_rank ngram_corpus_id",
         "scheduling only",
     ),
+    QUEUED,
     harmless("verbosity", "a wish, which models without such a switch do not know"),
     harmless(
         "stream_reasoning timings_per_token return_progress return_cached_tokens_details "

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from frontend.api.compat.llama_cpp_embeddings import PlainEmbeddingRequest
 from frontend.api.openai.embeddings_request import EmbeddingRequest
+from frontend.api.queued import queue_as_asked
 from frontend.api.submission import result_of
 from frontend.api.validate import check
 from frontend.dispatch.dispatcher import Dispatcher
@@ -45,6 +46,7 @@ class Embeddings:
     async def create(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(EmbeddingRequest, body.data, self._limits)
+        queue_as_asked(request, asked)
         spec = self._dispatcher.spec(asked.model, "embed")
         result = await self.embed(request, spec, asked.to_input(), body.size_bytes)
         usage = result.usage if self._limits.embedding_usage else Usage()
@@ -55,6 +57,7 @@ class Embeddings:
     async def create_plain(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(PlainEmbeddingRequest, body.data, self._limits)
+        queue_as_asked(request, asked)
         dispatcher = self._dispatcher
         spec = dispatcher.spec(asked.model, "embed") if asked.model else dispatcher.only("embed")
         result = await self.embed(request, spec, asked.to_input(), body.size_bytes)

@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field
 
 from frontend.api.fields import AtLeastOne, Name, Schema
 from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
+from frontend.api.queued import KEY as QUEUED
+from frontend.api.queued import Queued
 from frontend.api.texts import TextsOrTokens, texts_and_tokens
 from frontend.api.truncation import AT_ODDS, Truncating
 from ipc.messages.errors import InvalidRequest
@@ -46,8 +48,9 @@ KEYS: tuple[Row, ...] = (
         "truncate truncate_prompt_tokens truncation_direction truncation_side",
         "what becomes of texts that are too long",
     ),
+    QUEUED,
     harmless(
-        "user priority request_id rid cache_salt keep_alive mm_processor_kwargs",
+        "user request_id rid cache_salt keep_alive mm_processor_kwargs",
         "bookkeeping and scheduling",
     ),
     done(
@@ -87,7 +90,7 @@ _ONE_PROMPT: Schema = {
 }
 
 
-class EmbeddingRequest(Truncating):
+class EmbeddingRequest(Queued, Truncating):
     model_config = ConfigDict(json_schema_extra={"allOf": [AT_ODDS, _ONE_PROMPT]})
     REFUSED = refused_keys(KEYS)
 

@@ -8,6 +8,7 @@ import msgspec
 from pydantic import ConfigDict, Field, StringConstraints, Tag
 
 from frontend.api.fields import MAX_INT32, WHOLE, NoNul, OneOf, Schema, Token, text_or
+from frontend.api.queued import Queued
 from frontend.api.validate import Body
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import Sampling
@@ -80,7 +81,7 @@ class StreamOptions(Body):
     include_usage: bool | None = None
 
 
-class SamplingRequest(Body):
+class SamplingRequest(Queued):
     """What requests for a text share: how it is drawn, how long it may be, how it is sent.
 
     ``USUAL_TOKENS`` is the limit of an answer that names none; None: the model's own.

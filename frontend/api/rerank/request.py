@@ -14,6 +14,8 @@ from pydantic import Field, Tag
 
 from frontend.api.fields import AtLeastOne, AtMost, Batch, Name, ServerText, text_or
 from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
+from frontend.api.queued import KEY as QUEUED
+from frontend.api.queued import Queued
 from frontend.api.truncation import Truncating
 from frontend.api.validate import Body, check
 from ipc.messages.control import Serve
@@ -30,7 +32,8 @@ KEYS: tuple[Row, ...] = (
         "truncate truncate_prompt_tokens truncation_direction truncation_side",
         "what becomes of texts that are too long",
     ),
-    harmless("user priority request_id rid cache_salt", "bookkeeping and scheduling"),
+    QUEUED,
+    harmless("user request_id rid cache_salt", "bookkeeping and scheduling"),
     harmless("mm_processor_kwargs", "texts only"),
     refused("top_k", "Voyage's name; send `top_n`"),
     refused("instruct instruction task prompt_name", "not built"),
@@ -58,7 +61,7 @@ Documents = Annotated[list[Document], Field(min_length=1), Batch]
 Query = Annotated[str, Field(min_length=1), AtMost("max_text_chars", "characters")]
 
 
-class RerankRequest(Truncating):
+class RerankRequest(Queued, Truncating):
     REFUSED = _REFUSED
     EXAMPLE = {"query": "a small bear", "documents": ["panda", "paris"]}
 
@@ -80,7 +83,7 @@ class RerankRequest(Truncating):
         )
 
 
-class TextsRerankRequest(Truncating):
+class TextsRerankRequest(Queued, Truncating):
     """TEI's. Its server has one model, so ``model`` may be left out where there is one reranker."""
 
     REFUSED = _REFUSED

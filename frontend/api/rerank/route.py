@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
+from frontend.api.queued import queue_as_asked
 from frontend.api.rerank.request import RerankRequest, TextsRerankRequest, parse_rerank
 from frontend.api.rerank.score import ScoreRequest, scores_object
 from frontend.api.submission import result_of
@@ -35,6 +36,7 @@ class Rerank:
     async def rerank(self, request: Request) -> Response:
         body = await read_json(request, self._limits.max_json_bytes)
         asked = parse_rerank(body.data, self._limits)
+        queue_as_asked(request, asked)
         wanted, spec = asked.to_input(), self._found(asked.model)
         scores, usage = await self._score(request, spec, wanted, body.size_bytes)
         if isinstance(asked, TextsRerankRequest):
@@ -46,6 +48,7 @@ class Rerank:
         """As vLLM does: in the order of the request."""
         body = await read_json(request, self._limits.max_json_bytes)
         asked = check(ScoreRequest, body.data, self._limits)
+        queue_as_asked(request, asked)
         wanted, spec = asked.to_input(), self._found(asked.model)
         scores, usage = await self._score(request, spec, wanted, body.size_bytes)
         request_id = RequestContext.of(request.scope).request_id

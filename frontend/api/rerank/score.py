@@ -13,6 +13,8 @@ from pydantic import ConfigDict, Field, Tag
 from frontend.api.answer import Answer, PromptUsage
 from frontend.api.fields import Batch, Name, Schema, ServerText, text_or
 from frontend.api.known_keys import Row, done, harmless, refused, refused_keys
+from frontend.api.queued import KEY as QUEUED
+from frontend.api.queued import Queued
 from frontend.api.rerank.request import Query
 from frontend.api.truncation import AT_ODDS, Truncating
 from ipc.messages.errors import InvalidRequest
@@ -32,7 +34,8 @@ KEYS: tuple[Row, ...] = (
         "truncate truncate_prompt_tokens truncation_direction truncation_side",
         "what becomes of texts that are too long",
     ),
-    harmless("user priority request_id cache_salt mm_processor_kwargs", "bookkeeping"),
+    QUEUED,
+    harmless("user request_id cache_salt mm_processor_kwargs", "bookkeeping"),
     refused("use_activation softmax activation", "not built"),
     refused("instruction chat_template chat_template_kwargs", "not built"),
 )
@@ -57,7 +60,7 @@ SomeTexts = Annotated[
 ]
 
 
-class ScoreRequest(Truncating):
+class ScoreRequest(Queued, Truncating):
     model_config = ConfigDict(
         json_schema_extra={
             "allOf": [AT_ODDS, _either("queries", "text_1"), _either("documents", "text_2")]

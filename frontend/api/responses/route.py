@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
 from frontend.api.chats import Chats
+from frontend.api.queued import queue_as_asked
 from frontend.api.responses.history import PREVIOUS, listed, placed, said, told_apart
 from frontend.api.responses.output_items import Shape
 from frontend.api.responses.queries import ItemsQuery, ResponseQuery
@@ -42,6 +43,7 @@ class Responses:
     async def create(self, request: Request) -> HttpResponse:
         body = await read_json(request, self._max_bytes)
         wanted = check(ResponseRequest, body.data)
+        queue_as_asked(request, wanted)
         context = RequestContext.of(request.scope)
         chain = self._chain(context.key, wanted.previous_response_id)
         size_bytes = body.size_bytes + sum(stored.size_bytes for stored in chain)

@@ -7,10 +7,11 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from frontend.dispatch.terms import MOST_PRIORITY
 from frontend.dispatch.waiting import Ticket
 
-# From the least priority to the greatest: see `frontend.dispatch.terms`.
-PRIORITIES = 20
+# From the least priority to the greatest.
+PRIORITIES = 2 * MOST_PRIORITY
 # By how much of the time that a job may wait the greatest priority puts it before the least. One
 # that has waited longer is passed by no later job of its client, so priority alone makes no job
 # wait for longer than it may.

@@ -62,13 +62,17 @@ def test_keys_come_from_the_variable_the_file_and_systemd(tmp_path: Path) -> Non
     }
 
 
-def test_a_key_may_have_a_role_and_a_weight(tmp_path: Path) -> None:
+def test_a_key_may_have_a_role_a_weight_and_a_priority(tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    file.write_text(f"ann:{KEY}:admin\nbob:{KEY}-b:user:2.5\nroot:admin-{KEY}:superuser\n")
+    file.write_text(
+        f"ann:{KEY}:admin\nbob:{KEY}-b:user:2.5\nroot:admin-{KEY}:superuser\n"
+        f"voice:{KEY}-v:user:1:-10\n"
+    )
     assert gate(load(API_KEYS_FILE=file)).api_keys == {
         "ann": ApiKey.of(KEY, "admin"),
         "bob": ApiKey.of(f"{KEY}-b", weight=2.5),
         "root": ApiKey.of(f"admin-{KEY}:superuser"),  # which is no role
+        "voice": ApiKey.of(f"{KEY}-v", priority=-10),
     }
 
 
@@ -82,6 +86,7 @@ def test_a_service_without_the_credential_needs_no_key(tmp_path: Path) -> None:
         (f"a b:{KEY}", "key 1: a name has letters, digits"),
         (f"ann:{KEY}\nann:{KEY}2", "key 2: the name 'ann' is used twice"),
         (f"ann:{KEY}:user:0", "key 1: a weight of 0 would never be served"),
+        (f"ann:{KEY}:user:1:11", "key 1: a priority is -10, which comes first, to 10"),
         ("ann:", "key 1: a key has printable ASCII characters only"),
         (f"ann:{KEY} {KEY}", "key 1: a key has printable ASCII characters only"),
         ("ann:\u00fc" + KEY, "key 1: a key has printable ASCII characters only"),
