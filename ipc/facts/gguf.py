@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -73,6 +73,22 @@ def read_facts(path: Path, arrays: Collection[str]) -> dict[str, Any]:
     return _read(path, lambda cursor: cursor.facts(arrays))
 
 
+def first_facts(beginning: bytes) -> dict[str, Any]:
+    """The metadata by its keys, as far as the ``beginning`` of a file has it; arrays are left out.
+    The facts of a model usually stand before its vocabulary, which is most of a header.
+
+    Raises `ValueError` where it is not that of a GGUF file.
+    """
+    found: dict[str, Any] = {}
+    cursor = _Cursor(beginning)
+    try:
+        found.update(cursor.pairs())
+    except (struct.error, OverflowError, UnicodeDecodeError, KeyError, RecursionError):
+        if not found:
+            raise ValueError("not the beginning of a GGUF file") from None
+    return found
+
+
 def _read(path: Path, what: Callable[[_Cursor], T]) -> T:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
@@ -84,19 +100,24 @@ def _read(path: Path, what: Callable[[_Cursor], T]) -> T:
 class _Cursor:
     """A place in the file that moves on with what is read."""
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: mmap.mmap | bytes) -> None:
         self._data = data
         self._at = 0
         self._tensors = 0
 
     def facts(self, arrays: Collection[str] = ()) -> dict[str, Any]:
+        return dict(self.pairs(arrays))
+
+    def pairs(self, arrays: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+        """Each key with its value, in the order of the file."""
         if self._data[:4] != b"GGUF":
             raise ValueError("not a GGUF file")
         self._at = 4
         version, self._tensors, pairs = self._take("IQQ")
         if version < _FIRST_VERSION:
             raise ValueError(f"GGUF version {version} is too old")
-        return dict(self._fact(arrays) for _ in range(pairs))
+        for _ in range(pairs):
+            yield self._fact(arrays)
 
     def header(self) -> Header:
         facts = self.facts()
@@ -127,6 +148,8 @@ class _Cursor:
         (size,) = self._take("Q")
         found = self._data[self._at : self._at + size]
         self._at += size
+        if len(found) < size:
+            raise struct.error("ends within a text")
         return found.decode()
 
     def _value(self, kind: int) -> Any:

@@ -22,23 +22,53 @@ _NO_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
 
 @contextmanager
-def new_folder(place: Path) -> Iterator[Path]:
-    """An empty folder to fill, which takes the place of ``place`` when the block ends.
+def new_folder(place: Path, resumes: str | None = None) -> Iterator[Path]:
+    """A folder to fill, which takes the place of ``place`` when the block ends.
 
     If the block raises, ``place`` stays as it was. One writer at a time: see `held`. What an
-    interrupted one has left is removed first. Raises `OSError`.
+    interrupted one has left is removed first, unless both say what they fill the folder with, and
+    ``resumes`` is the same: then the later one finds it in the folder. Raises `OSError`.
     """
-    partial = place.with_name(place.name + _PARTIAL)
+    partial = partial_of(place)
     _put_back(place)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    if resumes is None or _read_text(_note(place)) != resumes:
+        discard(place)
+    partial.mkdir(parents=True, exist_ok=True)
     try:
+        if resumes is not None:
+            _note(place).write_text(resumes)
         yield partial
         _flush_all(partial)
         _move(partial, place)
         flush(place.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    except BaseException:
+        if resumes is None:
+            discard(place)
+        raise
+    discard(place)
+
+
+def partial_of(place: Path) -> Path:
+    """Where the folder lies that is to take the place of ``place``."""
+    return place.with_name(place.name + _PARTIAL)
+
+
+def discard(place: Path) -> None:
+    """Remove what an interrupted `new_folder` has left of a folder for ``place``."""
+    shutil.rmtree(partial_of(place), ignore_errors=True)
+    _note(place).unlink(missing_ok=True)
+
+
+def _note(place: Path) -> Path:
+    """What the partial folder is being filled with, where that may be gone on with."""
+    return place.with_name(f".{place.name}{_PARTIAL}")
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def is_partial(path: Path) -> bool:

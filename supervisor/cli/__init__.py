@@ -13,7 +13,8 @@ from ipc.runtime import standard_streams
 from supervisor import interrupt
 from supervisor.cli.commands.chat import chat
 from supervisor.cli.commands.client import bench, smoke, status
-from supervisor.cli.commands.models import check, models, pull
+from supervisor.cli.commands.models import check, models
+from supervisor.cli.commands.pull import pull
 from supervisor.cli.commands.serve import install_service, serve
 from supervisor.cli.commands.stop import stop
 from supervisor.config.errors import EXIT_CONFIG, ConfigError

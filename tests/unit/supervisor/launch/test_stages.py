@@ -75,11 +75,14 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Model, Report, str | None], None]:
+def hub(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[Path, Model, Report, str | None], dict[str, str]]:
     """Fetching what a hub has: a GGUF file of llama's architecture for each model."""
 
-    def fill(partial: Path, model: Model, _report: Report, _token: str | None) -> None:
+    def fill(partial: Path, model: Model, _report: Report, _token: str | None) -> dict[str, str]:
         written(partial / (model.entry.path or "model.gguf"))
+        return {}
 
     monkeypatch.setattr(store, "_fill", fill)
     return fill

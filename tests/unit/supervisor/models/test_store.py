@@ -12,7 +12,6 @@ import shutil
 import tarfile
 import threading
 import zipfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import pytest
 from supervisor.config import catalog
 from supervisor.config.catalog import Entry, File, Model, parse_source
 from supervisor.config.errors import ConfigError
-from supervisor.models import hub, packages, store, to_safetensors
+from supervisor.models import packages, store
 from supervisor.models.archive import FetchError, Report, unpack
 from supervisor.models.store import Store
 
@@ -428,127 +427,6 @@ def test_of_several_gguf_files_one_must_be_named(tmp_path: Path, models: Store) 
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ConfigError, match=r"holds a-Q4_0.gguf, a-Q8_0.gguf; name the one to load"):
         models.path(local(tmp_path))
-
-
-def test_a_repository_without_weights_asks_for_the_files_to_take(
-    models: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def snapshot_download(_repo: str, **options: Any) -> None:
-        (options["local_dir"] / "config.json").write_bytes(NOTE)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    with pytest.raises(FetchError, match=r"name the files to take in include, such as"):
-        models.pull(hub_model(), Reports())
-
-
-def hub_model() -> Model:
-    return model(source=None, hf_repo_id="acme/model", files={})
-
-
-def test_a_hub_repository_is_recorded_with_the_digests_of_its_files(
-    models: Store, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[dict[str, Any]] = []
-
-    def snapshot_download(repo: str, **options: Any) -> None:
-        calls.append({"repo": repo, **options})
-        folder = options["local_dir"]
-        (folder / "model.safetensors").write_bytes(LEFT)
-        (folder / ".cache/huggingface").mkdir(parents=True)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    models.pull(hub_model(), Reports(), token="hf_secret")
-    assert (calls[0]["repo"], calls[0]["revision"]) == ("acme/model", "main")
-    assert calls[0]["token"] == "hf_secret"
-    assert "*.safetensors" in calls[0]["allow_patterns"]
-    assert not any(pattern.endswith(".bin") for pattern in calls[0]["allow_patterns"])
-    assert sorted(path.name for path in place.iterdir()) == ["manifest.json", "model.safetensors"]
-    assert sha256(LEFT) in (place / "manifest.json").read_text()
-    assert "hf_secret" not in (place / "manifest.json").read_text()
-    assert fault(models, hub_model(), Reports()) is None
-
-
-def test_pickled_weights_are_fetched_where_there_are_no_others_and_rewritten(
-    models: Store, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def snapshot_download(_repo: str, **options: Any) -> None:
-        (options["local_dir"] / "config.json").write_bytes(NOTE)
-        if "pytorch_model*.bin" in options["allow_patterns"]:
-            (options["local_dir"] / "pytorch_model.bin").write_bytes(LEFT)
-
-    def rewritten(source: Path, target: Path, _report: Report) -> None:
-        target.write_bytes(source.read_bytes()[::-1])
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    with pytest.raises(FetchError, match=r"pytorch_model.bin is not a plain table of tensors"):
-        models.pull(hub_model(), Reports())
-    assert not place.exists()
-    monkeypatch.setattr(to_safetensors, "rewrite", rewritten)
-    models.pull(hub_model(), Reports())
-    found = sorted(path.name for path in place.iterdir())
-    assert found == ["config.json", "manifest.json", "model.safetensors"]
-    assert (place / "model.safetensors").read_bytes() == LEFT[::-1]
-
-
-def test_a_model_in_openvinos_format_is_fetched_where_there_are_no_safetensors(
-    models: Store, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its weights are no pickle, though they are called *.bin."""
-    asked: list[list[str]] = []
-
-    def snapshot_download(_repo: str, **options: Any) -> None:
-        asked.append(options["allow_patterns"])
-        (options["local_dir"] / "config.json").write_bytes(NOTE)
-        if "openvino_*.bin" in options["allow_patterns"]:
-            (options["local_dir"] / "openvino_language_model.xml").write_bytes(LEFT)
-            (options["local_dir"] / "openvino_language_model.bin").write_bytes(LEFT)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    models.pull(hub_model(), Reports())
-    assert asked == [hub.INCLUDE, hub.OPENVINO]
-    assert sorted(path.name for path in place.glob("openvino*")) == [
-        "openvino_language_model.bin",
-        "openvino_language_model.xml",
-    ]
-
-
-def test_what_the_hubs_client_counts_in_bytes_is_reported_and_nothing_shown(
-    models: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def snapshot_download(_repo: str, **options: Any) -> None:
-        """With bars as version 2 makes them: network, disk, files."""
-        (options["local_dir"] / "model.safetensors").write_bytes(LEFT)
-        bar = partial(options["tqdm_class"], total=0, unit="B", unit_scale=True)
-        network, disk = bar(name="x.transfer", disable=None), bar(name="x", disable=None)
-        for each in (network, disk):
-            each.total = 10
-        disk.refresh()
-        network.update(4)
-        disk.update(10)
-        disk.refresh()
-        assert list(options["tqdm_class"]([1, 2], desc="Fetching 2 files")) == [1, 2]
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    reports = Reports()
-    models.pull(hub_model(), reports)
-    seen = [(done, total) for label, done, total in reports.seen if label == "hf:acme/model"]
-    assert seen[0] == (0, 0)
-    assert seen[-1] == (10, 10)
-    assert (4, 10) not in seen
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_hub_that_cannot_be_reached_is_one_clear_line(
-    models: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def snapshot_download(_repo: str, **_options: Any) -> None:
-        cause = OSError(-2, "Name or service not known")
-        raise FileNotFoundError("some long\nguess about revisions") from cause
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    with pytest.raises(FetchError) as raised:
-        hub.download("acme/model", "main", None, models.folder, Reports(), None)
-    assert str(raised.value).endswith("cannot be downloaded: Name or service not known")
 
 
 # --- packages, by pip ----------------------------------------------------------------------------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ipc.kv_budget import SLOT_TOKENS, kv_cache_tokens, longest_tokens, sure_tokens
 from ipc.messages.spec import Spec
-from worker.chat.kv_budget import SLOT_TOKENS, kv_cache_tokens, longest_tokens, sure_tokens
 
 
 def spec(slots: int = 4, max_prompt_tokens: int = 600, max_new_tokens: int = 400) -> Spec:
