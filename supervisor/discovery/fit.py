@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from supervisor.residency.decisions import ESTIMATE_HEADROOM
+from supervisor.residency.policy import ESTIMATE_HEADROOM
 
 # What a pull needs beyond its files.
 SPARE_BYTES = 64 << 20

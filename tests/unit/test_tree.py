@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor/config": {"ipc", "supervisor/host"},
     "supervisor/models": {"ipc", "supervisor/config", "supervisor/notify"},
     "supervisor/discovery": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}
-    | {"supervisor/residency/decisions"},
+    | {"supervisor/residency/policy"},
     "supervisor/launch": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}
     | {"supervisor/state", "supervisor/plan", "supervisor/interrupt", "supervisor/discovery"},
     "supervisor/cli": {"ipc", "supervisor"},
