@@ -21,15 +21,16 @@ from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.access import Guard, Guarded, host_guards, key_guards
-from frontend.http.paths import Unserved
+from frontend.http.paths import PathSet, Unserved
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
-from frontend.routes import OPEN, POLLED, error_forms, routes
+from frontend.routes import KEYLESS, OPEN, POLLED, error_forms, routes
+from frontend.ui.sessions import Sessions
 from ipc.messages.control import AccessConfig, Serve
 
 SLICE_BYTES = 64 << 10
-# A model's name, as a part of a path, may have slashes.
-_MODEL, _ANY_PATH = "{model}", "{model:path}"
+# A model's name, as a part of a path, may have slashes, as may the path of a file.
+_LAST_PART = re.compile(r"\{(model|file)\}")
 
 
 class Application(Starlette):
@@ -87,10 +88,11 @@ def build(
     it."""
     offered = routes(serve)
     batches = batches or Batches(serve.batches, dispatcher, serve.max_json_bytes)
-    services = Services(dispatcher, control, serve, metrics, ResponseStore(), batches)
+    sessions = Sessions(serve.gate.api_keys)
+    services = Services(dispatcher, control, serve, metrics, ResponseStore(), batches, sessions)
     app = Application(
         routes=[
-            Route(path.replace(_MODEL, _ANY_PATH), Endpoint(answers), methods=[*answers])
+            Route(_LAST_PART.sub(r"{\1:path}", path), Endpoint(answers), methods=[*answers])
             for path, answers in _by_path(offered, services).items()
         ],
         middleware=[
@@ -101,7 +103,7 @@ def build(
                 error_forms=error_forms(serve),
                 id_headers={each.path: each.id_header for each in offered if each.id_header},
             ),
-            *_gate(serve.gate),
+            *_gate(serve.gate, sessions),
             Middleware(Refusals),
         ],
     )
@@ -127,9 +129,9 @@ def lines_of(app: Starlette, metrics: Metrics, budget: Budget) -> ASGIApp:
     return Access(Refusals(app.router), record=AccessLogEntry(metrics, POLLED), budget=budget)
 
 
-def _gate(gate: AccessConfig) -> list[Middleware]:
+def _gate(gate: AccessConfig, sessions: Sessions) -> list[Middleware]:
     """What stands before the routes. A browser's question whether it may ask carries no key."""
-    layers = [_guarded(guard) for guard in host_guards(gate)]
+    layers = [_guarded(guard, OPEN) for guard in host_guards(gate)]
     if gate.cors_origins:
         layers.append(
             Middleware(
@@ -148,11 +150,11 @@ def _gate(gate: AccessConfig) -> list[Middleware]:
                 ],
             )
         )
-    return layers + [_guarded(guard) for guard in key_guards(gate)]
+    return layers + [_guarded(guard, KEYLESS) for guard in key_guards(gate, sessions)]
 
 
-def _guarded(guard: Guard) -> Middleware:
-    return Middleware(Guarded, guard=guard, open_paths=OPEN)
+def _guarded(guard: Guard, open_paths: PathSet) -> Middleware:
+    return Middleware(Guarded, guard=guard, open_paths=open_paths)
 
 
 def _is_pattern(origin: str) -> bool:

@@ -33,7 +33,6 @@ from frontend.api.compat.tokens import Tokens
 from frontend.api.completions.answers import Completion
 from frontend.api.completions.request import CompletionRequest
 from frontend.api.completions.route import Completions
-from frontend.api.front import front
 from frontend.api.health import Health, HealthReport, Life, Readiness
 from frontend.api.ollama import errors as ollama_errors
 from frontend.api.ollama import routes as ollama
@@ -51,9 +50,13 @@ from frontend.api.responses.answers import ItemList, ResponseDeleted, ResponseOb
 from frontend.api.responses.queries import ItemsQuery, ResponseQuery
 from frontend.api.responses.request import ResponseRequest
 from frontend.api.responses.route import KeptResponses, Responses
-from frontend.api.route import BYTES, EVENTS, FORM, JSON, SOUND, TEXT, Route, Services
+from frontend.api.route import BYTES, EVENTS, FORM, HTML, JSON, SOUND, TEXT, Route, Services
+from frontend.http.paths import PathSet
 from frontend.http.request_context import ErrorForm
 from frontend.openapi.document import OpenApi
+from frontend.ui.login import LoggedOut, LogIn, Logins, SessionShown
+from frontend.ui.page import Page
+from frontend.ui.page import file as page_file
 from ipc.messages.control import Serve
 from ipc.tasks import TASKS
 
@@ -429,16 +432,57 @@ _MODELS = (
         errors=(404,),
     ),
 )
-_FRONT = Route(
-    method="GET",
-    path="/",
-    id="front",
-    summary="What this server is, in a line",
-    answer=lambda _: front,
-    gives={TEXT: None},
+_HERE = "edge-serve: an inference server with OpenAI's API under /v1, described at /openapi.json\n"
+_PAGE = (
+    Route(
+        method="GET",
+        path="/",
+        id="front",
+        summary="The page for people; for programs what this server is, in a line",
+        answer=lambda its: Page(ollama.RUNNING if its.serve.ollama else _HERE).front,
+        gives={TEXT: None, HTML: None},
+        open=True,
+    ),
+    Route(
+        method="GET",
+        path="/ui/{version}/{file}",
+        id="page_file",
+        summary="A file of the page",
+        answer=lambda _: page_file,
+        gives={HTML: None},
+        errors=(404,),
+        open=True,
+    ),
+    Route(
+        method="GET",
+        path="/session",
+        id="session",
+        summary="Who asks, by a key or as somebody who has logged in",
+        answer=lambda its: Logins(its.sessions, its.serve).show,
+        gives={JSON: SessionShown},
+    ),
+    Route(
+        method="POST",
+        path="/session",
+        id="log_in",
+        summary="Log in with a key: a cookie for the page, in place of the key",
+        answer=lambda its: Logins(its.sessions, its.serve).log_in,
+        takes=(LogIn,),
+        gives={JSON: SessionShown},
+        errors=(401, 429),
+        keyless=True,
+    ),
+    Route(
+        method="DELETE",
+        path="/session",
+        id="log_out",
+        summary="Log out",
+        answer=lambda its: Logins(its.sessions, its.serve).log_out,
+        gives={JSON: LoggedOut},
+        keyless=True,
+    ),
 )
 _SERVER = (
-    _FRONT,
     Route(
         method="GET",
         path="/livez",
@@ -503,6 +547,7 @@ ROUTES = (
     *_FILES,
     *_BATCHES,
     *_MODELS,
+    *_PAGE,
     *_SERVER,
     _METRICS,
 )
@@ -510,15 +555,14 @@ ROUTES = (
 _ANY = (*ROUTES, *ollama.ROUTES)
 POLLED = frozenset(route.path for route in _ANY if route.polled)
 PROBES = frozenset(route.path for route in _ANY if route.probe)
-OPEN = frozenset(route.path for route in _ANY if route.open)
+OPEN = PathSet(route.path for route in _ANY if route.open)
+KEYLESS = PathSet(route.path for route in _ANY if route.open or route.keyless)
 
 
 def routes(serve: Serve) -> tuple[Route, ...]:
     """Those of a server that is set up like this."""
     own = [route for route in ROUTES if serve.metrics or route is not _METRICS]
-    if not serve.ollama:
-        return tuple(own)
-    return (*(ollama.FRONT if route is _FRONT else route for route in own), *ollama.ROUTES)
+    return (*own, *(ollama.ROUTES if serve.ollama else ()))
 
 
 def error_forms(serve: Serve) -> dict[str, ErrorForm]:

@@ -23,13 +23,15 @@ from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.request_context import ErrorForm
 from frontend.metrics import Metrics
+from frontend.ui.sessions import Sessions
 from ipc.messages.control import Serve
 from ipc.messages.jobs import Task
 
-JSON, FORM, TEXT, EVENTS, SOUND, BYTES = (
+JSON, FORM, TEXT, HTML, EVENTS, SOUND, BYTES = (
     "application/json",
     "multipart/form-data",
     "text/plain",
+    "text/html",
     "text/event-stream",
     "audio/*",
     "application/octet-stream",
@@ -51,6 +53,7 @@ class Services:
     metrics: Metrics
     responses: ResponseStore
     batches: Batches
+    sessions: Sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,8 @@ class Route:
     also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
     # Anybody may ask, with a key or without, under whatever name they call this server.
     open: bool = False
+    # Anybody may ask without a key, under a name that this server is known by.
+    keyless: bool = False
     # Monitors ask for it every few seconds: its lines are in the log for who looks for details.
     polled: bool = False
     # Answered even where no connection is free: whether this server lives must be known then, too.

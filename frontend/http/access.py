@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from frontend.dispatch.terms import priority_of
 from frontend.http.errors import error_response, shown
 from frontend.http.request_context import Client, RequestContext
+from frontend.ui.sessions import Sessions
 from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.errors import HostNotAllowed, InvalidApiKey, ServeError
 
@@ -48,39 +49,41 @@ class Hosts:
 
 
 class Keys:
-    """Lets in requests with one of ``keys``, given by their names."""
+    """Lets in requests with one of ``keys``, given by their names, and those of somebody who has
+    logged in with one of them."""
 
-    def __init__(self, keys: dict[str, ApiKey]) -> None:
-        self._keys = [(name, bytes.fromhex(key.digest)) for name, key in keys.items()]
-        self._known = keys
+    def __init__(self, keys: dict[str, ApiKey], sessions: Sessions) -> None:
+        self._keys = keys
+        self._sessions = sessions
 
     def check(self, scope: Scope) -> None:
         presented = [key for key in _presented(scope) if key]
-        name = self._name(presented)
+        name = next(filter(None, [name_of(self._keys, key) for key in presented]), None)
+        if name is None and not presented:
+            name = self._sessions.key_of(scope)
         if name is None:
             what = "this API key is unknown" if presented else "an API key is missing"
             raise InvalidApiKey(f"{what}; send one of this server's as `Authorization: Bearer KEY`")
-        key, context = self._known[name], RequestContext.of(scope)
+        key, context = self._keys[name], RequestContext.of(scope)
         context.key = name
         context.client = Client(
             name, key.weight, priority_of(key.priority), admin=key.role == "admin"
         )
 
-    def _name(self, keys: Iterable[bytes]) -> str | None:
-        """The name of the one that is known. Compares with each, whichever fits."""
-        found = None
-        for key in keys:
-            digest = hashlib.sha256(key).digest()
-            for name, expected in self._keys:
-                if hmac.compare_digest(digest, expected):
-                    found = name
-        return found
+
+def name_of(keys: Mapping[str, ApiKey], secret: bytes) -> str | None:
+    """The name of the key whose secret this is. Compares with each, whichever fits."""
+    found, digest = None, hashlib.sha256(secret).digest()
+    for name, key in keys.items():
+        if hmac.compare_digest(digest, bytes.fromhex(key.digest)):
+            found = name
+    return found
 
 
 class Guarded:
     """``app``, for those whom ``guard`` lets in, and its ``open_paths`` for everybody."""
 
-    def __init__(self, app: ASGIApp, guard: Guard, open_paths: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, guard: Guard, open_paths: Container[str]) -> None:
         self._app = app
         self._guard = guard
         self._open = open_paths
@@ -101,8 +104,8 @@ def host_guards(gate: AccessConfig) -> list[Guard]:
     return [Hosts(gate.hosts)] if gate.hosts else []
 
 
-def key_guards(gate: AccessConfig) -> list[Guard]:
-    return [Keys(gate.api_keys)] if gate.api_keys else []
+def key_guards(gate: AccessConfig, sessions: Sessions) -> list[Guard]:
+    return [Keys(gate.api_keys, sessions)] if gate.api_keys else []
 
 
 def host_name(scope: Scope) -> str:

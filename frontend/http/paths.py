@@ -45,6 +45,21 @@ def plain(path: str) -> str:
     return path.rstrip("/") or "/" if path.endswith("/") else path
 
 
+class PathSet:
+    """The paths that fit one of ``routes``; what stands in braces there may be anything, so far as
+    it is the last part."""
+
+    def __init__(self, routes: Iterable[str]) -> None:
+        known = list(routes)
+        self._whole = frozenset(route for route in known if "{" not in route)
+        self._below = tuple(route.partition("{")[0] for route in known if "{" in route)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._whole or (
+            isinstance(path, str) and bool(self._below) and path.startswith(self._below)
+        )
+
+
 class Unserved:
     """What the router answers where no route fits: what was asked, and what there is."""
 

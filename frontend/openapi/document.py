@@ -81,7 +81,7 @@ def _operation(route: Route, serve: Serve) -> Schema:
         described["requestBody"] = {"required": True, "content": content}
     if parameters := [*_of_path(route, serve), *_of_query(route, serve)]:
         described["parameters"] = parameters
-    if route.open:
+    if route.open or route.keyless:
         described["security"] = []
     return described
 
@@ -141,7 +141,7 @@ def _failures(route: Route, serve: Serve) -> set[int]:
     if route.task:
         statuses |= {*_WORK}
     if not route.open:
-        statuses |= {401} if serve.gate.api_keys else set()
+        statuses |= {401} if serve.gate.api_keys and not route.keyless else set()
         statuses |= {403} if serve.gate.hosts else set()
     return statuses
 

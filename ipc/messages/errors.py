@@ -8,6 +8,7 @@
     │   └── UndecodableMedia      400  undecodable_media
     ├── InvalidApiKey             401  invalid_api_key
     ├── HostNotAllowed            403  host_not_allowed
+    ├── CrossSite                 403  cross_site              (another page's doing)
     ├── ModelNotFound             404  model_not_found
     ├── NotFound                  404  not_found               (a path, a file, a batch)
     ├── MethodNotAllowed          405  method_not_allowed
@@ -119,6 +120,10 @@ class InvalidApiKey(ServeError):
 
 class HostNotAllowed(ServeError):
     status, type, code = 403, "invalid_request_error", "host_not_allowed"
+
+
+class CrossSite(ServeError):
+    status, type, code = 403, "invalid_request_error", "cross_site"
 
 
 class ModelNotFound(ServeError):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TypedDict
 
 from pydantic import BaseModel
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 
 from frontend.api.ollama import answers
 from frontend.api.ollama.chat import OllamaChats
@@ -17,28 +15,14 @@ from frontend.api.ollama.errors import OllamaError, error_form
 from frontend.api.ollama.generate_request import OllamaGenerateRequest
 from frontend.api.ollama.models import OllamaModels
 from frontend.api.ollama.models_request import OllamaModelRequest, OllamaPullRequest
-from frontend.api.route import JSON, TEXT, Route
+from frontend.api.route import JSON, Route
 from frontend.http.ndjson import MEDIA_TYPE
 from frontend.http.request_context import ErrorForm
 
 # Paths of Ollama's that are not built are below it, too.
 BELOW = "/api/"
+# What Ollama's clients look for at /, and its own command line.
 RUNNING = "Ollama is running"
-
-
-async def front(_: Request) -> Response:
-    """What Ollama's clients look for, and its own command line."""
-    return PlainTextResponse(RUNNING)
-
-
-FRONT = Route(
-    method="GET",
-    path="/",
-    id="front",
-    summary="That this server has Ollama's API",
-    answer=lambda _: front,
-    gives={TEXT: None},
-)
 
 
 class _Errors(TypedDict):

@@ -1,0 +1,87 @@
+// Calls to this server's API: the page knows and can do nothing else.
+
+let token = null; // of the session, for requests that change something
+
+export class ApiError extends Error {
+  constructor(status, detail, retryAfter) {
+    super(detail?.message ?? `the server answered ${status}`);
+    this.status = status;
+    this.code = detail?.code ?? null;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** Who asks: {keys, name, role}; throws ApiError 401 where a key is needed. */
+export async function session() {
+  const found = await get("/session");
+  token = found.token;
+  return found;
+}
+
+export async function logIn(key) {
+  const found = await post("/session", { key });
+  token = found.token;
+  return found;
+}
+
+export const logOut = () => send("DELETE", "/session");
+
+export const get = (path, options) => send("GET", path, undefined, options);
+export const post = (path, body = {}, options) => send("POST", path, body, options);
+export const remove = (path) => send("DELETE", path);
+
+/** The answer's JSON, or the Response itself where `raw` is set. */
+async function send(method, path, body, { raw = false, signal } = {}) {
+  const response = await request(method, path, body, signal);
+  if (raw) return response;
+  return response.status === 204 ? null : await response.json();
+}
+
+async function request(method, path, body, signal) {
+  const headers = { accept: "application/json" };
+  if (token && method !== "GET") headers["x-csrf"] = token;
+  const form = body instanceof FormData;
+  if (body !== undefined && !form) headers["content-type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(path, {
+      method, headers, signal, body: form || body === undefined ? body : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, { message: "the server cannot be reached" });
+  }
+  if (!response.ok) throw await failure(response);
+  return response;
+}
+
+async function failure(response) {
+  const body = await response.json().catch(() => null);
+  return new ApiError(response.status, body?.error, Number(response.headers.get("retry-after")) || null);
+}
+
+/** Each server-sent event of a request as {event, data, comment}, until it ends. */
+export async function* events(method, path, body, signal) {
+  const response = await request(method, path, body, signal);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    rest += value;
+    const blocks = rest.split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) yield { ...parse(block), response };
+  }
+}
+
+function parse(block) {
+  const found = { event: "message", data: "", comment: "", id: null };
+  for (const line of block.split("\n")) {
+    if (line.startsWith(":")) found.comment += line.slice(1).trim();
+    else if (line.startsWith("data:")) found.data += (found.data && "\n") + line.slice(5).replace(/^ /, "");
+    else if (line.startsWith("event:")) found.event = line.slice(6).trim();
+    else if (line.startsWith("id:")) found.id = line.slice(3).trim();
+  }
+  return found;
+}

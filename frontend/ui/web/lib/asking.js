@@ -1,0 +1,51 @@
+// One chat answer as it comes: text, reasoning, calls, what it waits for, and its figures.
+import { events } from "./api.js";
+
+const PATH = "/v1/chat/completions";
+
+/** Calls `onChange` with the answer whenever more of it has come; returns it when it has ended. */
+export async function ask(body, onChange, signal) {
+  const answer = { role: "assistant", content: "", reasoning: "", calls: [], status: "waiting", began: performance.now(), first: null, usage: null };
+  const told = () => onChange({ ...answer });
+  told();
+  for await (const { data, comment, response } of events("POST", PATH, { ...body, stream: true, stream_options: { include_usage: true } }, signal)) {
+    answer.requestId ??= response.headers.get("x-request-id");
+    if (comment) answer.status = comment;
+    if (data === "[DONE]") break;
+    if (data) take(answer, JSON.parse(data));
+    told();
+  }
+  answer.status = answer.finish === "length" ? "cut off by the limit of tokens" : "";
+  answer.ended = performance.now();
+  told();
+  return answer;
+}
+
+function take(answer, chunk) {
+  if (chunk.error) throw new Error(chunk.error.message);
+  if (chunk.usage) answer.usage = chunk.usage;
+  for (const { delta, finish_reason: finish } of chunk.choices ?? []) {
+    if (finish) answer.finish = finish;
+    const { content, reasoning_content: reasoning, tool_calls: calls = [] } = delta ?? {};
+    if (content || reasoning || calls.length) {
+      answer.first ??= performance.now();
+      answer.status = "";
+    }
+    answer.content += content ?? "";
+    answer.reasoning += reasoning ?? "";
+    for (const call of calls) {
+      const known = (answer.calls[call.index] ??= { id: call.id, name: "", arguments: "" });
+      known.name += call.function?.name ?? "";
+      known.arguments += call.function?.arguments ?? "";
+    }
+  }
+}
+
+/** Seconds to the first token, and tokens a second from then on. */
+export function figures(answer) {
+  if (!answer.ended || answer.first == null) return null;
+  const first_s = (answer.first - answer.began) / 1000;
+  const rest_s = (answer.ended - answer.first) / 1000;
+  const written = answer.usage?.completion_tokens;
+  return { first_s, written, prompt: answer.usage?.prompt_tokens, cached: answer.usage?.prompt_tokens_details?.cached_tokens, rate: written > 1 && rest_s > 0 ? (written - 1) / rest_s : null };
+}
