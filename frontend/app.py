@@ -22,10 +22,10 @@ from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.access import Guard, Guarded, host_guards, key_guards
 from frontend.http.paths import PathSet, Unserved
+from frontend.http.sessions import Sessions
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
 from frontend.routes import KEYLESS, OPEN, POLLED, error_forms, routes
-from frontend.ui.sessions import Sessions
 from ipc.messages.control import AccessConfig, Serve
 
 SLICE_BYTES = 64 << 10

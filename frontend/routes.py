@@ -34,6 +34,7 @@ from frontend.api.completions.answers import Completion
 from frontend.api.completions.request import CompletionRequest
 from frontend.api.completions.route import Completions
 from frontend.api.health import Health, HealthReport, Life, Readiness
+from frontend.api.logins import LoggedOut, LogIn, Logins, SessionShown
 from frontend.api.ollama import errors as ollama_errors
 from frontend.api.ollama import routes as ollama
 from frontend.api.openai import answers
@@ -54,7 +55,6 @@ from frontend.api.route import BYTES, EVENTS, FORM, HTML, JSON, SOUND, TEXT, Rou
 from frontend.http.paths import PathSet
 from frontend.http.request_context import ErrorForm
 from frontend.openapi.document import OpenApi
-from frontend.ui.login import LoggedOut, LogIn, Logins, SessionShown
 from frontend.ui.page import Page
 from frontend.ui.page import file as page_file
 from ipc.messages.control import Serve
@@ -463,7 +463,7 @@ _PAGE = (
     ),
     Route(
         method="POST",
-        path="/session",
+        path="/login",
         id="log_in",
         summary="Log in with a key: a cookie for the page, in place of the key",
         answer=lambda its: Logins(its.sessions, its.serve).log_in,
@@ -473,8 +473,8 @@ _PAGE = (
         keyless=True,
     ),
     Route(
-        method="DELETE",
-        path="/session",
+        method="POST",
+        path="/logout",
         id="log_out",
         summary="Log out",
         answer=lambda its: Logins(its.sessions, its.serve).log_out,

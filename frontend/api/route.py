@@ -22,8 +22,8 @@ from frontend.batches.service import Batches
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.request_context import ErrorForm
+from frontend.http.sessions import Sessions
 from frontend.metrics import Metrics
-from frontend.ui.sessions import Sessions
 from ipc.messages.control import Serve
 from ipc.messages.jobs import Task
 

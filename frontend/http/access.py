@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from frontend.dispatch.terms import priority_of
 from frontend.http.errors import error_response, shown
 from frontend.http.request_context import Client, RequestContext
-from frontend.ui.sessions import Sessions
+from frontend.http.sessions import Sessions
 from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.errors import HostNotAllowed, InvalidApiKey, ServeError
 

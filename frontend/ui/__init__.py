@@ -1,2 +1,1 @@
-"""The page that people see: its files, and who is logged in. It has no logic of its own; all that
-it shows and does are calls to this server's API."""
+"""The page that people see: its files. What it shows and does are calls to this server's API."""

@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frontend/api": {"ipc", "frontend/http", "frontend/dispatch", "frontend/metrics"}
     | {"frontend/grammar", "frontend/batches"},
     "frontend/openapi": {"ipc", "frontend/api"},
+    "frontend/ui": {"ipc/messages/errors"},
     "bench": {"ipc", "supervisor"},
 }
 # Libraries with one home: elsewhere they would cost memory or blur the line between processes.

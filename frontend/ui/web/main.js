@@ -13,7 +13,6 @@ const PAGES = [
   { id: "tools", title: "Try out", load: () => import("./pages/tools.js") },
   { id: "requests", title: "Requests", load: () => import("./pages/requests.js"), admin: true },
   { id: "logs", title: "Logs", load: () => import("./pages/logs.js"), admin: true },
-  { id: "settings", title: "Settings", load: () => import("./pages/settings.js"), admin: true },
   { id: "connect", title: "Connect", load: () => import("./pages/connect.js") },
 ];
 

@@ -19,12 +19,12 @@ export async function session() {
 }
 
 export async function logIn(key) {
-  const found = await post("/session", { key });
+  const found = await post("/login", { key });
   token = found.token;
   return found;
 }
 
-export const logOut = () => send("DELETE", "/session");
+export const logOut = () => post("/logout");
 
 export const get = (path, options) => send("GET", path, undefined, options);
 export const post = (path, body = {}, options) => send("POST", path, body, options);

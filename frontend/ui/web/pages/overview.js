@@ -44,7 +44,7 @@ const Stale = ({ live }) => html`<p class="error" role="alert">No answer since $
 
 function Gauge({ label, value, note, values, top, fill }) {
   return html`<section class="card" aria-label=${label}>
-    <div class="row apart"><h3 class="quiet">${label}</h3><span class="quiet small">${note}</span></div>
+    <div class="row apart"><h2 class="quiet">${label}</h2><span class="quiet small">${note}</span></div>
     <p class="big">${value}</p>
     <${Spark} values=${values} top=${top} fill=${fill} label=${`${label} over the last minutes, now ${value}`} />
   </section>`;

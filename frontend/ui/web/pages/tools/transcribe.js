@@ -8,6 +8,7 @@ import { Pick } from "../../lib/pick.js";
 export function Transcribe({ models }) {
   const [model, setModel] = useState(models[0].name);
   const [language, setLanguage] = useState("");
+  const [prompt, setPrompt] = useState("");
   const [sound, setSound] = useState(null);
   const [text, setText] = useState("");
   const [busy, setBusy] = useState(false);
@@ -25,6 +26,7 @@ export function Transcribe({ models }) {
     form.append("model", model);
     form.append("stream", "true");
     if (language) form.append("language", language);
+    if (prompt) form.append("prompt", prompt);
     const mine = (running.current = new AbortController());
     const began = performance.now();
     try {
@@ -44,7 +46,8 @@ export function Transcribe({ models }) {
 
   return html`<section class="card stack close">
     <div class="row"><${Pick} models=${models} value=${model} onChange=${setModel} />
-      <div class="field"><label for="language">Language</label><input id="language" size="6" placeholder="found out" value=${language} onInput=${(event) => setLanguage(event.target.value.trim())} /></div></div>
+      <div class="field"><label for="language">Language</label><input id="language" size="6" placeholder="found out" value=${language} onInput=${(event) => setLanguage(event.target.value.trim())} /></div>
+      <div class="field grow"><label for="prompt">Names and words to expect</label><input id="prompt" class="wide" value=${prompt} onInput=${(event) => setPrompt(event.target.value)} /></div></div>
     <div class="row">
       <label class="button"><input class="sr" type="file" accept="audio/*,video/*" onChange=${(event) => event.target.files[0] && go(event.target.files[0])} />Choose a recording</label>
       <${Microphone} disabled=${busy} onDone=${go} />

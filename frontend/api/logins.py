@@ -1,9 +1,10 @@
-"""GET, POST and DELETE /session: who asks, and how a person logs in and out of the page."""
+"""GET /session, POST /login and /logout: who asks, and how people log in and out of the page."""
 
 from __future__ import annotations
 
 import time
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import orjson
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from frontend.api.validate import Body, check
 from frontend.http.access import name_of
 from frontend.http.body import read_json
 from frontend.http.request_context import RequestContext
-from frontend.ui.sessions import COOKIE, SESSION_S, Sessions
+from frontend.http.sessions import COOKIE, SESSION_S, Sessions
 from ipc.messages.control import Role, Serve
 from ipc.messages.errors import InvalidApiKey, QueueFull
 
@@ -25,6 +26,8 @@ _MAX_BODY_BYTES = 4096
 
 class LogIn(Body):
     """A key, as it stands in the file of keys."""
+
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"key": "0123456789abcdef"}
 
     key: str
 

