@@ -33,6 +33,7 @@ from frontend.api.compat.tokens import Tokens
 from frontend.api.completions.answers import Completion
 from frontend.api.completions.request import CompletionRequest
 from frontend.api.completions.route import Completions
+from frontend.api.discovery import Discovery, ServerCard
 from frontend.api.health import Health, HealthReport, Life, Readiness
 from frontend.api.logins import LoggedOut, LogIn, Logins, SessionShown
 from frontend.api.ollama import errors as ollama_errors
@@ -452,6 +453,30 @@ _PAGE = (
         gives={HTML: None},
         errors=(404,),
         open=True,
+    ),
+    Route(
+        method="GET",
+        path="/docs",
+        id="docs",
+        summary="This description, as a page to read",
+        answer=lambda its: Discovery(its.dispatcher, its.serve).docs,
+        gives={},
+    ),
+    Route(
+        method="GET",
+        path="/llms.txt",
+        id="llms_txt",
+        summary="What this server is and has, for language models",
+        answer=lambda its: Discovery(its.dispatcher, its.serve).for_models,
+        gives={TEXT: None},
+    ),
+    Route(
+        method="GET",
+        path="/.well-known/edge-serve.json",
+        id="server_card",
+        summary="What this server is and has, for programs",
+        answer=lambda its: Discovery(its.dispatcher, its.serve).card,
+        gives={JSON: ServerCard},
     ),
     Route(
         method="GET",

@@ -17,6 +17,7 @@ PAGES = {
     "requests": "Requests",
     "logs": "Logs",
     "connect": "Connect",
+    "api": "API",
 }
 
 

@@ -14,6 +14,7 @@ const PAGES = [
   { id: "requests", title: "Requests", load: () => import("./pages/requests.js"), admin: true },
   { id: "logs", title: "Logs", load: () => import("./pages/logs.js"), admin: true },
   { id: "connect", title: "Connect", load: () => import("./pages/connect.js") },
+  { id: "api", title: "API", load: () => import("./pages/api.js") },
 ];
 
 function App() {

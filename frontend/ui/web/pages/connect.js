@@ -14,7 +14,7 @@ export default function Connect({ who }) {
     <section class="card"><dl class="facts">
       <dt>Base URL</dt><dd><code>${given.base}</code></dd>
       <dt>API key</dt><dd>${who.keys ? "one of this server's" : "none is needed; where a program insists, any text will do"}</dd>
-      <dt>API</dt><dd>OpenAI's (<a href="/openapi.json">described here</a>), Anthropic's at <code>/v1/messages</code>${location.protocol === "http:" ? "" : ""}</dd></dl></section>
+      <dt>API</dt><dd>OpenAI's, Anthropic's and others, <a href="#/api">described here</a></dd></dl></section>
     <div class="row" role="tablist" aria-label="Programs">${Object.entries(CLIENTS).map(([id, client]) => html`<button key=${id} role="tab" id=${`tab-${id}`} aria-selected=${id === chosen} aria-controls="snippet"
         class=${id === chosen ? "main" : ""} onClick=${() => setChosen(id)}>${client.title}</button>`)}</div>
     <section id="snippet" role="tabpanel" aria-labelledby=${`tab-${chosen}`} class="card stack close">

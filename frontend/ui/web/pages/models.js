@@ -49,8 +49,8 @@ function One({ name, who, live }) {
   useEffect(() => {
     if (who.role === "admin") get(`/admin/models/${name}`).then(setTold, failed);
   }, [name, model?.state]);
-  if (live.report && !model) return html`<p class="empty">There is no model called ${name}. <a href=${link("models")}>All models</a></p>`;
-  if (!model) return html`<p class="quiet">…</p>`;
+  if (live.report && !model) return html`<h1>${name}</h1><p class="empty">There is no model of this name. <a href=${link("models")}>All models</a></p>`;
+  if (!model) return html`<h1>${name}</h1><p class="quiet">…</p>`;
   return html`<div class="stack"><p><a href=${link("models")}>All models</a></p>
     <div class="row apart"><h1>${model.name}</h1><${State} model=${model} /></div>
     ${model.reason && html`<p class="callout bad">${model.reason}</p>`}
