@@ -57,6 +57,7 @@ from frontend.http.paths import PathSet
 from frontend.http.request_context import ErrorForm
 from frontend.openapi.document import OpenApi
 from frontend.ui.page import Page
+from frontend.ui.page import docs as page_docs
 from frontend.ui.page import file as page_file
 from ipc.messages.control import Serve
 from ipc.tasks import TASKS
@@ -459,8 +460,9 @@ _PAGE = (
         path="/docs",
         id="docs",
         summary="This description, as a page to read",
-        answer=lambda its: Discovery(its.dispatcher, its.serve).docs,
-        gives={},
+        answer=lambda _: page_docs,
+        gives={HTML: None},
+        open=True,
     ),
     Route(
         method="GET",

@@ -1,4 +1,4 @@
-"""GET /docs, /llms.txt and /.well-known/edge-serve.json: what this server is, for who finds it."""
+"""GET /llms.txt and /.well-known/edge-serve.json: what this server is, for who finds it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from frontend.api.answer import Answer
 from frontend.dispatch.dispatcher import Dispatcher
@@ -38,9 +38,6 @@ class Discovery:
     def __init__(self, dispatcher: Dispatcher, serve: Serve) -> None:
         self._dispatcher = dispatcher
         self._serve = serve
-
-    async def docs(self, _: Request) -> Response:
-        return RedirectResponse("/#/api", 307)
 
     async def card(self, _: Request) -> Response:
         card = {

@@ -1,4 +1,4 @@
-"""GET / and /ui/: the page for people, one line for programs."""
+"""GET /, /docs and /ui/: the page for people, one line for programs."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ class Page:
             found = await asyncio.to_thread(files)  # the first time takes 40 ms of compressing
             return _response(request, found.index, "no-cache")
         return PlainTextResponse(self._line, headers={"vary": "accept"})
+
+
+async def docs(request: Request) -> Response:
+    """The page, which begins with the description of the API where it finds itself here."""
+    found = await asyncio.to_thread(files)
+    return _response(request, found.index, "no-cache")
 
 
 async def file(request: Request) -> Response:

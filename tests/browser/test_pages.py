@@ -55,6 +55,13 @@ def test_all_pages_are_reached_by_the_keyboard(visit: Visit) -> None:
         expect(page.locator("nav a[aria-current=page]")).to_have_text(title)
 
 
+def test_docs_open_the_description_of_the_api(visit: Visit) -> None:
+    visit.page.goto(f"{visit.url}/docs")
+    operation = visit.page.locator(".operation", has_text="/v1/embeddings").first
+    operation.locator("summary").click()
+    expect(operation).to_contain_text("input")
+
+
 def test_a_chat_is_written_as_it_comes(visit: Visit) -> None:
     page = visit.open("chat")
     page.get_by_label("Your message").fill("hello **world**")

@@ -4,7 +4,7 @@ import { useEffect, useState } from "./dom.js";
 export function here() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [page, ...rest] = path.split("/");
-  return { page: page || "overview", rest: decodeURIComponent(rest.join("/")), query: new URLSearchParams(query) };
+  return { page: page || (location.pathname === "/docs" ? "api" : "overview"), rest: decodeURIComponent(rest.join("/")), query: new URLSearchParams(query) };
 }
 
 export function useRoute() {

@@ -28,13 +28,7 @@ def test_language_models_find_a_text() -> None:
 
 def test_with_keys_it_is_told_to_who_has_one() -> None:
     client = TestClient(application(FakeDispatcher(), gate=GATE))
-    for path in ("/llms.txt", "/.well-known/edge-serve.json", "/docs"):
+    for path in ("/llms.txt", "/.well-known/edge-serve.json"):
         assert client.get(path).status_code == 401
     text = client.get("/llms.txt", headers={"authorization": "Bearer sesame"}).text
     assert "Requests need an API key" in text
-
-
-def test_docs_are_a_page() -> None:
-    client = TestClient(application(FakeDispatcher()), follow_redirects=False)
-    answer = client.get("/docs")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/#/api")

@@ -33,6 +33,10 @@ def test_people_get_the_page_and_programs_a_line(client: TestClient) -> None:
         assert client.get("/", headers={"accept": accept}).text.startswith("edge-serve: ")
 
 
+def test_docs_are_the_page(client: TestClient) -> None:
+    assert client.get("/docs").text == client.get("/", headers=HTML).text
+
+
 def test_with_ollamas_api_programs_get_what_its_clients_look_for() -> None:
     client = TestClient(application(FakeDispatcher(), ollama=True))
     assert client.get("/").text == "Ollama is running"
