@@ -62,6 +62,10 @@ class Clients:
             thread.join(60)
 
 
+def _wait_for(box: Box, depth: int) -> None:
+    wait_until(lambda: box.queue(CHAT)["depth"] >= depth)
+
+
 @contextmanager
 def asking(box: Box, at_once: Mapping[str, int]) -> Iterator[Clients]:
     """So many of each key's, one key after the other, until all that are to wait do."""
@@ -70,7 +74,7 @@ def asking(box: Box, at_once: Mapping[str, int]) -> Iterator[Clients]:
         for key, count in at_once.items():
             clients.begin(key, count)
             waiting += count
-            wait_until(lambda: box.queue(CHAT)["depth"] >= waiting - 1)  # one may be on its way
+            _wait_for(box, waiting - 1)  # one may be on its way
         yield clients
     finally:
         clients.end()
