@@ -20,6 +20,7 @@ from frontend.batches.service import Batches
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http import waiting
 from frontend.http.access import Guard, Guarded, host_guards, key_guards
 from frontend.http.paths import PathSet, Unserved
 from frontend.http.sessions import Sessions
@@ -147,6 +148,7 @@ def _gate(gate: AccessConfig, sessions: Sessions) -> list[Middleware]:
                     "retry-after",
                     "x-should-retry",
                     "x-schema-dropped",
+                    *waiting.HEADERS,
                 ],
             )
         )

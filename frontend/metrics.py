@@ -24,6 +24,7 @@ from frontend.api.remote_images import FetchMetrics
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.dispatch.estimates.standing import Standing
 from frontend.http.answer_stream import OnGap
 from frontend.http.request_context import RequestContext
 from ipc.messages.events import Done
@@ -40,6 +41,10 @@ _BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1, 2.5, 5, 10, 30, 60, 120, 300, 600),
 )
+# Up to four times as long as was told.
+_RATIOS = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 2, 4)
+# A wait is told rightly within a quarter of it, or 300 ms.
+_LEAST_TOLD_S = 1.2
 
 
 class Metrics:
@@ -68,6 +73,14 @@ class Metrics:
         )
         self._gap = _histogram(
             registry, "edge_serve_inter_token_latency_seconds", "Between two batches of tokens"
+        )
+        self._eta_error = Histogram(
+            "edge_serve_eta_error_ratio",
+            "By what the wait of a request that had to wait differed from what it was told, over "
+            "that, or over 1.2 s where that is less: 0.25 stands for 25 %, or 300 ms",
+            ("model",),
+            registry=registry,
+            buckets=_RATIOS,
         )
         self._requests = Counter(
             "edge_serve_requests",
@@ -102,6 +115,7 @@ class Metrics:
                 ("bytes", "queue_bytes", "Bytes of the requests in the queue"),
                 ("oldest_s", "queue_oldest_seconds", "Age of the oldest request in the queue"),
                 ("limit", "queue_limit", "How many requests may wait"),
+                ("eta_s", "queue_eta_seconds", "When a request would be begun that came now"),
             )
         }
         self._budget = budget
@@ -133,6 +147,8 @@ class Metrics:
         if stream.dispatched_at is not None:
             wait_s = stream.dispatched_at - stream.submitted_at
             self._series(self._queue_wait[task], model).observe(wait_s)
+            if (ratio := _eta_error(stream.told, wait_s)) is not None:
+                self._series(self._eta_error, model).observe(ratio)
         if stream.first_at is not None:
             self._series(self._first, model).observe(stream.first_at - stream.submitted_at)
         if stream.done is not None and stream.dispatched_at is not None:
@@ -205,6 +221,13 @@ class Metrics:
                 self._worker_rss.labels(*labels).set(replica.get("rss_mb", 0) * 2**20)
                 self._worker_cpu.labels(*labels).set(replica.get("cpu_percent", 0))
                 self._worker_restarts.labels(*labels).set(replica["restarts"])
+
+
+def _eta_error(told: Standing | None, wait_s: float) -> float | None:
+    """How wrong it was what a request was told of its wait, for one that had to wait."""
+    if told is None or not told.position or told.start_s is None:
+        return None
+    return abs(wait_s - told.start_s) / max(told.start_s, _LEAST_TOLD_S)
 
 
 def _histogram(registry: CollectorRegistry, name: str, text: str) -> Histogram:

@@ -14,6 +14,7 @@ from frontend.dispatch.budget import Budget
 from frontend.http.errors import error_response, refusal
 from frontend.http.paths import plain
 from frontend.http.request_context import ErrorForm, RequestContext, openai_form
+from frontend.http.waiting import waiting_headers
 from ipc.messages.errors import InternalError, ServeError
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ class Access:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *ids]
+                told = waiting_headers(context)
+                message["headers"] = [*message.get("headers", ()), *ids, *told]
             await send(message)
 
         try:

@@ -155,7 +155,7 @@ class ModelQueue:
         One in the ``background`` may wait as long as it takes, and fails with `GaveWay` where live
         work needs its place.
         """
-        if (error := refusals.not_admitting(self._state, self.spec)) is not None:
+        if (error := self._not_admitting()) is not None:
             raise error
         spec, now = self.spec, self._effects.now()
         max_wait_s = math.inf if terms.background else spec.queue_timeout_s
@@ -208,8 +208,12 @@ class ModelQueue:
         """Why those that wait wait in vain."""
         refused = self._state.refused is not None
         if refused or self._state.state == "failed" or self.spec.load == "on_demand":
-            return refusals.not_admitting(self._state, self.spec)
+            return self._not_admitting()
         return None  # it waits on, however a start goes
+
+    def _not_admitting(self) -> ServeError | None:
+        load_left_s = self._outlook.load_left_s(self._effects.now())
+        return refusals.not_admitting(self._state, self.spec, load_left_s)
 
     def tick(self) -> None:
         """Enforce waiting times and deadlines."""
@@ -226,7 +230,8 @@ class ModelQueue:
 
     def _waited_too_long(self) -> ServeError:
         if self.spec.load == "on_demand" and not self._lane.credit:
-            return refusals.still_loading(self.spec.name)
+            load_left_s = self._outlook.load_left_s(self._effects.now())
+            return refusals.still_loading(self._state, load_left_s)
         return refusals.waited_too_long(self._lane.retry_after_s())
 
     def fail_background(self, error: ServeError) -> None:

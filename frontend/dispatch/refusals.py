@@ -27,6 +27,8 @@ from ipc.transport.wire import WireError
 
 # For whoever runs the server, where it has no model of a kind at all.
 _HOW_TO_SERVE = "`edge-serve models` lists those that MODELS or --models can add"
+# When to ask again for a model whose load was never measured.
+LOAD_S = 5.0
 
 
 def stopping() -> Draining:
@@ -57,11 +59,14 @@ def no_model_named(task: Task, names: Sequence[str]) -> InvalidRequest:
     return InvalidRequest(told, param="model")
 
 
-def not_admitting(state: ModelState, spec: Spec) -> ServeError | None:
+def not_admitting(
+    state: ModelState, spec: Spec, load_left_s: float | None = None
+) -> ServeError | None:
     """Why a model in this state takes no requests; None where it does.
 
     A model that was ready and is being replaced keeps its queue; one that never was has nothing to
     promise yet. One that is loaded on demand has a queue to be loaded for, until its load fails.
+    ``load_left_s`` is when it should be loaded, if that is known.
     """
     if state.refused is not None:
         return no_room(state.refused)
@@ -71,7 +76,8 @@ def not_admitting(state: ModelState, spec: Spec) -> ServeError | None:
         return Unavailable(f"model {state.name!r} is stopped", retry_after_s=60.0)
     if not state.routes and not state.was_ready and not _loads_for(state, spec):
         failed = f"; its last start failed: {state.reason}" if state.reason else ""
-        return ModelLoading(f"model {state.name!r} is loading{failed}", retry_after_s=5.0)
+        what = f"is loading{_at_stage(state)}{failed}"
+        return ModelLoading(f"model {state.name!r} {what}", retry_after_s=load_left_s or LOAD_S)
     return None
 
 
@@ -84,10 +90,16 @@ def no_room(why: str) -> InsufficientMemory:
     return InsufficientMemory(why, retry_after_s=30.0)
 
 
-def still_loading(model: str) -> ModelLoading:
+def still_loading(state: ModelState, load_left_s: float | None) -> ModelLoading:
     return ModelLoading(
-        f"model {model!r} was not loaded in the time that a request may wait", retry_after_s=10.0
+        f"model {state.name!r} was not loaded in the time that a request may "
+        f"wait{_at_stage(state)}",
+        retry_after_s=load_left_s or LOAD_S,
     )
+
+
+def _at_stage(state: ModelState) -> str:
+    return f" (stage: {state.stage})" if state.stage else ""
 
 
 def circuit_open(state: ModelState) -> CircuitOpen:

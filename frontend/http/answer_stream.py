@@ -2,7 +2,8 @@
 
 The status is chosen as late as it can be: the first events decide it, or the first silence of
 ``keepalive_s``. Until then a failure is an ordinary error with a status of its own; after it the
-failure is the stream's last word.
+failure is the stream's last word. A client that would rather know how it waits says so, and has the
+headers at once. Whoever waits once they are out is told where it stands, each second.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from frontend.dispatch.stream import Stream
 from frontend.http.disconnect import Watch
 from frontend.http.request_context import RequestContext
 from frontend.http.sse import Render
+from frontend.http.waiting import PERIOD_S, comment, wants_progress
 from ipc.messages.errors import Cancelled, InternalError, ServeError
 from ipc.messages.events import Done, Piece
 
@@ -44,6 +46,10 @@ class StreamForm(Protocol):
 
     def keepalive(self) -> bytes:
         """What shows in a silence that the answer goes on; clients make nothing of it."""
+        ...
+
+    def comment(self, text: str) -> bytes:
+        """A line that clients skip; nothing in a form that has none."""
         ...
 
     def failure(self, error: ServeError) -> bytes | None:
@@ -84,7 +90,7 @@ class AnswerStream(Response):
         context = RequestContext.of(scope)
         try:
             async with Watch(receive):
-                events = await self._stream.next(self._keepalive_s)
+                events = await self._first(scope)
                 await send(
                     {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
                 )
@@ -99,18 +105,25 @@ class AnswerStream(Response):
         finally:
             self._stream.close()
 
+    async def _first(self, scope: Scope) -> list[Piece | Done]:
+        """The first events; none after the silence that decides the status."""
+        if wants_progress(scope) and self._where():
+            return []
+        return await self._stream.next(self._keepalive_s)
+
     async def _run(self, send: Send, events: list[Piece | Done], context: RequestContext) -> bool:
         """Whether the answer has an end, of which kind ever."""
         form = self._form
         try:
             while True:
                 self._time(events)
-                if body := form.render(events) if events else form.keepalive():
+                where = b"" if events else self._where()
+                if body := form.render(events) if events else where or form.keepalive():
                     await send({"type": "http.response.body", "body": body, "more_body": True})
                 if events and isinstance(events[-1], Done):
                     context.usage = events[-1].result.usage
                     return True
-                events = await self._stream.next(self._keepalive_s)
+                events = await self._stream.next(PERIOD_S if where else self._keepalive_s)
         except Cancelled:
             raise
         except ServeError as error:
@@ -120,6 +133,11 @@ class AnswerStream(Response):
                 return False
             await send({"type": "http.response.body", "body": last, "more_body": True})
             return True
+
+    def _where(self) -> bytes:
+        """A comment on where the job stands, if it waits and comments can be told."""
+        told = comment(self._stream.standing())
+        return self._form.comment(told) if told and self._keepalive_s is not None else b""
 
     def _time(self, events: list[Piece | Done]) -> None:
         if self._on_gap is None or not events or not isinstance(events[0], Piece):

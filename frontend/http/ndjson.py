@@ -32,5 +32,8 @@ class NdjsonForm:
     def keepalive(self) -> bytes:
         return KEEPALIVE
 
+    def comment(self, _text: str) -> bytes:
+        return b""
+
     def failure(self, error: ServeError) -> bytes:
         return line(self._failed(error))

@@ -26,6 +26,11 @@ def event(data: Any) -> bytes:
     return b"data: " + orjson.dumps(data) + b"\n\n"
 
 
+def comment(text: str) -> bytes:
+    """What clients skip."""
+    return f": {text}\n\n".encode()
+
+
 def around_text(rendered: Callable[[str], bytes]) -> tuple[bytes, bytes]:
     """What of an event stands before a text in it, and what after: so that of many events which
     differ in the text alone no more has to be rendered."""
@@ -49,6 +54,9 @@ class SseForm:
 
     def keepalive(self) -> bytes:
         return KEEPALIVE
+
+    def comment(self, text: str) -> bytes:
+        return comment(text)
 
     def failure(self, error: ServeError) -> bytes:
         return event(error.body())

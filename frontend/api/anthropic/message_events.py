@@ -9,7 +9,7 @@ import orjson
 from frontend.api.anthropic.errors import message_error
 from frontend.api.anthropic.objects import call_block, stop_of, usage_object
 from frontend.http.answer_stream import misplaced
-from frontend.http.sse import SseForm, around_text, named_event
+from frontend.http.sse import SseForm, around_text, comment, named_event
 from ipc.messages.errors import ServeError
 from ipc.messages.events import (
     Audio,
@@ -66,6 +66,9 @@ class MessageEvents:
 
     def keepalive(self) -> bytes:
         return _PING
+
+    def comment(self, text: str) -> bytes:
+        return comment(text)
 
     def failure(self, error: ServeError) -> bytes:
         return named_event("error", message_error(error, self._request_id))

@@ -34,6 +34,9 @@ class AudioForm:
     def keepalive(self) -> bytes:
         return b""
 
+    def comment(self, _text: str) -> bytes:
+        return b""
+
     def failure(self, _error: ServeError) -> None:
         return None
 

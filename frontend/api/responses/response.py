@@ -19,7 +19,7 @@ from frontend.api.responses.output_items import (
 )
 from frontend.api.translated import renamed
 from frontend.api.whole_answer import WholeAnswer, WholeCall, WholeChoice, WholeText
-from frontend.http.sse import KEEPALIVE, named_event
+from frontend.http.sse import KEEPALIVE, comment, named_event
 from ipc.messages.errors import InternalError, ServeError
 from ipc.messages.events import CallArguments, ChatResult, Done, Finish, Piece, Usage
 
@@ -133,6 +133,9 @@ class ResponseStream:
 
     def keepalive(self) -> bytes:
         return KEEPALIVE
+
+    def comment(self, text: str) -> bytes:
+        return comment(text)
 
     def render(self, events: list[Piece | Done]) -> bytes:
         parts = [*self._beginning()]

@@ -169,6 +169,7 @@ class FakeDispatcher:
 
     def queues(self) -> dict[str, dict[str, float]]:
         queue = {"depth": 1, "limit": 32, "bytes": 9, "in_flight": 2, "credit": 8, "oldest_s": 0.5}
+        queue["eta_s"] = 1.5
         return {name: dict(queue) for name in self.specs}
 
 

@@ -6,6 +6,8 @@ import asyncio
 from typing import Any, cast
 
 from frontend.dispatch.budget import Budget
+from frontend.dispatch.estimates.standing import Standing
+from frontend.dispatch.stream import Stream
 from frontend.http.request_context import RequestContext
 from frontend.metrics import Metrics
 from ipc.messages.spec import Spec
@@ -26,6 +28,11 @@ class Scraped:
         if spec is not None:
             context.names(spec)
         self._metrics.observe(context, 0.5)
+
+    def counted(self, context: RequestContext) -> str:
+        """All series, once this request has ended."""
+        self._metrics.observe(context, 0.5)
+        return asyncio.run(self._metrics.render()).decode()
 
     def models(self) -> set[str]:
         """The models that have series now."""
@@ -78,3 +85,27 @@ def test_a_model_that_comes_back_has_series_again() -> None:
     scraped.fake.specs[EMBED.name] = EMBED
     scraped.answered(EMBED)
     assert EMBED.name in scraped.models()
+
+
+def wait_told(position: int, start_s: float | None, wait_s: float) -> str:
+    """What is counted of a request that was told this and has waited so long."""
+    scraped = Scraped()
+    context = RequestContext.begin({"headers": []})
+    context.names(CHAT)
+    context.stream = stream = Stream("job", 10.0, lambda _: None, Budget(0).open())
+    stream.told = Standing(state="queued", position=position, start_s=start_s)
+    stream.dispatched_at = 10.0 + wait_s
+    return scraped.counted(context)
+
+
+def test_how_wrong_a_wait_was_told_counts_by_a_quarter_or_300_ms() -> None:
+    ok = 'edge_serve_eta_error_ratio_bucket{le="0.25",model="org/chat"} 1.0'
+    assert ok in wait_told(2, 8.0, 10.0)
+    assert ok not in wait_told(2, 8.0, 10.1)
+    assert ok in wait_told(1, 0.1, 0.39)
+    assert ok not in wait_told(1, 0.1, 0.5)
+
+
+def test_who_has_not_waited_or_was_told_nothing_is_not_counted() -> None:
+    for told in (wait_told(0, 0.0, 0.0), wait_told(2, None, 4.0)):
+        assert "edge_serve_eta_error_ratio_bucket" not in told

@@ -14,8 +14,11 @@ from starlette.types import Message
 
 from frontend.api.openai.chat_answer import Completion
 from frontend.dispatch.budget import Budget
+from frontend.dispatch.estimates.standing import Standing
 from frontend.dispatch.stream import LOGPROB_CHARS, MAX_HELD_CHARS, Stream, held_chars
-from frontend.http.answer_stream import AnswerStream
+from frontend.http import answer_stream
+from frontend.http.answer_stream import AnswerStream, StreamForm
+from frontend.http.ndjson import NdjsonForm
 from frontend.http.request_context import RequestContext
 from frontend.http.sse import KEEPALIVE
 from ipc.messages.errors import OutOfMemory, WorkerCrashed
@@ -30,16 +33,26 @@ from ipc.messages.events import (
 from tests.unit.frontend.http_fakes import chat_done
 
 PATIENCE_S = 20.0
+WAITS = Standing(state="queued", position=3, start_s=4.2)
+RUNS = Standing(state="running", position=0)
 LIKELY = TokenLogprob(7, b"x", -0.5, [TokenLogprob(8, b"y", -1.5)])
 
 
 class Client:
     """The far end of one streamed answer."""
 
-    def __init__(self, keepalive_s: float = 15.0) -> None:
+    def __init__(self, keepalive_s: float = 15.0, **headers: str) -> None:
         self.cancelled: list[str] = []
-        self.stream = Stream("job", time.monotonic(), self.cancelled.append, Budget(0).open())
+        self.standing: Standing | None = None
+        claim = Budget(0).open()
+        self.stream = Stream(
+            "job", time.monotonic(), self.cancelled.append, claim, lambda _: self.standing
+        )
+        self._headers = [
+            (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
+        ]
         self.context = RequestContext()
+        self.form: StreamForm | None = None
         self.sent: list[Message] = []
         self.gaps: list[float] = []
         self.arrival = asyncio.Condition()
@@ -50,8 +63,8 @@ class Client:
 
     async def run(self) -> None:
         form = Completion("org/chat", "fp_0").streamed()
-        answer = AnswerStream(self.stream, form, self._keepalive_s, self.gaps.append)
-        scope = {"type": "http", "context": self.context}
+        answer = AnswerStream(self.stream, self.form or form, self._keepalive_s, self.gaps.append)
+        scope = {"type": "http", "context": self.context, "headers": self._headers}
         await answer(scope, self._receive, self._send)
 
     async def sees(self, condition: Callable[[], bool]) -> None:
@@ -156,6 +169,82 @@ def test_silence_is_filled_with_comments() -> None:
         client.stream.push(chat_done(), time.monotonic())
         await running
         assert chunks(client.body)[1]["choices"][0]["delta"] == {"content": "late"}
+
+    play(scene)
+
+
+def test_who_asks_for_it_is_told_at_once_how_its_stream_waits() -> None:
+    async def scene() -> None:
+        client = Client(x_progress="1")
+        client.standing = WAITS
+        running = asyncio.create_task(client.run())
+        await client.sees(lambda: client.body == b": queue position=3 eta=4.2s\n\n")
+        assert client.sent[0]["status"] == 200
+        client.standing = RUNS
+        say(client.stream, "a")
+        client.stream.push(chat_done(), time.monotonic())
+        await running
+        assert chunks(client.body)[1]["choices"][0]["delta"] == {"content": "a"}
+
+    play(scene)
+
+
+def test_who_has_asked_for_it_is_told_in_the_stream_how_it_failed() -> None:
+    async def scene() -> None:
+        client = Client(x_progress="1")
+        client.standing = WAITS
+        running = asyncio.create_task(client.run())
+        await client.sees(lambda: client.has("position=3"))
+        client.stream.fail(WorkerCrashed("the worker stopped"))
+        await running
+        assert chunks(client.body)[-1]["error"]["code"] == "worker_crashed"
+        assert (client.context.status, client.context.error) == (503, "worker_crashed")
+
+    play(scene)
+
+
+def test_whoever_waits_after_the_headers_is_told_where_each_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answer_stream, "PERIOD_S", 0.001)
+
+    async def scene() -> None:
+        client = Client(keepalive_s=0.01)
+        client.standing = WAITS
+        running = asyncio.create_task(client.run())
+        await client.sees(lambda: client.body.count(b": queue position=3 eta=4.2s\n\n") >= 3)
+        assert KEEPALIVE not in client.body
+        client.standing = RUNS
+        await client.sees(lambda: KEEPALIVE in client.body)
+        client.stream.fail(WorkerCrashed("the worker stopped"))
+        await running
+        assert chunks(client.body)[-1]["error"]["code"] == "worker_crashed"
+
+    play(scene)
+
+
+def test_a_stream_that_does_not_wait_keeps_its_status_open_whatever_is_asked() -> None:
+    async def scene() -> None:
+        client = Client(x_progress="1")
+        client.standing = RUNS
+        client.stream.fail(WorkerCrashed("the worker stopped"))
+        with pytest.raises(WorkerCrashed):
+            await client.run()
+        assert client.sent == []
+
+    play(scene)
+
+
+def test_a_form_without_comments_is_told_nothing() -> None:
+    async def scene() -> None:
+        client = Client(keepalive_s=0.001, x_progress="1")
+        client.form = NdjsonForm(lambda _: b"x", str)
+        client.standing = WAITS
+        running = asyncio.create_task(client.run())
+        await client.sees(lambda: len(client.body) >= 2)
+        client.stream.push(chat_done(), time.monotonic())
+        await running
+        assert set(client.body) == {ord(" "), ord("x")}
 
     play(scene)
 
