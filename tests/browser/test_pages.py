@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
@@ -24,9 +26,9 @@ PAGES = {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("page", PAGES)
 def test_nobody_is_kept_out_by_how_a_page_is_drawn(
-    browser: Browser, box: Box, page: str, scheme: str
+    browser: Browser, box: Box, page: str, scheme: Literal["light", "dark"]
 ) -> None:
-    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(color_scheme=scheme)
     visit = Visit(context, box.url)
     opened = visit.open(page)
     expect(opened.locator("h1").first).to_contain_text(PAGES[page])
