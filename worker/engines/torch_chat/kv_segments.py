@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from worker.chat.prefixes.shared import shared_tokens
+
 # A shorter beginning is computed sooner than it is copied; chat templates alone share about this.
 MIN_SHARED_TOKENS = 16
 
@@ -125,18 +127,3 @@ class SegmentAllocator:
     def _turn(self) -> int:
         self._turns += 1
         return self._turns
-
-
-def shared_tokens(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two sequences begin with in common."""
-    longest = min(len(one), len(other))
-    if one[:longest] == other[:longest]:
-        return longest
-    same, different = 0, longest
-    while different - same > 1:
-        middle = (same + different) // 2
-        if one[same:middle] == other[same:middle]:
-            same = middle
-        else:
-            different = middle
-    return same

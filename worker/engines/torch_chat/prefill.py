@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
+from worker.chat.prefixes.shared import shared_tokens
 from worker.engines.torch_chat.answer import Answer
 from worker.engines.torch_chat.attention import Batch, Span, Spans
 from worker.engines.torch_chat.flash import of_spans
 from worker.engines.torch_chat.kv import KeyValues, to_device
-from worker.engines.torch_chat.kv_segments import MIN_SHARED_TOKENS, SegmentAllocator, shared_tokens
+from worker.engines.torch_chat.kv_segments import MIN_SHARED_TOKENS, SegmentAllocator
 from worker.engines.torch_chat.language_model import LanguageModel
 
 

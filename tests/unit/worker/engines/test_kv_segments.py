@@ -10,7 +10,6 @@ from worker.engines.torch_chat.kv_segments import (
     Allocation,
     Segment,
     SegmentAllocator,
-    shared_tokens,
 )
 
 SYSTEM = list(range(100))
@@ -146,15 +145,3 @@ def test_no_two_segments_in_use_ever_overlap() -> None:
         ends = sorted((one.start, one.start + one.size) for one in running)
         assert all(end <= start for (_, end), (start, _) in itertools.pairwise(ends))
         assert ends[-1][1] <= segments.capacity
-
-
-def test_shared_tokens_are_counted_to_the_first_that_differs() -> None:
-    draw = random.Random(5)
-    for _ in range(200):
-        one = [draw.randrange(2) for _ in range(draw.randint(0, 40))]
-        other = one[: draw.randint(0, len(one))] + [draw.randrange(2) for _ in range(5)]
-        slow = next(
-            (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-            min(len(one), len(other)),
-        )
-        assert shared_tokens(one, other) == slow

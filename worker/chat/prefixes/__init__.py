@@ -1,0 +1,1 @@
+"""Which beginnings of prompts come again and again, and when they are read again."""
