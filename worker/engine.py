@@ -14,8 +14,8 @@ A library that writes chats token by token has less to do: see `worker.chat.toke
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from ipc.messages.events import Event
 from ipc.messages.jobs import Job
@@ -74,6 +74,13 @@ def lacks_memory(error: BaseException) -> bool:
     return False
 
 
+class BegunPrompt(NamedTuple):
+    """A prompt, in the model's tokens, that an engine has begun to read for a job."""
+
+    job_id: str
+    tokens: Sequence[int]
+
+
 class Engine(Protocol):
     """A model that works on several jobs at once. Constructed without arguments.
 
@@ -127,6 +134,11 @@ class Engine(Protocol):
     def drop(self, job_id: str) -> None:
         """Forget a job and free its place. Unknown ids are fine."""
         ...
+
+    def prompts_begun(self) -> list[BegunPrompt]:
+        """What has been begun since it was last asked, the last of it at least: of an engine that
+        keeps what it has computed of prompts (`Loaded.keeps_prefixes`). Others may leave it out."""
+        return []
 
     def close(self) -> None:
         """Release what the library holds. Called once, at exit."""

@@ -26,15 +26,20 @@ from ipc.messages.control import (
     Hello,
     Loading,
     Noted,
+    Prefixes,
     Ready,
     Start,
     ToChild,
     child_id,
 )
 from ipc.messages.events import Event
+from ipc.messages.spec import Loaded
 from ipc.runtime import child
 from ipc.transport.sockets import Port, connect_dealer, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
+from worker.chat.prefixes import form
+from worker.chat.prefixes.account import PrefixAccount
+from worker.chat.prefixes.rereading import Rereading
 from worker.engine import Engine, LoadError, check_device, lacks_memory
 from worker.engines import make
 from worker.jobs import JobSocket
@@ -142,8 +147,13 @@ class Host:
         status = EXIT_CRASHED
         try:
             engine, ready = self._boot(start)
-            tokenizes = ready.loaded is not None and ready.loaded.tokenizes
-            loop = EngineLoop(engine, self._emit, tokenizes=tokenizes)
+            loop = EngineLoop(
+                engine,
+                self._emit,
+                tokenizes=ready.loaded is not None and ready.loaded.tokenizes,
+                rereading=_rereading(start, ready.loaded),
+                tell=lambda data: self._call(self._tell, Prefixes(data)),
+            )
             self._call(self._serve, loop, ready)
             loop.run()
             engine.close()
@@ -182,3 +192,17 @@ class Host:
 
     def _call(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         self._loop.call_soon_threadsafe(lambda: act(*args, **kwargs))
+
+
+def _rereading(start: Start, loaded: Loaded | None) -> Rereading | None:
+    """What to read again, where the engine would keep it and prompts may be remembered."""
+    if loaded is None or not loaded.keeps_prefixes or start.prefixes is None:
+        return None
+    account = PrefixAccount()
+    if start.prefixes:
+        try:
+            account = form.decode(start.prefixes)
+        except ValueError as error:  # of another release, as after an update
+            logger.warning("prefixes_unreadable", extra={"why": str(error)})
+    # Whatever the cache holds, it holds a prompt that is as long as may be.
+    return Rereading(account, start.spec.name, start.spec.slots, loaded.context_tokens or 0)

@@ -26,11 +26,13 @@ from ipc.messages.errors import (
 )
 from ipc.messages.events import Done, Event, Failed, Piece, SpeechResult, Terminal
 from ipc.messages.jobs import Cancel, Job, TokenizeInput
+from worker.chat.prefixes.rereading import GiveUp, Rereading
 from worker.engine import Engine, LoadError
 
 logger = logging.getLogger(__name__)
 
 Emit = Callable[[list[Event]], None]
+Tell = Callable[[bytes], None]
 Mail = Job | Cancel | None
 
 # The loop looks at deadlines at least this often, and asks an idle engine whether it has to step:
@@ -43,6 +45,7 @@ class EngineLoop:
 
     ``emit`` is called on the engine's thread with the events of one step, at most once a step.
     ``tokenizes`` is whether the engine can be asked for tokens, as it said when it was loaded.
+    ``rereading`` is for an engine that keeps prefixes: what it knows goes to ``tell``, too.
     """
 
     def __init__(
@@ -52,10 +55,14 @@ class EngineLoop:
         clock: Callable[[], float] = time.monotonic,
         *,
         tokenizes: bool = True,
+        rereading: Rereading | None = None,
+        tell: Tell = lambda _prefixes: None,
     ) -> None:
         self._engine = engine
         self._tokenizes = tokenizes
         self._emit = emit
+        self._rereading = rereading
+        self._tell = tell
         self._clock = clock
         self._mail: queue.SimpleQueue[Mail] = queue.SimpleQueue()
         self._jobs: dict[str, Job] = {}  # every job in hand, admitted or not
@@ -83,6 +90,8 @@ class EngineLoop:
     def counters(self) -> Counters:
         """The totals so far, readable at any time from any thread."""
         counters = self._account.counters(len(self._jobs) + self._mail.qsize())
+        if self._rereading is not None:
+            counters = replace(counters, reread_tokens=self._rereading.read_tokens)
         worn = getattr(self._engine, "worn", "")  # a user's own engine may leave it out
         return replace(counters, worn=worn) if worn else counters
 
@@ -105,11 +114,13 @@ class EngineLoop:
     def _turn(self) -> None:
         events = self._read_mail()
         events += self._expire()
+        self._read_again()
         events += self._admit()
         self._wait_s = self._engine.wait_s()
         if self._wait_s == 0:
             self._note_begun()
             events += self._engine.step()
+        self._note_prompts()
         self._account.progress += 1
         self._send(events)
 
@@ -185,6 +196,33 @@ class EngineLoop:
                 param="model",
             )
 
+    def _read_again(self) -> None:
+        """Use idle time for what the engine should have in its cache. The jobs for it are none of
+        the ledger's: nobody hears of them, and they are dropped for the first that is."""
+        if self._rereading is None:
+            return
+        now, busy = self._clock(), bool(self._jobs)
+        wanted = self._rereading.turn(now, busy=busy)
+        if isinstance(wanted, GiveUp):
+            self._engine.drop(wanted.job_id)
+        elif wanted is not None and not self._takes(wanted):
+            self._rereading.end(wanted.id, now, well=False)
+        if (news := self._rereading.news(now)) is not None:
+            self._tell(news)
+
+    def _takes(self, job: Job) -> bool:
+        try:
+            return self._engine.admit(job)
+        except Exception as error:  # say, a prompt of tokens that the model has no more
+            logger.warning("not_read_again", extra={"why": str(error)})
+            return False
+
+    def _note_prompts(self) -> None:
+        if self._rereading is not None:
+            for job_id, tokens in self._engine.prompts_begun():
+                if job_id in self._jobs:
+                    self._rereading.note(tokens)
+
     def _note_begun(self) -> None:
         if self._fresh:
             now = self._clock()
@@ -196,6 +234,7 @@ class EngineLoop:
         known: list[Event] = []
         for event in events:
             if event.job not in self._jobs:
+                self._note_read(event)
                 continue
             if not isinstance(event, Piece):
                 del self._jobs[event.job]
@@ -204,6 +243,10 @@ class EngineLoop:
             known.append(event)
         if known:
             self._emit(known)
+
+    def _note_read(self, event: Event) -> None:
+        if self._rereading is not None and not isinstance(event, Piece):
+            self._rereading.end(event.job, self._clock(), well=isinstance(event, Done))
 
     def _dated(self, event: Terminal) -> Terminal:
         began_at = self._began.pop(event.job, 0.0)

@@ -25,6 +25,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 
     ``progress`` grows with every engine step: jobs in hand and no growth is what "hung" means.
     ``work_s`` is what the answered ones took, each from the first step that it was in.
+    ``reread_tokens`` are those of prompts that were read again in idle time, for no job.
     ``worn`` says why the engine should be replaced by a fresh one, if it should.
     """
 
@@ -38,6 +39,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     padding_tokens: int = 0
     cache_hits: int = 0
     cache_misses: int = 0
+    reread_tokens: int = 0
     worn: str = ""
 
 
@@ -80,6 +82,19 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     counters: Counters = Counters()
 
 
+# The largest `Prefixes`.
+MOST_PREFIX_BYTES = 256 << 10
+# Where they are kept while no worker has them.
+KeepPrefixes = Literal["off", "memory", "disk"]
+
+
+class Prefixes(msgspec.Struct, frozen=True, tag="prefixes"):
+    """How the prompts begin that a worker is asked for again and again, in a form of its own: for
+    the next worker of the model. Sent when that has changed. Whoever reads it can read prompts."""
+
+    data: bytes
+
+
 class Misbehaved(msgspec.Struct, frozen=True, kw_only=True, tag="misbehaved"):
     """The frontend cannot read what a worker sends: events are lost, so the worker must go."""
 
@@ -114,7 +129,17 @@ class Demand(msgspec.Struct, frozen=True, tag="demand"):
 
 
 FromChild = (
-    Hello | Loading | Ready | BootFailed | Heartbeat | Misbehaved | Left | Demand | Ask | Note
+    Hello
+    | Loading
+    | Ready
+    | BootFailed
+    | Heartbeat
+    | Prefixes
+    | Misbehaved
+    | Left
+    | Demand
+    | Ask
+    | Note
 )
 
 
@@ -122,7 +147,11 @@ FromChild = (
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
+    """Load a model. ``prefixes`` are what its last worker has told by `Prefixes`, empty where there
+    was none; None: prompts are not to be remembered."""
+
     spec: Spec
+    prefixes: bytes | None = None
 
 
 # What the frontend has open besides its clients' connections: sockets to workers, the log,

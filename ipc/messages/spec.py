@@ -127,4 +127,5 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: bool = False  # one that thinks before it answers
     fills: bool = False  # one that fills gaps
     tokenizes: bool = False  # one whose tokenizer can be asked
+    keeps_prefixes: bool = False  # one that keeps what it computed of how prompts begin
     detail: str = ""

@@ -127,6 +127,14 @@ class Writer(Generic[T]):
         durable.write_file(self._file, self._schema.encode(content), 0o600)
         self.content = content
 
+    def exists(self) -> bool:
+        return self._file.exists()
+
+    def remove(self) -> None:
+        """Raises `OSError`."""
+        self._file.unlink(missing_ok=True)
+        self.content = None
+
     def close(self) -> None:
         self._hold.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import msgspec
@@ -20,7 +21,10 @@ from worker.chat.prompt import Prompts, chat_of
 from worker.chat.requests import parser_of, requests_of
 from worker.chat.token_engine import TokenEngine, TokenModel, TokenRequest, Written
 from worker.chat.tokenized import tokenized
-from worker.engine import Engine, Stage, options_of
+from worker.engine import BegunPrompt, Engine, Stage, options_of
+
+# Prompts that were begun and not asked for: the loop asks each turn, others never do.
+_MOST_BEGUN = 64
 
 
 class TokenChat(Engine):
@@ -35,6 +39,7 @@ class TokenChat(Engine):
         self._jobs: dict[str, Answers] = {}  # laid out and not ended, in the order they came
         self._writing: dict[str, _Writing] = {}  # by request, in the order they began
         self._preparing: dict[str, int] = {}  # slots that jobs will take, once laid out
+        self._begun: deque[BegunPrompt] = deque(maxlen=_MOST_BEGUN)
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         self._spec = spec
@@ -58,6 +63,7 @@ class TokenChat(Engine):
             reasoning=dialect.thinking is not None,
             fills=prompts.raw.filler is not None,
             tokenizes=True,
+            keeps_prefixes=self._model.keeps_prefixes,
         )
 
     @property
@@ -115,6 +121,11 @@ class TokenChat(Engine):
                 if writing.generation.job_id == job_id:
                     self._end(request_id)
 
+    def prompts_begun(self) -> list[BegunPrompt]:
+        begun = list(self._begun)
+        self._begun.clear()
+        return begun
+
     def close(self) -> None:
         self._tokenizer.close()
         for job_id in tuple(self._jobs):
@@ -136,8 +147,16 @@ class TokenChat(Engine):
                 break
             began = True
             del answers.requests[0]
+            self._note_begun(answers.job_id, request)
             self._writing[request.id] = _Writing(self._generation(answers, request), request)
         return began
+
+    def _note_begun(self, job_id: str, request: TokenRequest) -> None:
+        """Once for all the choices of a prompt. Different images are the same tokens."""
+        tokens = request.prompt.tokens
+        again = self._begun and self._begun[-1].tokens is tokens
+        if self._model.keeps_prefixes and not request.prompt.images and not again:
+            self._begun.append(BegunPrompt(job_id, tokens))
 
     def _begin_continued(self) -> list[Event]:
         """Begin the rest of what has stopped to think, first come, first served."""

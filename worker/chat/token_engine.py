@@ -25,8 +25,9 @@ class TokenModel(NamedTuple):
 
     ``ends`` are the tokens that end an answer, ``context_tokens`` what a prompt and its answer may
     have together. With ``prompts_apart`` prompts are laid out in a thread of their own, which
-    suits an engine whose steps are short. ``spells_control`` says that its grammars take
-    every control token for its text, and so must whoever reads what was written by one.
+    suits an engine whose steps are short. What one that ``keeps_prefixes`` has computed of a prompt
+    serves the next one that begins alike. ``spells_control`` says that its grammars take every
+    control token for its text, and so must whoever reads what was written by one.
     """
 
     loaded: Loaded
@@ -34,6 +35,7 @@ class TokenModel(NamedTuple):
     ends: frozenset[int]
     context_tokens: int
     prompts_apart: bool = False
+    keeps_prefixes: bool = False
     spells_control: bool = False
 
 

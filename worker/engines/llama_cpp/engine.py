@@ -66,7 +66,12 @@ class LlamaTokens:
             detail=f"KV cache of {model.kv_tokens} tokens",
         )
         return TokenModel(
-            loaded, model.layout, frozenset(), model.context_tokens, prompts_apart=True
+            loaded,
+            model.layout,
+            frozenset(),
+            model.context_tokens,
+            prompts_apart=True,
+            keeps_prefixes=model.options.prefix_caching,
         )
 
     def begin(self, request: TokenRequest) -> bool:

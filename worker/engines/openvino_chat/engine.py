@@ -75,6 +75,7 @@ class OpenvinoTokens:
             model.eos,
             model.context_tokens,
             prompts_apart=self._marks is not None,  # an image may take seconds to decode
+            keeps_prefixes=model.keeps_prefixes,
             spells_control=True,
         )
 

@@ -72,6 +72,7 @@ class ChatModel(NamedTuple):
     eos: frozenset[int]
     context_tokens: int
     kv_blocks: int
+    keeps_prefixes: bool
     detail: str
 
 
@@ -127,6 +128,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
         eos=frozenset(config.stop_token_ids) | {config.eos_token_id},
         context_tokens=min(context_tokens, kv_tokens),
         kv_blocks=kv_tokens // BLOCK_TOKENS,
+        keeps_prefixes=options.prefix_caching,
         detail=f"{properties['INFERENCE_PRECISION_HINT']}, KV cache of {kv_tokens} tokens",
     )
 

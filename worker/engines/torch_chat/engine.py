@@ -80,6 +80,7 @@ class TorchTokens:
             loaded.eos,
             context_tokens,
             prompts_apart=True,
+            keeps_prefixes=options.prefix_caching,
         )
 
     @property

@@ -55,7 +55,14 @@ class Scripted:
 
     worn = ""
 
-    def __init__(self, *steps: list[Written], room: int = 9, prompts_apart: bool = False) -> None:
+    def __init__(
+        self,
+        *steps: list[Written],
+        room: int = 9,
+        prompts_apart: bool = False,
+        keeps_prefixes: bool = False,
+    ) -> None:
+        self.keeps_prefixes = keeps_prefixes
         self.steps = list(steps)
         self.room = room
         self.prompts_apart = prompts_apart
@@ -66,7 +73,9 @@ class Scripted:
     def load(self, spec: Spec, stage: Stage) -> TokenModel:
         stage(spec.name)
         loaded = Loaded(device="cpu", context_tokens=10)
-        return TokenModel(loaded, Letters(), frozenset({END}), 10, self.prompts_apart)
+        return TokenModel(
+            loaded, Letters(), frozenset({END}), 10, self.prompts_apart, self.keeps_prefixes
+        )
 
     def begin(self, request: TokenRequest) -> bool:
         if len(self.begun) - len(self.dropped) >= self.room:
@@ -524,3 +533,34 @@ def test_a_prompt_that_is_too_long_is_named_as_it_came() -> None:
         with pytest.raises(ContextTooLong) as refused:
             chat(Scripted()).admit(asked)
         assert refused.value.param == param
+
+
+def begun(one: TokenChat) -> list[tuple[str, int]]:
+    """The jobs whose prompts have been begun since, with how many tokens they have."""
+    return [(job_id, len(tokens)) for job_id, tokens in one.prompts_begun()]
+
+
+@pytest.mark.parametrize("prompts_apart", [False, True])
+def test_an_engine_that_keeps_prefixes_tells_what_it_has_begun(prompts_apart: bool) -> None:
+    scripted = Scripted(keeps_prefixes=True, prompts_apart=prompts_apart, room=1)
+    one = chat(scripted)
+    assert one.admit(job("a", "four"))
+    deadline_at = time.monotonic() + DEADLINE_S
+    while not scripted.begun and time.monotonic() < deadline_at:
+        one.step()
+    assert begun(one) == [("a", 4)]
+    assert begun(one) == []
+
+
+def test_one_that_keeps_none_has_nothing_to_tell() -> None:
+    one = chat(Scripted())
+    assert one.admit(job("a"))
+    assert begun(one) == []
+
+
+def test_a_prompt_is_told_once_for_all_its_choices() -> None:
+    one = chat(Scripted(keeps_prefixes=True))
+    sampling = Sampling(max_tokens=2, n=2, temperature=1.0)
+    asked = ChatInput(prompts=[Tokens(ids=[0, 1]), Tokens(ids=[1])], sampling=sampling)
+    assert one.admit(Job(id="a", model="m", input=asked, deadline_at=0.0))
+    assert begun(one) == [("a", 2)]  # the other has no slot yet
