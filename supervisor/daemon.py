@@ -36,6 +36,7 @@ from supervisor.notify import Notifier
 from supervisor.plan import Plan
 from supervisor.run_dir import RunDir
 from supervisor.state.footprints import Footprint
+from supervisor.state.prefix_store import PrefixStore
 from supervisor.state.recorder import Recorder
 from supervisor.supervisor import TICK_S, Supervisor
 
@@ -59,7 +60,9 @@ class Daemon:
         self._self = psutil.Process()
         self._cpu = Percent(self._self.cpu_percent)
         self._box_cpu = Percent(psutil.cpu_percent)
-        self._recorder = Recorder(Path(plan.state_dir) if plan.state_dir else None, plan.weights)
+        state_dir = Path(plan.state_dir) if plan.state_dir else None
+        self._recorder = Recorder(state_dir, plan.weights)
+        self._prefixes = PrefixStore(state_dir, plan.keep_prefixes)
         self._ended = asyncio.Event()
         tls = plan.serve.gate.ssl_certfile is not None
         self._urls = [url(each, plan.host, tls=tls) for each in filter(None, listeners)]
@@ -77,6 +80,7 @@ class Daemon:
                 loop.add_signal_handler(number, self.supervisor.stop)
         interrupt.let(*interrupt.STOPS)
         self._recorder.begin()
+        self._prefixes.begin()
         self.supervisor.begin()
         every = [_every(TICK_S, self.supervisor.tick), _every(SAMPLE_S, self.supervisor.sample)]
         tasks = [asyncio.create_task(one) for one in every]
@@ -86,6 +90,7 @@ class Daemon:
             task.cancel()
         await self._cleanup.end()
         self._recorder.end()
+        self._prefixes.end()
         self._socket.close()
         self._context.term()
         return self.supervisor.failed
@@ -165,6 +170,12 @@ class Daemon:
 
     def weigh(self, spec: Spec, pid: int) -> None:
         self._recorder.measure(spec, pid)
+
+    def keep_prefixes(self, spec: Spec, data: bytes) -> None:
+        self._prefixes.tell(spec, data)
+
+    def prefixes(self, spec: Spec) -> bytes | None:
+        return self._prefixes.get(spec)
 
     def free_mb(self) -> float:
         return hardware.available_mb()

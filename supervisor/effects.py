@@ -110,6 +110,12 @@ class Effects(Protocol):
     def footprint(self, spec: Spec) -> Footprint | None:
         """What a worker of ``spec`` was last measured to take."""
 
+    def keep_prefixes(self, spec: Spec, data: bytes) -> None:
+        """Keep what a worker of ``spec`` has told by `Prefixes`; nothing: forget it."""
+
+    def prefixes(self, spec: Spec) -> bytes | None:
+        """What its next worker is to know of them; None where nothing is to be remembered."""
+
     def free_mb(self) -> float:
         """The memory of the system that models could take now."""
 

@@ -93,6 +93,7 @@ def member(one: Member, now: float) -> Report:
         "padding_tokens": counters.padding_tokens,
         "cache_hits": counters.cache_hits,
         "cache_misses": counters.cache_misses,
+        "reread_tokens": counters.reread_tokens,
         "warm": replica.warm,
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.messages.control import Serve
+from ipc.messages.control import KeepPrefixes, Serve
 from ipc.runtime.log import Format, Level
 
 FILE_NAME = "plan.json"
@@ -32,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     been ready once ends the server. ``greet``: say a few lines about the start, for people.
     Workers from before an update are kept for ``update_watch_s``.
     ``memory_budget_mb`` bounds what all models take together, 0: what the system has.
+    ``keep_prefixes`` says for how long it is remembered how prompts begin.
     ``state_dir`` is where to keep what was measured, empty for nowhere; ``weights`` tells the files
     of each model from others. ``settings`` is what all this was made from, to be shown in the log.
     """
@@ -47,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log_level: Level = "info"
     drain_s: float = 30.0
     update_watch_s: float = 60.0
+    keep_prefixes: KeepPrefixes = "memory"
     memory_budget_mb: int = 0
     fail_fast: bool = False
     greet: bool = False

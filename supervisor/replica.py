@@ -225,6 +225,7 @@ class Replica:
         self.restarts = 0
         self.crashed = 0  # the last generation that ended without being asked to
         self.faulty = 0  # the last generation whose end was its own doing
+        self.broke_idle = 0  # the last one that broke, or took all memory, with no job in hand
         self.recycles = 0
         self.stage: str | None = None
         self.reason: str | None = None  # why it is not ready, for people
@@ -401,7 +402,7 @@ class Replica:
         if recycling:
             self.reason = self.last_exit
         self.restarts += 1
-        self.crashed = self.generation
+        self._note_crash(oom)
         if self._excused:
             self.state, self.next_start_at = "backoff", now
             return
@@ -417,6 +418,12 @@ class Replica:
             while times and times[0] <= now - CIRCUIT_WINDOW_S:
                 times.popleft()
         self._plan_next(now)
+
+    def _note_crash(self, oom: bool) -> None:
+        self.crashed = self.generation
+        idle = self.counters.progress > 0 and self.counters.in_flight == 0
+        if idle and (oom or not self._outside):
+            self.broke_idle = self.generation
 
     def _plan_next(self, now: float) -> None:
         often = len(self._failures) >= CIRCUIT_FAILURES and not self._tireless

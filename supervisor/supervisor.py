@@ -29,6 +29,7 @@ from ipc.messages.control import (
     Misbehaved,
     Models,
     Noted,
+    Prefixes,
     Ready,
     Start,
     States,
@@ -297,6 +298,8 @@ class Supervisor:
                 self._tell(member, Noted())
             case Heartbeat():
                 self._happen(member, Beat(message.counters))
+            case Prefixes() if member.spec is not None:
+                self._effects.keep_prefixes(member.spec, message.data)
             case Misbehaved() | Left() | Demand() | Ask() | Note() if member.spec is None:
                 self._on_frontend(message)
 
@@ -333,7 +336,8 @@ class Supervisor:
         if member.spec is None:
             self._welcomed = member.replica.generation
             return msgspec.structs.replace(self._plan.serve, specs=self._models.specs)
-        return Start(spec=fleet.pinned(member.spec))
+        prefixes = self._effects.prefixes(member.spec)
+        return Start(spec=fleet.pinned(member.spec), prefixes=prefixes)
 
     def _on_ready(self, member: Member, ready: BecameReady) -> None:
         self._happen(member, ready)
@@ -416,7 +420,7 @@ class Supervisor:
         if member.spec is None:
             self._on_frontend_exit(generation)
         else:
-            self._on_worker_exit(member.spec.name, replica)
+            self._on_worker_exit(member.spec, replica)
         self._keep_models()
         self._stop_workers_when_alone()
         self._tick(member)  # a first restart is due at once
@@ -445,11 +449,14 @@ class Supervisor:
             facts = {"restarts": frontend.restarts, "next_start_s": round(wait_s, 1)}
             logger.error("the frontend keeps failing; models stay loaded", extra=facts)
 
-    def _on_worker_exit(self, model: str, replica: Replica) -> None:
+    def _on_worker_exit(self, spec: Spec, replica: Replica) -> None:
         """Where that was asked for, a model that does not start keeps the others from starting."""
+        if replica.broke_idle == replica.generation:
+            # It may be of one that it has read again: the next would break as well.
+            self._effects.keep_prefixes(spec, b"")
         starting = self._plan.fail_fast and not self._announcer.all_were_ready
         if starting and not self._stopping and replica.state == "failed":
-            logger.error("fail_fast", extra={"model": model, "reason": replica.reason})
+            logger.error("fail_fast", extra={"model": spec.name, "reason": replica.reason})
             self._fail()
 
     # --- the end ---

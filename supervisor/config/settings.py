@@ -15,6 +15,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ipc.messages.control import KeepPrefixes
 from ipc.messages.spec import LoadWhen
 from ipc.runtime.log import Format, Level
 from supervisor.config import address, variables
@@ -268,6 +269,12 @@ class Settings(BaseSettings):
         default=0, description="tokens of a prompt; 0: as many as the model reads"
     )
     chat_max_new_tokens: Count = Field(default=2048, description="tokens of an answer")
+    keep_prefixes: Annotated[KeepPrefixes, BeforeValidator(lower)] = Field(
+        default="memory",
+        description="how prompts begin that come again and again is remembered, to be read again "
+        "in idle time after a load: until the server ends; disk: in the state folder, too, where "
+        "its owner can read it; off",
+    )
     enable_embedding_batching: bool = Field(default=True, description="0: one request at a time")
     embedding_batch_window_ms: Milliseconds = Field(
         default=6.0, description="how long a batch waits to fill; 0: not at all"

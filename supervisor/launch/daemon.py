@@ -51,6 +51,7 @@ def plan_for(
         log_level="warning" if greet else settings.log_level,
         greet=greet,
         drain_s=settings.drain_timeout_sec,
+        keep_prefixes=settings.keep_prefixes,
         memory_budget_mb=settings.memory_budget_mb,
         fail_fast=settings.warmup_fail_fast,
         weights={one.name: one.weights for one in ready},

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ import psutil
 
 from ipc.messages.spec import Spec
 from ipc.runtime.document import InUse, NewerSchema, Writer
+from supervisor.state import background
 from supervisor.state.footprints import SCHEMA, Footprint, Footprints, Subject, find, learned
 
 logger = logging.getLogger(__name__)
@@ -47,10 +47,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._work, name="footprints", daemon=True)
 
     def begin(self) -> None:
-        # What stops the server is for the main thread, also while that holds it back.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        self._thread.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        background.start(self._thread)
 
     def measure(self, spec: Spec, pid: int) -> None:
         """Measure the worker ``pid`` of ``spec`` soon, if it is still there then."""

@@ -90,6 +90,7 @@ ON_PLANS: list[tuple[str, str, dict[str, Any]]] = [
     ("OLLAMA_PORT", "7", {"ollama_port": 7}),
     ("ENABLE_METRICS", "0", {"serve.metrics": False}),
     ("DRAIN_TIMEOUT_SEC", "7", {"drain_s": 7.0}),
+    ("KEEP_PREFIXES", "disk", {"keep_prefixes": "disk"}),
     ("MEMORY_BUDGET_MB", "7", {"memory_budget_mb": 7}),
     ("KEEP_ALIVE_MAX_SEC", "7", {"serve.keep_alive_max_s": 7.0}),
     ("WARMUP_FAIL_FAST", "1", {"fail_fast": True}),

@@ -126,6 +126,7 @@ class World:
         self.vram: set[tuple[str, int]] = set()
         self.weighed: list[tuple[str, int]] = []
         self.footprints: dict[str, Footprint] = {}
+        self.kept: dict[str, bytes] = {}  # prefixes by model
         self.cannot_start: OSError | None = None
         self.removed: list[str] = []  # sockets of dead workers
         self.pings = 0
@@ -239,6 +240,12 @@ class World:
 
     def footprint(self, spec: Spec) -> Footprint | None:
         return self.footprints.get(spec.name)
+
+    def keep_prefixes(self, spec: Spec, data: bytes) -> None:
+        self.kept[spec.name] = data
+
+    def prefixes(self, spec: Spec) -> bytes | None:
+        return self.kept.get(spec.name, b"")
 
     def free_mb(self) -> float:
         return self.memory_mb
