@@ -62,6 +62,7 @@ def main(url: str, name: str, caller: str) -> None:
     stream_a_call(client, name)
     loop(client, name)
     call_at_will(client, caller)
+    wait(client, name)
 
 
 def parse_into_a_model(client: Any, name: str) -> None:
@@ -156,6 +157,18 @@ def call_at_will(client: Any, name: str) -> None:
     first, *_ = answer.choices[0].message.tool_calls
     assert first.function.name == "add", answer
     assert json.loads(first.function.arguments) == {"a": 17, "b": 25}, answer
+
+
+def wait(client: Any, name: str) -> None:
+    """What is told of a wait is in headers, and in comments that are no chunks."""
+    asked: dict[str, Any] = {"model": name, "messages": QUESTION, "max_tokens": 4}
+    whole = client.chat.completions.with_raw_response.create(**asked)
+    assert int(whole.headers["x-queue-ms"]) >= 0, whole.headers
+    stream = client.chat.completions.with_raw_response.create(
+        **asked, stream=True, extra_headers={"x-progress": "1"}
+    )
+    assert int(stream.headers["x-queue-position"]) >= 0, stream.headers
+    assert list(stream.parse()), "no chunks"
 
 
 if __name__ == "__main__":

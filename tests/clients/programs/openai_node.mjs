@@ -89,3 +89,18 @@ const free = await client.chat.completions.create({
 });
 const [first] = free.choices[0].message.tool_calls;
 assert.deepEqual(JSON.parse(first.function.arguments), { city: "Paris" });
+
+// What is told of a wait is in headers, and in comments that are no chunks: while one answer after
+// the other is written, some of these wait.
+const asked = { ...options, messages: question, stream: true, max_tokens: 16 };
+const waits = await Promise.all(
+  Array.from({ length: 12 }, () =>
+    client.chat.completions.create(asked, { headers: { "x-progress": "1" } }).withResponse(),
+  ),
+);
+for (const { data, response } of waits) {
+  assert.ok(Number(response.headers.get("x-queue-position")) >= 0);
+  let chunks = 0;
+  for await (const chunk of data) chunks += chunk.choices.length;
+  assert.ok(chunks > 0, "no chunks");
+}
