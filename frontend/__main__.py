@@ -67,7 +67,7 @@ async def _run(args: argparse.Namespace) -> None:
     links = Links(control.identity, control)
     dispatcher = Dispatcher(serve.specs, links, aliases=serve.aliases)
     budget = Budget(serve.memory_mb << 20)
-    metrics = Metrics(dispatcher, control, budget)
+    metrics = Metrics(dispatcher, control, budget, vllm_names=serve.vllm_metrics)
     batches = Batches(serve.batches, dispatcher, serve.max_json_bytes)
     first = build(dispatcher, control, serve, metrics, budget, batches)
     app: ASGIApp = first

@@ -25,9 +25,11 @@ from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.estimates.standing import Standing
+from frontend.dispatch.stream import Stream
 from frontend.http.answer_stream import OnGap
 from frontend.http.request_context import RequestContext
-from ipc.messages.events import Done
+from frontend.vllm_metrics import UnderVllmNames
+from ipc.messages.events import ChatResult, Done
 from ipc.messages.jobs import Task
 from ipc.tasks import TASKS
 
@@ -45,12 +47,21 @@ _BUCKETS = (
 _RATIOS = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 2, 4)
 # A wait is told rightly within a quarter of it, or 300 ms.
 _LEAST_TOLD_S = 1.2
+# Tokens: from one to the longest context, as vLLM has them.
+_TOKENS = (*(step * 10**power for power in range(5) for step in (1, 2, 5)), 100_000, 200_000)
 
 
 class Metrics:
     """One registry of our own: nothing that a library registers globally gets in."""
 
-    def __init__(self, dispatcher: Dispatcher, control: Control, budget: Budget) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        control: Control,
+        budget: Budget,
+        *,
+        vllm_names: bool = True,
+    ) -> None:
         self._dispatcher = dispatcher
         self._control = control
         # Finding a series by its labels takes longer than adding to it, and there are few of them.
@@ -94,6 +105,26 @@ class Metrics:
         self._generated = Counter(
             "edge_serve_generation_tokens", "Tokens written", ("model",), registry=registry
         )
+        self._cached = Counter(
+            "edge_serve_cached_prompt_tokens",
+            "Tokens of prompts that were read before",
+            ("model",),
+            registry=registry,
+        )
+        self._finished = Counter(
+            "edge_serve_chats_finished",
+            "Chats that have come to their end, by what ended them",
+            ("model", "finish"),
+            registry=registry,
+        )
+        self._prefill = _histogram(
+            registry, "edge_serve_prefill_seconds", "From a worker to a chat's first token"
+        )
+        self._decode = _histogram(
+            registry, "edge_serve_decode_seconds", "From a chat's first token to its last"
+        )
+        self._prompt_sizes = _sizes(registry, "edge_serve_prompt_size_tokens", "Of each prompt")
+        self._answer_sizes = _sizes(registry, "edge_serve_answer_size_tokens", "Of each answer")
         self._padding = Counter(
             "edge_serve_padding_tokens",
             "Tokens that filled batches of texts up to their longest",
@@ -132,6 +163,28 @@ class Metrics:
         self._worker_rss = _worker(registry, "resident_memory_bytes", "Resident memory")
         self._worker_cpu = _worker(registry, "cpu_percent", "Share of one processor, in percent")
         self._worker_restarts = _worker(registry, "restarts", "Restarts since the server started")
+        if vllm_names:
+            registry.register(UnderVllmNames(self._by_vllm_names()))
+
+    def _by_vllm_names(self) -> dict[str, MetricWrapperBase]:
+        """As in vLLM 0.11, docs/usage/metrics.md."""
+        return {
+            "vllm:num_requests_running": self._queue["in_flight"],
+            "vllm:num_requests_waiting": self._queue["depth"],
+            "vllm:prompt_tokens": self._prompt,
+            "vllm:generation_tokens": self._generated,
+            "vllm:prefix_cache_queries": self._prompt,
+            "vllm:prefix_cache_hits": self._cached,
+            "vllm:request_success": self._finished,
+            "vllm:request_prompt_tokens": self._prompt_sizes,
+            "vllm:request_generation_tokens": self._answer_sizes,
+            "vllm:time_to_first_token_seconds": self._first,
+            "vllm:inter_token_latency_seconds": self._gap,
+            "vllm:e2e_request_latency_seconds": self._latency["chat"],
+            "vllm:request_queue_time_seconds": self._queue_wait["chat"],
+            "vllm:request_prefill_time_seconds": self._prefill,
+            "vllm:request_decode_time_seconds": self._decode,
+        }
 
     def observe(self, context: RequestContext, seconds: float) -> None:
         """Count a request that has ended, ``seconds`` after it began."""
@@ -153,6 +206,21 @@ class Metrics:
             self._series(self._first, model).observe(stream.first_at - stream.submitted_at)
         if stream.done is not None and stream.dispatched_at is not None:
             self._observe_work(task, model, stream.done, stream.dispatched_at)
+            if task == "chat":
+                self._observe_chat(model, stream, context.started_at + seconds)
+
+    def _observe_chat(self, model: str, stream: Stream, ended_at: float) -> None:
+        """One that has come to its end, and where its time went."""
+        assert stream.done is not None
+        result = stream.done.result
+        if not isinstance(result, ChatResult):
+            return  # its prompt has only been counted
+        self._series(self._finished, model, result.finish).inc()
+        self._series(self._prompt_sizes, model).observe(result.usage.prompt_tokens)
+        self._series(self._answer_sizes, model).observe(result.usage.completion_tokens)
+        if stream.first_at is not None and stream.dispatched_at is not None:
+            self._series(self._prefill, model).observe(stream.first_at - stream.dispatched_at)
+            self._series(self._decode, model).observe(ended_at - stream.first_at)
 
     def observe_line(self, context: RequestContext) -> None:
         """Count a line of a batch. How long it took says nothing of what clients meet."""
@@ -164,6 +232,7 @@ class Metrics:
         if context.usage is not None:
             self._series(self._prompt, model).inc(context.usage.prompt_tokens)
             self._series(self._generated, model).inc(context.usage.completion_tokens)
+            self._series(self._cached, model).inc(context.usage.cached_tokens or 0)
 
     def _observe_work(self, task: Task, model: str, done: Done, dispatched_at: float) -> None:
         """What the worker told about a job that it was handed at ``dispatched_at``."""
@@ -232,6 +301,10 @@ def _eta_error(told: Standing | None, wait_s: float) -> float | None:
 
 def _histogram(registry: CollectorRegistry, name: str, text: str) -> Histogram:
     return Histogram(name, text, ("model",), registry=registry, buckets=_BUCKETS)
+
+
+def _sizes(registry: CollectorRegistry, name: str, text: str) -> Histogram:
+    return Histogram(name, f"Tokens: {text}", ("model",), registry=registry, buckets=_TOKENS)
 
 
 def _by_task(registry: CollectorRegistry, name: str, text: str) -> dict[Task, Histogram]:

@@ -234,6 +234,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
     max_text_chars: int = 200_000
     memory_mb: int = 512  # for all requests that the frontend has in hand together
     metrics: bool = True
+    vllm_metrics: bool = True  # some of them also under vLLM's names
     ollama: bool = False
     keep_alive_max_s: float = 86_400.0
     embedding_usage: bool = True

@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         "the log",
     )
     enable_metrics: bool = Field(default=True, description="0: no GET /metrics")
+    metrics_compat: Annotated[Literal["vllm", "none"], BeforeValidator(lower)] = Field(
+        default="vllm",
+        description="those of chat models also under vLLM's names, which boards and gateways read; "
+        "or none",
+    )
     drain_timeout_sec: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), Number] = Field(
         default=30.0, description="for answers in progress when stopped"
     )

@@ -76,6 +76,7 @@ def _serve(
         max_text_chars=settings.max_text_chars,
         memory_mb=settings.frontend_memory_mb or min(total_mb() // 8, MOST_FRONTEND_MB),
         metrics=settings.enable_metrics,
+        vllm_metrics=settings.metrics_compat == "vllm",
         ollama=settings.ollama_api,
         keep_alive_max_s=settings.keep_alive_max_sec,
         embedding_usage=not settings.embedding_usage_disable_token_count,

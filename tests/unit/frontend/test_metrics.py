@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import pytest
+
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.estimates.standing import Standing
 from frontend.dispatch.stream import Stream
 from frontend.http.request_context import RequestContext
 from frontend.metrics import Metrics
+from ipc.messages.events import ChatResult, Delta, Done, Usage
 from ipc.messages.spec import Spec
 from tests.unit.frontend.http_fakes import CHAT, EMBED, FakeControl, FakeDispatcher
 
@@ -109,3 +112,58 @@ def test_how_wrong_a_wait_was_told_counts_by_a_quarter_or_300_ms() -> None:
 def test_who_has_not_waited_or_was_told_nothing_is_not_counted() -> None:
     for told in (wait_told(0, 0.0, 0.0), wait_told(2, None, 4.0)):
         assert "edge_serve_eta_error_ratio_bucket" not in told
+
+
+# --- the same under vLLM's names ---
+
+
+def chat_of(metrics: Metrics) -> None:
+    """One chat that waited 1 s, was read in 2 s and written in 3 s."""
+    context = RequestContext.begin({"headers": []})
+    context.started_at, context.status = 10.0, 200
+    context.names(CHAT)
+    context.usage = Usage(prompt_tokens=7, completion_tokens=30, cached_tokens=4)
+    stream = Stream("job", 10.0, lambda _: None, Budget(0).open())
+    stream.dispatched_at = 11.0
+    stream.push(Delta("job", "hello"), 13.0)
+    stream.push(Done("job", ChatResult(finish="stop", usage=context.usage)), 16.0)
+    context.stream = stream
+    metrics.observe(context, 6.0)
+
+
+def text_of(*, vllm_names: bool) -> str:
+    made = Metrics(
+        cast(Any, FakeDispatcher()),
+        cast(Any, FakeControl(None)),
+        Budget(0),
+        vllm_names=vllm_names,
+    )
+    chat_of(made)
+    return asyncio.run(made.render()).decode()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'vllm:prompt_tokens_total{engine="0",model_name="org/chat"} 7.0',
+        'vllm:generation_tokens_total{engine="0",model_name="org/chat"} 30.0',
+        'vllm:prefix_cache_queries_total{engine="0",model_name="org/chat"} 7.0',
+        'vllm:prefix_cache_hits_total{engine="0",model_name="org/chat"} 4.0',
+        'vllm:request_success_total{engine="0",finished_reason="stop",model_name="org/chat"} 1.0',
+        'vllm:num_requests_running{engine="0",model_name="org/chat"} 2.0',
+        'vllm:num_requests_waiting{engine="0",model_name="org/chat"} 1.0',
+        'vllm:request_queue_time_seconds_sum{engine="0",model_name="org/chat"} 1.0',
+        'vllm:time_to_first_token_seconds_sum{engine="0",model_name="org/chat"} 3.0',
+        'vllm:request_prefill_time_seconds_sum{engine="0",model_name="org/chat"} 2.0',
+        'vllm:request_decode_time_seconds_sum{engine="0",model_name="org/chat"} 3.0',
+        'vllm:e2e_request_latency_seconds_sum{engine="0",model_name="org/chat"} 6.0',
+        'vllm:request_prompt_tokens_sum{engine="0",model_name="org/chat"} 7.0',
+        'vllm:request_generation_tokens_count{engine="0",model_name="org/chat"} 1.0',
+    ],
+)
+def test_boards_for_vllm_find_what_they_read(line: str) -> None:
+    assert line in text_of(vllm_names=True).splitlines()
+
+
+def test_they_are_left_out_where_nobody_wants_them() -> None:
+    assert "vllm:" not in text_of(vllm_names=False)

@@ -89,6 +89,7 @@ ON_PLANS: list[tuple[str, str, dict[str, Any]]] = [
     ("OLLAMA_API", "1", {"serve.ollama": True}),
     ("OLLAMA_PORT", "7", {"ollama_port": 7}),
     ("ENABLE_METRICS", "0", {"serve.metrics": False}),
+    ("METRICS_COMPAT", "none", {"serve.vllm_metrics": False}),
     ("DRAIN_TIMEOUT_SEC", "7", {"drain_s": 7.0}),
     ("KEEP_PREFIXES", "disk", {"keep_prefixes": "disk"}),
     ("MEMORY_BUDGET_MB", "7", {"memory_budget_mb": 7}),
