@@ -24,6 +24,9 @@ class Child(Protocol):
     def send_signal(self, number: signal.Signals) -> None:
         """SIGKILL takes the whole group along; other signals are for the process to handle."""
 
+    def be_nice(self, nice: int) -> None:
+        """Leave more of the processors to others, see `supervisor.children.cpu_share`."""
+
     def resume(self) -> None:
         """Forget since when it has been stopped: nobody was there to see."""
 

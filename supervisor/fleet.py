@@ -15,6 +15,7 @@ from ipc.messages.spec import Spec
 from ipc.messages.state import ModelPhase, ModelState, ReplicaState, Route
 from ipc.transport.sockets import ipc_endpoint
 from supervisor.children.cgroup import Cell
+from supervisor.children.cpu_share import nice_of
 from supervisor.children.process import python
 from supervisor.children.vram import Vram
 from supervisor.effects import Child, Effects
@@ -97,6 +98,13 @@ def argv(member: Member, plan: Plan, effects: Effects) -> list[str]:
         sockets = zip(("--listen-fd", "--ollama-fd"), listening(effects), strict=False)
         return [*command, *(part for flag, fd in sockets for part in (flag, str(fd)))]
     return [*command, "--run-dir", plan.run_dir]
+
+
+def nice(spec: Spec, served: Iterable[Spec]) -> int:
+    """How much a worker leaves of the processors to others. On a GPU it computes elsewhere."""
+    if spec.device.startswith("cuda"):
+        return 0
+    return nice_of(spec.priority, [one.priority for one in served])
 
 
 def listening(effects: Effects) -> list[int]:

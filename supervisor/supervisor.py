@@ -399,6 +399,8 @@ class Supervisor:
             return
         if member.spec is not None:
             self._cleanup.enclose(member, child)
+            if (nice := fleet.nice(member.spec, self._models.specs)) > 0:
+                member.process.be_nice(nice)
         facts = {"child": member.replica.name, "generation": generation}
         model = member.spec.name if member.spec else None
         logger.info("started", extra={**facts, "pid": member.process.pid, "model": model})

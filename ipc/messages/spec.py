@@ -76,6 +76,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     load: LoadWhen = "always"
     idle_unload_s: float = 0.0  # how long it stays without work, if not always; 0: for ever
     pin: bool = False  # no other model takes its place
+    priority: int = 0  # those with less get less of processors that others want too
     memory_mb: int = 0  # what a worker is estimated to take; 0: nobody knows
     replicas: int = 1
     slots: int = 8

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from supervisor.children import orphans
+from supervisor.children import cpu_share, orphans
 
 CPU_STRETCH_S = 1.0
 
@@ -160,6 +160,10 @@ class Process:
                 self._popen.send_signal(number)
         except ProcessLookupError:
             pass  # it has just gone by itself; its exit is on the way
+
+    def be_nice(self, nice: int) -> None:
+        """Leave more of the processors to others. To be called when it has just been started."""
+        cpu_share.be_nice(self.pid, nice)
 
     def sample(self) -> Vitals | None:
         return sample(self._psutil, self._cpu)

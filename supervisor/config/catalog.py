@@ -176,6 +176,7 @@ class Entry(_Strict):
     load: LoadWhen | None = None
     idle_unload_s: OptionalSecondsOrZero = None  # 0: it stays
     pin: bool = False
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
     threads: OptionalCount = None
     replicas: OptionalCount = None
     slots: OptionalCount = None

@@ -21,6 +21,7 @@ _SAME = (
     "load",
     "idle_unload_s",
     "pin",
+    "priority",
     "memory_mb",
     "threads",
     "replicas",

@@ -92,6 +92,15 @@ def test_a_worker_sees_its_own_gpu_and_the_frontend_none() -> None:
     assert seen == {"frontend.1": "", "chat-1.1": "1", "embed-1.1": ""}
 
 
+def test_a_worker_is_nicer_by_how_much_its_model_has_less_priority() -> None:
+    urgent = msgspec.structs.replace(EMBED, name="urgent", priority=5)
+    world = run(
+        EMBED, urgent, msgspec.structs.replace(CHAT, priority=1)
+    )  # that one computes on a GPU
+    found = {name: child.nice for name, child in world.children.items()}
+    assert found == {"frontend.1": 0, "embed-1.1": 5, "embed-2.1": 0, "chat-1.1": 0}
+
+
 def test_what_a_worker_that_ended_still_says_is_nobodys() -> None:
     run(EMBED).play(
         (5.0, exits("embed-1.1"), ["frontend.1 <- embed backoff", STARTING, "start embed-1.2"]),

@@ -64,9 +64,13 @@ class FakeChild:
     rss: float = 50.0
     work: float = 0.0
     stopped_at: float | None = None
+    nice: int = 0
 
     def send_signal(self, number: signal.Signals) -> None:
         self.note(f"{number.name} to {self.name}")
+
+    def be_nice(self, nice: int) -> None:
+        self.nice = nice
 
     def resume(self) -> None:
         self.stopped_at = None
