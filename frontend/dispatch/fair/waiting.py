@@ -24,9 +24,10 @@ from frontend.dispatch.fair.cost import averaged
 from frontend.dispatch.fair.room import Bounds, turned_out
 from frontend.dispatch.waiting import Ticket, Waiting
 
-# By which part of a job's cost the clock gains at least. One that is a usual job behind the clock
-# is passed by so many new clients at most; who comes again after each answer loses that part.
-LEAST_GAIN = 1 / 64
+# The clock gains with each job what one of so many clients would have of it, or of as many as wait
+# where those are more. So one that is a usual job behind the clock is passed by so many new clients
+# at most; who comes again only after each answer loses that part.
+LEAST_CLIENTS = 64
 # Clients without a waiting job whose account is kept.
 IDLE_ACCOUNTS = 1024
 
@@ -124,7 +125,8 @@ class FairWaiting:
         self._latest = max(self._latest, account.starts_at)
         alone = len(self._accounts) == 1
         reached = start if alone else start - max(0.0, place.lent)
-        self._clock = max(self._clock + LEAST_GAIN * cost, reached)
+        gain = cost / max(LEAST_CLIENTS, len(self._accounts))
+        self._clock = max(self._clock + gain, reached)
         return self._remove(account, place)
 
     def pop(self, job_id: str) -> Ticket:

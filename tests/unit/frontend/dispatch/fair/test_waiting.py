@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from frontend.dispatch.fair.account import PRIORITIES
-from frontend.dispatch.fair.waiting import IDLE_ACCOUNTS, LEAST_GAIN, FairWaiting
+from frontend.dispatch.fair.waiting import IDLE_ACCOUNTS, LEAST_CLIENTS, FairWaiting
 from frontend.dispatch.terms import Terms
 from frontend.dispatch.waiting import Ticket
 from ipc.messages.jobs import EmbedInput, Job
@@ -88,6 +88,20 @@ def test_one_that_asks_again_after_each_answer_has_every_second_turn() -> None:
     for number in range(10):
         made.push(ticket(f"b{number}"))
         assert served(made, 2) == [f"b{number}", f"a{number + 1}"]
+
+
+def test_who_floods_has_no_more_than_each_of_a_crowd_that_asks_again_after_each_answer() -> None:
+    crowd = 4 * LEAST_CLIENTS
+    made, had = waiting(*(f"x{number}" for number in range(100))), Counter[str]()
+    for number in range(crowd):
+        made.push(ticket(f"{number}", client=f"client {number}"))
+    for _ in range(20 * crowd):
+        (name,) = served(made, 1)
+        had[name] += 1
+        if not name.startswith("x"):
+            made.push(ticket(name, client=f"client {name}"))
+    assert 19 <= sum(had[name] for name in had if name.startswith("x")) <= 21
+    assert {had[f"{number}"] for number in range(crowd)} <= {19, 20, 21}
 
 
 def test_clients_are_served_by_their_weights() -> None:
@@ -229,10 +243,10 @@ def test_the_order_that_is_told_is_the_order_in_which_they_are_served(part: int)
 
 MOST, MAX_COST, WEIGHTS = 16, 4.0, (1.0, 4.0)
 # A step of precedence is worth a usual job, which costs 1 to MAX_COST; so does its client's last
-# one, by the least weight. From the clock to there it gains LEAST_GAIN of 1 with each job at least.
+# one, by the least weight. To there the clock gains 1 / LEAST_CLIENTS with each job at least.
 # Whoever is then before it was here before.
 VIRTUAL = (PRIORITIES + 1) * MAX_COST
-MOST_LATER = VIRTUAL / LEAST_GAIN
+MOST_LATER = VIRTUAL * LEAST_CLIENTS
 
 
 def test_nobody_is_passed_for_ever_in_any_history() -> None:
@@ -263,7 +277,7 @@ def test_nobody_is_passed_for_ever_by_clients_that_come_new_with_the_greatest_pr
         made.push(ticket(f"new {number} ", client=f"{number}", precedence=10))
         if served(made, 1) == ["old1"]:
             break
-    assert PRIORITIES < number <= PRIORITIES / LEAST_GAIN
+    assert PRIORITIES < number <= PRIORITIES * LEAST_CLIENTS
 
 
 def test_two_clients_that_always_wait_are_never_apart_by_more_than_a_job_of_each() -> None:
