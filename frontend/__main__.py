@@ -15,6 +15,7 @@ import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 
+from frontend.api.admin.operator import Operator
 from frontend.app import build, lines_of
 from frontend.batches.service import Batches
 from frontend.dispatch.budget import Budget
@@ -26,7 +27,7 @@ from frontend.listener.by_port import ByPort
 from frontend.listener.connection import Bounds, protocol
 from frontend.metrics import Metrics
 from frontend.routes import PROBES
-from ipc.messages.control import FRONTEND_FILES, AccessConfig
+from ipc.messages.control import FRONTEND_FILES, AccessConfig, Drain
 from ipc.runtime import child, heap
 
 logger = logging.getLogger(__name__)
@@ -69,24 +70,29 @@ async def _run(args: argparse.Namespace) -> None:
     budget = Budget(serve.memory_mb << 20)
     metrics = Metrics(dispatcher, control, budget, vllm_names=serve.vllm_metrics)
     batches = Batches(serve.batches, dispatcher, serve.max_json_bytes)
-    first = build(dispatcher, control, serve, metrics, budget, batches)
+    operator = Operator(dispatcher, control)
+    first = build(dispatcher, control, serve, metrics, budget, batches, operator)
     app: ASGIApp = first
     sockets = [socket.socket(fileno=args.listen_fd)]
     if args.ollama_fd is not None:
         sockets.append(socket.socket(fileno=args.ollama_fd))
         with_ollama = msgspec.structs.replace(serve, ollama=True)
-        other = build(dispatcher, control, with_ollama, metrics, budget, batches)
+        other = build(dispatcher, control, with_ollama, metrics, budget, batches, operator)
         app = ByPort(app, {sockets[-1].getsockname()[1]: other})
     server = Server(_config(app, serve.gate))
     if serve.gate.ssl_certfile:
         _bound_handshakes()
     tasks = [asyncio.create_task(control.beat()), asyncio.create_task(tick(dispatcher))]
+
+    def on_drain(drain: Drain) -> None:
+        operator.end()
+        leaving = _drain(batches, dispatcher, links, server, drain.seconds)
+        tasks.append(asyncio.create_task(leaving))
+
     control.listen(
         on_models=lambda models: dispatcher.set_models(models.specs),
         on_states=lambda states: dispatcher.set_states(states.models),
-        on_drain=lambda drain: tasks.append(
-            asyncio.create_task(_drain(batches, dispatcher, links, server, drain.seconds))
-        ),
+        on_drain=on_drain,
     )
     child.settle()
     control.ready()

@@ -13,6 +13,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.access_log import AccessLogEntry
+from frontend.api.admin.guarded import for_operators
+from frontend.api.admin.operator import Operator
 from frontend.api.responses.store import ResponseStore
 from frontend.api.route import Answer, Services
 from frontend.api.route import Route as Entry
@@ -26,12 +28,12 @@ from frontend.http.paths import PathSet, Unserved
 from frontend.http.sessions import Sessions
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
-from frontend.routes import KEYLESS, OPEN, POLLED, error_forms, routes
+from frontend.routes import KEYLESS, LISTED, OPEN, POLLED, error_forms, routes
 from ipc.messages.control import AccessConfig, Serve
 
 SLICE_BYTES = 64 << 10
-# A model's name, as a part of a path, may have slashes, as may the path of a file.
-_LAST_PART = re.compile(r"\{(model|file)\}")
+# These may have slashes, as parts of a path.
+_WITH_SLASHES = re.compile(r"\{(model|file|request_id)\}")
 
 
 class Application(Starlette):
@@ -83,17 +85,21 @@ def build(
     metrics: Metrics,
     budget: Budget,
     batches: Batches | None = None,
+    operator: Operator | None = None,
 ) -> Starlette:
     """The ASGI application that answers for ``dispatcher``'s models within ``serve``'s limits, and
     with no more memory for all requests than ``budget`` has. Lines of batches are for `lines_of`
     it."""
     offered = routes(serve)
     batches = batches or Batches(serve.batches, dispatcher, serve.max_json_bytes)
+    operator = operator or Operator(dispatcher, control)
     sessions = Sessions(serve.gate.api_keys)
-    services = Services(dispatcher, control, serve, metrics, ResponseStore(), batches, sessions)
+    services = Services(
+        dispatcher, control, serve, metrics, ResponseStore(), batches, sessions, operator
+    )
     app = Application(
         routes=[
-            Route(_LAST_PART.sub(r"{\1:path}", path), Endpoint(answers), methods=[*answers])
+            Route(_WITH_SLASHES.sub(r"{\1:path}", path), Endpoint(answers), methods=[*answers])
             for path, answers in _by_path(offered, services).items()
         ],
         middleware=[
@@ -103,6 +109,8 @@ def build(
                 budget=budget,
                 error_forms=error_forms(serve),
                 id_headers={each.path: each.id_header for each in offered if each.id_header},
+                requests=operator.requests,
+                listed=LISTED,
             ),
             *_gate(serve.gate, sessions),
             Middleware(Refusals),
@@ -119,7 +127,11 @@ def _by_path(offered: Iterable[Entry], services: Services) -> Mapping[str, Mappi
     found: dict[str, dict[str, Answer]] = {}
     for each in offered:
         methods = found.setdefault(each.path, {})
-        methods[each.method] = answer = each.answer(services)
+        answer = each.answer(services)
+        if each.admin:
+            with_keys = bool(services.serve.gate.api_keys)
+            answer = for_operators(each, answer, services.control, with_keys=with_keys)
+        methods[each.method] = answer
         if each.method == "GET":
             methods.setdefault("HEAD", answer)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from frontend.dispatch.budget import Budget
 from frontend.http.errors import error_response, refusal
 from frontend.http.paths import plain
 from frontend.http.request_context import ErrorForm, RequestContext, openai_form
+from frontend.http.request_registry import RequestRegistry
 from frontend.http.waiting import waiting_headers
 from ipc.messages.errors import InternalError, ServeError
 
@@ -23,8 +24,8 @@ logger = logging.getLogger(__name__)
 class Access:
     """A plain path for every request, a request id on every answer, and one log line for each.
 
-    Logs each `RequestContext`, returns the memory that it claimed, and answers 500 if nobody else
-    had an answer.
+    Logs each `RequestContext`, has those for ``listed`` paths in ``requests``, returns the memory
+    that was claimed, and answers 500 if nobody else had an answer.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class Access:
         budget: Budget,
         error_forms: Mapping[str, ErrorForm] = MappingProxyType({}),
         id_headers: Mapping[str, str] = MappingProxyType({}),
+        requests: RequestRegistry | None = None,
+        listed: Collection[str] = (),
     ) -> None:
         """``error_forms`` are those of paths that tell errors otherwise than OpenAI's API; one
         that ends in a slash is all that is below it. ``id_headers`` are where others look for
@@ -44,6 +47,8 @@ class Access:
         self._id_headers = {path: name.encode("ascii") for path, name in id_headers.items()}
         self._record = record
         self._budget = budget
+        self._requests = requests
+        self._listed = listed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,6 +61,10 @@ class Access:
         ids = [(b"x-request-id", own_id)]
         if (name := self._id_headers.get(scope["path"])) is not None:
             ids.append((name, own_id))
+
+        requests = self._requests if scope["path"] in self._listed else None
+        if requests is not None:
+            requests.begin(context, scope["path"])
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -80,6 +89,8 @@ class Access:
         finally:
             context.claim.release()
             self._record(scope["method"], scope["path"], context)
+            if requests is not None:
+                requests.end(context)
             # An idle connection keeps its last scope, and with a stream would keep job and answer.
             context.stream = None
 

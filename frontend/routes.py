@@ -3,6 +3,7 @@ described, guarded, counted, and named where a path is not found."""
 
 from __future__ import annotations
 
+from frontend.api.admin import routes as admin
 from frontend.api.anthropic.answers import CountedTokens, WrittenMessage
 from frontend.api.anthropic.errors import MessageError, message_error
 from frontend.api.anthropic.request import MessagesRequest, PromptRequest
@@ -577,11 +578,14 @@ ROUTES = (
     *_PAGE,
     *_SERVER,
     _METRICS,
+    *admin.ROUTES,
 )
 
 _ANY = (*ROUTES, *ollama.ROUTES)
 POLLED = frozenset(route.path for route in _ANY if route.polled)
 PROBES = frozenset(route.path for route in _ANY if route.probe)
+# Whose requests are worth a line for who runs this server: those for a model.
+LISTED = frozenset(route.path for route in _ANY if route.task)
 OPEN = PathSet(route.path for route in _ANY if route.open)
 KEYLESS = PathSet(route.path for route in _ANY if route.open or route.keyless)
 

@@ -12,29 +12,37 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import zmq
 
+from ipc.messages.admin import AdminAct
 from ipc.messages.control import FromChild, ToChild
 from ipc.messages.spec import Spec
+from ipc.runtime import log
+from ipc.runtime.recent_lines import Lines
 from ipc.transport.sockets import Port, SocketFile, bind_router, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
 from supervisor import health, interrupt
+from supervisor.admin.process_logs import ProcessLogs
 from supervisor.children import cgroup, vram
 from supervisor.children.oom import OomWatch
 from supervisor.children.orphans import Orphans
+from supervisor.children.output import Output
 from supervisor.children.process import Exit, Percent, Process, sample
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Child
-from supervisor.host import hardware
+from supervisor.fleet import FRONTEND
+from supervisor.host import hardware, sensors
 from supervisor.listener import Listeners, url
 from supervisor.notify import Notifier
 from supervisor.plan import Plan
 from supervisor.run_dir import RunDir
+from supervisor.state.audit import AuditLog
 from supervisor.state.footprints import Footprint
 from supervisor.state.prefix_store import PrefixStore
 from supervisor.state.recorder import Recorder
@@ -63,6 +71,9 @@ class Daemon:
         state_dir = Path(plan.state_dir) if plan.state_dir else None
         self._recorder = Recorder(state_dir, plan.weights)
         self._prefixes = PrefixStore(state_dir, plan.keep_prefixes)
+        self._audit = AuditLog(state_dir)
+        self._logs = ProcessLogs("supervisor", log.recent)
+        self._folders = dict.fromkeys(filter(None, _folders(plan)))
         self._ended = asyncio.Event()
         tls = plan.serve.gate.ssl_certfile is not None
         self._urls = [url(each, plan.host, tls=tls) for each in filter(None, listeners)]
@@ -81,6 +92,7 @@ class Daemon:
         interrupt.let(*interrupt.STOPS)
         self._recorder.begin()
         self._prefixes.begin()
+        self._audit.begin()
         self.supervisor.begin()
         every = [_every(TICK_S, self.supervisor.tick), _every(SAMPLE_S, self.supervisor.sample)]
         tasks = [asyncio.create_task(one) for one in every]
@@ -91,6 +103,7 @@ class Daemon:
         await self._cleanup.end()
         self._recorder.end()
         self._prefixes.end()
+        self._audit.end()
         self._socket.close()
         self._context.term()
         return self.supervisor.failed
@@ -138,12 +151,19 @@ class Daemon:
 
     def start(
         self,
+        name: str,
         argv: Sequence[str],
         env: Mapping[str, str],
         pass_fds: Sequence[int],
         on_exit: Callable[[Exit], None],
     ) -> Child:
-        return Process(argv, env, pass_fds, on_exit)
+        # The frontend says a line for each request, and keeps them itself.
+        output = Output(self._logs.of(name), log.pass_on) if name != FRONTEND else None
+        try:
+            return Process(argv, env, pass_fds, on_exit, output)
+        finally:
+            if output is not None:
+                output.on_started()
 
     def send(self, child: str, message: ToChild) -> bool:
         return self._socket.send([child.encode(), *encode(message)])
@@ -187,6 +207,17 @@ class Daemon:
         own = health.process(os.getpid(), sample(self._self, self._cpu))
         return {"box": health.box(self._box_cpu()), "supervisor": own}
 
+    def box(self) -> dict[str, Any]:
+        told = health.box(self._box_cpu())
+        disks, temperatures = sensors.disks(self._folders), sensors.temperatures()
+        return {**told, "disks": disks, "temperatures": temperatures}
+
+    def log(self, process: str, tail: int, after: int) -> Lines:
+        return self._logs.tail(process, tail, after)
+
+    def write_down(self, act: AdminAct) -> None:
+        self._audit.write({"time": round(time.time(), 3), **msgspec.to_builtins(act)})
+
     def notify(self, *lines: str) -> None:
         self._notifier.send(*lines)
 
@@ -195,6 +226,12 @@ class Daemon:
 
     def end(self) -> None:
         self._ended.set()
+
+
+def _folders(plan: Plan) -> Iterator[str]:
+    """Those that a server reads and writes."""
+    yield from (spec.path for spec in plan.serve.specs)
+    yield from (plan.state_dir, plan.run_dir)
 
 
 async def _every(seconds: float, do: Callable[[], None]) -> None:

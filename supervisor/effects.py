@@ -9,8 +9,10 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ipc.messages.admin import AdminAct
 from ipc.messages.control import ToChild
 from ipc.messages.spec import Spec
+from ipc.runtime.recent_lines import Lines
 from supervisor.children.process import Exit, Vitals
 from supervisor.state.footprints import Footprint
 
@@ -81,12 +83,14 @@ class Effects(Protocol):
 
     def start(
         self,
+        name: str,
         argv: Sequence[str],
         env: Mapping[str, str],
         pass_fds: Sequence[int],
         on_exit: Callable[[Exit], None],
     ) -> Child:
-        """Start a child; ``on_exit`` is called once, when it has ended. Raises `OSError`."""
+        """Start a child; ``on_exit`` is called once, when it has ended. What it prints is kept
+        under its ``name``. Raises `OSError`."""
 
     def send(self, child: str, message: ToChild) -> bool:
         """Send to the child of that `child_id`. False: it is not connected, nothing was sent."""
@@ -124,6 +128,16 @@ class Effects(Protocol):
 
     def measure(self) -> dict[str, Any]:
         """The box and the supervisor itself, as /health prints them."""
+
+    def box(self) -> dict[str, Any]:
+        """The box, and what takes too long to be asked for all the time."""
+
+    def log(self, process: str, tail: int, after: int) -> Lines:
+        """The last ``tail`` lines of what the process has said, of those behind line ``after``.
+        Raises `NotFound`."""
+
+    def write_down(self, act: AdminAct) -> None:
+        """Add a line to what is kept of who has managed the server."""
 
     def notify(self, *lines: str) -> None:
         """Send assignments such as ``READY=1`` to systemd."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.messages.admin import Ask, BoxEvent, Happened, Note
+from ipc.messages.admin import AdminAct, Ask, BoxEvent, Happened, Note
 from ipc.messages.control import (
     Abandon,
     BootFailed,
@@ -101,7 +101,7 @@ class Supervisor:
         self._models = ModelSet(make, plan.update_watch_s)
         self._events = EventLog(effects.wall_s, self._tell_event)
         self._loader = Loader(self._models, effects, self._events, plan.memory_budget_mb)
-        self._wishes = Wishes(self._report, self._loader, self._settle)
+        self._wishes = Wishes(self._report, self._loader, effects, self._settle, self._wish_to_stop)
         self._unavailable = dict(plan.unavailable)
         self._published: list[ModelState] = []
         self._announcer = Announcer(plan, effects)
@@ -109,6 +109,7 @@ class Supervisor:
         self._run_dir_lost_at: float | None = None
         self._ticked_at = effects.now()
         self._stopping = False
+        self._stop_wished = False
         self.failed = False  # stopped by itself, not by a signal
 
     def begin(self) -> None:
@@ -126,6 +127,11 @@ class Supervisor:
         self._announcer.on_stop(drain_s)
         self._stop(self._frontend, drain_s)
         self._stop_workers_when_alone()
+
+    def _wish_to_stop(self) -> dict[str, Any]:
+        """An operator wants it: at the next turn, so that he is answered first."""
+        self._stop_wished = True
+        return {"stopping": True, "drain_s": self._plan.drain_s}
 
     # --- the models ---
 
@@ -210,6 +216,8 @@ class Supervisor:
         self._ticked_at = now
         if now - before > TICK_S + LATE_S:
             self._catch_up(now - before)
+        if self._stop_wished and not self._stopping:
+            self.stop()
         for member in self._everyone():
             for sign in signs(member, self._effects.now()):
                 self._happen(member, sign)
@@ -300,10 +308,12 @@ class Supervisor:
                 self._happen(member, Beat(message.counters))
             case Prefixes() if member.spec is not None:
                 self._effects.keep_prefixes(member.spec, message.data)
-            case Misbehaved() | Left() | Demand() | Ask() | Note() if member.spec is None:
+            case Misbehaved() | Left() | Demand() | Ask() | Note() | AdminAct() if (
+                member.spec is None
+            ):
                 self._on_frontend(message)
 
-    def _on_frontend(self, message: Misbehaved | Left | Demand | Ask | Note) -> None:
+    def _on_frontend(self, message: Misbehaved | Left | Demand | Ask | Note | AdminAct) -> None:
         match message:
             case Misbehaved():
                 self._on_misbehaved(message)
@@ -318,6 +328,8 @@ class Supervisor:
                 self._tell(self._frontend, self._wishes.answer(message))
             case Note():
                 self._events.add(message.event, message.model, **message.facts)
+            case AdminAct():
+                self._effects.write_down(message)
 
     def _on_misbehaved(self, message: Misbehaved) -> None:
         worker = self._member(child_id(message.replica, message.generation))
@@ -388,6 +400,7 @@ class Supervisor:
         member.work_done = 0.0
         try:
             member.process = self._effects.start(
+                member.replica.name,
                 fleet.argv(member, self._plan, self._effects),
                 fleet.environment(member.spec),
                 fleet.listening(self._effects) if member.spec is None else [],

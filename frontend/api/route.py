@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from frontend.api.admin.operator import Operator
 from frontend.api.answer import Error
 from frontend.api.responses.store import ResponseStore
 from frontend.api.validate import Body
@@ -54,6 +55,7 @@ class Services:
     responses: ResponseStore
     batches: Batches
     sessions: Sessions
+    operator: Operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +63,11 @@ class Route:
     """One path with its method.
 
     ``answer`` makes what answers its requests. ``takes`` are the models that check a body, one of
-    which fits; none: there is no body. It comes as ``body``. ``task`` is what a model must do that
-    serves the request. ``gives`` maps the media types of a 200 to what they hold, ``also`` other
-    statuses to answers that are no errors; ``errors`` are statuses of errors beside those that any
-    such route has. ``ignores`` are keys of the body that may hold anything; ``asks``
-    checks the query, of which nothing is required.
+    which fits; none: there is no body. It comes as ``body``; one that is ``body_optional`` may be
+    left out. ``task`` is what a model must do that serves the request. ``gives`` maps the media
+    types of a 200 to what they hold, ``also`` other statuses to answers that are no errors;
+    ``errors`` are statuses of errors beside those that any such route has. ``ignores`` are keys of
+    the body that may hold anything; ``asks`` checks the query, of which nothing is required.
     """
 
     method: Literal["GET", "POST", "DELETE", "HEAD"]
@@ -76,6 +78,7 @@ class Route:
     gives: Mapping[str, Given]
     takes: tuple[type[Body], ...] = ()
     body: str = JSON
+    body_optional: bool = False
     task: Task | None = None
     ignores: tuple[str, ...] = ()
     asks: type[Body] | None = None
@@ -85,6 +88,10 @@ class Route:
     open: bool = False
     # Anybody may ask without a key, under a name that this server is known by.
     keyless: bool = False
+    # Only for who may manage this server; ``act`` is what is written down of it where it changes
+    # something.
+    admin: bool = False
+    act: str | None = None
     # Monitors ask for it every few seconds: its lines are in the log for who looks for details.
     polled: bool = False
     # Answered even where no connection is free: whether this server lives must be known then, too.

@@ -11,7 +11,7 @@ from typing import Any
 import zmq
 
 from frontend.dispatch.event_feed import EventFeed
-from ipc.messages.admin import Ask, GetHealth, Happened, Note, Told, Wish
+from ipc.messages.admin import AdminAct, Ask, GetHealth, Happened, Note, Told, Wish
 from ipc.messages.control import (
     HEARTBEAT_S,
     Demand,
@@ -114,6 +114,10 @@ class Control:
     def note(self, event: str, model: str | None = None, **facts: Any) -> None:
         """Have this told among the events of the server; ``facts`` are JSON-ready."""
         self._tell(Note(event=event, model=model, facts=facts))
+
+    def acted(self, act: AdminAct) -> None:
+        """Have it written down that somebody has managed the server."""
+        self._tell(act)
 
     def close(self) -> None:
         self._port.close()

@@ -13,11 +13,12 @@ from functools import partial
 from frontend.dispatch import refusals
 from frontend.dispatch.budget import Claim
 from frontend.dispatch.effects import Effects
+from frontend.dispatch.full_queues import FullQueues
 from frontend.dispatch.model_queue import ModelQueue
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import PLAIN, Terms
 from ipc.messages.control import ModelDemand
-from ipc.messages.errors import InvalidRequest, ModelNotFound, Unavailable
+from ipc.messages.errors import InvalidRequest, ModelNotFound, QueueFull, Unavailable
 from ipc.messages.jobs import Input, Task
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
@@ -45,6 +46,7 @@ class Dispatcher:
         self._demand: list[ModelDemand] = []
         self._queues: dict[str, ModelQueue] = {}  # of models that leave, too, until they are empty
         self._left: dict[str, ModelQueue] = {}  # of models that have left and still have a state
+        self._full = FullQueues()
         self._unavailable: dict[str, str | None] = {}  # models that could not be fetched, and why
         self.set_models(specs)
 
@@ -106,7 +108,12 @@ class Dispatcher:
             raise refusals.stopping()
         self.spec(spec.name, spec.task)
         queue = self._queues[spec.name]
-        stream = queue.submit(request_id, asked, size_bytes, claim, terms)
+        try:
+            stream = queue.submit(request_id, asked, size_bytes, claim, terms)
+        except QueueFull:
+            if not terms.background:  # whoever sends those holds back by himself
+                self._on_full(spec)
+            raise
         if not queue.has_credit:
             self._tell_demand()
         return stream
@@ -173,6 +180,11 @@ class Dispatcher:
             queue.fail_all(refusals.stopped_before_end())
 
     # --- inside ---
+
+    def _on_full(self, spec: Spec) -> None:
+        if refused := self._full.refused(spec.name, self._effects.now()):
+            facts = {"refused": refused, "limit": spec.queue_limit}
+            self._effects.note("queue.full", spec.name, facts)
 
     def _live_beside(self, name: str) -> bool:
         """Whether a model that shares the device of this one has live work."""

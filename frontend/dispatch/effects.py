@@ -8,7 +8,7 @@ no socket, no thread and no waiting. The real one is `frontend.dispatch.links.Li
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ipc.messages.control import ModelDemand
 from ipc.messages.events import Event
@@ -56,6 +56,9 @@ class Effects(Protocol):
 
     def demand(self, models: list[ModelDemand]) -> None:
         """Tell the supervisor what clients want of each model."""
+
+    def note(self, event: str, model: str, facts: dict[str, Any]) -> None:
+        """Have the supervisor tell this among the events of the server."""
 
     def left(self, model: str) -> None:
         """Tell the supervisor that nothing is held for this model any more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import zmq
 
@@ -29,6 +29,8 @@ class Supervisor(Protocol):
 
     def left(self, model: str) -> None: ...
 
+    def note(self, event: str, model: str | None = None, **facts: Any) -> None: ...
+
     def demand(self, models: list[ModelDemand]) -> None: ...
 
 
@@ -42,9 +44,13 @@ class Links:
         self.misbehaved = supervisor.misbehaved
         self.left = supervisor.left
         self.demand = supervisor.demand
+        self._supervisor = supervisor
         self._identity = identity
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._links: dict[str, Link] = {}
+
+    def note(self, event: str, model: str, facts: dict[str, Any]) -> None:
+        self._supervisor.note(event, model, **facts)
 
     def connect(self, route: Route, listener: LinkListener) -> None:
         name = route_id(route)

@@ -102,6 +102,13 @@ class Stream:
             self._end(Cancelled("the client closed the request"))
             self._on_close(self.job_id)
 
+    def abort(self, error: ServeError) -> None:
+        """Somebody else than the reader ends the job, and the reader is told why."""
+        if not self._ended:
+            self._end(error)
+            self._on_close(self.job_id)
+            self._wake()
+
     # Called by the dispatcher.
 
     def push(self, event: Piece | Done, now: float) -> None:
@@ -136,8 +143,7 @@ class Stream:
                     "faster, or ask for a shorter one"
                 )
         except OutOfMemory as error:
-            self._end(error)
-            self._on_close(self.job_id)
+            self.abort(error)
 
     def _claim_held(self) -> None:
         held = self._held_chars if self._held_chars > FREE_CHARS else 0

@@ -27,6 +27,13 @@ _NOTHING = Budget(0)
 ErrorForm = Callable[[ServeError, str], Any]
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 _PRIORITY = re.compile(rb"[+-]?[0-9]{1,9}")
+# What proxies say of the request that they pass on.
+_PASSED_ON = frozenset(
+    {
+        *(b"forwarded", b"via", b"x-real-ip"),
+        *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +107,10 @@ class RequestContext:
         if (line := scope.get("background")) is not None:  # see `frontend.batches.calls`
             context.background, context.key = True, line["key"]
         if (peer := scope.get("client")) is not None:
-            # Without keys, whoever can reach this machine's own address is its operator.
-            context.client = Client(peer[0], admin=is_loopback(peer[0]))
+            # Without keys, whoever is on this machine is its operator, but not whoever has a
+            # request passed on by a proxy there.
+            is_here = is_loopback(peer[0]) and not is_forwarded(scope)
+            context.client = Client(peer[0], admin=is_here)
         if (priority := _header(scope, b"x-priority", _PRIORITY)) is not None:
             context.asks_priority(int(priority))
         scope["context"] = context
@@ -146,6 +155,11 @@ class RequestContext:
     def names(self, spec: Spec) -> None:
         """The request has turned out to be for this model."""
         self.model, self.task = spec.name, spec.task
+
+
+def is_forwarded(scope: Scope) -> bool:
+    """Whether a proxy has passed the request on, so that its peer is not who asks."""
+    return any(name in _PASSED_ON for name, _ in scope["headers"])
 
 
 def _header(scope: Scope, wanted: bytes, form: re.Pattern[bytes]) -> str | None:

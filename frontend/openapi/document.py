@@ -78,7 +78,7 @@ def _operation(route: Route, serve: Serve) -> Schema:
     }
     if route.takes:
         content = {route.body: {"schema": _taken(route, serve), **_example(route, serve)}}
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": not route.body_optional, "content": content}
     if parameters := [*_of_path(route, serve), *_of_query(route, serve)]:
         described["parameters"] = parameters
     if route.open or route.keyless:
@@ -122,9 +122,11 @@ def _taken(route: Route, serve: Serve) -> Schema:
 
 def _responses(route: Route, serve: Serve) -> Iterable[tuple[str, Schema]]:
     content = {media: {"schema": _given(kind)} for media, kind in route.gives.items()}
-    yield "200", {"description": "The answer", "content": content}
+    if content:
+        yield "200", {"description": "The answer", "content": content}
     for status, kind in route.also.items():
-        yield str(status), {"description": "No", "content": {JSON: {"schema": _ref(kind)}}}
+        said = "It goes on" if status == 202 else "No"
+        yield str(status), {"description": said, "content": {JSON: {"schema": _ref(kind)}}}
     for status in sorted(_failures(route, serve)):
         codes = sorted(code for code, error in BY_CODE.items() if error.status == status)
         content = {JSON: {"schema": _ref(route.error_model)}}
@@ -142,7 +144,7 @@ def _failures(route: Route, serve: Serve) -> set[int]:
         statuses |= {*_WORK}
     if not route.open:
         statuses |= {401} if serve.gate.api_keys and not route.keyless else set()
-        statuses |= {403} if serve.gate.hosts else set()
+        statuses |= {403} if serve.gate.hosts or route.admin else set()
     return statuses
 
 

@@ -48,7 +48,24 @@ class RestartModel(msgspec.Struct, frozen=True, kw_only=True, tag="restart"):
     model: str
 
 
-Wish = GetHealth | LoadModel | UnloadModel | PinModel | RestartModel
+class GetBox(msgspec.Struct, frozen=True, tag="box"):
+    """Tells the machine, measured now: processors, memory, GPUs, disks, temperatures."""
+
+
+class ReadLog(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
+    """Tells the last ``tail`` lines of what a process has said, of those behind line ``after``: as
+    ``lines``, and the number of the ``last`` one. Every line has the number that follows."""
+
+    process: str
+    after: int = 0
+    tail: int
+
+
+class StopServer(msgspec.Struct, frozen=True, tag="stop"):
+    """Drain and end, as SIGTERM has it."""
+
+
+Wish = GetHealth | GetBox | ReadLog | StopServer | LoadModel | UnloadModel | PinModel | RestartModel
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
@@ -94,3 +111,15 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
     event: str
     model: str | None = None
     facts: dict[str, Any] = {}
+
+
+class AdminAct(msgspec.Struct, frozen=True, kw_only=True, tag="acted"):
+    """Somebody has managed the server, which is to be written down. ``by`` is the name of an API
+    key, or an address where there are none; ``on`` what was acted on. ``result`` is ``ok``, or the
+    code of the error that was answered."""
+
+    by: str
+    act: str
+    on: str | None
+    result: str
+    request_id: str

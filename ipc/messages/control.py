@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from ipc.messages.admin import Ask, Happened, Note, Told
+from ipc.messages.admin import AdminAct, Ask, Happened, Note, Told
 from ipc.messages.spec import Loaded, Spec
 from ipc.messages.state import ModelState
 
@@ -140,6 +140,7 @@ FromChild = (
     | Demand
     | Ask
     | Note
+    | AdminAct
 )
 
 

@@ -8,6 +8,7 @@
     │   └── UndecodableMedia      400  undecodable_media
     ├── InvalidApiKey             401  invalid_api_key
     ├── HostNotAllowed            403  host_not_allowed
+    ├── AdminRequired             403  admin_required
     ├── CrossSite                 403  cross_site              (another page's doing)
     ├── ModelNotFound             404  model_not_found
     ├── NotFound                  404  not_found               (a path, a file, a batch)
@@ -32,6 +33,7 @@
     │   ├── QueueTimeout          503  queue_timeout
     │   ├── InsufficientMemory    503  insufficient_memory     (no room to load a model)
     │   ├── GaveWay               503  gave_way                (batches only: the line comes again)
+    │   ├── CancelledByOperator   503  cancelled_by_operator
     │   └── OutOfMemory           503  out_of_memory
     └── DeadlineExceeded          504  deadline_exceeded
 
@@ -120,6 +122,10 @@ class InvalidApiKey(ServeError):
 
 class HostNotAllowed(ServeError):
     status, type, code = 403, "invalid_request_error", "host_not_allowed"
+
+
+class AdminRequired(ServeError):
+    status, type, code = 403, "invalid_request_error", "admin_required"
 
 
 class CrossSite(ServeError):
@@ -220,6 +226,12 @@ class GaveWay(Unavailable):
     """A job in the background whose place a client needs. No client ever reads it."""
 
     code = "gave_way"
+
+
+class CancelledByOperator(Unavailable):
+    code = "cancelled_by_operator"
+    # Nor by an SDK: whoever runs the server would have to call it off again.
+    should_retry = False
 
 
 class InsufficientMemory(Unavailable):

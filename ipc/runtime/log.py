@@ -18,9 +18,13 @@ from typing import Any, Literal, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from ipc.runtime.outlet import Outlet
+from ipc.runtime.recent_lines import RecentLines
 
 Format = Literal["text", "json"]
 Level = Literal["debug", "info", "warning", "error"]
+
+# What this process has said last, for who asks it.
+recent = RecentLines()
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -52,6 +56,12 @@ def _printed(outlet: Outlet) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(outlet), errors="backslashreplace", line_buffering=True
     )
+
+
+def pass_on(line: str) -> None:
+    """Write a line that another process has said, as it is. It is none of this one's `recent`."""
+    if _lines is not None:
+        _lines.put(line)
 
 
 class Channel:
@@ -91,6 +101,10 @@ class _Lines(logging.Handler):
             self.handleError(record)
 
     def write(self, line: str) -> None:
+        recent.add(line)
+        self.put(line)
+
+    def put(self, line: str) -> None:
         text = line + "\n"
         if self._dropped:
             text = self.format(_lost(self._dropped)) + "\n" + text

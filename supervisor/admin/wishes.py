@@ -7,15 +7,19 @@ from typing import Any
 
 from ipc.messages.admin import (
     Ask,
+    GetBox,
     GetHealth,
     LoadModel,
     PinModel,
+    ReadLog,
     RestartModel,
+    StopServer,
     Told,
     UnloadModel,
     Wish,
 )
 from ipc.messages.errors import ServeError
+from supervisor.effects import Effects
 from supervisor.residency.loader import Loader
 
 Report = dict[str, Any]
@@ -23,13 +27,20 @@ Report = dict[str, Any]
 
 class Wishes:
     """Passes them on to whoever decides. ``report`` samples everything; ``settle`` has done what
-    was decided, and tells how that model stands then."""
+    was decided, and tells how that model stands then; ``stop`` has the server end soon."""
 
     def __init__(
-        self, report: Callable[[], Report], loader: Loader, settle: Callable[[str], Report]
+        self,
+        report: Callable[[], Report],
+        loader: Loader,
+        effects: Effects,
+        settle: Callable[[str], Report],
+        stop: Callable[[], Report],
     ) -> None:
         self._report = report
         self._loader = loader
+        self._effects = effects
+        self._stop = stop
         self._settle = settle
 
     def answer(self, ask: Ask) -> Told:
@@ -43,6 +54,12 @@ class Wishes:
         match wish:
             case GetHealth():
                 return self._report()
+            case GetBox():
+                return self._effects.box()
+            case ReadLog():
+                return self._effects.log(wish.process, wish.tail, wish.after)._asdict()
+            case StopServer():
+                return self._stop()
             case LoadModel():
                 self._loader.load(wish.model, wish.keep_s)
             case UnloadModel():

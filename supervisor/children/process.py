@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import psutil
 
 from supervisor.children import cpu_share, orphans
+from supervisor.children.output import Output
 
 CPU_STRETCH_S = 1.0
 
@@ -113,10 +114,14 @@ class Process:
         env: Mapping[str, str],
         pass_fds: Sequence[int],
         on_exit: Callable[[Exit], None],
+        output: Output | None = None,
     ) -> None:
-        """Start it. The supervisor's main thread must call this: the kernel's parent-death signal
-        belongs to the thread that spawned, not to the process. Raises `OSError`."""
+        """Start it; ``output`` takes what it prints, else that goes where ours does. The
+        supervisor's main thread must call this: the kernel's parent-death signal belongs to the
+        thread that spawned, not to the process. Raises `OSError`."""
         read_end, self._lifeline = os.pipe()
+        self._output = output
+        prints_to = None if output is None else output.fd
         try:
             self._popen = subprocess.Popen(
                 [
@@ -125,6 +130,8 @@ class Process:
                 ],
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
+                stdout=prints_to,
+                stderr=prints_to,
                 pass_fds=[read_end, *pass_fds],
                 start_new_session=True,
             )
@@ -204,6 +211,8 @@ class Process:
         os.close(self._pidfd)
         os.close(self._lifeline)
         end = ended(self._popen.wait(), self._sent)
+        if self._output is not None:
+            self._output.read()  # its last words come before what is said of its end
         # Whatever it started and left behind must not outlive it.
         self.send_signal(signal.SIGKILL)
         self._on_exit(end)

@@ -104,7 +104,7 @@ class Residency:
             return
         if phase == "in":
             if model.phase == "loading":
-                model.load_s = now - model.since
+                model.load_s, model.was_loaded = now - model.since, True
             model.idle_since = now
         if phase == "out":
             model.keep_s = None
@@ -149,13 +149,16 @@ class Residency:
 
     def terms(self, name: str, now: float) -> dict[str, bool | float | None]:
         """Whether it is ``pinned``, how many seconds without work it stays, None for ever, and in
-        how many it leaves if it gets no more."""
+        how many it leaves if it gets no more; for how long it has had none, and what its last load
+        took, None where there is no such thing."""
         model = self._named(name)
         ever = model.stays or math.isinf(model.idle_s)
         return {
             "pinned": model.pinned,
             "idle_unload_s": None if ever else model.idle_s,
             "leaves_in_s": model.leaves_in_s(now),
+            "idle_s": now - model.idle_since if model.phase == "in" and not model.busy else None,
+            "load_s": model.load_s if model.was_loaded else None,
         }
 
     def _named(self, name: str) -> Resident:

@@ -24,6 +24,7 @@ class Resident:
     phase: Phase = "out"
     since: float = 0.0  # when its phase began
     load_s: float = 1.0  # what its last load took
+    was_loaded: bool = False  # whether that was measured
     waiting: int = 0
     in_hand: int = 0
     waiting_since: float = math.inf

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 TOLD = {
     "supervisor/health.py",
     "frontend/batches/service.py",
+    "frontend/api/admin/requests.py",
     "frontend/api/completions/completion_answer.py",
     "frontend/api/ollama/answer.py",
     "frontend/api/ollama/models.py",

@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor": {"ipc", "supervisor/children", "supervisor/host", "supervisor/config/address"}
     | {"supervisor/state"},
     "supervisor/state": {"ipc"},
-    "supervisor/children": {"supervisor/host"},
+    "supervisor/children": {"ipc/runtime", "supervisor/host"},
     "supervisor/host": set(),
     "supervisor/config": {"ipc", "supervisor/host"},
     "supervisor/models": {"ipc", "supervisor/config", "supervisor/notify"},

@@ -17,10 +17,10 @@ from frontend.dispatch.event_feed import EventFeed
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import PLAIN, Terms
 from frontend.metrics import Metrics
-from ipc.messages.admin import Wish
+from ipc.messages.admin import AdminAct, GetHealth, Wish
 from ipc.messages.blob import Blob
 from ipc.messages.control import Serve
-from ipc.messages.errors import InvalidRequest, ModelNotFound, Unavailable
+from ipc.messages.errors import InvalidRequest, ModelNotFound, ServeError, Unavailable
 from ipc.messages.events import (
     ChatResult,
     Delta,
@@ -181,6 +181,8 @@ class FakeControl:
 
         self.events = EventFeed()
         self.wishes: list[Wish] = []
+        self.refusal: ServeError | None = None  # what becomes of each wish
+        self.acts: list[AdminAct] = []
         self.noted: list[tuple[str, str | None, dict[str, Any]]] = []
 
     async def health(self, _timeout_s: float) -> dict[str, Any] | None:
@@ -188,9 +190,14 @@ class FakeControl:
 
     async def ask(self, wish: Wish, _timeout_s: float) -> dict[str, Any]:
         self.wishes.append(wish)
+        if self.refusal is not None and not isinstance(wish, GetHealth):
+            raise self.refusal
         if self.report is None:
             raise Unavailable("the supervisor does not answer")
         return self.report
+
+    def acted(self, act: AdminAct) -> None:
+        self.acts.append(act)
 
     def note(self, event: str, model: str | None = None, **facts: Any) -> None:
         self.noted.append((event, model, facts))

@@ -27,7 +27,7 @@ from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import PLAIN, Terms
 from ipc.messages.blob import Blob
 from ipc.messages.control import ModelDemand
-from ipc.messages.errors import InternalError, ServeError
+from ipc.messages.errors import CancelledByOperator, InternalError, ServeError
 from ipc.messages.events import Delta, Done, EmbedResult, Event, Failed, Piece, Usage
 from ipc.messages.jobs import EmbedInput, FromFrontend, Job
 from ipc.messages.spec import Spec
@@ -59,6 +59,7 @@ class World:
         self.listeners: dict[str, LinkListener] = {}
         self.carriers: dict[str, str] = {}  # the route that each job was sent to last
         self.takes_nothing: set[str] = set()  # routes that a send fails for
+        self.events: list[tuple[str, str, dict[str, Any]]] = []  # asked for by tests of them alone
         self.notes_demand = False  # only tests about that ask for it
 
     def now(self) -> float:
@@ -93,6 +94,9 @@ class World:
 
     def misbehaved(self, route: Route, why: str) -> None:
         self.did.append(f"replace {route_id(route)}: {why}")
+
+    def note(self, event: str, model: str, facts: dict[str, Any]) -> None:
+        self.events.append((event, model, facts))
 
     def left(self, model: str) -> None:
         self.did.append(f"left {model}")
@@ -231,6 +235,10 @@ class History:
 
     def leave(self, name: str) -> None:
         self._streams.pop(name).close()
+
+    def cancels(self, name: str) -> None:
+        """An operator ends what is made for this client."""
+        self._streams[name].abort(CancelledByOperator("an operator has cancelled it"))
 
     # --- what workers say ---
 

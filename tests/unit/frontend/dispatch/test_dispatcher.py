@@ -89,6 +89,28 @@ def test_a_full_queue_refuses_and_holds_nothing_of_what_it_refused() -> None:
     history.play(("done a", ["send b to w.1", "a: done"]), ("ask e", []))
 
 
+def test_a_queue_that_is_full_is_told_of_at_once_and_then_every_ten_seconds() -> None:
+    history = History().play(*ONE, ("ask a", ["send a to w.1"]), ("ask b", []), ("ask c", []))
+    refused = [(f"ask {name}", [f"{name}: rate_limit_exceeded"]) for name in "def"]
+    history.play(*refused)
+    assert history.world.events == [("queue.full", "m", {"refused": 1, "limit": 2})]
+    history.play(("wait 10", []), ("ask g", ["g: rate_limit_exceeded"]))
+    assert history.world.events[1:] == [("queue.full", "m", {"refused": 3, "limit": 2})]
+
+
+def test_what_an_operator_cancels_is_never_sent_or_is_dropped_by_its_worker() -> None:
+    History().play(
+        *ONE,
+        ("ask a", ["send a to w.1"]),
+        ("ask b", []),
+        ("cancels b", ["b: cancelled_by_operator"]),
+        ("ask c", []),
+        ("cancels a", ["cancel a at w.1", "a: cancelled_by_operator"]),
+        ("failed a", ["send c to w.1"]),
+        ("done c", ["c: done"]),
+    )
+
+
 def test_a_model_answers_to_its_aliases_also_where_it_could_not_be_fetched() -> None:
     aliases = {"small": "m", "big": "org/big"}
     dispatcher = Dispatcher([SPEC], World(), aliases=aliases)

@@ -67,6 +67,9 @@ class Frontend:
     def left(self, model: str) -> None:
         self.reported.put_nowait(f"{model} has left")
 
+    def note(self, event: str, model: str | None = None, **facts: object) -> None:
+        self.reported.put_nowait(f"{event} {model} {facts}")
+
     def demand(self, models: list[ModelDemand]) -> None:
         """No test here is about it."""
 

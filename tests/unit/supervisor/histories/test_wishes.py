@@ -5,7 +5,18 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ipc.messages.admin import LoadModel, PinModel, RestartModel, UnloadModel, Wish
+from ipc.messages.admin import (
+    AdminAct,
+    GetBox,
+    GetHealth,
+    LoadModel,
+    PinModel,
+    ReadLog,
+    RestartModel,
+    StopServer,
+    UnloadModel,
+    Wish,
+)
 from ipc.messages.errors import InsufficientMemory, ModelBusy, ModelNotFound, ModelPinned
 from tests.unit.supervisor.histories.test_residency import idle, ready_at, wants
 from tests.unit.supervisor.histories.world import (
@@ -18,6 +29,7 @@ from tests.unit.supervisor.histories.world import (
     exits,
     refused,
     run,
+    says,
     told,
     turn,
     wishes,
@@ -51,6 +63,8 @@ def test_a_model_is_loaded_when_an_operator_says_so() -> None:
         "pinned": False,
         "idle_unload_s": 20.0,
         "leaves_in_s": 20.0,
+        "idle_s": 0.0,
+        "load_s": 2.25,
     }
     assert kinds(world) == ["model.load", "model.unload"]
 
@@ -249,3 +263,42 @@ def test_a_model_that_is_not_served_is_not_found(wish: Wish) -> None:
     error = refused(world)
     assert isinstance(error, ModelNotFound)
     assert error.message == "this server has no model called 'x'"
+
+
+# --- the server itself ---
+
+
+def test_the_machine_and_what_processes_say_are_told() -> None:
+    world = run(ALWAYS)
+    wishes(GetBox())(world)
+    assert told(world) == {"cpus": 2}
+    wishes(ReadLog(process="embed-1", tail=5, after=3))(world)
+    assert told(world) == {"lines": ["embed-1 5 3"], "last": 7}
+
+
+def test_who_wishes_for_the_end_is_answered_first_and_who_does_so_twice_changes_nothing() -> None:
+    run(ALWAYS).play(
+        (5.0, wishes(StopServer()), [TOLD]),
+        (5.25, turn, ["systemd: STOPPING=1, STATUS=draining", "frontend.1 <- drain within 30 s"]),
+        (6.0, wishes(StopServer()), [TOLD]),
+        (6.25, turn, []),
+    )
+
+
+def test_what_somebody_has_done_is_written_down() -> None:
+    act = AdminAct(by="ann", act="model.load", on="embed", result="ok", request_id="req_1")
+    world = run(ALWAYS)
+    says("frontend.1", act)(world)
+    assert world.acts == [act]
+
+
+def test_health_tells_how_long_a_model_has_had_no_work_and_what_its_load_took() -> None:
+    world = idle("embed")
+    world.play(
+        (2.0, wishes(LoadModel(model="embed")), LOADED_BY_WISH),
+        (2.25, connects("embed-1.1"), ["embed-1.1 <- load embed on cpu"]),
+        (4.0, becomes_ready("embed-1.1"), ["frontend.1 <- embed ready embed-1.1"]),
+        (10.0, wishes(GetHealth()), [TOLD]),
+    )
+    (model,) = told(world)["models"]
+    assert (model["idle_s"], model["leaves_in_s"], model["load_s"]) == (5.75, 14.25, 2.25)

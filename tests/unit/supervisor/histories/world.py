@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ipc.messages.admin import Ask, BoxEvent, Happened, Told, Wish
+from ipc.messages.admin import AdminAct, Ask, BoxEvent, Happened, Told, Wish
 from ipc.messages.control import (
     Abandon,
     Counters,
@@ -33,6 +33,7 @@ from ipc.messages.control import (
 from ipc.messages.errors import ServeError, from_info
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
+from ipc.runtime.recent_lines import Lines
 from supervisor.children.cgroup import Tree
 from supervisor.children.oom import OomWatch
 from supervisor.children.orphans import Orphans
@@ -137,6 +138,7 @@ class World:
         self.statuses: list[str] = []  # what systemd shows, each time that it is told
         self.memory_mb = 4000.0
         self.events: list[BoxEvent] = []  # what the frontend has been told of
+        self.acts: list[AdminAct] = []  # what was to be written down
         self.sockets_lost = False
         self.cannot_restore: Exception | None = None
         self._pids = itertools.count(100)
@@ -196,6 +198,7 @@ class World:
 
     def start(
         self,
+        name: str,
         argv: Sequence[str],
         env: Mapping[str, str],
         pass_fds: Sequence[int],
@@ -203,10 +206,12 @@ class World:
     ) -> FakeChild:
         if self.cannot_start is not None:
             raise self.cannot_start
-        name = f"{argv[argv.index('--name') + 1]}.{argv[argv.index('--generation') + 1]}"
-        self.done.append(f"start {name}")
-        child = FakeChild(name, next(self._pids), on_exit, self.done.append, argv, env, pass_fds)
-        self.children[name] = child
+        child_id = f"{name}.{argv[argv.index('--generation') + 1]}"
+        self.done.append(f"start {child_id}")
+        child = FakeChild(
+            child_id, next(self._pids), on_exit, self.done.append, argv, env, pass_fds
+        )
+        self.children[child_id] = child
         return child
 
     def send(self, child: str, message: ToChild) -> bool:
@@ -256,6 +261,15 @@ class World:
 
     def measure(self) -> dict[str, Any]:
         return {"box": {}, "supervisor": {}}
+
+    def box(self) -> dict[str, Any]:
+        return {"cpus": 2}
+
+    def log(self, process: str, tail: int, after: int) -> Lines:
+        return Lines([f"{process} {tail} {after}"], 7)
+
+    def write_down(self, act: AdminAct) -> None:
+        self.acts.append(act)
 
     def notify(self, *lines: str) -> None:
         if lines[0].startswith("STATUS="):

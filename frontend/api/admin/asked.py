@@ -1,0 +1,62 @@
+"""What operators may ask. A query has only texts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from frontend.api.fields import MAX_INT32
+from frontend.api.validate import Body
+
+MOST_LINES = 1000
+USUAL_LINES = 200
+LONGEST_KEEP_S = 10 * 365 * 86_400
+
+
+def _count(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+
+
+Flag = Literal["true", "false", "1", "0"]
+# The number of an event, or of a line; 0 is before the first.
+Place = Annotated[int, Field(ge=0, le=MAX_INT32), BeforeValidator(_count)]
+
+
+class LoadRequest(Body):
+    """With ``wait`` the answer comes once the model is ready. ``keep_alive_s`` is how long it stays
+    without work until it next leaves, in place of its own setting; -1 for ever."""
+
+    EXAMPLE: ClassVar[Any] = {"wait": True, "keep_alive_s": 600}
+    wait: bool = False
+    pin: bool | None = None
+    keep_alive_s: Annotated[float, Field(ge=-1, le=LONGEST_KEEP_S)] | None = None
+
+
+class UnloadRequest(Body):
+    """With ``force`` a model that has work leaves too, once it has finished what it has in hand."""
+
+    EXAMPLE: ClassVar[Any] = {"force": False}
+    force: bool = False
+
+
+class EventsQuery(Body):
+    """``after`` stands for the header Last-Event-ID, where there is none."""
+
+    after: Place = 0
+    follow: Flag = "true"
+
+    @property
+    def follows(self) -> bool:
+        return self.follow in ("true", "1")
+
+
+class LogQuery(Body):
+    """How many of the last lines, and whether to go on with those that come."""
+
+    tail: Annotated[int, Field(ge=0, le=MOST_LINES), BeforeValidator(_count)] = USUAL_LINES
+    follow: Flag = "false"
+
+    @property
+    def follows(self) -> bool:
+        return self.follow in ("true", "1")

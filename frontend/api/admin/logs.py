@@ -1,0 +1,44 @@
+"""GET /admin/logs/{process}: what one process has said last, as text, or as it says it"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from frontend.api.admin.asked import MOST_LINES, LogQuery
+from frontend.api.admin.operator import Operator
+from frontend.api.validate import check
+from frontend.http.following import Following
+from frontend.http.sse import event
+from ipc.runtime.recent_lines import Lines
+
+# How often is looked whether there are more.
+LOOK_S = 0.5
+
+
+class Logs:
+    """Of the supervisor, the frontend, or a worker by the name that /health has for it."""
+
+    def __init__(self, operator: Operator, keepalive_s: float) -> None:
+        self._operator = operator
+        self._keepalive_s = keepalive_s
+
+    async def read(self, request: Request) -> Response:
+        asked = check(LogQuery, dict(request.query_params))
+        process = request.path_params["process"]
+        found = await self._operator.log(process, asked.tail)
+        if not asked.follows:
+            text = "".join(f"{line}\n" for line in found.lines)
+            return PlainTextResponse(text, headers={"cache-control": "no-store"})
+        parts = self._going_on(process, found)
+        return Following(parts, self._operator.followers, self._keepalive_s)
+
+    async def _going_on(self, process: str, found: Lines) -> AsyncGenerator[bytes, None]:
+        while True:
+            for line in found.lines:
+                yield event({"process": process, "line": line})
+            await asyncio.sleep(LOOK_S)
+            found = await self._operator.log(process, MOST_LINES, found.last)

@@ -1,0 +1,175 @@
+"""What may be done to a running server, and what is told of it. Every face for operators, whichever
+API it has, asks this and only renders."""
+
+from __future__ import annotations
+
+import asyncio
+
+from frontend.api.admin.model_report import Report, model_report, unfetched_report
+from frontend.dispatch import refusals
+from frontend.dispatch.control import Control
+from frontend.dispatch.dispatcher import Dispatcher
+from frontend.http.following import Followers
+from frontend.http.request_registry import RequestRecord, RequestRegistry
+from ipc.messages.admin import (
+    GetBox,
+    GetHealth,
+    LoadModel,
+    PinModel,
+    ReadLog,
+    RestartModel,
+    StopServer,
+    UnloadModel,
+    Wish,
+)
+from ipc.messages.errors import CancelledByOperator, ModelLoading, ModelNotFound
+from ipc.messages.spec import Spec
+from ipc.runtime import log
+from ipc.runtime.recent_lines import Lines, RecentLines
+
+# This process, whose log is here.
+FRONTEND = "frontend"
+
+# The supervisor decides in milliseconds; what it decides takes its time, and is looked at.
+ANSWER_S = 5.0
+# How long a load is waited for at most. It goes on.
+LOAD_WAIT_S = 600.0
+_LOOK_S = 0.1
+
+
+class Operator:
+    """Decides nothing: what becomes of a model, the supervisor decides. ``requests`` are those of
+    this server, ``followers`` those who follow what happens to it, ``own_log`` is what this process
+    has said."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        control: Control,
+        own_log: RecentLines = log.recent,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._control = control
+        self._own_log = own_log
+        self.requests = RequestRegistry()
+        self.followers = Followers()
+
+    def end(self) -> None:
+        """The server stops."""
+        self.followers.end()
+
+    # --- models ---
+
+    async def models(self) -> list[Report]:
+        """All of them, those included that could not be fetched."""
+        told = await self._told()
+        return [self._report(name, told.get(name)) for name in {**self._dispatcher.specs, **told}]
+
+    async def model(self, name: str) -> Report:
+        """The one that has this name or alias. Raises `ModelNotFound`."""
+        told = await self._told()
+        name = self._dispatcher.aliases.get(name, name)
+        if name not in told and name not in self._dispatcher.specs:
+            raise self._unknown()
+        return self._report(name, told.get(name))
+
+    async def load(
+        self, name: str, *, wait: bool = False, pin: bool | None = None, keep_s: float | None = None
+    ) -> Report:
+        """Have it loaded; with ``wait`` returns once it is ready, or `LOAD_WAIT_S` has passed. See
+        `LoadModel` for ``keep_s``. Raises the reason why it cannot be loaded."""
+        spec = self.named(name)
+        await self._ask(LoadModel(model=spec.name, keep_s=keep_s))
+        if pin is not None:
+            await self._ask(PinModel(model=spec.name, pinned=pin))
+        if wait:
+            await self._until_ready(spec)
+        return await self.model(spec.name)
+
+    async def unload(self, name: str, *, force: bool = False) -> Report:
+        """Have it leave memory. Raises `ModelBusy` where it has work, unless ``force``: then it
+        finishes what it has in hand."""
+        spec = self.named(name)
+        await self._ask(UnloadModel(model=spec.name, force=force))
+        return await self.model(spec.name)
+
+    async def pin(self, name: str, *, pinned: bool) -> Report:
+        """Whether others may take its place in memory."""
+        spec = self.named(name)
+        await self._ask(PinModel(model=spec.name, pinned=pinned))
+        return await self.model(spec.name)
+
+    async def restart(self, name: str) -> Report:
+        """Replace its workers, one after the other."""
+        spec = self.named(name)
+        await self._ask(RestartModel(model=spec.name))
+        return await self.model(spec.name)
+
+    def named(self, name: str) -> Spec:
+        """The model that has this name or alias. Raises `ModelNotFound`."""
+        spec = self._dispatcher.called(name)
+        if spec is None:
+            raise self._unknown()
+        return spec
+
+    async def _until_ready(self, spec: Spec) -> None:
+        """Raises why it is not loaded; returns also where it takes too long."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + LOAD_WAIT_S
+        while loop.time() < ends_at:
+            state = self._dispatcher.state(spec.name)
+            if state.state == "ready":
+                return
+            if state.state == "backoff":
+                raise ModelLoading(f"model {spec.name!r} could not be loaded: {state.reason}")
+            if state.state == "failed":
+                raise refusals.circuit_open(state)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _told(self) -> dict[str, Report]:
+        """What the supervisor tells of each model."""
+        report = await self._ask(GetHealth())
+        return {model["name"]: model for model in report["models"]}
+
+    def _report(self, name: str, told: Report | None) -> Report:
+        spec = self._dispatcher.specs.get(name)
+        if spec is None:
+            return unfetched_report(name, told or {})
+        aliases = [alias for alias, own in self._dispatcher.aliases.items() if own == name]
+        queue = self._dispatcher.queues().get(name, {})
+        return model_report(spec, self._dispatcher.state(name), aliases, queue, told or {})
+
+    def _unknown(self) -> ModelNotFound:
+        return ModelNotFound(
+            "this server has no such model; GET /admin/models lists what it has", param="model"
+        )
+
+    # --- requests ---
+
+    def cancel(self, request_id: str) -> RequestRecord:
+        """End what is made for it; its client is told so. Raises `NotFound`, also where no model
+        has been asked yet."""
+        for stream in self.requests.streams(request_id):
+            stream.abort(CancelledByOperator("an operator of this server has cancelled it"))
+        return self.requests.record(request_id)
+
+    # --- the server ---
+
+    async def box(self) -> Report:
+        """The machine, measured now."""
+        return await self._ask(GetBox())
+
+    async def log(self, process: str, tail: int, after: int = 0) -> Lines:
+        """The last ``tail`` lines of what the process has said, of those behind line ``after``.
+        Raises `NotFound`."""
+        if process == FRONTEND:
+            return self._own_log.tail(tail, after)
+        told = await self._ask(ReadLog(process=process, after=after, tail=tail))
+        return Lines(told["lines"], told["last"])
+
+    async def stop(self) -> Report:
+        """Drain and end, as SIGTERM has it."""
+        return await self._ask(StopServer())
+
+    async def _ask(self, wish: Wish) -> Report:
+        return await self._control.ask(wish, ANSWER_S)

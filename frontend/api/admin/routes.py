@@ -1,0 +1,153 @@
+"""The routes for who runs this server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from frontend.api.admin import answers
+from frontend.api.admin.asked import EventsQuery, LoadRequest, LogQuery, UnloadRequest
+from frontend.api.admin.events import Events
+from frontend.api.admin.logs import Logs
+from frontend.api.admin.machine import Machine
+from frontend.api.admin.models import AdminModels
+from frontend.api.admin.requests import AdminRequests
+from frontend.api.route import EVENTS, JSON, TEXT, Answer, Route, Services
+
+
+def _models(its: Services) -> AdminModels:
+    return AdminModels(its.operator, its.serve.max_json_bytes)
+
+
+def _acts() -> Iterable[Route]:
+    """What may be done with a model: its act, what that is, what answers it."""
+    table: tuple[tuple[str, str, type[LoadRequest] | type[UnloadRequest] | None], ...] = (
+        ("load", "Have a model loaded; 202: it is on its way", LoadRequest),
+        ("unload", "Have a model leave memory; it comes back with its next request", UnloadRequest),
+        ("pin", "Let no other model take its place in memory", None),
+        ("unpin", "Let others take its place again", None),
+        ("restart", "Replace a model's workers, one after the other", None),
+    )
+    for act, summary, takes in table:
+
+        def answer(its: Services, act: str = act) -> Answer:
+            method: Answer = getattr(_models(its), act)
+            return method
+
+        yield Route(
+            method="POST",
+            path=f"/admin/models/{{model}}/{act}",
+            id=f"admin_model_{act}",
+            summary=summary,
+            answer=answer,
+            takes=(takes,) if takes else (),
+            body_optional=True,
+            gives={JSON: answers.AdminModel},
+            also={202: answers.AdminModel},
+            errors=(404, 409, 503),
+            admin=True,
+            act=f"model.{act}",
+        )
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/admin/models",
+        id="admin_models",
+        summary="How each model stands, what it takes, how it is to be run",
+        answer=lambda its: _models(its).index,
+        gives={JSON: answers.AdminModels},
+        errors=(503,),
+        admin=True,
+        polled=True,
+    ),
+    *_acts(),
+    Route(
+        method="GET",
+        path="/admin/models/{model}",
+        id="admin_model",
+        summary="One of them",
+        answer=lambda its: _models(its).get,
+        gives={JSON: answers.AdminModel},
+        errors=(404, 503),
+        admin=True,
+    ),
+    Route(
+        method="GET",
+        path="/admin/requests",
+        id="admin_requests",
+        summary="The requests that are worked on and the last 1,000 that have ended, newest first",
+        answer=lambda its: AdminRequests(its.operator).index,
+        gives={JSON: answers.AdminRequests},
+        admin=True,
+        polled=True,
+    ),
+    Route(
+        method="GET",
+        path="/admin/requests/{request_id}",
+        id="admin_request",
+        summary="One of them, by its x-request-id",
+        answer=lambda its: AdminRequests(its.operator).get,
+        gives={JSON: answers.AdminRequest},
+        errors=(404,),
+        admin=True,
+    ),
+    Route(
+        method="DELETE",
+        path="/admin/requests/{request_id}",
+        id="admin_request_cancel",
+        summary="Cancel it: its client is told, its place is free",
+        answer=lambda its: AdminRequests(its.operator).cancel,
+        gives={JSON: answers.AdminRequest},
+        errors=(404,),
+        admin=True,
+        act="request.cancel",
+    ),
+    Route(
+        method="GET",
+        path="/admin/events",
+        id="admin_events",
+        summary="What happens to this server, as server-sent events that go on",
+        answer=lambda its: (
+            Events(its.control.events, its.operator.followers, its.serve.keepalive_s).follow
+        ),
+        asks=EventsQuery,
+        gives={EVENTS: None},
+        errors=(429,),
+        admin=True,
+    ),
+    Route(
+        method="GET",
+        path="/admin/logs/{process}",
+        id="admin_log",
+        summary="The last lines of a process, as text; with follow as events that go on",
+        answer=lambda its: Logs(its.operator, its.serve.keepalive_s).read,
+        asks=LogQuery,
+        gives={TEXT: None, EVENTS: None},
+        errors=(404, 429, 503),
+        admin=True,
+    ),
+    Route(
+        method="GET",
+        path="/admin/box",
+        id="admin_box",
+        summary="The machine, measured now",
+        answer=lambda its: Machine(its.operator).box,
+        gives={JSON: answers.Box},
+        errors=(503,),
+        admin=True,
+        polled=True,
+    ),
+    Route(
+        method="POST",
+        path="/admin/drain",
+        id="admin_drain",
+        summary="Finish what is in hand, take nothing new, and end, as SIGTERM has it",
+        answer=lambda its: Machine(its.operator).drain,
+        gives={},
+        also={202: answers.Stopping},
+        errors=(503,),
+        admin=True,
+        act="server.drain",
+    ),
+)

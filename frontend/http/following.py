@@ -1,0 +1,114 @@
+"""Answers that go on for as long as somebody follows them: events and logs, as server-sent events.
+
+They hold a connection and do no work, so there may be few of them, and the drain ends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from frontend.http.disconnect import Watch
+from frontend.http.request_context import RequestContext
+from frontend.http.sse import KEEPALIVE
+from ipc.messages.errors import Cancelled, QueueFull
+
+MOST = 32
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Followers:
+    """Those who follow something now, ``most`` at once."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._ends: set[asyncio.Future[None]] = set()  # one of each
+        self._has_ended = False
+
+    def end(self) -> None:
+        """The server stops: whoever follows anything is told no more."""
+        self._has_ended = True
+        for end in self._ends:
+            if not end.done():
+                end.set_result(None)
+
+    @contextmanager
+    def one_more(self) -> Iterator[asyncio.Future[None]]:
+        """Yields what is done when it is told no more. Raises `QueueFull` where there are as many
+        as may be."""
+        if len(self._ends) >= self._most:
+            raise QueueFull(
+                f"{len(self._ends)} clients follow events or logs, as many as may; close one of "
+                "them",
+                retry_after_s=5.0,
+            )
+        end = asyncio.get_running_loop().create_future()
+        if self._has_ended:
+            end.set_result(None)
+        self._ends.add(end)
+        try:
+            yield end
+        finally:
+            self._ends.discard(end)
+
+
+class Following(Response):
+    """What comes of ``parts``, each written as it comes, and a comment in each silence of
+    ``keepalive_s``. Ends with them, with its client, or with the server."""
+
+    def __init__(
+        self, parts: AsyncGenerator[bytes, None], followers: Followers, keepalive_s: float
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = list(_HEADERS)
+        self._parts = parts
+        self._followers = followers
+        self._keepalive_s = keepalive_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context = RequestContext.of(scope)
+        with self._followers.one_more() as end:
+            try:
+                async with Watch(receive):
+                    await self._write(send, end)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            except Cancelled as error:
+                context.status, context.error = error.status, error.code
+            finally:
+                await self._parts.aclose()
+
+    async def _write(self, send: Send, end: asyncio.Future[None]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async for part in self._paced(end):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+
+    async def _paced(self, end: asyncio.Future[None]) -> AsyncIterator[bytes]:
+        coming: asyncio.Future[bytes | None] = asyncio.ensure_future(anext(self._parts, None))
+        try:
+            while True:
+                either: set[asyncio.Future[Any]] = {end, coming}
+                await asyncio.wait(
+                    either, timeout=self._keepalive_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                if end.done():
+                    return
+                if not coming.done():
+                    yield KEEPALIVE
+                elif (part := coming.result()) is None:
+                    return
+                else:
+                    coming = asyncio.ensure_future(anext(self._parts, None))
+                    yield part
+        finally:
+            coming.cancel()
+            await asyncio.wait({coming})

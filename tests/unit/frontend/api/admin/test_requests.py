@@ -1,0 +1,100 @@
+"""What an operator is told of requests, and how he ends one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from frontend.api.admin import answers
+from frontend.dispatch.stream import Stream
+from ipc.messages.events import Delta
+from tests.unit.frontend.api.admin.desk import Desk
+from tests.unit.frontend.http_fakes import says
+
+CHAT = {"model": "org/chat", "messages": [{"role": "user", "content": "a secret"}]}
+ID = {"x-request-id": "mine/7"}
+
+
+def test_a_request_that_has_ended_is_told_and_never_what_it_said() -> None:
+    desk = Desk(says("an answer"))
+    assert desk.post("/v1/chat/completions", json=CHAT, headers=ID).status_code == 200
+    listed = desk.get("/admin/requests")
+    answers.AdminRequests.model_validate(listed.json())
+    (told,) = listed.json()["requests"]
+    assert told == {**desk.get("/admin/requests/mine/7").json(), **_times(told)}
+    assert (told["id"], told["model"], told["stage"], told["status"]) == (
+        "mine/7",
+        "org/chat",
+        "ended",
+        200,
+    )
+    assert told["tokens"] == {"prompt": 7, "completion": 2, "cached": 3}
+    assert "secret" not in listed.text
+    assert "an answer" not in listed.text
+
+
+def _times(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: told[name] for name in ("began_at", "age_s")}
+
+
+def test_one_that_failed_is_told_with_its_error() -> None:
+    desk = Desk()
+    desk.post("/v1/chat/completions", json={**CHAT, "temperature": 9}, headers=ID)
+    told = desk.get("/admin/requests/mine/7").json()
+    assert (told["status"], told["error"], told["tokens"]) == (400, "invalid_value", None)
+
+
+def test_what_is_for_no_model_is_not_listed() -> None:
+    desk = Desk()
+    for path in ("/v1/models", "/health", "/admin/models"):
+        desk.get(path)
+    assert desk.get("/admin/requests").json() == {"requests": []}
+
+
+def test_one_that_nobody_knows_is_not_found() -> None:
+    desk = Desk()
+    for method in ("GET", "DELETE"):
+        answer = desk.client.request(method, "/admin/requests/none")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_one_that_is_cancelled_ends_with_an_error_and_its_job_is_dropped(stream: bool) -> None:
+    began = threading.Event()
+
+    def begins(job: Stream) -> None:
+        if stream:
+            job.push(Delta("job", "hi"), 0.0)
+        began.set()
+
+    desk = Desk(begins)
+    with desk.client:  # one loop for both clients
+        answer = _in_thread(
+            lambda: desk.post("/v1/chat/completions", json={**CHAT, "stream": stream}, headers=ID)
+        )
+        assert began.wait(10)
+        cancelled = desk.client.delete("/admin/requests/mine/7")
+        assert cancelled.status_code == 200
+        got = answer()
+    assert desk.dispatcher.cancelled == ["mine/7"]
+    assert "cancelled_by_operator" in got.text
+    if not stream:
+        assert got.status_code == 503
+        assert got.headers["x-should-retry"] == "false"
+    told = desk.get("/admin/requests/mine/7").json()
+    assert (told["status"], told["error"]) == (503, "cancelled_by_operator")
+
+
+def _in_thread(do: Callable[[], Any]) -> Callable[[], Any]:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(do()))
+    thread.start()
+
+    def result() -> Any:
+        thread.join(10)
+        return found[0]
+
+    return result
