@@ -26,7 +26,7 @@ class Outlook:
         """Where a live job stands that has not ended."""
         ahead = self._lane.ahead_of(job_id)
         if ahead is None:
-            end_s = self._estimator.left_s(job_id, now)
+            end_s = self._estimator.left_s(job_id, self._capacity.slots, now)
             return Standing(state="running", position=0, start_s=0.0, end_s=end_s)
         turn = self._turn(ahead, self._before(job_id, ahead), now)
         loads = not self._lane.credit

@@ -142,14 +142,17 @@ class Estimator:
         job = self._waiting.get(job_id)
         return None if job is None else self._length_s(job.work, job.client, beside)
 
-    def left_s(self, job_id: str, now: float) -> float | None:
+    def left_s(self, job_id: str, slots: int, now: float) -> float | None:
         """In how long a job that a worker has will be done, where its length is known."""
         job = self._in_hand.get(job_id)
         if job is None:
             return None
-        whole_s = self._length_s(job.work, job.client, self._at_work())
-        if whole_s is None or job.begun_at is None:
-            return whole_s
+        beside = self._at_work() if job.begun_at is not None else slots
+        whole_s = self._length_s(job.work, job.client, beside)
+        if whole_s is None:
+            return None
+        if job.begun_at is None:
+            return self._slot_s(job, slots, now) + whole_s
         return max(whole_s - (now - job.begun_at), LEAST_LEFT * whole_s)
 
     def pace_s(self, capacity: Capacity) -> float:
@@ -162,6 +165,13 @@ class Estimator:
         return self._reading.known
 
     # --- inside ---
+
+    def _slot_s(self, job: _InHand, slots: int, now: float) -> float:
+        """In how long a job gets a slot that its worker holds for one."""
+        begun, following = self._in_hand_s(slots, now)
+        held = [one for one in self._in_hand.values() if one.begun_at is None and not one.dropped]
+        before = following[: held.index(job)] if job in held else following
+        return turn_of(begun, before, [], Capacity(slots, len(self._in_hand) + 1)).begun_s
 
     def _at_work(self) -> int:
         return sum(1 for job in self._in_hand.values() if job.begun_at is not None)

@@ -1,15 +1,15 @@
 """How right a server is in what it tells of waits: three loads, what was told, what came.
 
     python -m tests.process.figures.eta [--url http://127.0.0.1:8000 --chat NAME --embed NAME
-        [--rare NAME]] [--seconds 60] [--rate 2]
+        [--speech NAME] [--rare NAME]] [--seconds 60] [--rate 2]
 
 Without ``--url`` a server of its own with ``echo`` engines is asked. The loads, each after the same
 learning period, which is not counted:
 
 * ``steady``: chats come one by one, at random, ``--rate`` a second on average;
 * ``bursts``: as many chats come all at once, each ten seconds;
-* ``mixed``: steady chats, bursts of embeddings, and now and then one for ``--rare``, a model that
-  is loaded on demand and has been unloaded in between.
+* ``mixed``: steady chats, bursts of embeddings, four recordings at once now and then, and one
+  request for ``--rare``, a model that is loaded on demand and has been unloaded in between.
 
 Each load is run with chats of a length that is asked for (``fixed``) and with free ones. A time is
 right within a quarter of what was told, or 300 ms. Prints a table of how many were.
@@ -19,16 +19,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import random
 import statistics
 import time
+import wave
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+import numpy as np
 
+from ipc.facts.samples import SENTENCE
 from tests.process.box import CHAT, EMBED, boxes, spec, wait_until
+from worker.audio.decode import SAMPLE_RATE_HZ, decode
 
 RARE = "echo/chat-rare"
 TIMEOUT_S = 300.0
@@ -72,10 +77,19 @@ class Told:
 class Client:
     """Asks, and keeps what it was told. ``word_ms`` is for ``echo``, whose pace a request names."""
 
-    def __init__(self, url: str, chat: str, embed: str, rare: str | None, word_ms: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        chat: str,
+        embed: str,
+        speech: str | None,
+        rare: str | None,
+        word_ms: int = 0,
+    ) -> None:
         limits = httpx2.Limits(max_connections=None)
         self._http = httpx2.AsyncClient(base_url=url, timeout=TIMEOUT_S, limits=limits)
-        self._chat, self._embed, self.rare = chat, embed, rare
+        self._chat, self._embed, self.speech, self.rare = chat, embed, speech, rare
+        self._recordings = [recording(times) for times in (1, 2, 4)] if speech else []
         self._word_ms = word_ms
         self._random = random.Random(7)
         self.load = ""
@@ -99,6 +113,15 @@ class Client:
         texts = [self._words(self._random.choice([20, 60, 120])) for _ in range(8)]
         await self._ask("embed", "/v1/embeddings", {"model": self._embed, "input": texts})
 
+    async def hear(self) -> None:
+        """A recording of a few seconds or some more."""
+        sound = self._random.choice(self._recordings)
+        files = {"file": ("spoken.wav", sound, "audio/wav")}
+        asked = self._http.post(
+            "/v1/audio/transcriptions", data={"model": self.speech}, files=files
+        )
+        await self._note("speech", asked)
+
     async def _ask_chat(self, kind: str, model: str, words: int, **body: Any) -> None:
         said = self._words(words)
         text = f"/slow {self._word_ms} {said}" if self._word_ms else f"Tell me about {said[:200]}."
@@ -106,8 +129,12 @@ class Client:
         await self._ask(kind, "/v1/chat/completions", {"model": model, **body})
 
     async def _ask(self, kind: str, path: str, body: dict[str, Any]) -> None:
+        await self._note(kind, self._http.post(path, json=body))
+
+    async def _note(self, kind: str, asked: Awaitable[httpx2.Response]) -> None:
+        """Keep what the answer to ``asked`` tells."""
         load, began_at = self.load, time.monotonic()
-        answer = await self._http.post(path, json=body)
+        answer = await asked
         took_s = time.monotonic() - began_at
         if answer.status_code != 200:
             self.refused += 1
@@ -152,6 +179,16 @@ class Client:
             await asyncio.sleep(BURST_S)
 
 
+def recording(times: int) -> bytes:
+    """A sentence, said so many times, as a WAV file."""
+    samples = np.tile(decode(SENTENCE.read_bytes()), times)
+    out = io.BytesIO()
+    with wave.open(out, "wb") as sound:
+        sound.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
+        sound.writeframes((samples * 32767).astype("<i2").tobytes())
+    return out.getvalue()
+
+
 async def _awaited(asked: Awaitable[None]) -> None:
     await asked
 
@@ -170,12 +207,16 @@ async def measure(client: Client, seconds: float, rate: float) -> None:
         await client.in_bursts(chat, round(rate * BURST_S), seconds)
     client.load = "learning"
     await client.in_bursts(client.embed, 32, LEARNING_S)
+    if client.speech is not None:
+        await client.in_bursts(client.hear, 4, LEARNING_S)
     if client.rare is not None:
         await client.now_and_then(2 * BURST_S)
     client.load = "mixed"
     async with asyncio.TaskGroup() as asked:
         asked.create_task(client.at_random(client.fixed, rate / 2, seconds))
         asked.create_task(client.in_bursts(client.embed, 32, seconds))
+        if client.speech is not None:
+            asked.create_task(client.in_bursts(client.hear, 4, seconds))
         if client.rare is not None:
             asked.create_task(client.now_and_then(seconds))
 
@@ -227,20 +268,20 @@ def run(client: Client, seconds: float, rate: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for flag in ("--url", "--chat", "--embed", "--rare"):
+    for flag in ("--url", "--chat", "--embed", "--speech", "--rare"):
         parser.add_argument(flag)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=2.0)
     args = parser.parse_args()
     if args.url:
-        client = Client(args.url, args.chat, args.embed, args.rare, 0)
+        client = Client(args.url, args.chat, args.embed, args.speech, args.rare)
         run(client, args.seconds, args.rate)
         return
     with boxes() as make:
         rare = spec(RARE, load="on_demand", idle_unload_s=2.0, options={"load_s": 3.0})
         box = make(spec(CHAT, slots=4, prefetch=1), spec(EMBED, slots=4, prefetch=1), rare)
         wait_until(lambda: box.ask("/readyz") == 200)
-        run(Client(box.url, CHAT, EMBED, RARE, 40), args.seconds, args.rate)
+        run(Client(box.url, CHAT, EMBED, None, RARE, 40), args.seconds, args.rate)
 
 
 if __name__ == "__main__":

@@ -122,10 +122,11 @@ def test_a_job_that_its_worker_holds_begins_when_there_is_a_slot() -> None:
     story.begin("b", Work(100))  # held for the next free slot
     story.now += 1.0
     assert story.start_s(capacity=Capacity(slots=1, credit=2)) == 1.0
+    assert story.of.left_s("b", 1, story.now) == 3.0
     story.now += 1.0
     story.end(Done("a", VECTORS))
     story.now += 0.5
-    assert story.of.left_s("b", story.now) == pytest.approx(1.5)
+    assert story.of.left_s("b", 1, story.now) == pytest.approx(1.5)
 
 
 def test_when_work_began_is_told_by_the_worker() -> None:
@@ -202,7 +203,7 @@ def test_of_a_chat_no_end_is_told_unless_its_clients_are_much_alike() -> None:
 def test_what_is_not_in_hand_has_nothing_left(job: str) -> None:
     story = Story()
     story.waits("a", Work(10))
-    assert story.of.left_s(job, story.now) is None
+    assert story.of.left_s(job, 1, story.now) is None
 
 
 def told(story: Story, jobs: Sequence[str]) -> list[float | None]:
