@@ -45,6 +45,8 @@ from supervisor.run_dir import RunDir
 from supervisor.state.audit import AuditLog
 from supervisor.state.footprints import Footprint
 from supervisor.state.prefix_store import PrefixStore
+from supervisor.state.pull_book import Book
+from supervisor.state.pull_writer import PullWriter
 from supervisor.state.recorder import Recorder
 from supervisor.supervisor import TICK_S, Supervisor
 
@@ -74,6 +76,7 @@ class Daemon:
         self._audit = AuditLog(state_dir)
         self._logs = ProcessLogs("supervisor", log.recent)
         self._folders = dict.fromkeys(filter(None, _folders(plan)))
+        self._pulls = PullWriter(state_dir)
         self._ended = asyncio.Event()
         tls = plan.serve.gate.ssl_certfile is not None
         self._urls = [url(each, plan.host, tls=tls) for each in filter(None, listeners)]
@@ -104,6 +107,7 @@ class Daemon:
         self._recorder.end()
         self._prefixes.end()
         self._audit.end()
+        self._pulls.end()
         self._socket.close()
         self._context.term()
         return self.supervisor.failed
@@ -164,6 +168,29 @@ class Daemon:
         finally:
             if output is not None:
                 output.on_started()
+
+    def run_command(
+        self,
+        name: str,
+        argv: Sequence[str],
+        changes: Mapping[str, str],
+        on_line: Callable[[str], None],
+        on_exit: Callable[[Exit], None],
+    ) -> Child:
+        output = Output(self._logs.of(name), on_line)
+        try:
+            return Process(argv, {**os.environ, **changes}, [], on_exit, output)
+        finally:
+            output.on_started()
+
+    def kept_pulls(self) -> Book:
+        return self._pulls.kept
+
+    def keep_pulls(self, book: Book) -> None:
+        self._pulls.keep(book)
+
+    def know_weights(self, model: str, weights: str) -> None:
+        self._recorder.know(model, weights)
 
     def send(self, child: str, message: ToChild) -> bool:
         return self._socket.send([child.encode(), *encode(message)])

@@ -15,6 +15,7 @@ from ipc.messages.spec import Spec
 from ipc.runtime.recent_lines import Lines
 from supervisor.children.process import Exit, Vitals
 from supervisor.state.footprints import Footprint
+from supervisor.state.pull_book import Book
 
 
 class Child(Protocol):
@@ -92,6 +93,24 @@ class Effects(Protocol):
         """Start a child; ``on_exit`` is called once, when it has ended. What it prints is kept
         under its ``name``. Raises `OSError`."""
 
+    def run_command(
+        self,
+        name: str,
+        argv: Sequence[str],
+        changes: Mapping[str, str],
+        on_line: Callable[[str], None],
+        on_exit: Callable[[Exit], None],
+    ) -> Child:
+        """Start a child of this environment with ``changes``, whose lines are kept as those of
+        ``name``; ``on_exit`` is called once, when it has ended and all were read. Raises
+        `OSError`."""
+
+    def kept_pulls(self) -> Book:
+        """What an earlier server has left of its pulls."""
+
+    def keep_pulls(self, book: Book) -> None:
+        """Have them kept soon."""
+
     def send(self, child: str, message: ToChild) -> bool:
         """Send to the child of that `child_id`. False: it is not connected, nothing was sent."""
 
@@ -113,6 +132,9 @@ class Effects(Protocol):
 
     def weigh(self, spec: Spec, pid: int) -> None:
         """Have the memory of a worker measured soon, and kept for the next start."""
+
+    def know_weights(self, model: str, weights: str) -> None:
+        """By these the files of a model are told from others from now on."""
 
     def footprint(self, spec: Spec) -> Footprint | None:
         """What a worker of ``spec`` was last measured to take."""

@@ -35,6 +35,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``keep_prefixes`` says for how long it is remembered how prompts begin.
     ``state_dir`` is where to keep what was measured, empty for nowhere; ``weights`` tells the files
     of each model from others. ``settings`` is what all this was made from, to be shown in the log.
+    ``command_env`` are variables that a command needs beside those of the daemon to have the same
+    settings.
     """
 
     host: str
@@ -54,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     greet: bool = False
     weights: dict[str, str] = {}
     settings: dict[str, Any] = {}
+    command_env: dict[str, str] = {}
 
 
 def write(plan: Plan) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.messages.admin import AdminAct, Ask, BoxEvent, Happened, Note
+from ipc.messages.admin import AdminAct, Ask, BoxEvent, Happened, Note, Told
 from ipc.messages.control import (
     Abandon,
     BootFailed,
@@ -49,6 +49,7 @@ from supervisor.fleet import FRONTEND, Member
 from supervisor.liveness import signs
 from supervisor.model_set import ModelSet, News
 from supervisor.plan import Plan
+from supervisor.pulls.puller import Puller
 from supervisor.replica import (
     NOTICE_S,
     Action,
@@ -101,7 +102,16 @@ class Supervisor:
         self._models = ModelSet(make, plan.update_watch_s)
         self._events = EventLog(effects.wall_s, self._tell_event)
         self._loader = Loader(self._models, effects, self._events, plan.memory_budget_mb)
-        self._wishes = Wishes(self._report, self._loader, effects, self._settle, self._wish_to_stop)
+        self._puller = Puller(effects, self._events, plan.command_env, self._join)
+        self._wishes = Wishes(
+            self._report,
+            self._loader,
+            self._puller,
+            effects,
+            self._settle,
+            self._wish_to_stop,
+            self._answer,
+        )
         self._unavailable = dict(plan.unavailable)
         self._published: list[ModelState] = []
         self._announcer = Announcer(plan, effects)
@@ -118,6 +128,7 @@ class Supervisor:
         for spec in self._plan.serve.specs:
             self._models.add(spec)
         self._keep_models()
+        self._puller.begin()
         self._ticked_at = self._effects.now()
 
     def stop(self) -> None:
@@ -125,6 +136,7 @@ class Supervisor:
         drain_s = 0.0 if self._stopping else self._plan.drain_s
         self._stopping = True
         self._announcer.on_stop(drain_s)
+        self._puller.stop()
         self._stop(self._frontend, drain_s)
         self._stop_workers_when_alone()
 
@@ -142,6 +154,14 @@ class Supervisor:
         self._models.add(spec, downtime=downtime)
         self._tell_models()
         self._keep_models()
+
+    def _join(self, spec: Spec, weights: str) -> None:
+        """A model was pulled: serve it when somebody asks for it, or as it was served before."""
+        if self._stopping:
+            return
+        self._effects.know_weights(spec.name, weights)
+        served = next((one.load for one in self._models.specs if one.name == spec.name), None)
+        self.add(msgspec.structs.replace(spec, load=served or "on_demand"))
 
     def remove(self, name: str) -> None:
         """Serve this model no more. What it was asked for is answered. Raises `KeyError`."""
@@ -223,6 +243,7 @@ class Supervisor:
                 self._happen(member, sign)
             self._tick(member)
         self._keep_resident()
+        self._puller.turn()
         self._stop_workers_when_alone()
         self._cleanup.tick(self._pids())
         self._keep_sockets(self._effects.now())
@@ -325,7 +346,7 @@ class Supervisor:
                 if self._models.may_move:
                     self._keep_resident()
             case Ask():
-                self._tell(self._frontend, self._wishes.answer(message))
+                self._wishes.answer(message)
             case Note():
                 self._events.add(message.event, message.model, **message.facts)
             case AdminAct():
@@ -442,7 +463,8 @@ class Supervisor:
 
     def _pids(self) -> set[int]:
         """The living children."""
-        return {one.process.pid for one in self._everyone() if one.process is not None}
+        children = {one.process.pid for one in self._everyone() if one.process is not None}
+        return children | self._puller.pids
 
     def _everyone(self) -> list[Member]:
         return [self._frontend, *self._models.workers]
@@ -487,7 +509,8 @@ class Supervisor:
         for member in self._models.workers:
             if member.replica.state != "draining":
                 self._stop(member, WORKER_DRAIN_S)
-        if not any(member.replica.alive for member in self._everyone()):
+        alive = any(member.replica.alive for member in self._everyone())
+        if not alive and self._puller.is_idle:
             self._effects.end()
 
     def _stop(self, member: Member, drain_s: float) -> None:
@@ -525,6 +548,9 @@ class Supervisor:
             if one.state != before.get(one.name):
                 facts = {"reason": one.reason} if one.reason else {}
                 self._events.add("model.state", one.name, state=one.state, **facts)
+
+    def _answer(self, told: Told) -> None:
+        self._tell(self._frontend, told)
 
     def _tell_event(self, event: BoxEvent) -> None:
         if self._frontend.replica.serving:

@@ -6,7 +6,7 @@ where the state of models is owned. Each `Ask` gets exactly one `Told`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -65,7 +65,44 @@ class StopServer(msgspec.Struct, frozen=True, tag="stop"):
     """Drain and end, as SIGTERM has it."""
 
 
-Wish = GetHealth | GetBox | ReadLog | StopServer | LoadModel | UnloadModel | PinModel | RestartModel
+class StartPull(msgspec.Struct, frozen=True, kw_only=True, tag="pull"):
+    """Pull ``source``, a model of the catalog or a place on the hub that is to be called ``name``,
+    by a job of the server; ``force`` fetches what is too large for its memory. With ``serve`` it
+    joins the server once it is here. Tells the job."""
+
+    source: str
+    name: str = ""
+    serve: bool = True
+    force: bool = False
+
+
+class EstimatePull(msgspec.Struct, frozen=True, tag="estimate_pull"):
+    """Tells what a pull of ``source`` would fetch and take, once that has been found out."""
+
+    source: str
+
+
+class ListPulls(msgspec.Struct, frozen=True, tag="pulls"):
+    """Tells all jobs that are remembered."""
+
+
+class GetPull(msgspec.Struct, frozen=True, tag="get_pull"):
+    id: str
+
+
+class ControlPull(msgspec.Struct, frozen=True, tag="control_pull"):
+    """Pause a job, go on with it, or cancel it and remove what it has fetched. Tells the job."""
+
+    id: str
+    act: Literal["pause", "resume", "cancel"]
+
+
+PullWish = StartPull | ListPulls | GetPull | ControlPull
+Wish = (
+    (GetHealth | GetBox | ReadLog | StopServer)
+    | (LoadModel | UnloadModel | PinModel | RestartModel)
+    | (StartPull | EstimatePull | ListPulls | GetPull | ControlPull)
+)
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

@@ -7,50 +7,73 @@ from typing import Any
 
 from ipc.messages.admin import (
     Ask,
+    ControlPull,
+    EstimatePull,
     GetBox,
     GetHealth,
+    GetPull,
+    ListPulls,
     LoadModel,
     PinModel,
     ReadLog,
     RestartModel,
+    StartPull,
     StopServer,
     Told,
     UnloadModel,
-    Wish,
 )
-from ipc.messages.errors import ServeError
+from ipc.messages.errors import ErrorInfo, ServeError
 from supervisor.effects import Effects
+from supervisor.pulls.puller import Puller
 from supervisor.residency.loader import Loader
 
 Report = dict[str, Any]
+_OtherWish = (GetHealth | GetBox | ReadLog | StopServer) | (
+    LoadModel | UnloadModel | PinModel | RestartModel
+)
 
 
 class Wishes:
     """Passes them on to whoever decides. ``report`` samples everything; ``settle`` has done what
-    was decided, and tells how that model stands then; ``stop`` has the server end soon."""
+    was decided, and tells how that model stands then; ``stop`` has the server end soon. ``tell``
+    sends each answer."""
 
     def __init__(
         self,
         report: Callable[[], Report],
         loader: Loader,
+        puller: Puller,
         effects: Effects,
         settle: Callable[[str], Report],
         stop: Callable[[], Report],
+        tell: Callable[[Told], None],
     ) -> None:
         self._report = report
         self._loader = loader
+        self._puller = puller
         self._effects = effects
         self._stop = stop
+        self._tell = tell
         self._settle = settle
 
-    def answer(self, ask: Ask) -> Told:
-        """The one answer to ``ask``."""
-        try:
-            return Told(id=ask.id, report=self._grant(ask.wish))
-        except ServeError as error:
-            return Told(id=ask.id, error=error.info())
+    def answer(self, ask: Ask) -> None:
+        """Have ``ask`` answered once: now, or when that is known which it asks for."""
 
-    def _grant(self, wish: Wish) -> Report:
+        def tell(report: Report | None, error: ErrorInfo | None) -> None:
+            self._tell(Told(id=ask.id, report=report, error=error))
+
+        try:
+            match ask.wish:
+                case EstimatePull():
+                    self._puller.estimate(ask.wish, tell)
+                case StartPull() | ListPulls() | GetPull() | ControlPull():
+                    tell(self._puller.grant(ask.wish), None)
+                case _:
+                    tell(self._grant(ask.wish), None)
+        except ServeError as error:
+            tell(None, error.info())
+
+    def _grant(self, wish: _OtherWish) -> Report:
         match wish:
             case GetHealth():
                 return self._report()

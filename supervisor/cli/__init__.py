@@ -15,6 +15,8 @@ from supervisor.cli.commands.chat import chat
 from supervisor.cli.commands.client import bench, smoke, status
 from supervisor.cli.commands.models import check, models
 from supervisor.cli.commands.pull import pull
+from supervisor.cli.commands.rm import rm
+from supervisor.cli.commands.search import search
 from supervisor.cli.commands.serve import install_service, serve
 from supervisor.cli.commands.stop import stop
 from supervisor.config.errors import EXIT_CONFIG, ConfigError
@@ -31,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(invoke_without_command=True)(serve)
-for command in (pull, models, check, chat, status, smoke, stop):
+for command in (pull, search, models, rm, check, chat, status, smoke, stop):
     app.command()(command)
 app.command(context_settings=_FORWARDED)(bench)
 app.command("install-service")(install_service)

@@ -49,7 +49,7 @@ BUILT_IN = ROOT / "configs" / "model_config.yaml"
 _SOURCES = "pypi:<package>==<version>, sdist:<package>==<version>, hf:<repository> or file:<path>"
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name that is safe in a URL, a log line and, with its slash replaced, as a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name, re.ASCII):
         raise ValueError(f"{name!r} is not a model name; use letters, digits, . _ - and one slash")
@@ -157,7 +157,7 @@ class Variant(_Strict):
 class Entry(_Strict):
     """One model. Keys left out take the value of the environment or of `ipc.messages.spec.Spec`."""
 
-    name: Annotated[str, AfterValidator(_plain_name)]
+    name: Annotated[str, AfterValidator(plain_name)]
     task: Task
     aliases: Annotated[list[Annotated[str, AfterValidator(_alias)]], BeforeValidator(_listed)] = []
     description: str = ""

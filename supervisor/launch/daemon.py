@@ -13,7 +13,7 @@ from ipc.messages.control import BatchConfig, RemoteImages, Serve
 from ipc.messages.spec import Spec
 from supervisor import interrupt
 from supervisor.config import access as gates
-from supervisor.config.settings import Settings, child_env
+from supervisor.config.settings import Flags, Settings, child_env
 from supervisor.host.hardware import total_mb
 from supervisor.launch.candidate import Candidate
 from supervisor.plan import Plan
@@ -29,8 +29,9 @@ def plan_for(
     run_dir: Path,
     aliases: dict[str, str] | None = None,
     state_dir: Path | None = None,
+    flags: Flags | None = None,
 ) -> Plan:
-    """What the daemon shall do.
+    """What the daemon shall do; ``flags`` are the options that it was started with.
 
     ``ready`` are the models to serve; ``unavailable`` has the reason by the name of each that
     cannot be, and ``aliases`` a model's own name by each of its others.
@@ -56,7 +57,14 @@ def plan_for(
         fail_fast=settings.warmup_fail_fast,
         weights={one.name: one.weights for one in ready},
         settings=in_force(settings),
+        command_env=_command_env(flags or Flags()),
     )
+
+
+def _command_env(flags: Flags) -> dict[str, str]:
+    """What commands of the daemon have to know: the options that it was started with, and whether
+    they may ask the hub, which the daemon itself never does."""
+    return {**flags.variables(), "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "")}
 
 
 def _is_watched(settings: Settings) -> bool:

@@ -112,7 +112,7 @@ class Launch:
         is_local = isinstance(model.source, LocalPath)
         return files.look(
             self.store.path(model),
-            cache=self._cache_root() / slug(model.entry.name),
+            cache=self.cache_of(model.entry.name),
             pulled_at=None if is_local else pulled.pulled_at if pulled else 0,
         )
 
@@ -190,6 +190,10 @@ class Launch:
             elsewhere=self._among_models / slug(candidate.name),
         )
         return replace(candidate, spec=spec)
+
+    def cache_of(self, name: str) -> Path:
+        """The folder for conversions of that model."""
+        return self._cache_root() / slug(name)
 
     def _cache_root(self) -> Path:
         """systemd's cache folder for the service, else one among the models."""

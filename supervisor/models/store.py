@@ -9,12 +9,13 @@ A pull writes to the partial folder and renames it when every digest holds.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,6 +114,39 @@ class Store:
         except OSError as error:
             raise FetchError(_disk_trouble(self.folder, error)) from None
 
+    def remove(self, name: str) -> int:
+        """Remove what was pulled by that name. Returns the bytes of it. Raises `FetchError` while
+        a pull of it runs."""
+        place = self.folder / slug(name)
+        with self._alone(name):
+            size = bytes_in(place)
+            shutil.rmtree(place, ignore_errors=True)
+        return size
+
+    def discard(self, name: str) -> int:
+        """Remove what an interrupted pull has left. Returns and raises as `remove`."""
+        place = self.folder / slug(name)
+        with self._alone(name):
+            size = bytes_in(durable.partial_of(place))
+            durable.discard(place)
+        return size
+
+    @contextlib.contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """No other process pulls or removes the model."""
+
+        def wait(take: Callable[[], bool]) -> None:
+            if not take():
+                raise FetchError(f"{name}: another process is pulling it; end that first")
+
+        try:
+            locks = self.folder / ".locks"
+            locks.mkdir(parents=True, exist_ok=True)
+            with durable.held(locks / slug(name), wait):
+                yield
+        except OSError as error:
+            raise FetchError(_disk_trouble(self.folder, error)) from None
+
     def _fetch(self, model: Model, report: Report, token: str | None) -> None:
         with durable.new_folder(self._place(model), _resumes(model)) as partial:
             known = _fill(partial, model, report, token)
@@ -132,6 +166,11 @@ def _wait(take: Callable[[], bool], report: Report) -> None:
             raise FetchError("another process has been pulling it for an hour; end that")
         report("waiting for another pull of it", 0, 0)
         time.sleep(_LOCK_POLL_S)
+
+
+def bytes_in(folder: Path) -> int:
+    """What the files in it take; 0 where there is none."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def slug(name: str) -> str:

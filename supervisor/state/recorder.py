@@ -38,7 +38,7 @@ class Recorder:
         self, folder: Path | None, weights: Mapping[str, str], measure: Measure | None = None
     ) -> None:
         self._writer = Writer(folder, SCHEMA) if folder else None
-        self._weights = weights
+        self._weights = dict(weights)
         self._measure = measure or memory
         self._known: Footprints = ()
         self._seen: set[Subject] = set()  # measured in this run
@@ -48,6 +48,10 @@ class Recorder:
 
     def begin(self) -> None:
         background.start(self._thread)
+
+    def know(self, model: str, weights: str) -> None:
+        """A model has come, or has other files."""
+        self._weights[model] = weights
 
     def measure(self, spec: Spec, pid: int) -> None:
         """Measure the worker ``pid`` of ``spec`` soon, if it is still there then."""

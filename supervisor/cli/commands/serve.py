@@ -94,7 +94,7 @@ def _serve(flags: Flags) -> None:
     if not ready or (unavailable and settings.warmup_fail_fast):
         raise typer.Exit(1)
     names = aliases([one.model for one in candidates])
-    plan = plan_for(settings, ready, unavailable, run_dir, names, state_dir)
+    plan = plan_for(settings, ready, unavailable, run_dir, names, state_dir, flags)
     become_daemon(plans.write(plan))
 
 

@@ -6,7 +6,9 @@ loop's own timers run, and who is ready sends heartbeats; the loop must do nothi
 
 from __future__ import annotations
 
+import copy
 import itertools
+import json
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +43,7 @@ from supervisor.children.process import Exit, Vitals
 from supervisor.cleanup import Cleanup
 from supervisor.plan import Plan
 from supervisor.state.footprints import Footprint
+from supervisor.state.pull_book import Book
 from supervisor.supervisor import TICK_S, Supervisor
 
 CHAT = Spec(name="chat", task="chat", engine="echo", path="", device="cuda:1")
@@ -137,6 +140,9 @@ class World:
         self.pings = 0
         self.statuses: list[str] = []  # what systemd shows, each time that it is told
         self.memory_mb = 4000.0
+        self.lines: dict[str, Callable[[str], None]] = {}  # what is called with those of a command
+        self.pulls = Book()
+        self.weights: dict[str, str] = {}
         self.events: list[BoxEvent] = []  # what the frontend has been told of
         self.acts: list[AdminAct] = []  # what was to be written down
         self.sockets_lost = False
@@ -213,6 +219,32 @@ class World:
         )
         self.children[child_id] = child
         return child
+
+    def run_command(
+        self,
+        name: str,
+        argv: Sequence[str],
+        changes: Mapping[str, str],
+        on_line: Callable[[str], None],
+        on_exit: Callable[[Exit], None],
+    ) -> FakeChild:
+        if self.cannot_start is not None:
+            raise self.cannot_start
+        command = " ".join(json.loads(argv[argv.index("--command") + 1]))
+        self.done.append(f"run {command}")
+        child = FakeChild(name, next(self._pids), on_exit, self.done.append, argv, changes)
+        self.children[command] = child
+        self.lines[command] = on_line
+        return child
+
+    def kept_pulls(self) -> Book:
+        return self.pulls
+
+    def keep_pulls(self, book: Book) -> None:
+        self.pulls = copy.deepcopy(book)
+
+    def know_weights(self, model: str, weights: str) -> None:
+        self.weights[model] = weights
 
     def send(self, child: str, message: ToChild) -> bool:
         if child not in self.connected:

@@ -1,0 +1,166 @@
+"""`edge-serve pull`, `search` and `rm` with a hub that speaks the real API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from supervisor.config.errors import EXIT_CONFIG
+from supervisor.pulls import lines
+from supervisor.pulls.lines import Looked, NotPulled, Progressed, Pulled
+from tests.fake_hub import FakeHub
+from tests.unit.supervisor.cli.test_commands import Run, box, run
+from tests.unit.supervisor.discovery.conftest import hub
+from tests.unit.supervisor.discovery.test_discover import gguf
+
+__all__ = ["box", "hub", "run"]
+
+# Of an architecture that llama.cpp alone reads, so that nothing is converted.
+GEMMA = gguf(general__architecture="gemma3", gemma3__block_count=1, gemma3__context_length=512)
+SOURCE = "hf:acme/one"
+
+
+@pytest.fixture(autouse=True)
+def published(hub: FakeHub) -> None:
+    hub.put("acme/one", {"one-Q8_0.gguf": GEMMA + bytes(5000), "one-Q4_0.gguf": GEMMA})
+
+
+def pulled_catalog(tmp_path: Path) -> str:
+    return (tmp_path / "models" / "pulled.yaml").read_text()
+
+
+# --- pull -----------------------------------------------------------------------------------------
+
+
+def test_a_model_of_the_hub_is_pulled_and_known_from_then_on(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("pull", SOURCE)
+    file = tmp_path / "models/acme--one/one-Q8_0.gguf"
+    said = out.splitlines()
+    assert code == 0
+    assert said[0] == "acme/one: chat by llama.cpp on cpu, Q8_0"
+    assert said[-1] == f"acme/one: ready in {file}"
+    assert file.read_bytes() == GEMMA + bytes(5000)
+    for named in ("acme/one", SOURCE, "hf.co/acme/one:Q8_0"):
+        assert run("check", "--models", named)[0] == 0
+
+
+def test_it_may_be_called_otherwise(run: Run, tmp_path: Path) -> None:
+    assert run("pull", f"{SOURCE}:Q4_0", "--name", "mine")[0] == 0
+    assert "name: mine\n" in pulled_catalog(tmp_path)
+    assert run("check", "--models", "mine")[0] == 0
+
+
+def test_another_precision_takes_the_place_of_the_first(run: Run, tmp_path: Path) -> None:
+    for precision in ("Q8_0", "Q4_0"):
+        assert run("pull", f"{SOURCE}:{precision}")[0] == 0
+    assert pulled_catalog(tmp_path).count("name: acme/one") == 1
+    assert [path.name for path in (tmp_path / "models/acme--one").glob("*.gguf")] == [
+        "one-Q4_0.gguf"
+    ]
+
+
+def test_a_dry_run_fetches_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("pull", SOURCE, "--dry-run", "--json")
+    (found,) = json.loads(out)["models"]
+    assert code == 0
+    assert (found["name"], found["variant"], found["verdict"]) == ("acme/one", "Q8_0", "fits")
+    assert found["fetch_bytes"] == len(GEMMA) + 5000
+    assert not (tmp_path / "models" / "pulled.yaml").exists()
+
+
+def test_a_pull_that_fails_leaves_no_entry(run: Run, hub: FakeHub, tmp_path: Path) -> None:
+    hub.corrupt.add("one-Q8_0.gguf")
+    code, _, err = run("pull", SOURCE)
+    assert code == 1
+    assert "has come with other bytes" in err
+    assert not (tmp_path / "models" / "pulled.yaml").exists()
+
+
+def test_programs_read_lines(run: Run) -> None:
+    code, out, _ = run("pull", SOURCE, "--progress", "json")
+    said = [lines.read(line) for line in out.splitlines()]
+    assert code == 0
+    assert isinstance(said[0], Looked)
+    assert any(isinstance(line, Progressed) and line.total_bytes for line in said)
+    assert isinstance(said[-1], Pulled)
+    assert (said[-1].model, said[-1].spec.engine) == ("acme/one", "llama.cpp")
+
+
+def test_programs_read_why_not(run: Run) -> None:
+    code, out, _ = run("pull", "hf:acme/none", "--progress", "json")
+    assert code == 1
+    line = msgspec.json.decode(out, type=NotPulled)
+    assert line.error.startswith("hf:acme/none does not exist")
+
+
+def test_what_is_no_place_is_a_setting_that_cannot_be_used(run: Run) -> None:
+    assert run("pull", "hf:acme")[0] == EXIT_CONFIG
+
+
+def test_a_start_may_not_fetch_where_that_is_ruled_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTO_DOWNLOAD_MODELS", "0")
+    code, _, err = run("--models", SOURCE)
+    assert code == EXIT_CONFIG
+    assert f"run: edge-serve pull {SOURCE}" in err
+
+
+# --- rm -------------------------------------------------------------------------------------------
+
+
+def test_files_and_entry_are_removed(run: Run, tmp_path: Path) -> None:
+    run("pull", SOURCE)
+    code, out, _ = run("rm", SOURCE)
+    assert (code, out) == (0, "acme/one: 0 MB removed\n")
+    assert not (tmp_path / "models/acme--one").exists()
+    assert "acme/one" not in pulled_catalog(tmp_path)
+    code, _, err = run("rm", "acme/one")
+    assert code == 1
+    assert "there is no model 'acme/one'" in err
+
+
+def test_what_an_interrupted_pull_has_left_may_go_alone(
+    run: Run, hub: FakeHub, tmp_path: Path
+) -> None:
+    run("pull", f"{SOURCE}:Q4_0")
+    hub.corrupt.add("one-Q8_0.gguf")
+    run("pull", f"{SOURCE}:Q8_0")
+    assert (tmp_path / "models/acme--one.partial").exists()
+    assert run("rm", "--partial", "acme/one")[0] == 0
+    assert not (tmp_path / "models/acme--one.partial").exists()
+    assert (tmp_path / "models/acme--one/one-Q4_0.gguf").exists()
+
+
+@pytest.mark.parametrize("name", ["../models", "a/b/c", "/etc"])
+def test_what_is_no_name_is_no_folder(run: Run, name: str) -> None:
+    code, _, err = run("rm", name)
+    assert code == 1
+    assert "is not a model name" in err
+
+
+# --- search ---------------------------------------------------------------------------------------
+
+
+def test_a_search_tells_what_is_served_here(run: Run) -> None:
+    code, out, _ = run("search", "acme", "--json")
+    assert code == 0
+    assert json.loads(out)["models"] == [
+        {
+            "repo": "acme/one",
+            "task": "chat",
+            "size_bytes": None,
+            "downloads": 7,
+            "gated": False,
+            "source": SOURCE,
+            "fits": None,
+        }
+    ]
+
+
+def test_a_search_is_a_table_for_people(run: Run) -> None:
+    _, out, _ = run("search", "acme", "one")
+    assert out.splitlines()[1].split() == [SOURCE, "chat", "7"]
