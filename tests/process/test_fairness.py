@@ -1,17 +1,19 @@
 """Clients that wait for one model, as real processes: each is served as much, and none is refused
-because another has filled the queue."""
+because another has filled the queue; and models that share the processors."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx2
+import psutil
 
 from ipc.messages.control import AccessConfig, ApiKey
-from tests.process.box import CHAT, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, EMBED, Box, MakeBox, spec, wait_until
 
 MANY, FEW, TWICE = "sk-many-0123456789", "sk-few-0123456789", "sk-twice-0123456789"
 GATE = AccessConfig(
@@ -109,3 +111,14 @@ def test_a_queue_that_one_has_filled_lets_another_in(make_box: MakeBox) -> None:
         assert answer.status_code == 200
         wait_until(lambda: clients.refused)
         assert set(clients.refused) == {MANY}
+
+
+def test_all_threads_of_a_worker_are_nicer_where_another_model_has_more_priority(
+    make_box: MakeBox,
+) -> None:
+    box = make_box(spec(CHAT, priority=4), spec(EMBED)).wait_ready()
+    assert box.embed("hello").status_code == 200
+    for model, nice in ((CHAT, 0), (EMBED, 4)):
+        threads = psutil.Process(box.replica(model)["pid"]).threads()
+        assert len(threads) > 1
+        assert {os.getpriority(os.PRIO_PROCESS, thread.id) for thread in threads} == {nice}
