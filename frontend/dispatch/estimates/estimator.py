@@ -20,6 +20,8 @@ from ipc.messages.events import ChatResult, Done
 UNKNOWN_S = 1.0
 # Up to how many jobs ahead are looked at one by one.
 EACH = 32
+# For so long what is told behind a long queue is not worked out again, but for who comes and goes.
+FRESH_S = 0.05
 # From how many tokens on a job tells its own pace.
 PACE_TOKENS = 8
 # What is left at least of a job that takes longer than it should, as a part of what it should take.
@@ -44,6 +46,17 @@ class _InHand:
     dropped: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A turn that was worked out ``at`` a time, and by how much each job more puts it off."""
+
+    at: float
+    ahead: int
+    capacity: Capacity
+    turn: Turn
+    pace_s: float
+
+
 @dataclass(slots=True)
 class Estimator:
     """Owns what was measured of a lane's jobs. ``slots`` is how many one worker works on at once.
@@ -58,6 +71,7 @@ class Estimator:
     _reading: Durations = field(default_factory=Durations)
     _writing: Durations = field(default_factory=Durations)
     _lengths: Lengths = field(default_factory=Lengths)
+    _seen: _Seen | None = None
 
     # --- what it is told ---
 
@@ -127,13 +141,12 @@ class Estimator:
             return Turn(load_s, load_s)
         if not self.known:
             return None
-        begun, following = self._in_hand_s(capacity.slots, now)
-        if len(first) == ahead <= EACH:
+        if len(first) < ahead or ahead > EACH:
+            turn = self._turn_behind_many(ahead, capacity, now)
+        else:
+            begun, following = self._in_hand_s(capacity.slots, now)
             taken = [self._duration_s(self._waiting[one], capacity.slots) for one in first]
             turn = turn_of(begun, following, taken, capacity)
-        else:
-            mean_s = self._mean_s(capacity.slots)
-            turn = turn_behind_many(begun, following, ahead, mean_s, capacity)
         return Turn(turn.handed_over_s + load_s, turn.begun_s + load_s)
 
     def length_s(self, job_id: str, beside: int) -> float | None:
@@ -165,6 +178,19 @@ class Estimator:
         return self._reading.known
 
     # --- inside ---
+
+    def _turn_behind_many(self, ahead: int, capacity: Capacity, now: float) -> Turn:
+        """The turn behind so many that the mean tells. It was worked out for as many a moment ago,
+        or for others; then what is more or less of them makes the difference."""
+        seen = self._seen
+        if seen is None or seen.capacity != capacity or not 0.0 <= now - seen.at < FRESH_S:
+            mean_s = self._mean_s(capacity.slots)
+            begun, following = self._in_hand_s(capacity.slots, now)
+            turn = turn_behind_many(begun, following, ahead, mean_s, capacity)
+            self._seen = seen = _Seen(now, ahead, capacity, turn, mean_s / max(1, capacity.slots))
+        more_s = (ahead - seen.ahead) * seen.pace_s - (now - seen.at)
+        handed_over_s = max(0.0, seen.turn.handed_over_s + more_s)
+        return Turn(handed_over_s, max(handed_over_s, seen.turn.begun_s + more_s))
 
     def _slot_s(self, job: _InHand, slots: int, now: float) -> float:
         """In how long a job gets a slot that its worker holds for one."""

@@ -115,6 +115,19 @@ def test_a_long_queue_is_told_by_the_mean_of_those_in_it() -> None:
     assert story.of.pace_s(ONE) == pytest.approx(4.0, rel=0.05)
 
 
+def test_behind_a_long_queue_those_who_come_and_go_make_the_difference() -> None:
+    story = Story()
+    story.embedded(100, 2.0)
+    story.begin("a", Work(100))
+    for number in range(100):
+        story.waits(f"w{number}", Work(100))
+    assert story.start_s(ahead=100) == 202.0
+    story.now += 0.02
+    assert [story.start_s(ahead=ahead) for ahead in (101, 90)] == [203.98, 181.98]
+    story.now += 10.0  # now it is worked out again
+    assert story.start_s(ahead=100) == pytest.approx(200.2)
+
+
 def test_a_job_that_its_worker_holds_begins_when_there_is_a_slot() -> None:
     story = Story()
     story.embedded(100, 2.0)
