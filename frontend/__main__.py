@@ -13,11 +13,13 @@ from functools import partial
 
 import msgspec
 import uvicorn
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from frontend.api.admin.operator import Operator
-from frontend.app import build, lines_of
+from frontend.app import Kept, build, lines_of
 from frontend.batches.service import Batches
+from frontend.current import Current
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
@@ -27,7 +29,7 @@ from frontend.listener.by_port import ByPort
 from frontend.listener.connection import Bounds, protocol
 from frontend.metrics import Metrics
 from frontend.routes import PROBES
-from ipc.messages.control import FRONTEND_FILES, AccessConfig, Drain
+from ipc.messages.control import FRONTEND_FILES, AccessConfig, Drain, Reconfigure, Serve
 from ipc.runtime import child, heap
 
 logger = logging.getLogger(__name__)
@@ -71,13 +73,19 @@ async def _run(args: argparse.Namespace) -> None:
     metrics = Metrics(dispatcher, control, budget, vllm_names=serve.vllm_metrics)
     batches = Batches(serve.batches, dispatcher, serve.max_json_bytes)
     operator = Operator(dispatcher, control)
-    first = build(dispatcher, control, serve, metrics, budget, batches, operator)
-    app: ASGIApp = first
+    kept = Kept.of(serve)
+
+    def make(limits: Serve) -> Starlette:
+        return build(dispatcher, control, limits, metrics, budget, batches, operator, kept)
+
+    app: ASGIApp = (first := Current(make, serve))
+    lines = Current(lambda limits: lines_of(make(limits), metrics, budget), serve)
+    apps = [first, lines]
     sockets = [socket.socket(fileno=args.listen_fd)]
     if args.ollama_fd is not None:
         sockets.append(socket.socket(fileno=args.ollama_fd))
-        with_ollama = msgspec.structs.replace(serve, ollama=True)
-        other = build(dispatcher, control, with_ollama, metrics, budget, batches, operator)
+        other = Current(lambda limits: make(msgspec.structs.replace(limits, ollama=True)), serve)
+        apps.append(other)
         app = ByPort(app, {sockets[-1].getsockname()[1]: other})
     server = Server(_config(app, serve.gate))
     if serve.gate.ssl_certfile:
@@ -89,15 +97,21 @@ async def _run(args: argparse.Namespace) -> None:
         leaving = _drain(batches, dispatcher, links, server, drain.seconds)
         tasks.append(asyncio.create_task(leaving))
 
+    def on_reconfigure(message: Reconfigure) -> None:
+        dispatcher.aliases = dict(message.serve.aliases)
+        for each in apps:
+            each.set(message.serve)
+
     control.listen(
         on_models=lambda models: dispatcher.set_models(models.specs),
+        on_reconfigure=on_reconfigure,
         on_states=lambda states: dispatcher.set_states(states.models),
         on_drain=on_drain,
     )
     child.settle()
     control.ready()
     await _know_the_workers(dispatcher)
-    batches.begin(lines_of(first, metrics, budget))
+    batches.begin(lines)
     await server.serve(sockets=sockets)
     for task in tasks:
         task.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -78,6 +79,19 @@ def sliced(send: Send) -> Send:
     return send_slices
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What outlives an application whose limits have changed."""
+
+    responses: ResponseStore
+    sessions: Sessions
+
+    @classmethod
+    def of(cls, serve: Serve) -> Kept:
+        """For the first one."""
+        return cls(ResponseStore(), Sessions(serve.gate.api_keys))
+
+
 def build(
     dispatcher: Dispatcher,
     control: Control,
@@ -86,16 +100,18 @@ def build(
     budget: Budget,
     batches: Batches | None = None,
     operator: Operator | None = None,
+    kept: Kept | None = None,
 ) -> Starlette:
     """The ASGI application that answers for ``dispatcher``'s models within ``serve``'s limits, and
     with no more memory for all requests than ``budget`` has. Lines of batches are for `lines_of`
-    it."""
+    it. ``kept`` is what it has in common with the one before it."""
     offered = routes(serve)
     batches = batches or Batches(serve.batches, dispatcher, serve.max_json_bytes)
     operator = operator or Operator(dispatcher, control)
-    sessions = Sessions(serve.gate.api_keys)
+    kept = kept or Kept.of(serve)
+    kept.sessions.know(serve.gate.api_keys)
     services = Services(
-        dispatcher, control, serve, metrics, ResponseStore(), batches, sessions, operator
+        dispatcher, control, serve, metrics, kept.responses, batches, kept.sessions, operator
     )
     app = Application(
         routes=[
@@ -112,7 +128,7 @@ def build(
                 requests=operator.requests,
                 listed=LISTED,
             ),
-            *_gate(serve.gate, sessions),
+            *_gate(serve.gate, kept.sessions),
             Middleware(Refusals),
         ],
     )

@@ -28,6 +28,7 @@ from ipc.runtime.recent_lines import Lines
 from ipc.transport.sockets import Port, SocketFile, bind_router, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
 from supervisor import health, interrupt
+from supervisor import plan as plans
 from supervisor.admin.process_logs import ProcessLogs
 from supervisor.children import cgroup, vram
 from supervisor.children.oom import OomWatch
@@ -40,7 +41,8 @@ from supervisor.fleet import FRONTEND
 from supervisor.host import hardware, sensors
 from supervisor.listener import Listeners, url
 from supervisor.notify import Notifier
-from supervisor.plan import Plan
+from supervisor.plan import Plan, Reading
+from supervisor.reload.watch import Watch
 from supervisor.run_dir import RunDir
 from supervisor.state.audit import AuditLog
 from supervisor.state.footprints import Footprint
@@ -83,26 +85,36 @@ class Daemon:
         tree = cgroup.Tree.claim(cgroup.own_folder())
         self._cleanup = Cleanup(Orphans(), OomWatch(), tree)
         self.supervisor = Supervisor(plan, self, self._cleanup)
+        self._watch: Watch | None = None
+        if plan.origin is not None and plan.origin.watched:
+            self._watch = Watch(self.supervisor.files, self._on_files_changed)
 
     async def run(self) -> bool:
-        """Start everyone, keep them alive, and stop them on SIGTERM, SIGINT or SIGHUP. Returns
+        """Start everyone, keep them alive, and stop them on SIGTERM or SIGINT. SIGHUP stops them
+        too where it may mean that a terminal has closed, else it has the files read again. Returns
         whether it has stopped by itself, since it could not go on."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         for number in interrupt.STOPS:
-            ignored = signal.getsignal(number) is signal.SIG_IGN
-            if not (number is signal.SIGHUP and ignored):  # as nohup has it
+            hangs_up = number is signal.SIGHUP
+            if hangs_up and not interrupt.has_terminal():
+                loop.add_signal_handler(number, self.supervisor.reload)
+            elif not (hangs_up and signal.getsignal(number) is signal.SIG_IGN):  # as nohup has it
                 loop.add_signal_handler(number, self.supervisor.stop)
         interrupt.let(*interrupt.STOPS)
         self._recorder.begin()
         self._prefixes.begin()
         self._audit.begin()
         self.supervisor.begin()
+        if self._watch is not None:
+            self._watch.begin()
         every = [_every(TICK_S, self.supervisor.tick), _every(SAMPLE_S, self.supervisor.sample)]
         tasks = [asyncio.create_task(one) for one in every]
         await self._ended.wait()
         interrupt.hold(*interrupt.STOPS)  # all is done, and the loop takes none after its end
         for task in tasks:
             task.cancel()
+        if self._watch is not None:
+            self._watch.end()
         await self._cleanup.end()
         self._recorder.end()
         self._prefixes.end()
@@ -111,6 +123,9 @@ class Daemon:
         self._socket.close()
         self._context.term()
         return self.supervisor.failed
+
+    def _on_files_changed(self) -> None:
+        self._loop.call_soon_threadsafe(self.supervisor.reload)
 
     def _on_message(self, frames: list[bytes]) -> None:
         sender, *rest = frames
@@ -226,6 +241,18 @@ class Daemon:
 
     def free_mb(self) -> float:
         return hardware.available_mb()
+
+    def leave(self, plan: Plan) -> Path:
+        return plans.write(plan)
+
+    def reading(self, path: Path) -> Reading | None:
+        try:
+            return plans.read_reading(path)
+        except plans.PlanError as error:
+            logger.error("nothing_read", extra={"why": str(error)})
+            return None
+        finally:
+            path.unlink(missing_ok=True)
 
     def footprint(self, spec: Spec) -> Footprint | None:
         return self._recorder.footprint(spec)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from ipc.messages.admin import AdminAct
@@ -14,6 +15,7 @@ from ipc.messages.control import ToChild
 from ipc.messages.spec import Spec
 from ipc.runtime.recent_lines import Lines
 from supervisor.children.process import Exit, Vitals
+from supervisor.plan import Plan, Reading
 from supervisor.state.footprints import Footprint
 from supervisor.state.pull_book import Book
 
@@ -29,6 +31,12 @@ class Child(Protocol):
 
     def be_nice(self, nice: int) -> None:
         """Leave more of the processors to others, see `supervisor.children.cpu_share`."""
+
+    def let_others_first(self) -> None:
+        """Have the least of the processors while others want them, until `be_nice_again`."""
+
+    def be_nice_again(self, nice: int) -> None:
+        """Take that back."""
 
     def resume(self) -> None:
         """Forget since when it has been stopped: nobody was there to see."""
@@ -147,6 +155,12 @@ class Effects(Protocol):
 
     def free_mb(self) -> float:
         """The memory of the system that models could take now."""
+
+    def leave(self, plan: Plan) -> Path:
+        """Have a file with ``plan`` in the run folder. Raises `OSError`."""
+
+    def reading(self, path: Path) -> Reading | None:
+        """What a process has left in that file, which is removed; None if that is nothing."""
 
     def measure(self) -> dict[str, Any]:
         """The box and the supervisor itself, as /health prints them."""

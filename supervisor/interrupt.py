@@ -18,12 +18,21 @@ from typing import Any, NoReturn
 
 STATUS = 128 + signal.SIGINT
 
-# What ends a daemon in an orderly way; SIGHUP comes when a terminal closes.
+# What ends a daemon in an orderly way; SIGHUP does where it has a terminal, which may close.
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 # Whether a SIGINT has come within `quiet`, whatever became of its exception.
 _interrupted = False
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal, tty(4)."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def hold(*numbers: signal.Signals) -> None:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ipc.messages.errors import InvalidRequest
+from ipc.messages.errors import Conflict, ModelNotFound
 from ipc.messages.spec import Spec
 from supervisor.fleet import Member, by_model, may_be_away
 from supervisor.reload.live import same_work
@@ -135,11 +135,13 @@ class ModelSet:
             self._begin(served, spec, downtime=downtime)
 
     def roll_back(self, name: str) -> None:
-        """Serve the model as before its update. Raises `InvalidRequest` where the workers that it
-        had then are not there any more."""
+        """Serve the model as before its update. Raises `Conflict` where the workers that it had
+        then are not there any more, and `ModelNotFound`."""
+        if name not in self._specs:
+            raise ModelNotFound(f"this server has no model called {name!r}")
         update = self._updates.get(name)
         if update is None or not update.keeps_others:
-            raise InvalidRequest(
+            raise Conflict(
                 f"model {name!r} has no worker from before an update; they are kept for "
                 f"{self._watch_s:g} s after it. Change its entry back and reload"
             )

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ipc.messages.admin import AdminAct, Ask, BoxEvent, Happened, Note, Told
+from ipc.messages.admin import AdminAct, Ask, BoxEvent, Happened, Note, Reload, Told
 from ipc.messages.control import (
     Abandon,
     BootFailed,
@@ -31,6 +32,8 @@ from ipc.messages.control import (
     Noted,
     Prefixes,
     Ready,
+    Reconfigure,
+    Serve,
     Start,
     States,
     ToChild,
@@ -50,6 +53,8 @@ from supervisor.liveness import signs
 from supervisor.model_set import ModelSet, News
 from supervisor.plan import Plan
 from supervisor.pulls.puller import Puller
+from supervisor.reload.changes import Changes
+from supervisor.reload.reloader import Reloader, Server
 from supervisor.replica import (
     NOTICE_S,
     Action,
@@ -103,6 +108,7 @@ class Supervisor:
         self._events = EventLog(effects.wall_s, self._tell_event)
         self._loader = Loader(self._models, effects, self._events, plan.memory_budget_mb)
         self._puller = Puller(effects, self._events, plan.command_env, self._join)
+        self._joined: set[str] = set()  # models that no plan has: they were pulled meanwhile
         self._wishes = Wishes(
             self._report,
             self._loader,
@@ -110,8 +116,10 @@ class Supervisor:
             effects,
             self._settle,
             self._wish_to_stop,
+            self.roll_back,
             self._answer,
         )
+        self._reloader = Reloader(effects, self._events, self._as_server())
         self._unavailable = dict(plan.unavailable)
         self._published: list[ModelState] = []
         self._announcer = Announcer(plan, effects)
@@ -135,6 +143,7 @@ class Supervisor:
         """First call: drain. Second call: end what is left at once, with errors to its clients."""
         drain_s = 0.0 if self._stopping else self._plan.drain_s
         self._stopping = True
+        self._reloader.end()
         self._announcer.on_stop(drain_s)
         self._puller.stop()
         self._stop(self._frontend, drain_s)
@@ -160,6 +169,8 @@ class Supervisor:
         if self._stopping:
             return
         self._effects.know_weights(spec.name, weights)
+        if spec.name not in self._models.wanted:
+            self._joined.add(spec.name)
         served = next((one.load for one in self._models.specs if one.name == spec.name), None)
         self.add(msgspec.structs.replace(spec, load=served or "on_demand"))
 
@@ -172,9 +183,62 @@ class Supervisor:
         self._keep_models()
 
     def roll_back(self, name: str) -> None:
-        """Serve the model as before its update. Raises `InvalidRequest` if nobody could."""
+        """Serve the model as before its update. Raises as `ModelSet.roll_back`."""
         self._models.roll_back(name)
         self._keep_models()
+
+    def reload(self) -> None:
+        """Have the configuration read again, and take over what has changed."""
+        if not self._stopping:
+            self._reloader.ask(Reload())
+
+    def files(self) -> list[str]:
+        """Those of the configuration, as it is in force."""
+        origin = self._plan.origin
+        return origin.files if origin is not None else []
+
+    def _as_server(self) -> Server:
+        return Server(
+            plan=lambda: self._plan,
+            served=self._planned,
+            has_room=self._has_room,
+            take_over=self._take_over,
+            tell=self._answer,
+        )
+
+    def _planned(self) -> dict[str, Spec]:
+        """The models that are served since a plan says so. No other plan ends the rest."""
+        wanted = self._models.wanted
+        return {name: spec for name, spec in wanted.items() if name not in self._joined}
+
+    def _has_room(self, spec: Spec) -> bool:
+        return spec.name in self._models.resting or self._loader.has_room_beside(spec)
+
+    def _take_over(
+        self, plan: Plan, specs: Sequence[Spec], changes: Changes, crowded: list[str]
+    ) -> None:
+        """Put ``plan`` in force where it changes something; ``crowded`` models have no room for two
+        generations."""
+        self._plan = plan
+        for name, weights in plan.weights.items():
+            self._effects.know_weights(name, weights)
+        self._joined -= {spec.name for spec in specs}
+        for name in changes.removed:
+            self.remove(name)
+        moved = {*changes.added, *changes.updated, *changes.adjusted}
+        for spec in specs:
+            if spec.name in moved:
+                self.add(spec, downtime=spec.name in crowded)
+        served = self._models.wanted
+        self._unavailable = {
+            name: why for name, why in plan.unavailable.items() if name not in served
+        }
+        if changes.settings and self._frontend.replica.generation == self._welcomed:
+            self._tell(self._frontend, Reconfigure(self._serve()))
+        self._publish(self._effects.now())
+
+    def _serve(self) -> Serve:
+        return msgspec.structs.replace(self._plan.serve, specs=self._models.specs)
 
     def _tell_models(self) -> None:
         if self._frontend.replica.generation == self._welcomed:
@@ -245,6 +309,7 @@ class Supervisor:
         self._keep_resident()
         self._puller.turn()
         self._stop_workers_when_alone()
+        self._reloader.tick(now)
         self._cleanup.tick(self._pids())
         self._keep_sockets(self._effects.now())
         self._effects.ping()
@@ -345,6 +410,8 @@ class Supervisor:
                 self._loader.on_demand(message)
                 if self._models.may_move:
                     self._keep_resident()
+            case Ask(id=number, wish=Reload() as wish):
+                self._reloader.ask(wish, number)
             case Ask():
                 self._wishes.answer(message)
             case Note():
@@ -368,12 +435,14 @@ class Supervisor:
     def _welcome(self, member: Member) -> ToChild:
         if member.spec is None:
             self._welcomed = member.replica.generation
-            return msgspec.structs.replace(self._plan.serve, specs=self._models.specs)
+            return self._serve()
         prefixes = self._effects.prefixes(member.spec)
         return Start(spec=fleet.pinned(member.spec), prefixes=prefixes)
 
     def _on_ready(self, member: Member, ready: BecameReady) -> None:
         self._happen(member, ready)
+        if member.held and member.process is not None and member.spec is not None:
+            member.process.be_nice_again(fleet.nice(member.spec, self._models.specs))
         self._sample(member)
         self._cleanup.limit(member)
         self._weigh(member)
@@ -433,7 +502,10 @@ class Supervisor:
             return
         if member.spec is not None:
             self._cleanup.enclose(member, child)
-            if (nice := fleet.nice(member.spec, self._models.specs)) > 0:
+            nice = fleet.nice(member.spec, self._models.specs)
+            if member.held:
+                member.process.let_others_first()
+            elif nice > 0:
                 member.process.be_nice(nice)
         facts = {"child": member.replica.name, "generation": generation}
         model = member.spec.name if member.spec else None
@@ -464,7 +536,7 @@ class Supervisor:
     def _pids(self) -> set[int]:
         """The living children."""
         children = {one.process.pid for one in self._everyone() if one.process is not None}
-        return children | self._puller.pids
+        return children | self._puller.pids | self._reloader.pids
 
     def _everyone(self) -> list[Member]:
         return [self._frontend, *self._models.workers]
@@ -473,6 +545,7 @@ class Supervisor:
         """Its clients have gone with it: nobody waits for the jobs that it had sent."""
         self._models.on_frontend_gone()
         self._loader.on_frontend_gone()
+        self._reloader.on_frontend_gone()
         for member in self._models.workers:
             self._tell(member, Abandon(child_id(FRONTEND, generation)))
         if self._stopping:

@@ -24,6 +24,7 @@ from ipc.messages.control import (
     ModelDemand,
     Models,
     Ready,
+    Reconfigure,
     Serve,
     States,
     ToChild,
@@ -35,6 +36,7 @@ from ipc.transport.sockets import Port, connect_dealer
 from ipc.transport.wire import Decoder, encode
 
 OnModels = Callable[[Models], None]
+OnReconfigure = Callable[[Reconfigure], None]
 OnStates = Callable[[States], None]
 OnDrain = Callable[[Drain], None]
 
@@ -47,7 +49,9 @@ class Control:
         self.identity = child_id("frontend", generation)
         self.serve: asyncio.Future[Serve] = asyncio.get_running_loop().create_future()
         self._listeners: dict[type, Callable[[Any], None]] | None = None
-        self._early: list[Models | States | Drain] = []  # what has come before `listen`
+        self._early: list[
+            Models | Reconfigure | States | Drain
+        ] = []  # what has come before `listen`
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._decoder = Decoder[ToChild](ToChild)
         self._ids = itertools.count(1)
@@ -57,9 +61,20 @@ class Control:
         self._port = Port(socket, self._on_message)
         self._tell(Hello(child="frontend", generation=generation, pid=os.getpid()))
 
-    def listen(self, on_models: OnModels, on_states: OnStates, on_drain: OnDrain) -> None:
+    def listen(
+        self,
+        on_models: OnModels,
+        on_reconfigure: OnReconfigure,
+        on_states: OnStates,
+        on_drain: OnDrain,
+    ) -> None:
         """Call these for what the supervisor says, beginning with what it has said before."""
-        self._listeners = {Models: on_models, States: on_states, Drain: on_drain}
+        self._listeners = {
+            Models: on_models,
+            Reconfigure: on_reconfigure,
+            States: on_states,
+            Drain: on_drain,
+        }
         early, self._early = self._early, []
         for message in early:
             self._listeners[type(message)](message)
@@ -130,7 +145,7 @@ class Control:
         message = self._decoder.decode(frames)
         if isinstance(message, Serve):
             self.serve.set_result(message)
-        elif isinstance(message, Models | States | Drain):
+        elif isinstance(message, Models | Reconfigure | States | Drain):
             if self._listeners is None:
                 self._early.append(message)
             else:

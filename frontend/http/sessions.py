@@ -53,6 +53,10 @@ class Sessions:
         self._clock = clock
         self._open: dict[str, Session] = {}
 
+    def know(self, keys: Mapping[str, ApiKey]) -> None:
+        """These are the keys from now on; whoever logged in by another one is not any more."""
+        self._keys = keys
+
     def open(self, key: str) -> tuple[str, Session]:
         """Somebody has logged in with the key of this name: what the cookie is to hold."""
         secret = secrets.token_urlsafe(32)

@@ -97,10 +97,27 @@ class ControlPull(msgspec.Struct, frozen=True, tag="control_pull"):
     act: Literal["pause", "resume", "cancel"]
 
 
+class Reload(msgspec.Struct, frozen=True, kw_only=True, tag="reload"):
+    """Read the configuration again and take over what has changed, of ``model`` alone if one is
+    named. A ``dry_run`` only tells what would. A model that has no room for its old and its new
+    workers is left as it is unless there may be ``downtime``. Tells once the files are read."""
+
+    model: str | None = None
+    dry_run: bool = False
+    downtime: bool = False
+
+
+class RollBack(msgspec.Struct, frozen=True, kw_only=True, tag="roll_back"):
+    """Serve the model as before its last update."""
+
+    model: str
+
+
+ModelWish = LoadModel | UnloadModel | PinModel | RestartModel | RollBack
 PullWish = StartPull | ListPulls | GetPull | ControlPull
 Wish = (
-    (GetHealth | GetBox | ReadLog | StopServer)
-    | (LoadModel | UnloadModel | PinModel | RestartModel)
+    (GetHealth | GetBox | ReadLog | StopServer | Reload)
+    | (LoadModel | UnloadModel | PinModel | RestartModel | RollBack)
     | (StartPull | EstimatePull | ListPulls | GetPull | ControlPull)
 )
 

@@ -244,6 +244,13 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unkno
     batches: BatchConfig = BatchConfig()
 
 
+class Reconfigure(msgspec.Struct, frozen=True, tag="reconfigure"):
+    """Serve within these limits from now on, and let in whom these say; requests that have come in
+    go on as they were. The models in it are those of the last `Models`."""
+
+    serve: Serve
+
+
 class Models(msgspec.Struct, frozen=True, tag="models"):
     """The models to serve from now on, all of them; the first set comes in `Serve`.
 
@@ -277,7 +284,7 @@ class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
     owner: str
 
 
-ToChild = Start | Noted | Serve | Models | States | Drain | Abandon | Told | Happened
+ToChild = Start | Noted | Serve | Reconfigure | Models | States | Drain | Abandon | Told | Happened
 
 
 def child_id(child: str, generation: int) -> str:

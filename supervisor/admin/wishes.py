@@ -14,9 +14,12 @@ from ipc.messages.admin import (
     GetPull,
     ListPulls,
     LoadModel,
+    ModelWish,
     PinModel,
     ReadLog,
+    Reload,
     RestartModel,
+    RollBack,
     StartPull,
     StopServer,
     Told,
@@ -28,15 +31,13 @@ from supervisor.pulls.puller import Puller
 from supervisor.residency.loader import Loader
 
 Report = dict[str, Any]
-_OtherWish = (GetHealth | GetBox | ReadLog | StopServer) | (
-    LoadModel | UnloadModel | PinModel | RestartModel
-)
+_OtherWish = (GetHealth | GetBox | ReadLog | StopServer | Reload) | ModelWish
 
 
 class Wishes:
     """Passes them on to whoever decides. ``report`` samples everything; ``settle`` has done what
-    was decided, and tells how that model stands then; ``stop`` has the server end soon. ``tell``
-    sends each answer."""
+    was decided, and tells how that model stands then; ``stop`` has the server end soon, and
+    ``roll_back`` undoes a model's update. ``tell`` sends each answer."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Wishes:
         effects: Effects,
         settle: Callable[[str], Report],
         stop: Callable[[], Report],
+        roll_back: Callable[[str], None],
         tell: Callable[[Told], None],
     ) -> None:
         self._report = report
@@ -55,6 +57,7 @@ class Wishes:
         self._stop = stop
         self._tell = tell
         self._settle = settle
+        self._roll_back = roll_back
 
     def answer(self, ask: Ask) -> None:
         """Have ``ask`` answered once: now, or when that is known which it asks for."""
@@ -83,6 +86,14 @@ class Wishes:
                 return self._effects.log(wish.process, wish.tail, wish.after)._asdict()
             case StopServer():
                 return self._stop()
+            case Reload():
+                raise AssertionError("it is answered once the files are read")
+            case _:
+                self._grant_of_model(wish)
+                return self._settle(wish.model)
+
+    def _grant_of_model(self, wish: ModelWish) -> None:
+        match wish:
             case LoadModel():
                 self._loader.load(wish.model, wish.keep_s)
             case UnloadModel():
@@ -91,4 +102,5 @@ class Wishes:
                 self._loader.pin(wish.model, pinned=wish.pinned)
             case RestartModel():
                 self._loader.restart(wish.model)
-        return self._settle(wish.model)
+            case RollBack():
+                self._roll_back(wish.model)

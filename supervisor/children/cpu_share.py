@@ -11,11 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import resource
 from collections.abc import Iterable
 from pathlib import Path
 
 # Leaves it a tenth of what the others get. With less it would be taken for one that hangs.
 MOST_NICE = 10
+# What loads beside others tells nothing yet, and may take long.
+LOWEST = 19
+_CAP_SYS_NICE = 23
+# The kernel's value of the limit for a nice value of 0.
+_RLIMIT_OF_0 = 20
 
 
 def nice_of(priority: int, priorities: Iterable[int]) -> int:
@@ -31,3 +38,37 @@ def be_nice(pid: int, nice: int) -> None:
         os.setpriority(os.PRIO_PROCESS, pid, nice)
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+
+
+def let_others_first(pid: int) -> None:
+    """``pid``, which has only just been started and leads a session, gets the least there is, until
+    `be_nice_again`. Who may not take a nice value back leaves it to the session's."""
+    _set(pid, LOWEST)
+
+
+def be_nice_again(pid: int, nice: int) -> None:
+    """Take that back for the process and all threads that it has started meanwhile."""
+    _set(pid, nice)
+
+
+def _set(pid: int, nice: int) -> None:
+    if _may_return():
+        with contextlib.suppress(OSError):
+            # Of a group the kernel finds each thread, of a process its first alone.
+            os.setpriority(os.PRIO_PGRP, pid, nice)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+
+
+def _may_return() -> bool:
+    """Whether this process may set a nice value of 0 where there is a higher one: it has the
+    capability, or a limit that allows for it (getrlimit(2))."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NICE)
+    if soft == resource.RLIM_INFINITY or soft >= _RLIMIT_OF_0:
+        return True
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return False
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)", status, re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) >> _CAP_SYS_NICE & 1)

@@ -172,6 +172,14 @@ class Process:
         """Leave more of the processors to others. To be called when it has just been started."""
         cpu_share.be_nice(self.pid, nice)
 
+    def let_others_first(self) -> None:
+        """Have the least of the processors. To be called when it has just been started."""
+        cpu_share.let_others_first(self.pid)
+
+    def be_nice_again(self, nice: int) -> None:
+        """Take that back, for all its threads."""
+        cpu_share.be_nice_again(self.pid, nice)
+
     def sample(self) -> Vitals | None:
         return sample(self._psutil, self._cpu)
 

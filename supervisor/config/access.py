@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 from ipc.loopback import is_loopback
@@ -48,12 +49,16 @@ class GivenKey:
         return ApiKey.of(self.secret, self.role, self.weight, self.priority)
 
 
-def gate(settings: Settings) -> AccessConfig:
-    """The gate in force. Raises `ConfigError`, which never shows a key."""
-    keys = read_keys(settings)
+def gate(settings: Settings, kept: Mapping[str, ApiKey] = MappingProxyType({})) -> AccessConfig:
+    """The gate in force. ``kept`` are keys of API_KEYS in an environment that this process does not
+    have. Raises `ConfigError`, which never shows a key."""
+    keys = digested(read_keys(settings))
+    if twice := keys.keys() & kept.keys():
+        raise ConfigError(f"the key {min(twice)!r} is in API_KEYS too; give each its own name")
+    keys |= kept
     _check_certificate(settings)
     return AccessConfig(
-        api_keys={name: given.digested() for name, given in keys.items()},
+        api_keys=keys,
         hosts=_hosts(settings, with_keys=bool(keys)),
         cors_origins=_origins(settings),
         max_connections=settings.max_connections,
@@ -78,6 +83,18 @@ def read_keys(settings: Settings) -> dict[str, GivenKey]:
         # Serving everybody is not what somebody who named a file had in mind.
         raise ConfigError(f"{sources[-1][0]} holds no key; write one on a line, as name:key")
     return keys
+
+
+def digested(keys: Mapping[str, GivenKey]) -> dict[str, ApiKey]:
+    """The same without their secrets."""
+    return {name: given.digested() for name, given in keys.items()}
+
+
+def keys_of_variable(settings: Settings) -> dict[str, ApiKey]:
+    """The keys of API_KEYS by their names. Raises `ConfigError`."""
+    keys: dict[str, GivenKey] = {}
+    _add(keys, "API_KEYS", settings.api_keys)
+    return digested(keys)
 
 
 def key_files(settings: Settings) -> list[tuple[str, Path]]:

@@ -109,6 +109,16 @@ class Settings(BaseSettings):
     edge_serve_models_dir: Folder = Field(
         default_factory=_models_dir, description="where pulled files are kept"
     )
+    edge_serve_watch: bool = Field(
+        default=False,
+        description="1: `edge-serve reload` by itself when the catalog, .env or the file of keys "
+        "has changed; a wrong file changes nothing",
+    )
+    update_watch_sec: SecondsOrZero = Field(
+        default=60.0,
+        description="how long the workers from before an update are kept, to go back to if the "
+        "new ones do worse; 0: not at all",
+    )
     edge_serve_run_dir: Folder | None = Field(
         default=None,
         description="private folder for sockets, with a short name; not set: one for each port, so "

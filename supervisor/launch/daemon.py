@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ipc.messages.control import BatchConfig, RemoteImages, Serve
+from ipc.messages.control import AccessConfig, BatchConfig, RemoteImages, Serve
 from ipc.messages.spec import Spec
 from supervisor import interrupt
 from supervisor.config import access as gates
 from supervisor.config.settings import Flags, Settings, child_env
 from supervisor.host.hardware import total_mb
 from supervisor.launch.candidate import Candidate
-from supervisor.plan import Plan
+from supervisor.plan import Origin, Plan
 
 # Enough for a hundred of the largest bodies, however large the machine.
 MOST_FRONTEND_MB = 2048
@@ -30,11 +30,13 @@ def plan_for(
     aliases: dict[str, str] | None = None,
     state_dir: Path | None = None,
     flags: Flags | None = None,
+    origin: Origin | None = None,
 ) -> Plan:
     """What the daemon shall do; ``flags`` are the options that it was started with.
 
     ``ready`` are the models to serve; ``unavailable`` has the reason by the name of each that
-    cannot be, and ``aliases`` a model's own name by each of its others.
+    cannot be, and ``aliases`` a model's own name by each of its others. By the ``origin`` the plan
+    can be made again.
     """
     greet = _is_watched(settings)
     return Plan(
@@ -43,9 +45,15 @@ def plan_for(
         ollama_port=settings.ollama_port,
         run_dir=str(run_dir),
         state_dir=str(state_dir or ""),
-        serve=_serve(settings, [one.spec for one in ready], aliases or {}, state_dir),
+        serve=_serve(
+            settings,
+            [one.spec for one in ready],
+            aliases or {},
+            state_dir,
+            gates.gate(settings, {} if settings.api_keys or not origin else origin.api_keys),
+        ),
         unavailable={
-            name: f"{reason} (restart edge-serve to try again)"
+            name: f"{reason} (edge-serve reload tries again)"
             for name, reason in unavailable.items()
         },
         log_format=settings.log_format,
@@ -53,11 +61,13 @@ def plan_for(
         greet=greet,
         drain_s=settings.drain_timeout_sec,
         keep_prefixes=settings.keep_prefixes,
+        update_watch_s=settings.update_watch_sec,
         memory_budget_mb=settings.memory_budget_mb,
         fail_fast=settings.warmup_fail_fast,
         weights={one.name: one.weights for one in ready},
         settings=in_force(settings),
         command_env=_command_env(flags or Flags()),
+        origin=origin,
     )
 
 
@@ -74,7 +84,11 @@ def _is_watched(settings: Settings) -> bool:
 
 
 def _serve(
-    settings: Settings, specs: list[Spec], aliases: dict[str, str], state_dir: Path | None
+    settings: Settings,
+    specs: list[Spec],
+    aliases: dict[str, str],
+    state_dir: Path | None,
+    gate: AccessConfig,
 ) -> Serve:
     return Serve(
         specs=specs,
@@ -88,7 +102,7 @@ def _serve(
         ollama=settings.ollama_api,
         keep_alive_max_s=settings.keep_alive_max_sec,
         embedding_usage=not settings.embedding_usage_disable_token_count,
-        gate=gates.gate(settings),
+        gate=gate,
         remote_images=RemoteImages(
             allowed=settings.allow_remote_images,
             hosts=settings.remote_image_host_allowlist,

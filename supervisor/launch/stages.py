@@ -27,7 +27,7 @@ from supervisor.launch.service_folders import service_folder
 from supervisor.launch.state_folder import state_dir_of
 from supervisor.models import torch_install
 from supervisor.models.archive import FetchError, Report
-from supervisor.models.convert import prepare
+from supervisor.models.convert import prepare, prepared
 from supervisor.models.store import Manifest, Store, slug
 from supervisor.state.footprints import Subject
 
@@ -151,6 +151,18 @@ class Launch:
             self._add_torch(here, report)
             here = self._on_this_box(here)
         return self._with_conversion(here, report)
+
+    def as_it_is(self, candidate: Candidate, report: Report) -> Candidate:
+        """``candidate`` as it can be served by what is here. Raises `FetchError` where that is not
+        all of it, and `ConfigError`."""
+        if fault := self.fault(candidate, report):
+            raise FetchError(_mend(candidate.model, fault))
+        if torch_install.serves_by_torch(candidate.spec) and not torch_install.is_here():
+            raise FetchError(_torch_missing(candidate.model))
+        spec = prepared(candidate.spec, self._among_models / slug(candidate.name))
+        if spec is None:
+            raise FetchError(f"it is not converted yet; run: edge-serve pull {candidate.name}")
+        return replace(candidate, spec=spec)
 
     def _with_files(self, candidate: Candidate, report: Report) -> Candidate:
         fault = self.fault(candidate, report)

@@ -46,13 +46,20 @@ def prepare(
     ``add_torch`` is called if the conversion turns out to need torch where there is none.
     Raises `FetchError`. Under systemd each stage also extends the time allowed for starting.
     """
+    if (here := prepared(spec, elsewhere)) is not None:
+        return here
+    _convert(spec, _key(spec), on_stage, add_torch)
+    return spec
+
+
+def prepared(spec: Spec, elsewhere: Path | None = None) -> Spec | None:
+    """``spec`` with the cache folder that has its conversion, or as it is if it needs none; None
+    if its engine may still have to convert it."""
     key = _key(spec)
     for cache in (elsewhere, Path(spec.cache) if spec.cache else None):
         if cache is not None and _holds(cache, key):
             return replace(spec, cache=str(cache))
-    if spec.cache and _libraries(spec.engine):
-        _convert(spec, key, on_stage, add_torch)
-    return spec
+    return None if spec.cache and _libraries(spec.engine) else spec
 
 
 def _convert(

@@ -168,7 +168,7 @@ class Residency:
 
     def _check_room(self, model: Resident, room: Room) -> None:
         """Raises where a load could not succeed however long it waited."""
-        short_mb = model.policy.room_mb - self._left_mb(room) - self._could_leave_mb()
+        short_mb = model.policy.room_mb - self.left_mb(room) - self._could_leave_mb()
         if short_mb <= 0:
             return
         pinned_mb = sum(one.held_mb for one in self._models.values() if one.stays)
@@ -212,7 +212,7 @@ class Residency:
 
     def _place(self, model: Resident, room: Room, now: float) -> list[Decision]:
         """Load it if it fits; else make room, or wait for it, or say that there will be none."""
-        short_mb = model.policy.room_mb - self._left_mb(room)
+        short_mb = model.policy.room_mb - self.left_mb(room)
         if short_mb <= 0:
             model.phase, model.since, model.wished = "loading", now, False
             return [Load(model.name)]
@@ -229,7 +229,8 @@ class Residency:
             return [Refuse(model.name, self._shortage(model, room))]
         return []
 
-    def _left_mb(self, room: Room) -> float:
+    def left_mb(self, room: Room) -> float:
+        """What no model holds, or may while it loads."""
         if room.budget_mb is None:
             return room.free_mb
         held_mb = sum(model.held_mb for model in self._models.values())
@@ -266,7 +267,7 @@ class Residency:
             if other.held_mb and other.stays
         )
         kept = f"; {holders} may not be unloaded" if holders else ""
-        left_mb = self._left_mb(room)
+        left_mb = self.left_mb(room)
         bound = f" within MEMORY_BUDGET_MB={room.budget_mb}" if left_mb < room.free_mb else ""
         return (
             f"model {model.name!r} needs {model.policy.room_mb} MB and "

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from ipc.messages.control import Demand
+from ipc.messages.spec import Spec
 from supervisor import fleet
 from supervisor.admin.event_log import EventLog
 from supervisor.effects import Effects
@@ -79,6 +80,13 @@ class Loader:
         now = self._effects.now()
         self._look(now)
         return self._residency.terms(name, now)
+
+    def has_room_beside(self, spec: Spec) -> bool:
+        """Whether workers of ``spec`` could be loaded now beside all that are in memory. Of what
+        nobody can tell, say on a GPU, this is yes."""
+        self._look(self._effects.now())
+        needed_mb = policy(spec, self._effects.footprint(spec)).room_mb
+        return not needed_mb or self._residency.left_mb(self._room()) >= needed_mb
 
     # --- time ---
 

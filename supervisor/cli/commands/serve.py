@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,12 +67,14 @@ def _serve(flags: Flags) -> None:
     from supervisor.config.catalog import aliases
     from supervisor.launch.daemon import become_daemon, plan_for
     from supervisor.launch.operator_warnings import warnings
+    from supervisor.launch.origin import origin_of
     from supervisor.launch.run_folder import make_run_dir
     from supervisor.launch.stages import fetch_all
     from supervisor.launch.state_folder import make_state_dir
     from supervisor.launch.unlisted import keep
 
     standard_streams.outlive_readers()
+    before = set(os.environ)
     settings, catalog, launch = load(flags)
     here = _listed(launch, catalog, settings)
     # A mistake in any entry shows here, before anything is fetched.
@@ -94,7 +97,8 @@ def _serve(flags: Flags) -> None:
     if not ready or (unavailable and settings.warmup_fail_fast):
         raise typer.Exit(1)
     names = aliases([one.model for one in candidates])
-    plan = plan_for(settings, ready, unavailable, run_dir, names, state_dir, flags)
+    origin = origin_of(flags, settings, before)
+    plan = plan_for(settings, ready, unavailable, run_dir, names, state_dir, flags, origin)
     become_daemon(plans.write(plan))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.children import cpu_share
 from supervisor.children.cpu_share import MOST_NICE, be_nice, nice_of
 
 
@@ -51,3 +52,39 @@ def test_one_that_has_ended_is_ignored(child: int) -> None:
     os.kill(child, 9)
     os.waitpid(child, 0)
     be_nice(child, 4)
+
+
+THREADED = """
+import sys, threading
+print(flush=True)
+sys.stdin.readline()
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+print(flush=True)
+sys.stdin.readline()
+"""
+
+
+def nice_values(pid: int) -> set[int]:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return {os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in threads}
+
+
+@pytest.mark.skipif(not cpu_share._may_return(), reason="a nice value cannot be lowered here")
+def test_what_let_others_first_takes_it_back_with_the_threads_that_it_has_started() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", THREADED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        cpu_share.let_others_first(process.pid)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert nice_values(process.pid) == {19}
+        cpu_share.be_nice_again(process.pid, 3)
+        assert nice_values(process.pid) == {3}
+        process.stdin.close()

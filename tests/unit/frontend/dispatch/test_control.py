@@ -63,7 +63,7 @@ def test_what_is_said_before_the_frontend_listens_is_heard_in_its_order(tmp_path
         supervisor.send(Serve(specs=[]), *early)
         await asyncio.wait_for(control.serve, DEADLINE_S)
         said: asyncio.Queue[object] = asyncio.Queue()
-        control.listen(said.put_nowait, said.put_nowait, said.put_nowait)
+        control.listen(said.put_nowait, said.put_nowait, said.put_nowait, said.put_nowait)
         supervisor.send(*late)
         found = [await asyncio.wait_for(said.get(), DEADLINE_S) for _ in [*early, *late]]
         control.close()

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ipc.messages.control import BootFailed, Counters, Heartbeat, Serve
-from ipc.messages.errors import InvalidRequest
+from ipc.messages.errors import Conflict
 from ipc.messages.spec import Spec
 from tests.unit.supervisor.histories.world import (
     EMBED,
@@ -98,6 +98,16 @@ def test_the_old_worker_is_kept_for_a_minute_and_ends_then() -> None:
     assert served(world) == [LARGER]
 
 
+def test_the_new_one_loads_at_the_lowest_priority() -> None:
+    world = run(EMBED)
+    adds(LARGER)(world)
+    assert world.children["embed-2.1"].yields
+    connects("embed-2.1")(world)
+    becomes_ready("embed-2.1")(world)
+    assert not world.children["embed-2.1"].yields
+    assert not world.children["embed-1.1"].yields
+
+
 def test_clients_have_the_old_limits_until_the_switch() -> None:
     world = run(EMBED)
     adds(LARGER)(world)
@@ -175,11 +185,11 @@ def test_somebody_may_ask_for_the_old_one() -> None:
 
 
 def test_not_once_it_has_ended() -> None:
-    with pytest.raises(InvalidRequest, match="no worker from before"):
+    with pytest.raises(Conflict, match="no worker from before"):
         run(EMBED).supervisor.roll_back("embed")
     world = switched()
     exits("embed-1.1", FAULT)(world)
-    with pytest.raises(InvalidRequest, match="no worker from before"):
+    with pytest.raises(Conflict, match="no worker from before"):
         world.supervisor.roll_back("embed")
 
 

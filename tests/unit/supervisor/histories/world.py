@@ -27,6 +27,7 @@ from ipc.messages.control import (
     Models,
     Noted,
     Ready,
+    Reconfigure,
     Serve,
     Start,
     States,
@@ -41,7 +42,7 @@ from supervisor.children.oom import OomWatch
 from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit, Vitals
 from supervisor.cleanup import Cleanup
-from supervisor.plan import Plan
+from supervisor.plan import Plan, Reading
 from supervisor.state.footprints import Footprint
 from supervisor.state.pull_book import Book
 from supervisor.supervisor import TICK_S, Supervisor
@@ -69,12 +70,19 @@ class FakeChild:
     work: float = 0.0
     stopped_at: float | None = None
     nice: int = 0
+    yields: bool = False
 
     def send_signal(self, number: signal.Signals) -> None:
         self.note(f"{number.name} to {self.name}")
 
     def be_nice(self, nice: int) -> None:
         self.nice = nice
+
+    def let_others_first(self) -> None:
+        self.yields = True
+
+    def be_nice_again(self, nice: int) -> None:
+        self.yields, self.nice = False, nice
 
     def resume(self) -> None:
         self.stopped_at = None
@@ -145,6 +153,7 @@ class World:
         self.weights: dict[str, str] = {}
         self.events: list[BoxEvent] = []  # what the frontend has been told of
         self.acts: list[AdminAct] = []  # what was to be written down
+        self.readings: dict[str, Reading] = {}  # by the process that has left it
         self.sockets_lost = False
         self.cannot_restore: Exception | None = None
         self._pids = itertools.count(100)
@@ -212,6 +221,8 @@ class World:
     ) -> FakeChild:
         if self.cannot_start is not None:
             raise self.cannot_start
+        if "--out" in argv:
+            return self._start_reader(argv, on_exit)
         child_id = f"{name}.{argv[argv.index('--generation') + 1]}"
         self.done.append(f"start {child_id}")
         child = FakeChild(
@@ -245,6 +256,21 @@ class World:
 
     def know_weights(self, model: str, weights: str) -> None:
         self.weights[model] = weights
+
+    def _start_reader(self, argv: Sequence[str], on_exit: Callable[[Exit], None]) -> FakeChild:
+        fetched = [argv[at + 1] for at, part in enumerate(argv) if part == "--fetch"]
+        name = Path(argv[argv.index("--out") + 1]).stem
+        self.done.append(" ".join([f"start {name}", *fetched]))
+        child = FakeChild(name, next(self._pids), on_exit, self.done.append, argv)
+        self.children[name] = child
+        return child
+
+    def leave(self, plan: Plan) -> Path:
+        self.left = plan
+        return Path("/run/plan.json")
+
+    def reading(self, path: Path) -> Reading | None:
+        return self.readings.pop(path.stem, None)
 
     def send(self, child: str, message: ToChild) -> bool:
         if child not in self.connected:
@@ -338,6 +364,8 @@ def _words(message: ToChild) -> str:
     match message:
         case Serve(specs=specs):
             return f"serve {' '.join(spec.name for spec in specs)}"
+        case Reconfigure():
+            return "reconfigure"
         case Models(specs=specs):
             return f"models {' '.join(spec.name for spec in specs)}"
         case Start(spec=spec):
@@ -473,6 +501,16 @@ def exits(child: str, end: Exit = FAULT) -> Happens:
         world.connected.discard(child)
         world.ready.pop(child, None)
         gone.on_exit(end)
+
+    return happens
+
+
+def reads(reader: str, reading: Reading) -> Happens:
+    """The process has written that, and has ended."""
+
+    def happens(world: World) -> None:
+        world.readings[reader] = reading
+        exits(reader, ENDED)(world)
 
     return happens
 

@@ -1,0 +1,128 @@
+"""``python -m supervisor.launch.replan``: reads the configuration of a running server again.
+
+The daemon starts it, which has neither YAML nor pydantic; this process has, and ends. It leaves
+what it has found in a file: a plan, or why there is none. With ``--fetch`` it gets those models'
+files instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ipc.runtime import lifeline
+from supervisor import plan as plans
+from supervisor.config import catalog, settings
+from supervisor.config.catalog import aliases
+from supervisor.config.dotenv_file import load_dotenv
+from supervisor.config.errors import ConfigError
+from supervisor.config.settings import Flags, Settings
+from supervisor.host import hardware
+from supervisor.launch.candidate import Candidate
+from supervisor.launch.daemon import plan_for
+from supervisor.launch.operator_warnings import warnings
+from supervisor.launch.origin import files_of
+from supervisor.launch.stages import Launch, fetch_all
+from supervisor.models.archive import FetchError
+from supervisor.plan import Origin, Plan, Reading
+
+
+def main() -> None:
+    args = _arguments()
+    lifeline.hold(args.parent, args.lifeline_fd)
+    started = plans.read(args.plan)
+    try:
+        reading = _fetch(started, args.fetch) if args.fetch else read_again(started)
+    except ConfigError as error:
+        reading = Reading(error=str(error))
+    plans.write_private(args.out, reading)
+
+
+def read_again(started: Plan) -> Reading:
+    """What the server would be told if it were started again as ``started`` was, with the files as
+    they are. Fetches nothing. Raises `ConfigError`."""
+    origin = _origin(started)
+    found, launch, candidates, said = _look(origin)
+    ready, missing = [], {}
+    for candidate in candidates:
+        try:
+            ready.append(launch.as_it_is(candidate, _silent))
+        except FetchError as error:
+            missing[candidate.name] = str(error)
+    if not ready and not missing:
+        raise ConfigError("no model is left to serve; name one under serve, or in MODELS")
+    fetches = found.auto_download_models
+    plan = plan_for(
+        found,
+        ready,
+        {} if fetches else missing,
+        Path(started.run_dir),
+        aliases([one.model for one in candidates]),
+        Path(started.state_dir) if started.state_dir else None,
+        Flags(**origin.flags),
+        _renewed(origin, found),
+    )
+    needed_mb = sum(one.needed_mb for one in candidates)
+    said += warnings(found, [one.name for one in candidates], needed_mb)
+    return Reading(plan=plan, missing=missing if fetches else {}, warnings=said)
+
+
+def _fetch(started: Plan, names: Sequence[str]) -> Reading:
+    """Get the files of the models that are called so. Those that could not be had are missing."""
+    _, launch, candidates, _ = _look(_origin(started))
+    wanted = [one for one in candidates if one.name in names]
+    _, unavailable = fetch_all(launch, wanted, lambda _name: _silent)
+    return Reading(missing=unavailable)
+
+
+def _look(origin: Origin) -> tuple[Settings, Launch, list[Candidate], list[str]]:
+    """The settings, and the models that they choose; what is odd about the files."""
+    for name in origin.added:
+        os.environ.pop(name, None)
+    if origin.api_keys:
+        os.environ["API_KEYS"] = ""  # those of the environment win over .env, as at the start
+    said = load_dotenv(Path(settings.DOTENV))
+    found = settings.load(Flags(**origin.flags))
+    forced = found.model_device if "device" in origin.flags else None
+    launch = Launch(found, hardware.detect(), forced)
+    models = catalog.load(found.edge_serve_config)
+    candidates, notes = launch.candidates(models.select(found.models))
+    return found, launch, candidates, [*said, *models.warnings, *notes]
+
+
+def _renewed(origin: Origin, found: Settings) -> Origin:
+    """``origin`` with the files that are to be looked at from now on."""
+    return Origin(
+        flags=origin.flags,
+        added=origin.added,
+        api_keys=origin.api_keys,
+        files=[str(path) for path in files_of(found)],
+        watched=origin.watched,
+    )
+
+
+def _origin(started: Plan) -> Origin:
+    if started.origin is None:
+        raise ConfigError("this server was started by a plan alone; restart it to change it")
+    return started.origin
+
+
+def _silent(_label: str, _done: int, _total: int) -> None:
+    return
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="replan", description=__doc__)
+    parser.add_argument("--plan", required=True, type=Path, help="that of the running server")
+    parser.add_argument("--out", required=True, type=Path, help="the file for what is found")
+    parser.add_argument("--fetch", action="append", default=[], help="a model to fetch")
+    parser.add_argument("--parent", required=True, type=int, help="die when this pid does")
+    parser.add_argument("--lifeline-fd", required=True, type=int)
+    return parser.parse_args(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()
