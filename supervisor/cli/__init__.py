@@ -14,6 +14,7 @@ from supervisor import interrupt
 from supervisor.cli.commands.chat import chat
 from supervisor.cli.commands.client import bench, smoke, status
 from supervisor.cli.commands.models import check, models
+from supervisor.cli.commands.operate import events, load, logs, ps, unload
 from supervisor.cli.commands.pull import pull
 from supervisor.cli.commands.rm import rm
 from supervisor.cli.commands.search import search
@@ -33,7 +34,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(invoke_without_command=True)(serve)
-for command in (pull, search, models, rm, check, chat, status, smoke, stop):
+_OF_MODELS = (pull, search, models, rm, check, chat)
+_OF_A_SERVER = (status, ps, load, unload, logs, events, smoke, stop)
+for command in (*_OF_MODELS, *_OF_A_SERVER):
     app.command()(command)
 app.command(context_settings=_FORWARDED)(bench)
 app.command("install-service")(install_service)

@@ -52,15 +52,40 @@ def connect(settings: Settings, url: str | None, timeout_s: float) -> httpx2.Cli
         raise Unreached(f"no edge-serve answers at {url}: {trouble(error)}") from None
 
 
-def ask(client: httpx2.Client, path: str, key: str) -> dict[str, Any]:
-    """What is at ``path`` of an edge-serve, an object with ``key`` whatever its status. Raises
+def ask(
+    client: httpx2.Client, path: str, key: str, wish: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is at ``path`` of an edge-serve, or what it answers to a ``wish`` there: an object with
+    ``key`` whatever its status. Raises `Unreached`."""
+    try:
+        answer = client.get(path) if wish is None else client.post(path, json=wish)
+    except httpx2.HTTPError as error:
+        raise _unreached(client, error) from None
+    found = _checked(client, answer)
+    if not isinstance(found, dict) or key not in found:
+        raise _no_edge_serve(client)
+    return found
+
+
+def lines(client: httpx2.Client, path: str, **query: str | int) -> Iterator[str]:
+    """The lines of a text that is at ``path`` of an edge-serve, as they come. Raises
     `Unreached`."""
+    try:
+        with client.stream("GET", path, params=query) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                _checked(client, answer)
+                raise _no_edge_serve(client)
+            yield from answer.iter_lines()
+    except httpx2.HTTPError as error:
+        raise _unreached(client, error) from None
+
+
+def _checked(client: httpx2.Client, answer: httpx2.Response) -> Any:
+    """The JSON of an answer, None where it has none. Raises `Unreached` where it is a refusal."""
     where = str(client.base_url).rstrip("/")
     try:
-        answer = client.get(path)
         found = answer.json()
-    except httpx2.HTTPError as error:
-        raise Unreached(f"no edge-serve answers at {where}: {trouble(error)}") from None
     except ValueError:
         found = None
     if answer.status_code == 401 and "authorization" in client.headers:
@@ -69,9 +94,17 @@ def ask(client: httpx2.Client, path: str, key: str) -> dict[str, Any]:
         raise Unreached(f"{where} wants an API key; put one into EDGE_SERVE_API_KEY")
     if isinstance(found, dict) and isinstance(found.get("error"), dict):
         raise Unreached(f"{where} refuses to answer: {found['error'].get('message')}")
-    if not isinstance(found, dict) or key not in found:
-        raise Unreached(f"what answers at {where} is not edge-serve; name another with --url")
     return found
+
+
+def _unreached(client: httpx2.Client, error: Exception) -> Unreached:
+    where = str(client.base_url).rstrip("/")
+    return Unreached(f"no edge-serve answers at {where}: {trouble(error)}")
+
+
+def _no_edge_serve(client: httpx2.Client) -> Unreached:
+    where = str(client.base_url).rstrip("/")
+    return Unreached(f"what answers at {where} is not edge-serve; name another with --url")
 
 
 def trouble(error: Exception) -> str:

@@ -328,6 +328,10 @@ COMMANDS = {
     "check": (0, ["check"]),
     "pull": (0, ["pull"]),
     "status": (0, ["status"]),
+    "ps": (0, ["ps"]),
+    "load": (0, ["load", "s/chat", "--wait"]),
+    "logs": (0, ["logs", "frontend", "-n", "5"]),
+    "events": (0, ["events"]),
     "smoke": (0, ["smoke", "--models", "s/chat,s/embed,s/rerank,s/speak"]),
 }
 

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -189,6 +191,35 @@ def test_a_server_that_is_drained_ends_who_follows_finishes_what_it_has_and_exit
         assert follows.result(30).status_code == 200
     assert box.process.wait(30) == 0
     assert not [one for one in psutil.process_iter() if one.pid == box.process.pid]
+
+
+def edge_serve(box: Box, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line, with no other settings than where ``box`` listens."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "supervisor.cli", *arguments],
+        env={"PATH": os.environ["PATH"], "PORT": str(box.port)},
+        cwd=box.run_dir,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_line_loads_unloads_and_shows_it(box: Box) -> None:
+    loaded = edge_serve(box, "load", EMBED, "--wait", "--pin")
+    assert (loaded.returncode, loaded.stdout) == (0, f"{EMBED}: ready\n")
+    shown = edge_serve(box, "ps").stdout.splitlines()
+    assert shown[0].split()[:4] == ["model", "state", "MB", "queue"]
+    assert [line.split()[:2] for line in shown[1:]] == [[CHAT, "ready"], [EMBED, "ready"]]
+    assert "pinned" in shown[2]
+    assert "ready" in edge_serve(box, "logs").stdout
+    happened = edge_serve(box, "events").stdout
+    assert f"model.state {EMBED} state=ready" in happened
+    assert edge_serve(box, "unload", EMBED).returncode == 0
+    unknown = edge_serve(box, "load", "org/none")
+    assert unknown.returncode == 1
+    assert "this server has no such model" in unknown.stderr
 
 
 def test_a_key_needs_the_role_and_its_name_is_written_down(make_box: MakeBox, state: Path) -> None:

@@ -1,0 +1,201 @@
+"""Commands that look after a running server: its models, its processes' lines, what happens to it.
+
+They need an API key with the role admin in EDGE_SERVE_API_KEY where the server has keys; without
+keys they must run on its machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from json import dumps, loads
+from time import localtime, strftime
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from supervisor.cli import output
+from supervisor.cli.commands.arguments import Host, Json, Port, Url
+from supervisor.cli.commands.load_settings import load_settings
+
+if TYPE_CHECKING:
+    from httpx2 import Client
+
+# A load that is waited for, which the server ends at ten minutes; a silence between two events.
+WAIT_S = 630.0
+
+Model = Annotated[str, typer.Argument(metavar="MODEL")]
+Follow = Annotated[
+    bool, typer.Option("-f", "--follow", help="Go on with what comes, until Ctrl-C.")
+]
+
+
+def ps(
+    context: typer.Context,
+    url: Url = None,
+    host: Host = None,
+    port: Port = None,
+    json: Json = False,
+) -> None:
+    """Show the models of a running edge-serve: which are in memory, for how long, what waits."""
+    from supervisor.cli.client import ask
+
+    with _server(context, url, host, port) as (client, where):
+        models = ask(client, "/admin/models", "models")["models"]
+    if json:
+        output.as_json({"url": where, "models": models})
+        return
+    from supervisor.cli import resident_table
+    from supervisor.cli.table import show
+
+    show(output.console(), resident_table.COLUMNS, list(resident_table.rows(models)), "why")
+
+
+def load(
+    context: typer.Context,
+    model: Model,
+    wait: Annotated[bool, typer.Option("--wait", help="Until it is ready.")] = False,
+    pin: Annotated[
+        bool, typer.Option("--pin", help="Let no other model take its place in memory.")
+    ] = False,
+    keep: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=-1, help="How long it stays without work; -1 for ever."
+        ),
+    ] = None,
+    url: Url = None,
+    host: Host = None,
+    port: Port = None,
+    json: Json = False,
+) -> None:
+    """Have a model of a running edge-serve loaded. Exits 1 if it cannot be."""
+    from supervisor.cli.client import ask
+
+    wish: dict[str, Any] = {"wait": wait}
+    if pin:
+        wish["pin"] = True
+    if keep is not None:
+        wish["keep_alive_s"] = keep
+    with _server(context, url, host, port) as (client, where):
+        told = ask(client, f"/admin/models/{quote(model)}/load", "state", wish)
+    _tell(told, where, json)
+    if wait and told["state"] != "ready":
+        raise typer.Exit(1)
+
+
+def unload(
+    context: typer.Context,
+    model: Model,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also while it has work, once it has finished that in hand."),
+    ] = False,
+    url: Url = None,
+    host: Host = None,
+    port: Port = None,
+    json: Json = False,
+) -> None:
+    """Have a model of a running edge-serve leave memory; it comes back when somebody asks for it.
+
+    Exits 1 if it may not, as while it has work.
+    """
+    from supervisor.cli.client import ask
+
+    with _server(context, url, host, port) as (client, where):
+        path = f"/admin/models/{quote(model)}/unload"
+        told = ask(client, path, "state", {"force": force})
+    _tell(told, where, json)
+
+
+def logs(
+    context: typer.Context,
+    process: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROCESS", help="supervisor, frontend, or a worker as `status` has them."
+        ),
+    ] = "supervisor",
+    tail: Annotated[
+        int, typer.Option("-n", "--tail", min=0, max=1000, help="How many of the last lines.")
+    ] = 200,
+    follow: Follow = False,
+    url: Url = None,
+    host: Host = None,
+    port: Port = None,
+    json: Json = False,
+) -> None:
+    """Show what a process of a running edge-serve has said last."""
+    from supervisor.cli.client import lines
+
+    query = {"tail": tail, "follow": "true" if follow else "false"}
+    with _server(context, url, host, port) as (client, where):
+        found = lines(client, f"/admin/logs/{quote(process, safe='')}", **query)
+        if follow:
+            for told in _data(found):
+                print(dumps(told) if json else told["line"], flush=True)
+        elif json:
+            output.as_json({"url": where, "process": process, "lines": list(found)})
+        else:
+            for line in found:
+                print(line)
+
+
+def events(
+    context: typer.Context,
+    follow: Follow = False,
+    url: Url = None,
+    host: Host = None,
+    port: Port = None,
+    json: Json = False,
+) -> None:
+    """Show what has happened to a running edge-serve: loads, crashes, full queues."""
+    from supervisor.cli.client import lines
+
+    query = {"follow": "true" if follow else "false"}
+    with _server(context, url, host, port) as (client, where):
+        found = _data(lines(client, "/admin/events", **query))
+        if json and not follow:
+            output.as_json({"url": where, "events": list(found)})
+            return
+        for told in found:
+            print(dumps(told) if json else _line(told), flush=True)
+
+
+@contextmanager
+def _server(
+    context: typer.Context, url: str | None, host: str | None, port: str | None
+) -> Iterator[tuple[Client, str]]:
+    """A client of the server that is meant, and where that is. Ends with a line and status 1 where
+    it does not answer as it should."""
+    from supervisor.cli.client import Unreached, connect
+    from supervisor.config.settings import Flags
+
+    settings = load_settings(Flags(host=host, port=port).over(context.obj))
+    try:
+        with connect(settings, url, timeout_s=WAIT_S) as client:
+            yield client, url or settings.url
+    except Unreached as error:
+        output.fail(str(error))
+
+
+def _tell(model: dict[str, Any], where: str, json: bool) -> None:
+    if json:
+        output.as_json({"url": where, **model})
+    else:
+        why = f": {model['last_error']}" if model.get("last_error") else ""
+        print(f"{model['id']}: {model['state']}{why}")
+
+
+def _data(found: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """What server-sent events hold."""
+    return (loads(line[6:]) for line in found if line.startswith("data: "))
+
+
+def _line(event: dict[str, Any]) -> str:
+    """An event for people: when, what, of which model, and the rest of what is known."""
+    known = ("seq", "time", "type", "model")
+    facts = [f"{key}={value}" for key, value in event.items() if key not in known]
+    at = strftime("%Y-%m-%d %H:%M:%S", localtime(event["time"]))
+    return " ".join([at, event["type"], *filter(None, [event.get("model")]), *facts])
