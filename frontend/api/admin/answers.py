@@ -102,7 +102,7 @@ class RequestTimes(Answer):
 class RequestTokens(Answer):
     prompt: int
     completion: int
-    cached: int
+    cached: int | None
 
 
 class AdminRequest(Answer):

@@ -12,7 +12,7 @@ from frontend.api.admin import answers
 from frontend.dispatch.stream import Stream
 from ipc.messages.events import Delta
 from tests.unit.frontend.api.admin.desk import Desk
-from tests.unit.frontend.http_fakes import says
+from tests.unit.frontend.http_fakes import ranks, says
 
 CHAT = {"model": "org/chat", "messages": [{"role": "user", "content": "a secret"}]}
 ID = {"x-request-id": "mine/7"}
@@ -38,6 +38,15 @@ def test_a_request_that_has_ended_is_told_and_never_what_it_said() -> None:
 
 def _times(told: dict[str, Any]) -> dict[str, Any]:
     return {name: told[name] for name in ("began_at", "age_s")}
+
+
+def test_one_whose_worker_counts_no_cached_tokens_says_so() -> None:
+    desk = Desk(ranks(b"\0" * 8))
+    body = {"model": "org/rerank", "query": "x", "documents": ["a", "b"]}
+    assert desk.post("/v1/rerank", json=body, headers=ID).status_code == 200
+    told = desk.get("/admin/requests/mine/7").json()
+    answers.AdminRequest.model_validate(told)
+    assert told["tokens"] == {"prompt": 7, "completion": 0, "cached": None}
 
 
 def test_one_that_failed_is_told_with_its_error() -> None:
