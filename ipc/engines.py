@@ -379,6 +379,15 @@ _ALL = (
         devices=("cpu",),
     ),
     Descriptor(
+        name="kokoro",
+        serves={
+            "speak": Serving(
+                "worker.engines.kokoro.engine.KokoroSpeech", SpeakOptions, reads=("onnx",)
+            )
+        },
+        devices=("cpu",),
+    ),
+    Descriptor(
         name="remote",
         serves={
             task: Serving("worker.engines.upstream.remote.Remote", RemoteOptions)

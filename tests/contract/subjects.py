@@ -17,7 +17,7 @@ import pytest
 
 from ipc.messages.jobs import Task
 from ipc.messages.spec import Loaded, Spec
-from tests.contract.checkpoints import tiny, unconverted
+from tests.contract.checkpoints import exported_kokoro, tiny, unconverted
 from worker.engine import Engine
 from worker.engines import make
 
@@ -38,12 +38,18 @@ SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 WHISPER = "openai/whisper-base"
 HIBARI = "hibari"
+KOKORO = "onnx-community/Kokoro-82M-v1.0-ONNX"
+
+
+def model_folder(name: str) -> Path:
+    """Where the store keeps a model of the catalog, if it has been pulled."""
+    models = Path(os.environ.get("EDGE_SERVE_MODELS_DIR") or CHECKOUT / "models")
+    return models / name.replace("/", "--")
 
 
 def real_model(name: str, file: str = "") -> Path:
     """Where the store keeps a model of the catalog, or the one ``file`` that is loaded of it."""
-    models = Path(os.environ.get("EDGE_SERVE_MODELS_DIR") or CHECKOUT / "models")
-    path = models / name.replace("/", "--") / file
+    path = model_folder(name) / file
     if not path.exists():
         pytest.fail(f"{path} is missing: bin/test pulls the models, then runs these tests")
     return path
@@ -65,7 +71,7 @@ class Subject:
     ``model`` returns the model's path; it gets an empty folder in which it may build one. An engine
     is ``exact`` if nothing around a request, neither its company nor a cached prefix, changes how
     its numbers round: only then are two greedy answers to one prompt sure to be the same. One that
-    is not ``gradual`` brings all text at once.
+    is not ``gradual`` brings all text at once. What is not ``trained`` says no words.
     """
 
     engine: str
@@ -73,6 +79,7 @@ class Subject:
     model: Callable[[Path], Path] = lambda scratch: scratch
     exact: bool = True
     gradual: bool = True
+    trained: bool = True
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
     refuses: frozenset[str] = frozenset()  # sampling options, each by its name
 
@@ -114,7 +121,13 @@ SPEECH_MODELS = [
     Subject("ctranslate2", "speech", lambda _: real_model(WHISPER)),
     Subject("torch", "speech", lambda scratch: unconverted.whisper(real_model(WHISPER), scratch)),
 ]
-SPEAK_MODELS = [Subject("hibari", "speak", lambda _: real_model(HIBARI))]
+SPEAK_MODELS = [
+    Subject("hibari", "speak", lambda _: real_model(HIBARI)),
+    # Only the hub has it: with random weights where nobody has pulled it.
+    Subject("kokoro", "speak", lambda _: model_folder(KOKORO))
+    if model_folder(KOKORO).exists()
+    else Subject("kokoro", "speak", exported_kokoro.unpack, trained=False),
+]
 
 
 class Bench:

@@ -32,13 +32,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker/chat": {"ipc/messages", "ipc/facts", "ipc/grammar", "ipc/engines", "worker/engine"}
     | {"ipc/chat_parameters", "worker/apart"},
     "worker/engines": {"ipc/chat_parameters", "ipc/engines", "ipc/messages", "worker/engine"},
-    "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"},
+    "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"}
+    | {"worker/speaking/scripts"},
     "worker/engines/torch_chat": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/openvino_chat": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/llama_cpp": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/encoders": _ENGINE | {"worker/microbatch", "worker/cache"},
     "worker/engines/whisper": _ENGINE | {"worker/audio"},
     "worker/engines/hibari": _ENGINE | {"worker/audio", "worker/speaking"},
+    "worker/engines/kokoro": _ENGINE | {"worker/audio", "worker/speaking"},
     "worker/engines/upstream": _ENGINE,
     "worker/engines/echo": _ENGINE,
     # The daemon reads no catalog and no model file.

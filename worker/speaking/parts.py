@@ -27,13 +27,15 @@ class Part(NamedTuple):
     pause_s: float
 
 
-def parts(text: str, sentences: Callable[[str], Sequence[str]]) -> Iterator[Part]:
+def parts(
+    text: str, sentences: Callable[[str], Sequence[str]], max_chars: int = MAX_CHARS
+) -> Iterator[Part]:
     """All of ``text`` but blanks and control characters; ``sentences`` splits a paragraph."""
     first = True
     for paragraph in _PARAGRAPH_END.split(_CONTROLS.sub(" ", text)):
         of_paragraph: list[Part] = []
         for sentence in filter(None, map(str.strip, sentences(paragraph))):
-            *clauses, last = _cut(sentence, first=first)
+            *clauses, last = _cut(sentence, max_chars, first=first)
             of_paragraph += [Part(clause, _CLAUSE_S) for clause in clauses]
             of_paragraph.append(Part(last, _SENTENCE_S))
             first = False
@@ -42,14 +44,14 @@ def parts(text: str, sentences: Callable[[str], Sequence[str]]) -> Iterator[Part
             yield Part(of_paragraph[-1].text, _PARAGRAPH_S)
 
 
-def _cut(sentence: str, *, first: bool) -> list[str]:
-    """``sentence`` in pieces of at most `MAX_CHARS`."""
+def _cut(sentence: str, max_chars: int, *, first: bool) -> list[str]:
+    """``sentence`` in pieces of at most ``max_chars``."""
     found: list[str] = []
     if first and len(sentence) > MAX_FIRST_CHARS and (end := _first_end(sentence)):
         found.append(sentence[:end])
         sentence = sentence[end:].strip()
-    while len(sentence) > MAX_CHARS:
-        end = _end(sentence)
+    while len(sentence) > max_chars:
+        end = _end(sentence, max_chars)
         found.append(sentence[:end].strip())
         sentence = sentence[end:].strip()
     return [*found, sentence] if sentence else found
@@ -61,7 +63,7 @@ def _first_end(sentence: str) -> int:
     return next((end for end in ends if len(sentence[:end].split()) >= _MIN_FIRST_WORDS), 0)
 
 
-def _end(sentence: str) -> int:
+def _end(sentence: str, max_chars: int) -> int:
     """Where the piece ends: at the last clause in it, else the last word, else where it is full."""
-    clauses = [match.end() for match in _CLAUSE_END.finditer(sentence, 0, MAX_CHARS)]
-    return max(clauses, default=0) or sentence.rfind(" ", 1, MAX_CHARS + 1) + 1 or MAX_CHARS
+    clauses = [match.end() for match in _CLAUSE_END.finditer(sentence, 0, max_chars)]
+    return max(clauses, default=0) or sentence.rfind(" ", 1, max_chars + 1) + 1 or max_chars

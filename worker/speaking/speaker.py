@@ -8,13 +8,16 @@ from typing import NamedTuple, Protocol
 from ipc.messages.spec import Loaded, Spec
 from worker.audio.decode import Samples
 from worker.engine import Stage
+from worker.speaking.parts import MAX_CHARS
 
 
 class Traits(NamedTuple):
-    """What holds for all that a speaker says. A frame is what its model makes at once."""
+    """What holds for all that a speaker says. A frame is what its model makes at once; a part of a
+    text is what is said in one step, so that it has at most ``part_chars``."""
 
     rate_hz: int
     frame_samples: int
+    part_chars: int = MAX_CHARS
 
 
 class Speaker(Protocol):
@@ -34,8 +37,8 @@ class Speaker(Protocol):
     def sentences(self, paragraph: str) -> Sequence[str]: ...
 
     def phonemes(self, text: str, voice: str) -> Sequence[str]:
-        """What ``text``, some hundred characters, sounds like, in pieces that can be said at once:
-        each takes well under a second. Pieces that would be silent are left out.
+        """What ``text``, a part of a text, sounds like, in pieces that can be said at once:
+        each takes a second or two at most. Pieces that would be silent are left out.
 
         Raises `InvalidRequest` where its rules fail.
         """

@@ -61,7 +61,8 @@ class Speech:
         return [*heard, Done(self._job_id, self._result())] if is_last else [*heard]
 
     def _read(self) -> Iterator[_Phrase]:
-        for part in parts(self._text, self._speaker.sentences):
+        max_chars = self._speaker.traits.part_chars
+        for part in parts(self._text, self._speaker.sentences, max_chars):
             spoken = self._speaker.phonemes(part.text, self._voice)
             for at, phonemes in enumerate(spoken, start=1):
                 yield _Phrase(phonemes, part.pause_s if at == len(spoken) else 0.0)

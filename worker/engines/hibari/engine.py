@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from hibari import Hibari
-from hibari.g2p import G2P
 from hibari.voices import VOICES
 
 from ipc.engines import SpeakOptions
-from ipc.messages.errors import InvalidRequest
 from ipc.messages.spec import Loaded, Spec, Voice
 from worker.audio.decode import Samples
 from worker.engine import LoadError, Stage, options_of
+from worker.engines.common import english
+from worker.engines.common.english import English
 from worker.speaking.engine import SpeakingEngine
-from worker.speaking.scripts import without_others
 from worker.speaking.speaker import Traits
 from worker.speaking.voices import with_openai_names
 
 # As many as it was trained on at once; about 25 s of sound.
 _MAX_PHONEMES = 400
-# Marks that are heard as a pause at most.
-_SILENT = frozenset(';:,.!?—…"()“” ')
-# Its rules have no name for a number of more than 36 digits, and nobody says one of half as many.
-_LONG_NUMBER = re.compile(r"\d[\d,]{14,}\d")
 # The voice that is most like each of OpenAI's, as far as a man's or a woman's and the accent go;
 # all others have the first that is there.
 _NEAREST = {
@@ -48,19 +42,19 @@ class HibariSpeaker:
 
     def __init__(self) -> None:
         self._voices: dict[str, Hibari] = {}
+        self._readers: dict[bool, English] = {}  # by whether it is British
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         options = options_of(spec, SpeakOptions)
         if spec.device != "cpu":
             raise LoadError(f"hibari runs on cpu, not on {spec.device!r}: change device")
-        readers: dict[bool, G2P] = {}
         for name, file in _files(spec.path).items():
             stage(f"voice {name}")
-            british = bool(VOICES[name]["british"])
-            if british not in readers:
-                readers[british] = G2P(british=british)
+            british = _is_british(name)
+            if british not in self._readers:
+                self._readers[british] = English(british=british, max_phonemes=_MAX_PHONEMES)
             try:
-                self._voices[name] = Hibari(name, model=str(file), threads=1, g2p=readers[british])
+                self._voices[name] = Hibari(name, model=str(file), threads=1)
             except Exception as error:  # onnxruntime has many kinds, none of them public
                 raise LoadError(f"{file} cannot be loaded: {error}") from error
         voices = [Voice(name=name, language=str(VOICES[name]["language"])) for name in self._voices]
@@ -72,24 +66,13 @@ class HibariSpeaker:
         )
 
     def readable(self, text: str) -> tuple[str, int]:
-        """It spells Cyrillic and Greek as if they were Latin, and leaves out all others."""
-        return without_others(text, "LATIN")
+        return english.readable(text)
 
     def sentences(self, paragraph: str) -> Sequence[str]:
-        found: list[str] = Hibari.split_sentences(paragraph)
-        return found
+        return english.sentences(paragraph)
 
     def phonemes(self, text: str, voice: str) -> Sequence[str]:
-        text = _LONG_NUMBER.sub(lambda number: " ".join(re.findall(r"\d", number[0])), text)
-        try:
-            read: str = self._voices[voice].g2p(text)
-        except Exception as error:  # its rules are a thousand lines for all that may be written
-            raise InvalidRequest(
-                "`input` has a part that this model cannot read: something that is neither words "
-                "nor usual numbers; leave it out, or write it in words",
-                param="input",
-            ) from error
-        return [piece for piece in _pieces(read) if set(piece) - _SILENT]
+        return self._readers[_is_british(voice)].phonemes(text)
 
     def say(self, phonemes: str, voice: str) -> tuple[Samples, int]:
         hibari = self._voices[voice]
@@ -120,10 +103,5 @@ def _files(path: str) -> dict[str, Path]:
     return found
 
 
-def _pieces(phonemes: str) -> Iterator[str]:
-    """``phonemes`` in as few pieces as they can be said in, cut between words."""
-    while len(phonemes) > _MAX_PHONEMES:
-        end = phonemes.rfind(" ", 1, _MAX_PHONEMES) + 1 or _MAX_PHONEMES
-        yield phonemes[:end]
-        phonemes = phonemes[end:]
-    yield phonemes
+def _is_british(voice: str) -> bool:
+    return bool(VOICES[voice]["british"])
