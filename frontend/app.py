@@ -25,7 +25,7 @@ from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http import waiting
 from frontend.http.access import Guard, Guarded, host_guards, key_guards
-from frontend.http.paths import PathSet, Unserved
+from frontend.http.paths import COVERED, PathSet, Unserved
 from frontend.http.sessions import Sessions
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
@@ -134,7 +134,9 @@ def build(
     )
     # A redirect would be built from the client's Host header, and repeat the whole body.
     app.router.redirect_slashes = False
-    app.router.default = Unserved([(each.method, each.path) for each in offered])
+    unserved = Unserved([(each.method, each.path) for each in offered])
+    app.router.default = unserved
+    app.router.routes[:0] = [Route(path, unserved) for path in COVERED]
     return app
 
 

@@ -49,7 +49,12 @@ from frontend.api.rerank import answers as rankings
 from frontend.api.rerank.request import RERANK_PATHS, RerankRequest, TextsRerankRequest
 from frontend.api.rerank.route import Rerank
 from frontend.api.rerank.score import SCORE_PATHS, ScoreRequest, Scores
-from frontend.api.responses.answers import ItemList, ResponseDeleted, ResponseObject
+from frontend.api.responses.answers import (
+    CountedInput,
+    ItemList,
+    ResponseDeleted,
+    ResponseObject,
+)
 from frontend.api.responses.queries import ItemsQuery, ResponseQuery
 from frontend.api.responses.request import ResponseRequest
 from frontend.api.responses.route import KeptResponses, Responses
@@ -113,6 +118,16 @@ _RESPONSES = (
         task="chat",
         takes=(ResponseRequest,),
         gives={JSON: ResponseObject, EVENTS: None},
+    ),
+    Route(
+        method="POST",
+        path="/v1/responses/input_tokens",
+        id="response_input_tokens",
+        summary="How many tokens the prompt of a response has",
+        answer=lambda its: Responses(its).count,
+        task="chat",
+        takes=(ResponseRequest,),
+        gives={JSON: CountedInput},
     ),
     Route(
         method="GET",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from frontend.api.images import Remote, refuse_uncounted
+from frontend.api.openai.chat_request import ChatRequest
 from frontend.api.submission import result_of
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.request_context import RequestContext
@@ -32,6 +34,14 @@ class Tokenizers:
                 param="model",
             )
         return spec
+
+    async def count(self, request: Request, spec: Spec, chat: ChatRequest, size_bytes: int) -> int:
+        """How many tokens the prompt of ``chat`` has. Raises a `ServeError`."""
+        remote: list[Remote] = []
+        wanted = TokenizeInput(chat=chat.to_input(spec, remote))
+        refuse_uncounted(remote)
+        (row,) = (await self.ask(request, spec, wanted, size_bytes)).rows
+        return len(row)
 
     async def ask(
         self, request: Request, spec: Spec, asked: TokenizeInput, size_bytes: int

@@ -20,7 +20,7 @@ _NOT_BUILT = {
         *("/v1/audio/voice_consents", "/v1/moderations", "/v1/uploads"),
         *("/v1/fine_tuning", "/v1/fine-tunes", "/v1/vector_stores", "/v1/assistants"),
         *("/v1/threads", "/v1/realtime", "/v1/evals", "/v1/containers", "/v1/organization"),
-        *("/v1/engines", "/v1/edits", "/v1/chat/completions"),
+        *("/v1/engines", "/v1/edits", "/v1/chat/completions", "/v1/responses/compact"),
     ),
     "Anthropic's API": ("/v1/messages/batches", "/v1/complete"),
     "Ollama's API": ("/api",),
@@ -30,6 +30,8 @@ _NOT_BUILT = {
     ),
     "vLLM": ("/pooling", "/classify", "/invocations", "/version", "/ping"),
 }
+# Those of them that a route would take for one of its own, with a part of the path for a name.
+COVERED = ("/v1/responses/compact",)
 # APIs that may be off: where their routes are, and the setting that is to be changed.
 _OFF = {"Ollama's API": ("/api/", "OLLAMA_API=true")}
 

@@ -15,14 +15,12 @@ from frontend.api.anthropic.as_chat import message_as_chat, prompt_as_chat
 from frontend.api.anthropic.message_answer import MessageAnswer
 from frontend.api.anthropic.request import MessagesRequest, PromptRequest, parse
 from frontend.api.chats import Chats
-from frontend.api.images import Remote, refuse_uncounted
 from frontend.api.queued import queue_as_asked
 from frontend.api.route import Services
 from frontend.api.tokenizers import Tokenizers
 from frontend.api.translated import chat_of, told_by
 from frontend.http.body import read_json
 from frontend.http.request_context import RequestContext
-from ipc.messages.jobs import TokenizeInput
 from ipc.messages.spec import Spec
 
 
@@ -51,13 +49,9 @@ class Messages:
         spec = self._tokenizers.of(request, asked.model)
         words, names = prompt_as_chat(asked, reasons=self._chats.reasons(spec))
         chat = chat_of(words, names)
-        remote: list[Remote] = []
         with told_by(names):
-            wanted = TokenizeInput(chat=chat.to_input(spec, remote))
-            refuse_uncounted(remote)
-            result = await self._tokenizers.ask(request, spec, wanted, body.size_bytes)
-        (row,) = result.rows
-        content = orjson.dumps({"input_tokens": len(row)})
+            tokens = await self._tokenizers.count(request, spec, chat, body.size_bytes)
+        content = orjson.dumps({"input_tokens": tokens})
         return Response(content, media_type="application/json")
 
 

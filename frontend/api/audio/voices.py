@@ -13,19 +13,24 @@ from ipc.messages.spec import Spec, Voice
 
 
 class Voices:
-    """The voices of the models that are loaded."""
+    """The voices of all models that speak, so far as they are known: an engine tells them once it
+    has loaded its model."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
 
     async def index(self, _: Request) -> Response:
-        specs = self._dispatcher.specs.values()
-        listed = [voice for spec in specs for voice in self._of(spec)]
-        return Response(orjson.dumps({"voices": listed}), media_type="application/json")
+        speak = [spec for spec in self._dispatcher.specs.values() if spec.task == "speak"]
+        found = {spec.name: self._of(spec) for spec in speak}
+        told = {
+            "voices": [_entry(voice, name) for name, voices in found.items() for voice in voices],
+            "unloaded": [name for name, voices in found.items() if not voices],
+        }
+        return Response(orjson.dumps(told), media_type="application/json")
 
-    def _of(self, spec: Spec) -> list[dict[str, Any]]:
+    def _of(self, spec: Spec) -> list[Voice]:
         loaded = self._dispatcher.state(spec.name).loaded
-        return [_entry(voice, spec.name) for voice in (loaded.voices or () if loaded else ())]
+        return loaded.voices or [] if loaded else []
 
 
 def _entry(voice: Voice, model: str) -> dict[str, Any]:

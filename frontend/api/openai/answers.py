@@ -155,7 +155,10 @@ class VoiceEntry(Answer):
 
 
 class VoiceList(Answer):
+    """``unloaded`` are models that speak, but have told no voices yet: they do once loaded."""
+
     voices: list[VoiceEntry]
+    unloaded: list[str]
 
 
 # --- models ---

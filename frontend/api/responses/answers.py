@@ -119,6 +119,11 @@ class ResponseObject(Answer):
     usage: ResponseUsage
 
 
+class CountedInput(Answer):
+    object: Literal["response.input_tokens"]
+    input_tokens: int
+
+
 class ResponseDeleted(Answer):
     id: str
     object: Literal["response"]

@@ -18,6 +18,7 @@ from frontend.api.responses.request import Asked, ResponseRequest
 from frontend.api.responses.response import Keep, Response, keep_nothing
 from frontend.api.responses.store import ResponseStore, Stored
 from frontend.api.route import JSON, Services
+from frontend.api.tokenizers import Tokenizers
 from frontend.api.translated import renamed
 from frontend.api.validate import check
 from frontend.dispatch.budget import Claim
@@ -37,28 +38,46 @@ class Responses:
 
     def __init__(self, its: Services) -> None:
         self._chats = Chats(its)
+        self._tokenizers = Tokenizers(its.dispatcher)
         self._store = its.responses
         self._max_bytes = its.serve.max_json_bytes
 
     async def create(self, request: Request) -> HttpResponse:
         body = await read_json(request, self._max_bytes)
         wanted = check(ResponseRequest, body.data)
+        asked, size_bytes = await self._read(request, wanted, body.size_bytes)
+        keep: Keep = keep_nothing
+        if wanted.is_kept:
+            keep = _keeping(self._store, RequestContext.of(request.scope).key, body.data)
+        return await self._chats.answer(
+            request, asked.chat, size_bytes, lambda spec: _response(wanted, asked, spec, keep)
+        )
+
+    async def count(self, request: Request) -> HttpResponse:
+        body = await read_json(request, self._max_bytes)
+        wanted = check(ResponseRequest, body.data)
+        spec = self._tokenizers.of(request, wanted.model)
+        asked, size_bytes = await self._read(request, wanted, body.size_bytes)
+        tokens = await self._tokenizers.count(request, spec, asked.chat, size_bytes)
+        return _json({"object": "response.input_tokens", "input_tokens": tokens})
+
+    async def _read(
+        self, request: Request, wanted: ResponseRequest, own_bytes: int
+    ) -> tuple[Asked, int]:
+        """What was asked with what it goes on from, and the bytes of both."""
         queue_as_asked(request, wanted)
         context = RequestContext.of(request.scope)
         chain = self._chain(context.key, wanted.previous_response_id)
-        size_bytes = body.size_bytes + sum(stored.size_bytes for stored in chain)
+        size_bytes = own_bytes + sum(stored.size_bytes for stored in chain)
         if size_bytes > self._max_bytes and chain:
             raise PayloadTooLarge(f"with `{PREVIOUS}` it is over {self._max_bytes} bytes")
-        context.claim.add(COPIES * (size_bytes - body.size_bytes))
+        context.claim.add(COPIES * (size_bytes - own_bytes))
         asked = wanted.to_chat(placed(await _read(chain, context.claim)))
         # From here on errors are those of a chat.
         context.error_form = lambda error, request_id: openai_form(
             renamed(error, asked.names), request_id
         )
-        keep = _keeping(self._store, context.key, body.data) if wanted.is_kept else keep_nothing
-        return await self._chats.answer(
-            request, asked.chat, size_bytes, lambda spec: _response(wanted, asked, spec, keep)
-        )
+        return asked, size_bytes
 
     def _chain(self, key: str | None, previous_id: str | None) -> list[Stored]:
         if previous_id is None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from msgspec.structs import replace
 from starlette.applications import Starlette
 
 from frontend.app import build
@@ -30,6 +31,8 @@ from ipc.messages.events import (
     RerankResult,
     Segment,
     SpeechResult,
+    Token,
+    TokenizeResult,
     Usage,
     Word,
 )
@@ -171,6 +174,20 @@ class FakeDispatcher:
         queue = {"depth": 1, "limit": 32, "bytes": 9, "in_flight": 2, "credit": 8, "oldest_s": 0.5}
         queue["eta_s"] = 1.5
         return {name: dict(queue) for name in self.specs}
+
+
+class FakeTokenizers(FakeDispatcher):
+    """Its models have tokenizers."""
+
+    def state(self, name: str) -> ModelState:
+        loaded = Loaded(device="cpu", tokenizes=True)
+        return replace(super().state(name), loaded=loaded)
+
+
+def counts(tokens: int) -> Script:
+    """A tokenizer that finds so many."""
+    result = TokenizeResult(rows=[[Token(1, b"a")] * tokens], text="")
+    return lambda stream: stream.push(Done("job", result), time.monotonic())
 
 
 class FakeControl:

@@ -194,11 +194,19 @@ def test_voices_are_those_of_all_models_that_speak(
 ) -> None:
     def state(name: str) -> ModelState:
         voices = [Voice(name="ann", language="en-US", aliases=["alloy"])]
-        loaded = Loaded(device="cpu", voices=voices if name == "org/speak" else None)
+        loaded = None
+        if is_loaded:
+            loaded = Loaded(device="cpu", voices=voices if name == "org/speak" else None)
         return ModelState(name=name, routes=[], state="ready", loaded=loaded)
 
     monkeypatch.setattr(fake, "state", state)
+    is_loaded = False
+    assert client.get("/v1/audio/voices").json() == {"voices": [], "unloaded": ["org/speak"]}
+    is_loaded = True
     ann = {"id": "ann", "name": "ann", "model": "org/speak", "language": "en-US"}
-    assert client.get("/v1/audio/voices").json() == {"voices": [{**ann, "aliases": ["alloy"]}]}
+    assert client.get("/v1/audio/voices").json() == {
+        "voices": [{**ann, "aliases": ["alloy"]}],
+        "unloaded": [],
+    }
     assert client.get("/v1/models/org/speak").json()["voices"] == ["ann"]
     assert client.get("/v1/models/org/chat").json()["voices"] is None

@@ -12,31 +12,23 @@ from starlette.testclient import TestClient
 from frontend.dispatch.stream import Stream
 from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.errors import Draining, InternalError, QueueFull, ServeError, WorkerCrashed
-from ipc.messages.events import Delta, Done, Token, TokenizeResult
+from ipc.messages.events import Delta
 from ipc.messages.jobs import Image, TokenizeInput
-from ipc.messages.spec import Loaded
-from ipc.messages.state import ModelState
-from tests.unit.frontend.http_fakes import CHAT, FakeDispatcher, Script, application, says
+from tests.unit.frontend.http_fakes import (
+    CHAT,
+    FakeDispatcher,
+    FakeTokenizers,
+    Script,
+    application,
+    counts,
+    says,
+)
 
 KEY = "sk-of-the-test"
 GATE = AccessConfig(api_keys={"ann": ApiKey.of(KEY)})
 HI = {"model": "org/chat", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
 SEES = msgspec.structs.replace(CHAT, vision=True)
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
-
-
-class Asked(FakeDispatcher):
-    """Its models have tokenizers."""
-
-    def state(self, name: str) -> ModelState:
-        loaded = Loaded(device="cpu", tokenizes=True)
-        return msgspec.structs.replace(super().state(name), loaded=loaded)
-
-
-def counts(tokens: int) -> Script:
-    """A tokenizer that finds so many."""
-    result = TokenizeResult(rows=[[Token(1, b"a")] * tokens], text="")
-    return lambda stream: stream.push(Done("job", result), time.monotonic())
 
 
 def fails(error: ServeError, *texts: str) -> Script:
@@ -51,7 +43,7 @@ def fails(error: ServeError, *texts: str) -> Script:
 def post(
     path: str, body: Any, script: Script | None = None, headers: Any = None, **changes: Any
 ) -> Any:
-    client = TestClient(application(Asked(script or says("Hello")), **changes))
+    client = TestClient(application(FakeTokenizers(script or says("Hello")), **changes))
     return client.post(path, json=body, headers=headers)
 
 
@@ -142,7 +134,7 @@ def test_tokens_are_counted_of_what_would_be_asked() -> None:
         "tools": [{"name": "f", "input_schema": {"type": "object"}}],
         "tool_choice": {"type": "any"},
     }
-    fake = Asked(counts(42))
+    fake = FakeTokenizers(counts(42))
     with TestClient(application(fake)) as client:
         assert client.post(COUNT, json=body).json() == {"input_tokens": 42}
         fake.script = says("x")
@@ -156,7 +148,7 @@ def test_tokens_are_counted_of_what_would_be_asked() -> None:
 
 def test_no_image_is_fetched_to_count_its_tokens() -> None:
     image = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
-    fake = Asked(counts(1))
+    fake = FakeTokenizers(counts(1))
     fake.specs[CHAT.name] = SEES
     with TestClient(application(fake)) as client:
         answer = client.post(COUNT, json={**HI, "messages": [{"role": "user", "content": [image]}]})
@@ -167,7 +159,7 @@ def test_no_image_is_fetched_to_count_its_tokens() -> None:
 def test_images_are_the_jobs() -> None:
     data = "iVBORw0KGgoAAAANSUhEUg=="
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
-    fake = Asked(says("a dot"))
+    fake = FakeTokenizers(says("a dot"))
     fake.specs[CHAT.name] = SEES
     with TestClient(application(fake)) as client:
         answer = client.post(

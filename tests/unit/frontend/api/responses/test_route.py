@@ -13,8 +13,16 @@ from starlette.testclient import TestClient
 from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.errors import ContextTooLong
 from ipc.messages.events import CallArguments, CallOpened
-from ipc.messages.jobs import ChatInput
-from tests.unit.frontend.http_fakes import FakeDispatcher, Script, application, chat_done, says
+from ipc.messages.jobs import ChatInput, TokenizeInput
+from tests.unit.frontend.http_fakes import (
+    FakeDispatcher,
+    FakeTokenizers,
+    Script,
+    application,
+    chat_done,
+    counts,
+    says,
+)
 
 # What version 0.171.0 of OpenAI's command line program sends after a first call, recorded; texts of
 # more than 200 characters are cut, and the folder is another.
@@ -156,6 +164,34 @@ def test_a_response_is_there_until_it_is_deleted(client: TestClient) -> None:
         }
         for answer in (client.get(path), client.delete(path), client.get(f"{path}/input_items")):
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_what_is_not_built_is_no_response_of_that_name(client: TestClient) -> None:
+    path = "/v1/responses/compact"
+    for answer in (client.post(path, json={}), client.get(path)):
+        assert answer.status_code == 404
+        assert "OpenAI's API that is not built here" in answer.json()["error"]["message"]
+
+
+def test_the_tokens_of_a_prompt_are_counted_with_what_it_goes_on_from() -> None:
+    fake = FakeTokenizers(says("It is."))
+    with TestClient(application(fake)) as client:
+        first = respond(client, instructions="Be kind.")
+        fake.script = counts(7)
+        asked = {"model": "org/chat", "input": "And?", "previous_response_id": first["id"]}
+        answer = client.post("/v1/responses/input_tokens", json=asked)
+    assert answer.json() == {"object": "response.input_tokens", "input_tokens": 7}
+    wanted = fake.asked[-1]
+    assert isinstance(wanted, TokenizeInput)
+    assert wanted.chat is not None
+    assert [message.content for message in wanted.chat.messages] == ["Hi", "It is.", "And?"]
+
+
+def test_what_cannot_be_counted_is_refused_in_the_words_of_the_request(client: TestClient) -> None:
+    asked = {"model": "org/chat", "input": "x", "tools": [{"type": "function", "name": "a b"}]}
+    for path in ("/v1/responses", "/v1/responses/input_tokens"):
+        error = client.post(path, json=asked).json()["error"]
+        assert error["param"] == "tools[0].name"
 
 
 def test_a_path_tells_all_of_its_methods(client: TestClient) -> None:
