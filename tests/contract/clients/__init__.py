@@ -1,0 +1,1 @@
+"""Programs that use this server, by the requests that their sources send."""
