@@ -298,7 +298,7 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
     is_hidden: bool = False
 
 
-_UPSTREAM: tuple[Task, ...] = ("chat", "embed", "rerank", "speech")
+_UPSTREAM: tuple[Task, ...] = ("chat", "embed", "rerank", "speech", "speak")
 _ENCODERS = "worker.engines.encoders"
 
 _ALL = (

@@ -11,7 +11,7 @@ from ipc.messages.jobs import Task
 from ipc.options import described
 from tests.contract.driver import Driver
 from tests.contract.served import Server, serving
-from tests.contract.subjects import SLOTS, Bench, Subject
+from tests.contract.subjects import HIBARI, SLOTS, Bench, Subject
 from tests.contract.upstream import edge_serve
 
 
@@ -20,6 +20,13 @@ def upstream() -> Iterator[str]:
     """The address of another server."""
     with edge_serve(SLOTS) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def speaking() -> Iterator[str]:
+    """The address of another server, with a model that speaks."""
+    with serving(MODELS=HIBARI) as server:
+        yield f"{server.url}/v1"
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +41,10 @@ def load(
         if name not in loaded:
             options = {}
             if subject.engine == "remote":
+                spoken = subject.task == "speak"  # which has to be heard
                 options = {
-                    "base_url": request.getfixturevalue("upstream"),
-                    "model": str(subject.task),
+                    "base_url": request.getfixturevalue("speaking" if spoken else "upstream"),
+                    "model": HIBARI if spoken else str(subject.task),
                 }
             loaded[name] = Bench(subject, tmp_path_factory.mktemp(name), **options)
         return loaded[name]

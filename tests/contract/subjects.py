@@ -127,6 +127,7 @@ SPEAK_MODELS = [
     Subject("kokoro", "speak", lambda _: model_folder(KOKORO))
     if model_folder(KOKORO).exists()
     else Subject("kokoro", "speak", exported_kokoro.unpack, trained=False),
+    Subject("remote", "speak"),
 ]
 
 

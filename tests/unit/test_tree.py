@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker/engines/whisper": _ENGINE | {"worker/audio"},
     "worker/engines/hibari": _ENGINE | {"worker/audio", "worker/speaking"},
     "worker/engines/kokoro": _ENGINE | {"worker/audio", "worker/speaking"},
-    "worker/engines/upstream": _ENGINE,
+    "worker/engines/upstream": _ENGINE | {"worker/audio"},
     "worker/engines/echo": _ENGINE,
     # The daemon reads no catalog and no model file.
     "supervisor": {"ipc", "supervisor/children", "supervisor/host", "supervisor/config/address"}

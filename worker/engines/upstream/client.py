@@ -27,13 +27,14 @@ from ipc.messages.events import (
     Piece,
     RerankResult,
     Result,
+    SpeakResult,
     SpeechResult,
 )
-from ipc.messages.jobs import ChatInput, EmbedInput, Job, RerankInput, SpeechInput
-from ipc.messages.spec import Spec
+from ipc.messages.jobs import ChatInput, EmbedInput, Job, RerankInput, SpeakInput, SpeechInput
+from ipc.messages.spec import Spec, Voice
 from worker.engine import LoadError
 from worker.engines.common.server_errors import refusal
-from worker.engines.upstream import speech, text
+from worker.engines.upstream import speak, speech, text
 from worker.engines.upstream.answer import ChatAnswer
 from worker.engines.upstream.chat import chat_body
 from worker.engines.upstream.completions import completion
@@ -81,6 +82,11 @@ class Upstream:
             raise _refusal(response, response.content)
         return text.listed(response.content)
 
+    async def voices(self) -> list[Voice]:
+        """Those of its model, if it lists any."""
+        response = await self._client.get("audio/voices", timeout=PROBE_S)
+        return speak.voices(response.content, self.model) if response.is_success else []
+
     async def told(self, path: str) -> dict[str, Any]:
         """The JSON object that ``path`` of the server, outside ``base_url``, answers with; an empty
         one where there is none."""
@@ -108,6 +114,8 @@ class Upstream:
                 return await self._rerank(asked)
             case SpeechInput() as asked:
                 return await self._transcribe(job.id, asked, on_piece)
+            case SpeakInput() as asked:
+                return await self._speak(job.id, asked, on_piece)
             case _:
                 raise InternalError(f"no request to another server is known for {type(job.input)}")
 
@@ -175,6 +183,17 @@ class Upstream:
             files={"file": (speech.file_name(audio), audio)},
         )
         return speech.speech_result(answer, asked)
+
+    async def _speak(self, job_id: str, asked: SpeakInput, on_piece: OnPiece) -> SpeakResult:
+        sound = speak.Sound(job_id, asked)
+        body = speak.speak_body(asked, self.model)
+        async with self._asked("audio/speech", json=body) as response:
+            async for data in response.aiter_bytes():
+                if piece := sound.feed(data):
+                    on_piece(piece)
+        if piece := sound.end():
+            on_piece(piece)
+        return sound.result()
 
     async def _post(self, path: str, **content: Any) -> bytes:
         async with self._asked(path, **content) as response:

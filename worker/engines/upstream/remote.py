@@ -148,6 +148,8 @@ class Remote(Engine):
         upstream.server = _server(entry)
         if spec.task == "embed":
             return replace(self._loaded(entry), dimensions=await self._dimensions())
+        if spec.task == "speak":
+            return replace(self._loaded(entry), voices=await upstream.voices() or None)
         return await self._chat_facts(entry) if spec.task == "chat" else self._loaded(entry)
 
     def _loaded(self, entry: Listed | None) -> Loaded:
