@@ -150,6 +150,63 @@ class Box(Answer):
     temperatures: list[Temperature]
 
 
+class PullEstimate(Answer):
+    """``verdict`` is fits, fits_alone (once others have given memory back), no_memory or no_disk;
+    empty where nobody knows."""
+
+    model: str
+    task: str
+    engine: str
+    device: str
+    variant: str
+    fetch_bytes: int
+    disk_free_bytes: int
+    memory_mb: int
+    memory_free_mb: int
+    memory_total_mb: int
+    verdict: str
+    remarks: list[str]
+
+
+class PullLooked(Answer):
+    task: str
+    engine: str
+    device: str
+    variant: str
+    fetch_bytes: int
+    disk_free_bytes: int
+    memory_mb: int
+    memory_free_mb: int
+    memory_total_mb: int
+    verdict: str
+    remarks: list[str]
+
+
+class Pull(Answer):
+    """``model`` is what it is called once that is known; times are seconds since 1970."""
+
+    id: str
+    source: str
+    name: str
+    model: str
+    state: Literal["waiting", "running", "paused", "finished", "failed", "cancelled"]
+    serve: bool
+    force: bool
+    created_at: float
+    changed_at: float
+    looked: PullLooked | None
+    doing: str
+    done_bytes: int
+    total_bytes: int
+    bytes_per_s: int | None
+    eta_s: float | None
+    error: str
+
+
+class Pulls(Answer):
+    pulls: list[Pull]
+
+
 class Stopping(Answer):
     stopping: Literal[True]
     drain_s: float

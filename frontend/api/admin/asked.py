@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from frontend.api.fields import MAX_INT32
 from frontend.api.validate import Body
@@ -38,6 +38,37 @@ class UnloadRequest(Body):
 
     EXAMPLE: ClassVar[Any] = {"force": False}
     force: bool = False
+
+
+_Word = StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@/+-]*$", max_length=512)
+
+
+class PullRequest(Body):
+    """``source`` is a model of the catalog, or a place on the hub, hf:<publisher>/<repository>, of
+    which ``variant`` is a precision or a file. There it is called ``name``, or like its repository.
+    With ``serve`` it joins this server once it is here; ``force`` fetches what is too large."""
+
+    EXAMPLE: ClassVar[Any] = {"source": "hf:unsloth/Qwen3-0.6B-GGUF", "variant": "Q4_K_M"}
+    source: Annotated[str, _Word]
+    name: Annotated[str, _Word] | None = None
+    variant: Annotated[str, _Word] | None = None
+    serve: bool = True
+    force: bool = False
+
+    @property
+    def place(self) -> str:
+        """The source with its variant."""
+        return f"{self.source}:{self.variant}" if self.variant else self.source
+
+
+class PullsQuery(Body):
+    """With ``estimate`` nothing is fetched; what it would take is told."""
+
+    estimate: Flag = "false"
+
+    @property
+    def estimates(self) -> bool:
+        return self.estimate in ("true", "1")
 
 
 class EventsQuery(Body):

@@ -4,6 +4,7 @@ API it has, asks this and only renders."""
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 from frontend.api.admin.model_report import Report, model_report, unfetched_report
 from frontend.dispatch import refusals
@@ -12,12 +13,17 @@ from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.following import Followers
 from frontend.http.request_registry import RequestRecord, RequestRegistry
 from ipc.messages.admin import (
+    ControlPull,
+    EstimatePull,
     GetBox,
     GetHealth,
+    GetPull,
+    ListPulls,
     LoadModel,
     PinModel,
     ReadLog,
     RestartModel,
+    StartPull,
     StopServer,
     UnloadModel,
     Wish,
@@ -32,6 +38,8 @@ FRONTEND = "frontend"
 
 # The supervisor decides in milliseconds; what it decides takes its time, and is looked at.
 ANSWER_S = 5.0
+# The supervisor gives an estimate up before this: see `supervisor.pulls.jobs`.
+ESTIMATE_S = 100.0
 # How long a load is waited for at most. It goes on.
 LOAD_WAIT_S = 600.0
 _LOOK_S = 0.1
@@ -152,6 +160,28 @@ class Operator:
         for stream in self.requests.streams(request_id):
             stream.abort(CancelledByOperator("an operator of this server has cancelled it"))
         return self.requests.record(request_id)
+
+    # --- pulls ---
+
+    async def pull(self, source: str, *, name: str, serve: bool, force: bool) -> Report:
+        """Have it fetched by a job of the server. Raises `QueueFull`."""
+        return await self._ask(StartPull(source=source, name=name, serve=serve, force=force))
+
+    async def estimate_pull(self, source: str) -> Report:
+        """What that would take. Raises why it cannot be had."""
+        return await self._control.ask(EstimatePull(source), ESTIMATE_S)
+
+    async def pulls(self) -> Report:
+        """All that are remembered."""
+        return await self._ask(ListPulls())
+
+    async def pull_of(self, pull_id: str) -> Report:
+        """The one with that id. Raises `NotFound`."""
+        return await self._ask(GetPull(pull_id))
+
+    async def control_pull(self, pull_id: str, act: Literal["pause", "resume", "cancel"]) -> Report:
+        """Raises `NotFound`, and `Conflict` where it has ended."""
+        return await self._ask(ControlPull(pull_id, act))
 
     # --- the server ---
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from frontend.api.admin import answers
-from frontend.api.admin.asked import EventsQuery, LoadRequest, LogQuery, UnloadRequest
+from frontend.api.admin.asked import (
+    EventsQuery,
+    LoadRequest,
+    LogQuery,
+    PullRequest,
+    PullsQuery,
+    UnloadRequest,
+)
 from frontend.api.admin.events import Events
 from frontend.api.admin.logs import Logs
 from frontend.api.admin.machine import Machine
 from frontend.api.admin.models import AdminModels
+from frontend.api.admin.pulls import Pulls
 from frontend.api.admin.requests import AdminRequests
 from frontend.api.route import EVENTS, JSON, TEXT, Answer, Route, Services
 
@@ -49,6 +57,82 @@ def _acts() -> Iterable[Route]:
         )
 
 
+def _pulls(its: Services) -> Pulls:
+    return Pulls(its.operator, its.serve.max_json_bytes)
+
+
+_PULLS = (
+    Route(
+        method="POST",
+        path="/admin/pulls",
+        id="admin_pull",
+        summary="Fetch a model; with estimate only tell what that would take",
+        answer=lambda its: _pulls(its).start,
+        takes=(PullRequest,),
+        asks=PullsQuery,
+        gives={JSON: answers.PullEstimate},
+        also={202: answers.Pull},
+        errors=(429, 503),
+        admin=True,
+        act="pull.start",
+    ),
+    Route(
+        method="GET",
+        path="/admin/pulls",
+        id="admin_pulls",
+        summary="The models that are being fetched, and the last that were",
+        answer=lambda its: _pulls(its).index,
+        gives={JSON: answers.Pulls},
+        errors=(503,),
+        admin=True,
+        polled=True,
+    ),
+    Route(
+        method="GET",
+        path="/admin/pulls/{pull_id}",
+        id="admin_pull_get",
+        summary="One of them",
+        answer=lambda its: _pulls(its).get,
+        gives={JSON: answers.Pull},
+        errors=(404, 503),
+        admin=True,
+    ),
+    Route(
+        method="DELETE",
+        path="/admin/pulls/{pull_id}",
+        id="admin_pull_cancel",
+        summary="Cancel it, and remove what it has fetched",
+        answer=lambda its: _pulls(its).cancel,
+        gives={JSON: answers.Pull},
+        errors=(404, 409, 503),
+        admin=True,
+        act="pull.cancel",
+    ),
+    Route(
+        method="POST",
+        path="/admin/pulls/{pull_id}/pause",
+        id="admin_pull_pause",
+        summary="Have it wait, also over a restart, and keep what it has fetched",
+        answer=lambda its: _pulls(its).pause,
+        gives={JSON: answers.Pull},
+        errors=(404, 409, 503),
+        admin=True,
+        act="pull.pause",
+    ),
+    Route(
+        method="POST",
+        path="/admin/pulls/{pull_id}/resume",
+        id="admin_pull_resume",
+        summary="Go on with one that was paused or has failed",
+        answer=lambda its: _pulls(its).resume,
+        gives={},
+        also={202: answers.Pull},
+        errors=(404, 409, 503),
+        admin=True,
+        act="pull.resume",
+    ),
+)
+
 ROUTES = (
     Route(
         method="GET",
@@ -62,6 +146,7 @@ ROUTES = (
         polled=True,
     ),
     *_acts(),
+    *_PULLS,
     Route(
         method="GET",
         path="/admin/models/{model}",

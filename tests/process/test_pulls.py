@@ -1,0 +1,158 @@
+"""Pulls as jobs of a running server: real processes, and a hub that speaks the real API."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.fake_hub import FakeHub
+from tests.process.box import CHAT, Box, MakeBox, lives, spec, wait_until
+from tests.unit.supervisor.discovery.test_discover import gguf
+
+SOURCE = "hf:acme/one"
+# Of an architecture that only llama.cpp reads, so that nothing is converted.
+WEIGHTS = gguf(general__architecture="gemma3", gemma3__block_count=1) + bytes(4 << 20)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> FakeHub:
+    fake = FakeHub(tmp_path / "hub")
+    fake.put("acme/one", {"one-Q8_0.gguf": WEIGHTS})
+    return fake
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def box(hub: FakeHub, models: Path, tmp_path: Path, make_box: MakeBox) -> Iterator[Box]:
+    with hub.running() as url:
+        state = tmp_path / "state"
+        state.mkdir(mode=0o700)
+        env = {"HF_ENDPOINT": url, "EDGE_SERVE_MODELS_DIR": str(models), "HF_HUB_OFFLINE": ""}
+        box = make_box(spec(CHAT), state_dir=str(state), command_env=env)
+        yield box.wait_ready()
+
+
+def begin(box: Box, **body: Any) -> str:
+    answer = box.client.post("/admin/pulls", json={"source": SOURCE, **body})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def pull(box: Box, pull_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = box.client.get(f"/admin/pulls/{pull_id}").json()
+    return found
+
+
+def wait_for(box: Box, pull_id: str, state: str) -> dict[str, Any]:
+    wait_until(lambda: pull(box, pull_id)["state"] in (state, "failed"))
+    found = pull(box, pull_id)
+    assert found["state"] == state, found
+    return found
+
+
+def wait_until_half(box: Box, pull_id: str) -> None:
+    wait_until(lambda: pull(box, pull_id)["done_bytes"] > 1 << 20)
+
+
+def served(box: Box) -> list[str]:
+    return [one["id"] for one in box.client.get("/v1/models").json()["data"]]
+
+
+def jobs(box: Box) -> list[psutil.Process]:
+    return [one for one in box.family() if lives(one) and "supervisor.cli.job" in one.cmdline()]
+
+
+def test_an_estimate_tells_what_a_pull_would_take(box: Box, models: Path) -> None:
+    told = box.client.post("/admin/pulls?estimate=1", json={"source": SOURCE}).json()
+    assert (told["model"], told["task"], told["engine"]) == ("acme/one", "chat", "llama.cpp")
+    assert (told["fetch_bytes"], told["verdict"]) == (len(WEIGHTS), "fits")
+    assert not (models / "acme--one").exists()
+    refused = box.client.post("/admin/pulls?estimate=1", json={"source": "hf:acme/none"})
+    assert refused.status_code == 400
+    assert "does not exist" in refused.json()["error"]["message"]
+
+
+def test_a_pulled_model_joins_the_server(box: Box, models: Path) -> None:
+    pull_id = begin(box)
+    done = wait_for(box, pull_id, "finished")
+    assert (done["done_bytes"], done["total_bytes"]) == (len(WEIGHTS), len(WEIGHTS))
+    assert (models / "acme--one" / "one-Q8_0.gguf").read_bytes() == WEIGHTS
+    wait_until(lambda: "acme/one" in served(box))
+    assert "acme/one" in (models / "pulled.yaml").read_text()
+    assert box.chat("hello").status_code == 200
+
+
+def test_a_job_gives_way_and_its_words_are_kept(box: Box, hub: FakeHub) -> None:
+    hub.chunk_s = 0.1
+    pull_id = begin(box)
+    wait_until_half(box, pull_id)
+    (job,) = jobs(box)
+    assert job.nice() == 19
+    assert "progress" in box.client.get(f"/admin/logs/{pull_id}").text
+
+
+def test_a_paused_pull_goes_on_where_it_was_also_after_a_restart(box: Box, hub: FakeHub) -> None:
+    hub.chunk_s = 0.1
+    pull_id = begin(box)
+    wait_until_half(box, pull_id)
+    assert box.client.post(f"/admin/pulls/{pull_id}/pause").json()["state"] == "paused"
+    wait_until(lambda: jobs(box) == [])
+    box.process.send_signal(signal.SIGTERM)
+    assert box.process.wait(timeout=60) == 0
+    box.start()
+    box.wait_ready()
+    assert pull(box, pull_id)["state"] == "paused"
+    hub.chunk_s, before = 0.0, len(hub.sent)
+    assert box.client.post(f"/admin/pulls/{pull_id}/resume").status_code == 202
+    wait_for(box, pull_id, "finished")
+    begins = [at for name, at, count in hub.sent[before:] if name.endswith("gguf") and count > 1e6]
+    assert begins
+    assert min(begins) > 1 << 19
+
+
+def test_a_pull_outlives_a_server_that_is_killed(box: Box, hub: FakeHub, models: Path) -> None:
+    hub.chunk_s = 0.1
+    pull_id = begin(box)
+    wait_until_half(box, pull_id)
+    children = box.family()
+    box.process.kill()
+    box.process.wait()
+    wait_until(lambda: not any(lives(child) for child in children))
+    hub.chunk_s = 0.0
+    box.start()
+    box.wait_ready()
+    wait_for(box, pull_id, "finished")
+    assert (models / "acme--one" / "one-Q8_0.gguf").read_bytes() == WEIGHTS
+
+
+def test_a_cancelled_pull_leaves_nothing(box: Box, hub: FakeHub, models: Path) -> None:
+    hub.chunk_s = 0.1
+    pull_id = begin(box)
+    wait_until_half(box, pull_id)
+    assert box.client.delete(f"/admin/pulls/{pull_id}").json()["state"] == "cancelled"
+    wait_until(lambda: not (models / "acme--one.partial").exists())
+    wait_until(lambda: jobs(box) == [])
+    assert not (models / "pulled.yaml").exists()
+    assert "acme/one" not in served(box)
+
+
+def test_a_job_that_is_killed_is_told_so_and_may_be_gone_on_with(box: Box, hub: FakeHub) -> None:
+    hub.chunk_s = 0.1
+    pull_id = begin(box)
+    wait_until_half(box, pull_id)
+    (job,) = jobs(box)
+    job.kill()
+    wait_until(lambda: pull(box, pull_id)["state"] == "failed")
+    assert pull(box, pull_id)["error"].startswith("killed by SIGKILL")
+    hub.chunk_s = 0.0
+    box.client.post(f"/admin/pulls/{pull_id}/resume")
+    wait_for(box, pull_id, "finished")
