@@ -38,7 +38,7 @@ from supervisor.children.process import Exit, Percent, Process, sample
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Child
 from supervisor.fleet import FRONTEND
-from supervisor.host import hardware, sensors
+from supervisor.host import gpu_memory, hardware, sensors
 from supervisor.listener import Listeners, url
 from supervisor.notify import Notifier
 from supervisor.plan import Plan, Reading
@@ -50,6 +50,7 @@ from supervisor.state.prefix_store import PrefixStore
 from supervisor.state.pull_book import Book
 from supervisor.state.pull_writer import PullWriter
 from supervisor.state.recorder import Recorder
+from supervisor.state.residents import Residents
 from supervisor.supervisor import TICK_S, Supervisor
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Daemon:
         self._logs = ProcessLogs("supervisor", log.recent)
         self._folders = dict.fromkeys(filter(None, _folders(plan)))
         self._pulls = PullWriter(state_dir)
+        self._residents = Residents(state_dir)
         self._ended = asyncio.Event()
         tls = plan.serve.gate.ssl_certfile is not None
         self._urls = [url(each, plan.host, tls=tls) for each in filter(None, listeners)]
@@ -120,6 +122,7 @@ class Daemon:
         self._prefixes.end()
         self._audit.end()
         self._pulls.end()
+        self._residents.close()
         self._socket.close()
         self._context.term()
         return self.supervisor.failed
@@ -239,8 +242,14 @@ class Daemon:
     def prefixes(self, spec: Spec) -> bytes | None:
         return self._prefixes.get(spec)
 
-    def free_mb(self) -> float:
-        return hardware.available_mb()
+    def free_mb(self, device: str) -> float:
+        return hardware.available_mb() if device == "cpu" else gpu_memory.free_mb(device)
+
+    def residents_before(self) -> list[str]:
+        return self._residents.before
+
+    def keep_residents(self, models: Sequence[str]) -> None:
+        self._residents.keep(models)
 
     def leave(self, plan: Plan) -> Path:
         return plans.write(plan)

@@ -153,8 +153,14 @@ class Effects(Protocol):
     def prefixes(self, spec: Spec) -> bytes | None:
         """What its next worker is to know of them; None where nothing is to be remembered."""
 
-    def free_mb(self) -> float:
-        """The memory of the system that models could take now."""
+    def free_mb(self, device: str) -> float:
+        """The memory of ``device`` that models could take now."""
+
+    def residents_before(self) -> list[str]:
+        """The models that `keep_residents` had when the server last stopped."""
+
+    def keep_residents(self, models: Sequence[str]) -> None:
+        """Keep these for the next start."""
 
     def leave(self, plan: Plan) -> Path:
         """Have a file with ``plan`` in the run folder. Raises `OSError`."""

@@ -58,7 +58,7 @@ class Greeting:
         asleep = [
             self._line(spec, "loaded when asked for")
             for spec in self._specs
-            if spec.load == "on_demand"
+            if spec.load != "always"
         ]
         told = f"edge-serve listens on {url}; Ctrl-C stops it"
         for line in (told, *more, *self._early, *asleep):
@@ -68,7 +68,7 @@ class Greeting:
         """``model`` can serve. Told once, of those that the start was for: what happens later is a
         matter of the log."""
         found = next((spec for spec in self._specs if spec.name == model), None)
-        if found is None or found.load == "on_demand" or model in self._greeted:
+        if found is None or found.load != "always" or model in self._greeted:
             return
         self._greeted.add(model)
         took_s = self._clock() - self._began_at

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ipc.messages.control import ApiKey, KeepPrefixes, Serve
+from ipc.messages.spec import Groups
 from ipc.runtime.log import Format, Level
 
 FILE_NAME = "plan.json"
@@ -47,8 +48,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     are shown as failed, while the others serve. ``fail_fast``: a model that fails before all have
     been ready once ends the server. ``greet``: say a few lines about the start, for people.
     Workers from before an update are kept for ``update_watch_s``.
-    ``memory_budget_mb`` bounds what all models take together, 0: what the system has.
     ``keep_prefixes`` says for how long it is remembered how prompts begin.
+    ``memory_budget_mb`` bounds what all models take together, 0: what the system has. ``preload``:
+    the models that were ready when the server last stopped are loaded again.
     ``state_dir`` is where to keep what was measured, empty for nowhere; ``weights`` tells the files
     of each model from others. ``settings`` is what all this was made from, to be shown in the log,
     and ``origin`` how; without one it cannot be made again. ``command_env`` are variables that a
@@ -68,6 +70,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     update_watch_s: float = 60.0
     keep_prefixes: KeepPrefixes = "memory"
     memory_budget_mb: int = 0
+    groups: Groups = Groups()
+    preload: bool = True
     fail_fast: bool = False
     greet: bool = False
     weights: dict[str, str] = {}

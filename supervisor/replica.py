@@ -98,11 +98,13 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class CouldNotBoot:
-    """It says why it cannot start, or go on; its exit follows. ``outside``: others caused it."""
+    """It says why it cannot start, or go on; its exit follows. ``outside``: others caused it;
+    ``memory``: there was too little."""
 
     reason: str
     permanent: bool
     outside: bool = False
+    memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +258,8 @@ class Replica:
         self._resumed_at = -math.inf  # when the supervisor has last come back from a pause
         self._excused = False  # it is killed for what a pause may have done to it
         self._outside = False  # what ends it came from outside
+        self.lacked_memory = False  # it ended while it loaded, for want of memory
+        self.load_mb = 0.0  # the most memory that it was seen to have while it loaded
         self._base_mb: float | None = None  # its memory when it had just become ready
         self._recycling = False
         self._recycled_at: float | None = None
@@ -331,6 +335,8 @@ class Replica:
     def _learn(self, happening: Happening, now: float) -> None:
         """What is taken in, and asks for nothing to be done."""
         match happening:
+            case Sampled(rss_mb) if self.state == "starting":
+                self.load_mb = max(self.load_mb, rss_mb)
             case Blocked(what) if self.next_start_at is not None and now >= self.next_start_at:
                 self._blocked_by = what
             case Resumed(away_s) if self.alive:
@@ -344,8 +350,9 @@ class Replica:
                 self._beat(counters, now)
             case Worked() if self.alive:
                 self._life_at = now
-            case CouldNotBoot(reason, permanent, outside):
+            case CouldNotBoot(reason, permanent, outside, memory):
                 self.reason, self._permanent, self._outside = reason, permanent, outside
+                self.lacked_memory = memory
 
     def _start(self, now: float) -> list[Action]:
         self.generation += 1
@@ -355,6 +362,7 @@ class Replica:
         self.started_at = now
         self.progress_at = self._beat_at = self._life_at = now
         self._ready_at = self._base_mb = None
+        self.lacked_memory, self.load_mb = False, 0.0
         self._permanent = self._condemned = False
         self._suspended = self._excused = self._outside = False
         self._ladder.clear()
@@ -391,6 +399,7 @@ class Replica:
         # A boot failure or a kill of ours has said why already; the exit status only adds to it.
         self.last_exit = f"{self.reason} ({reason})" if self.reason else reason
         self.reason = self.reason or reason
+        self.lacked_memory = self.state == "starting" and (oom or self.lacked_memory)
         recycling, self._recycling = self._recycling, False
         if recycling and not oom:
             self.recycles += 1

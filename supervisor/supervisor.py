@@ -106,7 +106,7 @@ class Supervisor:
         make = partial(fleet.worker, drain_s=plan.drain_s, effects=effects)
         self._models = ModelSet(make, plan.update_watch_s)
         self._events = EventLog(effects.wall_s, self._tell_event)
-        self._loader = Loader(self._models, effects, self._events, plan.memory_budget_mb)
+        self._loader = Loader(self._models, effects, self._events, plan)
         self._puller = Puller(effects, self._events, plan.command_env, self._join)
         self._joined: set[str] = set()  # models that no plan has: they were pulled meanwhile
         self._wishes = Wishes(
@@ -133,15 +133,18 @@ class Supervisor:
     def begin(self) -> None:
         """Start everyone."""
         self._happen(self._frontend, Begin())
-        for spec in self._plan.serve.specs:
+        for spec in sorted(self._plan.serve.specs, key=lambda spec: -spec.priority):
             self._models.add(spec)
         self._keep_models()
         self._puller.begin()
+        self._loader.begin()
         self._ticked_at = self._effects.now()
 
     def stop(self) -> None:
         """First call: drain. Second call: end what is left at once, with errors to its clients."""
         drain_s = 0.0 if self._stopping else self._plan.drain_s
+        if not self._stopping:
+            self._loader.end()
         self._stopping = True
         self._reloader.end()
         self._announcer.on_stop(drain_s)
@@ -363,7 +366,8 @@ class Supervisor:
             return
         if member.vram is not None:
             member.vram.note(member.process.pid)
-        rss_mb = member.process.rss_mb() if member.replica.limited else None
+        measured = member.replica.limited or member.replica.state == "starting"
+        rss_mb = member.process.rss_mb() if measured else None
         if rss_mb is not None:
             self._happen(member, Sampled(rss_mb))
 
@@ -388,7 +392,7 @@ class Supervisor:
                 self._on_ready(member, BecameReady(message.loaded, message.warm))
             case BootFailed():
                 reason, permanent, outside = message.reason, message.permanent, message.outside
-                self._happen(member, CouldNotBoot(reason, permanent, outside))
+                self._happen(member, CouldNotBoot(reason, permanent, outside, message.memory))
                 self._tell(member, Noted())
             case Heartbeat():
                 self._happen(member, Beat(message.counters))
@@ -529,6 +533,8 @@ class Supervisor:
             self._on_frontend_exit(generation)
         else:
             self._on_worker_exit(member.spec, replica)
+            if replica.lacked_memory and not planned:
+                self._loader.on_lacked_memory(member.spec.name, replica.load_mb)
         self._keep_models()
         self._stop_workers_when_alone()
         self._tick(member)  # a first restart is due at once

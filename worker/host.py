@@ -159,8 +159,13 @@ class Host:
             engine.close()
             status = 0
         except LoadError as error:
-            permanent = error.permanent and not lacks_memory(error)
-            failed = BootFailed(reason=error.reason, permanent=permanent, outside=error.outside)
+            memory = lacks_memory(error)
+            failed = BootFailed(
+                reason=error.reason,
+                permanent=error.permanent and not memory,
+                outside=error.outside,
+                memory=memory,
+            )
             self._call(self._tell, failed)
             self._noted.wait(NOTED_S)
             status = EXIT_BOOT_FAILED

@@ -114,7 +114,7 @@ def _keeps_failing(model: Report) -> bool:
 
 def _is_loaded_on_demand(model: Report) -> bool:
     """A model that could not be fetched does not say how it is loaded."""
-    return bool(model.get("load") == "on_demand")
+    return model.get("load") in ("on_demand", "never")
 
 
 def with_queues(report: Report, queues: dict[str, dict[str, float]]) -> Report:

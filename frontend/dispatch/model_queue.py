@@ -207,7 +207,7 @@ class ModelQueue:
     def _hopeless(self) -> ServeError | None:
         """Why those that wait wait in vain."""
         refused = self._state.refused is not None
-        if refused or self._state.state == "failed" or self.spec.load == "on_demand":
+        if refused or self._state.state == "failed" or self.spec.load != "always":
             return self._not_admitting()
         return None  # it waits on, however a start goes
 
@@ -229,7 +229,7 @@ class ModelQueue:
             self._report(route, f"it ended no job that was dropped {after_s:.0f} s ago")
 
     def _waited_too_long(self) -> ServeError:
-        if self.spec.load == "on_demand" and not self._lane.credit:
+        if self.spec.load != "always" and not self._lane.credit:
             load_left_s = self._outlook.load_left_s(self._effects.now())
             return refusals.still_loading(self._state, load_left_s)
         return refusals.waited_too_long(self._lane.retry_after_s())

@@ -65,13 +65,17 @@ def not_admitting(
     """Why a model in this state takes no requests; None where it does.
 
     A model that was ready and is being replaced keeps its queue; one that never was has nothing to
-    promise yet. One that is loaded on demand has a queue to be loaded for, until its load fails.
+    promise yet. One that is not always loaded has a queue to be loaded for, until its load fails.
     ``load_left_s`` is when it should be loaded, if that is known.
     """
     if state.refused is not None:
         return no_room(state.refused)
     if state.state == "failed":
         return circuit_open(state)
+    if state.state == "unloaded" and spec.load == "never":
+        return Unavailable(
+            f"model {state.name!r} is not loaded, and only an operator loads it", retry_after_s=60.0
+        )
     if state.state == "stopped":
         return Unavailable(f"model {state.name!r} is stopped", retry_after_s=60.0)
     if not state.routes and not state.was_ready and not _loads_for(state, spec):
@@ -83,7 +87,7 @@ def not_admitting(
 
 def _loads_for(state: ModelState, spec: Spec) -> bool:
     """Whether the model is loaded for whoever asks for it."""
-    return state.state == "unloaded" or (spec.load == "on_demand" and state.state == "starting")
+    return state.state == "unloaded" or (spec.load != "always" and state.state == "starting")
 
 
 def no_room(why: str) -> InsufficientMemory:

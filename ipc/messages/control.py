@@ -71,11 +71,13 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 class BootFailed(msgspec.Struct, frozen=True, kw_only=True, tag="boot_failed"):
     """A worker could not load, or cannot go on. A ``permanent`` reason will not pass by waiting;
-    one that came from ``outside`` has nothing to do with what the worker was asked for."""
+    one that came from ``outside`` has nothing to do with what the worker was asked for. ``memory``:
+    there was too little."""
 
     reason: str
     permanent: bool = False
     outside: bool = False
+    memory: bool = False
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):

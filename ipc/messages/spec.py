@@ -8,8 +8,8 @@ import msgspec
 
 from ipc.messages.jobs import Task
 
-# When a model is loaded: as the server starts, or when somebody asks for it.
-LoadWhen = Literal["always", "on_demand"]
+# When a model is loaded: as the server starts, when somebody asks for it, or when an operator says.
+LoadWhen = Literal["always", "on_demand", "never"]
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     load: LoadWhen = "always"
     idle_unload_s: float = 0.0  # how long it stays without work, if not always; 0: for ever
     pin: bool = False  # no other model takes its place
-    priority: int = 0  # those with less get less of processors that others want too
+    priority: int = 0  # those with less leave first, and get less of processors that others want
     memory_mb: int = 0  # what a worker is estimated to take; 0: nobody knows
     replicas: int = 1
     slots: int = 8
@@ -106,6 +106,25 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def credit(self) -> int:
         """How many jobs one worker may hold at once."""
         return self.slots + self.prefetch
+
+
+class Groups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which models are never in memory at the same time, and which are best there together."""
+
+    never_together: list[list[str]] = []
+    keep_together: list[list[str]] = []
+
+    def rivals(self, name: str) -> set[str]:
+        """Those that are never in memory beside ``name``."""
+        return _others(self.never_together, name)
+
+    def companions(self, name: str) -> set[str]:
+        """Those that are loaded and leave with ``name`` where that can be."""
+        return _others(self.keep_together, name)
+
+
+def _others(groups: list[list[str]], name: str) -> set[str]:
+    return {other for group in groups if name in group for other in group} - {name}
 
 
 class Voice(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from pydantic import (
 
 from ipc.engines import ENGINES, is_own
 from ipc.messages.jobs import Task
-from ipc.messages.spec import LoadWhen
+from ipc.messages.spec import Groups, LoadWhen
 from ipc.options import shown
 from supervisor.config import compat_catalog, options, strict_yaml
 from supervisor.config.engines import check_allowed
@@ -221,6 +221,7 @@ class Catalog:
     models: dict[str, Model]
     serve: list[str]  # when MODELS names none
     warnings: list[str] = field(default_factory=list)
+    groups: Groups = field(default_factory=Groups)
 
     def select(self, names: list[str]) -> list[Model]:
         """The named models, or the default ones. Raises `ConfigError`."""
@@ -262,10 +263,13 @@ def load(
         added = _read(own)
         serve = added.serve or list(added.entries)
         entries = _laid_over(content.entries, added.entries)
-        content = _Content(entries, serve, content.notes + added.notes)
+        content = _Content(entries, serve, content.notes + added.notes, added.groups)
     return _checked(content)
 
 
+# Those of a whole file.
+_KEYS = ("models", "serve", "groups")
+_KINDS = ("never_together", "keep_together")
 _Raw = dict[str, tuple[dict[str, Any], Path]]
 _OF_FILES = (
     *("source", "hf_repo_id", "files", "include", "path"),
@@ -274,11 +278,13 @@ _OF_FILES = (
 
 
 class _Content(NamedTuple):
-    """One file: its entries by name, not checked yet, what it serves, what it should say."""
+    """One file: its entries by name, not checked yet, what it serves, what it should say, and its
+    groups of models by kind."""
 
     entries: _Raw
     serve: list[str]
     notes: list[str]
+    groups: dict[str, list[list[str]]]
 
 
 def _with_pulled(content: _Content, file: Path, found: Sequence[Mapping[str, Any]]) -> _Content:
@@ -288,7 +294,7 @@ def _with_pulled(content: _Content, file: Path, found: Sequence[Mapping[str, Any
         added = _read(file)
         entries, notes = added.entries, added.notes
     entries = {**entries, **{str(one["name"]): (dict(one), file) for one in found}}
-    return _Content(_laid_over(content.entries, entries), content.serve, notes)
+    return content._replace(entries=_laid_over(content.entries, entries), notes=notes)
 
 
 def _laid_over(entries: _Raw, added: _Raw) -> _Raw:
@@ -328,8 +334,8 @@ def _read(path: Path) -> _Content:
     if not isinstance(content, dict) or not isinstance(content.get("models"), list):
         raise ConfigError(f"{path}: has no list of models; begin it with 'models:'")
     for key in content:
-        if key not in ("models", "serve"):
-            raise ConfigError(f"{path}: {key}: unknown key{nearest(str(key), ['models', 'serve'])}")
+        if key not in _KEYS:
+            raise ConfigError(f"{path}: {key}: unknown key{nearest(str(key), _KEYS)}")
     entries: _Raw = {}
     notes = []
     for index, entry in enumerate(content["models"]):
@@ -341,7 +347,24 @@ def _read(path: Path) -> _Content:
         entry, note = compat_catalog.translate(entry)
         entries[name] = (entry, path)
         notes += [f"{path}: {note}"] if note else []
-    return _Content(entries, _serve_list(content.get("serve", []), path), notes)
+    serve = _serve_list(content.get("serve", []), path)
+    return _Content(entries, serve, notes, _groups(content.get("groups", []), path))
+
+
+def _groups(found: Any, path: Path) -> dict[str, list[list[str]]]:
+    groups: dict[str, list[list[str]]] = {kind: [] for kind in _KINDS}
+    if not isinstance(found, list):
+        raise ConfigError(f"{path}: groups: is not a list; write - never_together: [a, b]")
+    for index, one in enumerate(found):
+        where = f"{path}: groups[{index}]"
+        if not isinstance(one, dict) or len(one) != 1 or next(iter(one)) not in _KINDS:
+            raise ConfigError(f"{where}: is neither never_together nor keep_together, with a list")
+        ((kind, names),) = one.items()
+        texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not texts or len(set(names)) < 2:
+            raise ConfigError(f"{where}: {kind}: is not a list of two models or more")
+        groups[kind].append(names)
+    return groups
 
 
 def _serve_list(names: Any, path: Path) -> list[str]:
@@ -360,8 +383,11 @@ def _checked(content: _Content) -> Catalog:
     for name in content.serve:
         if name not in models:
             raise ConfigError(f"serve: no model {name!r} in the catalog{nearest(name, models)}")
+    for name in (name for groups in content.groups.values() for group in groups for name in group):
+        if name not in models:
+            raise ConfigError(f"groups: no model {name!r} in the catalog{nearest(name, models)}")
     warnings = ["\n".join(content.notes)] if content.notes else []
-    return Catalog(models, content.serve, warnings)
+    return Catalog(models, content.serve, warnings, Groups(**content.groups))
 
 
 def _model(raw: dict[str, Any], file: Path) -> Model:

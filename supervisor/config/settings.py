@@ -81,11 +81,18 @@ class Settings(BaseSettings):
     )
     model_device: Device = Field(default="auto", description="auto, cpu, mps, cuda, cuda:<n>")
     model_load: Annotated[LoadWhen, BeforeValidator(lower)] = Field(
-        default="always", description="or on_demand: a model is loaded when somebody asks for it"
+        default="always",
+        description="or on_demand: a model is loaded when somebody asks for it; or never: only an "
+        "operator loads it",
     )
     model_idle_unload_sec: SecondsOrZero = Field(
         default=900.0,
         description="how long one that was loaded on demand stays without work; 0: for ever",
+    )
+    model_preload: bool = Field(
+        default=True,
+        description="0: models that were in memory when the server last stopped wait to be asked "
+        "for; else they are loaded again where there is room",
     )
     keep_alive_max_sec: Seconds = Field(
         default=86400.0,

@@ -7,7 +7,7 @@ from typing import Any
 
 from ipc.engines import ENGINES, LISTED
 from ipc.messages.jobs import Task
-from ipc.messages.spec import Defaults, FileFacts, Spec, Warmup
+from ipc.messages.spec import Defaults, FileFacts, LoadWhen, Spec, Warmup
 from ipc.tasks import TASKS, TaskDescriptor
 from supervisor.config import options
 from supervisor.config.catalog import Entry
@@ -86,8 +86,8 @@ def spec_for(
     for key in _SAME:
         if (value := getattr(entry, key)) is not None:
             values[key] = value
-    if values["load"] == "always":
-        _check_always(entry)
+    if values["load"] != "on_demand":
+        _check_stays(entry, values["load"])
     if entry.queue_mb is not None:
         values["queue_bytes"] = entry.queue_mb << 20
     if values["vision"]:
@@ -111,12 +111,11 @@ def spec_for(
     )
 
 
-def _check_always(entry: Entry) -> None:
+def _check_stays(entry: Entry, load: LoadWhen) -> None:
+    how = "always loaded" if load == "always" else "loaded by an operator only"
     for key in ("idle_unload_s", "pin"):
         if key in entry.model_fields_set:
-            told = (
-                "a model that is always loaded has no use for it; add load: on_demand, or remove it"
-            )
+            told = f"a model that is {how} has no use for it; add load: on_demand, or remove it"
             raise ConfigError(f"{entry.name}: {key}: {told}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ipc.messages.control import AccessConfig, BatchConfig, RemoteImages, Serve
-from ipc.messages.spec import Spec
+from ipc.messages.spec import Groups, Spec
 from supervisor import interrupt
 from supervisor.config import access as gates
 from supervisor.config.settings import Flags, Settings, child_env
@@ -31,6 +31,7 @@ def plan_for(
     state_dir: Path | None = None,
     flags: Flags | None = None,
     origin: Origin | None = None,
+    groups: Groups | None = None,
 ) -> Plan:
     """What the daemon shall do; ``flags`` are the options that it was started with.
 
@@ -63,6 +64,8 @@ def plan_for(
         keep_prefixes=settings.keep_prefixes,
         update_watch_s=settings.update_watch_sec,
         memory_budget_mb=settings.memory_budget_mb,
+        groups=groups or Groups(),
+        preload=settings.model_preload,
         fail_fast=settings.warmup_fail_fast,
         weights={one.name: one.weights for one in ready},
         settings=in_force(settings),

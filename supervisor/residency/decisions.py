@@ -10,18 +10,26 @@ touches nothing. The rules, and where other servers broke theirs, are in supervi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InsufficientMemory, ModelBusy, ModelNotFound, ModelPinned
+from ipc.messages.spec import Groups
+from supervisor.residency.eviction import victims
 from supervisor.residency.policy import Phase, Policy
 from supervisor.residency.resident import Resident
+from supervisor.residency.returns import Returns
+from supervisor.residency.room import Look, Room
 
 # For how long a model that others wait to replace goes on taking requests.
 TURN_S = 30.0
 # How long a model is refused for want of room before it is looked at again.
 REFUSAL_S = 5.0
+# The same for one that has lacked memory twice while it was loaded.
+LACK_S = 300.0
+# How much more than it had a model gets that has lacked memory.
+RAISE = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +49,32 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """There is no room for the model, and none will come: whoever waits is told ``why``."""
+    """The model cannot be loaded, nor soon: whoever waits is told ``why`` for ``seconds``."""
 
     model: str
     why: str
-
-
-Decision = Load | Unload | Refuse
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """The memory for models: ``budget_mb`` for all together, None for no such bound, and what the
-    system has ``free_mb`` now."""
+class Leaked:
+    """Memory of a device that has not come back since ``model`` has left it."""
 
-    free_mb: float
-    budget_mb: int | None = None
+    model: str
+    device: str
+    missing_mb: int
+
+
+Decision = Load | Unload | Refuse | Leaked
 
 
 @dataclass
 class Residency:
     """Owns what is known of each model's place in memory. Times are monotonic seconds."""
 
+    groups: Groups = field(default_factory=Groups)
     _models: dict[str, Resident] = field(default_factory=dict)
+    _returns: Returns = field(default_factory=Returns)
 
     # --- what it is told ---
 
@@ -73,7 +84,7 @@ class Residency:
             del self._models[name]
         for name, policy in policies.items():
             model = self._models.setdefault(name, Resident(name, policy, since=now, idle_since=now))
-            model.policy = policy
+            model.policy = policy.raised(model.least_mb)
 
     def on_demand(self, demand: ModelDemand, now: float) -> None:
         """Clients want this of the model."""
@@ -105,20 +116,47 @@ class Residency:
         if phase == "in":
             if model.phase == "loading":
                 model.load_s, model.was_loaded = now - model.since, True
-            model.idle_since = now
+            model.idle_since, model.lacked = now, False
         if phase == "out":
             model.keep_s = None
+            self._returns.on_left(name, now)
         model.phase, model.since = phase, now
+
+    def on_lacked_memory(self, name: str, seen_mb: float, now: float) -> list[Decision]:
+        """There was not enough memory for its load, which came to hold ``seen_mb``. It is tried
+        once more where it has more, then not for a while."""
+        model = self._models.get(name)
+        if model is None or model.policy.always:
+            return []
+        had_mb = max(model.policy.room_mb, math.ceil(seen_mb))
+        model.least_mb = max(model.least_mb, math.ceil(RAISE * had_mb))
+        model.policy = model.policy.raised(model.least_mb)
+        again = not model.lacked
+        model.lacked, model.wished = again, again
+        gone = self._unload(model, "it lacked memory while it was loaded", now)
+        if again:
+            return [gone]
+        why = (
+            f"model {name!r} was loaded twice and lacked memory both times; it held "
+            f"{math.ceil(seen_mb)} MB and would be given {model.policy.room_mb} MB next"
+        )
+        return [gone, self._refuse(model, why, LACK_S, now)]
+
+    def invite(self, names: Iterable[str]) -> None:
+        """Load these where there is room without anybody leaving, the most important first."""
+        for name in names:
+            if name in self._models:
+                self._models[name].invited = True
 
     # --- what operators wish ---
 
-    def load(self, name: str, keep_s: float | None, look: Callable[[], Room], now: float) -> None:
+    def load(self, name: str, keep_s: float | None, look: Look, now: float) -> None:
         """Have it loaded as soon as there is room. ``keep_s`` counts until it leaves. Raises
         `ModelNotFound`; `ModelPinned` or `InsufficientMemory` where there will be no room."""
         model = self._named(name)
         model.idle_since = now
         if model.phase == "out" and not model.wished:
-            self._check_room(model, look())
+            self._check_room(model, look(model.policy.device))
             model.refused_until = -math.inf
             model.waiting_since = min(model.waiting_since, now)
             model.wished = True
@@ -168,115 +206,162 @@ class Residency:
 
     def _check_room(self, model: Resident, room: Room) -> None:
         """Raises where a load could not succeed however long it waited."""
-        short_mb = model.policy.room_mb - self.left_mb(room) - self._could_leave_mb()
+        if (why := self._rivalry(model)) is not None:
+            raise ModelPinned(why)
+        short_mb = self._short_mb(model, room) - self._could_leave_mb(model)
         if short_mb <= 0:
             return
-        pinned_mb = sum(one.held_mb for one in self._models.values() if one.stays)
+        pinned_mb = sum(one.held_mb for one in self._beside(model) if one.stays)
         why = self._shortage(model, room)
         raise ModelPinned(why) if pinned_mb >= short_mb else InsufficientMemory(why)
 
     # --- what it says ---
 
-    def decide(self, look: Callable[[], Room], now: float) -> list[Decision]:
+    def decide(self, look: Look, now: float) -> list[Decision]:
         """What is to be done now. A `Load` and an `Unload` count as done once they are said: the
-        model is loading or leaving from then on. ``look`` measures the room, where somebody needs
-        some."""
-        decisions: list[Decision] = [*self._idle(now)]
-        if any(model.phase == "loading" for model in self._models.values()):
-            return decisions  # what it will take is not known before it has
-        if not (wanted := self._wanted(now)):
-            return decisions
-        room = look()
-        for model in wanted:
+        model is loading or leaving from then on. ``look`` measures the room of a device, where
+        somebody needs some."""
+        decisions: list[Decision] = [*self._idle(now), *self._leaks(look, now)]
+        for device in {one.policy.device for one in self._models.values()}:
+            decisions += self._decide_for(device, look, now)
+        return decisions
+
+    def _decide_for(self, device: str, look: Look, now: float) -> list[Decision]:
+        models = [one for one in self._models.values() if one.policy.device == device]
+        if any(one.phase == "loading" for one in models):
+            return []  # what it will take is not known before it has
+        wanted = [one for one in models if one.may_load(now)]
+        if not wanted:
+            return []
+        room = look(device)
+        decisions: list[Decision] = []
+        # Whoever has waited longest is next, so that nobody starves.
+        for model in sorted(wanted, key=_turn):
             found = self._place(model, room, now)
             decisions += found
-            if not (found and isinstance(found[0], Refuse)):
-                break  # whoever has waited longest is next, so that nobody starves
+            if model.wanted and not (found and isinstance(found[0], Refuse)):
+                break
+            if model.phase == "loading":
+                break
         return decisions
 
     def _idle(self, now: float) -> Iterable[Decision]:
         for model in self._models.values():
-            if model.stays or model.busy or model.phase != "in":
+            if model.stays or model.phase != "in":
                 continue
-            if now - model.idle_since >= model.idle_s:
-                yield self._unload(model, f"idle for {now - model.idle_since:.0f} s", now)
+            together = [model, *self._companions(model)]
+            idle_s = now - max(one.idle_since for one in together)
+            if idle_s >= model.idle_s and not any(one.busy for one in together):
+                yield self._unload(model, f"idle for {idle_s:.0f} s", now)
 
-    def _wanted(self, now: float) -> list[Resident]:
-        """Those that are waited for and are out, whoever has waited longest first."""
-        wanted = [
-            model
-            for model in self._models.values()
-            if model.phase == "out" and model.wanted and now >= model.refused_until
-        ]
-        return sorted(wanted, key=lambda model: model.waiting_since)
+    def _leaks(self, look: Look, now: float) -> Iterable[Decision]:
+        for one in self._returns.late(now):
+            missing_mb = one.due_mb - look(one.device).free_mb
+            if missing_mb > 0:
+                yield Leaked(one.model, one.device, math.ceil(missing_mb))
 
     def _place(self, model: Resident, room: Room, now: float) -> list[Decision]:
         """Load it if it fits; else make room, or wait for it, or say that there will be none."""
-        short_mb = model.policy.room_mb - self.left_mb(room)
-        if short_mb <= 0:
-            model.phase, model.since, model.wished = "loading", now, False
-            return [Load(model.name)]
-        if any(other.phase == "leaving" for other in self._models.values()):
+        short_mb = self._short_mb(model, room)
+        rivals = [one for one in self._rivals(model) if one.held]
+        if short_mb <= 0 and not rivals:
+            return self._load(model, now)
+        if not model.wanted:
+            model.invited = False
             return []
+        beside = self._beside(model)
+        if any(other.phase == "leaving" for other in (*beside, *rivals)):
+            return []
+        if (why := self._rivalry(model)) is not None:
+            return [self._refuse(model, why, REFUSAL_S, now)]
+        if self._returns.settles(model.policy.device, now):
+            return []
+        return self._make_room(model, room, rivals, now)
+
+    def _make_room(
+        self, model: Resident, room: Room, rivals: list[Resident], now: float
+    ) -> list[Decision]:
         late = now - model.waiting_since >= TURN_S
-        victims = self._victims(short_mb, now, busy=False)
-        if not victims and late:
-            victims = self._victims(short_mb, now, busy=True)
-        if victims:
-            return [self._evict(victim, model, now) for victim in victims]
-        if self._could_leave_mb() < short_mb:
-            model.refused_until, model.wished = now + REFUSAL_S, False
-            return [Refuse(model.name, self._shortage(model, room))]
-        return []
+        if rivals:
+            free = all(one.may_leave(now) and (late or not one.busy) for one in rivals)
+            return [self._evict(one, model, room, now) for one in rivals] if free else []
+        short_mb = self._short_mb(model, room)
+        beside = self._beside(model)
+        leaving = victims(beside, short_mb, now, busy=False)
+        if not leaving and late:
+            leaving = victims(beside, short_mb, now, busy=True)
+        if not leaving and self._could_leave_mb(model) < short_mb:
+            return [self._refuse(model, self._shortage(model, room), REFUSAL_S, now)]
+        return [self._evict(one, model, room, now) for one in leaving]
 
-    def left_mb(self, room: Room) -> float:
-        """What no model holds, or may while it loads."""
-        if room.budget_mb is None:
-            return room.free_mb
-        held_mb = sum(model.held_mb for model in self._models.values())
-        return min(room.free_mb, room.budget_mb - held_mb)
+    def left_mb(self, room: Room, device: str = "cpu") -> float:
+        """What no model of the device holds, or may while it loads."""
+        models = self._models.values()
+        return room.left_mb(sum(one.held_mb for one in models if one.policy.device == device))
 
-    def _victims(self, short_mb: float, now: float, *, busy: bool) -> list[Resident]:
-        """The models of least value that together hold so much; empty where all that may leave do
-        not."""
-        may_leave = [
-            model
-            for model in self._models.values()
-            if model.may_leave(now) and (busy or not model.busy)
-        ]
-        may_leave.sort(key=lambda model: (model.busy, model.value(now), model.idle_since))
-        for model in may_leave:
-            if model.policy.need_mb >= short_mb:
-                return [model]  # one is fewer than several, whatever they are worth
-        chosen: list[Resident] = []
-        for model in may_leave:
-            chosen.append(model)
-            short_mb -= model.policy.need_mb
-            if short_mb <= 0:
-                return _without_needless(chosen, -short_mb)
-        return []
+    def _load(self, model: Resident, now: float) -> list[Decision]:
+        model.phase, model.since = "loading", now
+        model.wished = model.invited = False
+        self._returns.on_load(model.policy.device)
+        for one in self._companions(model):
+            one.invited = True
+        return [Load(model.name)]
 
-    def _could_leave_mb(self) -> float:
+    def _refuse(self, model: Resident, why: str, seconds: float, now: float) -> Refuse:
+        model.refused_until, model.wished = now + seconds, False
+        return Refuse(model.name, why, seconds)
+
+    # --- who is beside whom ---
+
+    def _beside(self, model: Resident) -> list[Resident]:
+        """All models of its device, itself among them."""
+        device = model.policy.device
+        return [one for one in self._models.values() if one.policy.device == device]
+
+    def _companions(self, model: Resident) -> list[Resident]:
+        names = self.groups.companions(model.name)
+        return [one for name, one in self._models.items() if name in names]
+
+    def _rivals(self, model: Resident) -> list[Resident]:
+        names = self.groups.rivals(model.name)
+        return [one for name, one in self._models.items() if name in names]
+
+    def _rivalry(self, model: Resident) -> str | None:
+        """Why it will not be loaded for a model that stays, however much memory there is."""
+        staying = [one.name for one in self._rivals(model) if one.held and one.stays]
+        if not staying:
+            return None
+        return f"model {model.name!r} is never loaded beside {', '.join(staying)}, which stays"
+
+    # --- what there is room for ---
+
+    def _short_mb(self, model: Resident, room: Room) -> float:
+        return model.policy.room_mb - self.left_mb(room, model.policy.device)
+
+    def _could_leave_mb(self, model: Resident) -> float:
         """What will come free sooner or later if it has to."""
-        return sum(model.held_mb for model in self._models.values() if not model.stays)
+        return sum(one.held_mb for one in self._beside(model) if not one.stays)
 
     def _shortage(self, model: Resident, room: Room) -> str:
-        holders = ", ".join(
-            f"{other.name} ({other.policy.need_mb} MB)"
-            for other in self._models.values()
-            if other.held_mb and other.stays
-        )
+        staying = [one for one in self._beside(model) if one.held_mb and one.stays]
+        holders = ", ".join(f"{one.name} ({one.policy.need_mb} MB)" for one in staying)
         kept = f"; {holders} may not be unloaded" if holders else ""
-        left_mb = self.left_mb(room)
+        needs_mb = model.policy.room_mb
+        left_mb = needs_mb - self._short_mb(model, room)
         bound = f" within MEMORY_BUDGET_MB={room.budget_mb}" if left_mb < room.free_mb else ""
+        where = "" if model.policy.device == "cpu" else f" on {model.policy.device}"
         return (
-            f"model {model.name!r} needs {model.policy.room_mb} MB and "
-            f"{max(0, math.floor(left_mb))} MB are free{bound}{kept}"
+            f"model {model.name!r} needs {needs_mb} MB and {max(0, math.floor(left_mb))} MB are "
+            f"free{where}{bound}{kept}"
         )
 
-    def _evict(self, model: Resident, whom: Resident, now: float) -> Unload:
-        why = f"{whom.name} needs {whom.policy.room_mb} MB"
-        return replace(self._unload(model, why, now), whom=whom.name, freed_mb=model.held_mb)
+    def _evict(self, model: Resident, whom: Resident, room: Room, now: float) -> Unload:
+        rival = model.name in self.groups.rivals(whom.name)
+        needs = "is never beside it" if rival else f"needs {whom.policy.room_mb} MB"
+        freed_mb = model.held_mb
+        self._returns.on_eviction(model.name, model.policy.device, room.free_mb, freed_mb)
+        gone = self._unload(model, f"{whom.name} {needs}", now)
+        return replace(gone, whom=whom.name, freed_mb=freed_mb)
 
     def _unload(self, model: Resident, why: str, now: float) -> Unload:
         model.phase, model.since = "leaving", now
@@ -285,12 +370,6 @@ class Residency:
         return Unload(model.name, why)
 
 
-def _without_needless(chosen: list[Resident], spare_mb: float) -> list[Resident]:
-    """``chosen`` less those without which as much comes free as is needed, the most valuable of
-    them first: ``spare_mb`` is what they hold too much."""
-    kept = list(chosen)
-    for model in reversed(chosen):
-        if model.policy.need_mb <= spare_mb:
-            kept.remove(model)
-            spare_mb -= model.policy.need_mb
-    return kept
+def _turn(model: Resident) -> tuple[bool, float, int]:
+    """Those that are waited for come first, by their time; then the invited by their priority."""
+    return not model.wanted, model.waiting_since, -model.policy.priority

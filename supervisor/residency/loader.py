@@ -11,25 +11,24 @@ from supervisor import fleet
 from supervisor.admin.event_log import EventLog
 from supervisor.effects import Effects
 from supervisor.model_set import ModelSet
-from supervisor.residency import decisions
-from supervisor.residency.decisions import Decision, Load, Refuse, Residency, Room, Unload
+from supervisor.plan import Plan
+from supervisor.residency.decisions import Decision, Leaked, Load, Refuse, Residency, Unload
 from supervisor.residency.policy import place, policy
+from supervisor.residency.room import Room
 
 logger = logging.getLogger(__name__)
 
 
 class Loader:
-    """Tells `Residency` how things stand, and has done what it says. ``budget_mb`` bounds what all
-    models take together, 0: what the system has."""
+    """Tells `Residency` how things stand, and has done what it says."""
 
-    def __init__(
-        self, models: ModelSet, effects: Effects, events: EventLog, budget_mb: int
-    ) -> None:
+    def __init__(self, models: ModelSet, effects: Effects, events: EventLog, plan: Plan) -> None:
         self._models = models
         self._effects = effects
         self._events = events
-        self._budget_mb = budget_mb or None
-        self._residency = Residency()
+        self._budget_mb = plan.memory_budget_mb or None
+        self._preloads = plan.preload
+        self._residency = Residency(plan.groups)
         self._refused: dict[str, tuple[str, float]] = {}  # why, and until when
 
     @property
@@ -46,6 +45,34 @@ class Loader:
 
     def on_frontend_gone(self) -> None:
         self._residency.on_frontend_gone(self._effects.now())
+
+    def on_lacked_memory(self, name: str, seen_mb: float) -> None:
+        """A worker of the model has found too little memory for its load, of which it had so much
+        when it was last looked at."""
+        now = self._effects.now()
+        if fleet.best(fleet.by_model(self._models.workers)[name]).state == "ready":
+            return  # others of its workers are in memory
+        for decision in self._residency.on_lacked_memory(name, seen_mb, now):
+            self._do(decision, now)
+
+    # --- from one run to the next ---
+
+    def begin(self) -> None:
+        """Have the models loaded again that were ready when the server last stopped, where there is
+        room beside those that are always loaded."""
+        if self._preloads:
+            self._look(self._effects.now())
+            self._residency.invite(self._effects.residents_before())
+
+    def end(self) -> None:
+        """Keep which models that were loaded on demand are ready."""
+        groups = fleet.by_model(self._models.workers)
+        ready = [
+            spec.name
+            for spec in self._models.specs
+            if spec.load == "on_demand" and fleet.best(groups[spec.name]).state == "ready"
+        ]
+        self._effects.keep_residents(ready if self._preloads else [])
 
     # --- what operators wish, see supervisor.admin.wishes ---
 
@@ -86,7 +113,7 @@ class Loader:
         nobody can tell, say on a GPU, this is yes."""
         self._look(self._effects.now())
         needed_mb = policy(spec, self._effects.footprint(spec)).room_mb
-        return not needed_mb or self._residency.left_mb(self._room()) >= needed_mb
+        return not needed_mb or self._left_mb(spec.device) >= needed_mb
 
     # --- time ---
 
@@ -100,8 +127,12 @@ class Loader:
         for decision in self._residency.decide(self._room, now):
             self._do(decision, now)
 
-    def _room(self) -> Room:
-        return Room(self._effects.free_mb(), self._budget_mb)
+    def _left_mb(self, device: str) -> float:
+        return self._residency.left_mb(self._room(device), device)
+
+    def _room(self, device: str) -> Room:
+        budget_mb = self._budget_mb if device == "cpu" else None
+        return Room(self._effects.free_mb(device), budget_mb)
 
     def _look(self, now: float) -> None:
         """What is known of the models and their workers by now."""
@@ -125,7 +156,11 @@ class Loader:
                     facts = {"victim": model, "for": whom, "freed_mb": freed_mb, "reason": why}
                     self._events.add("eviction", model, **facts)
                 self._models.rest(model)
-            case Refuse(model, why):
+            case Leaked(model, device, missing_mb):
+                facts = {"device": device, "missing_mb": missing_mb}
+                logger.error("device_leaked", extra={"model": model, **facts})
+                self._events.add("device.leaked", model, **facts)
+            case Refuse(model, why, seconds):
                 logger.warning("no_room", extra={"model": model, "why": why})
                 self._events.add("no_room", model, why=why)
-                self._refused[model] = why, now + decisions.REFUSAL_S
+                self._refused[model] = why, now + seconds

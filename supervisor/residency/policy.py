@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ipc.messages.spec import Spec
@@ -18,14 +18,18 @@ ESTIMATE_HEADROOM = 1.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What is known of a model beforehand. ``always``: it is in for as long as the server runs.
-    ``idle_s`` is how long it stays without work, 0 for ever. ``pinned``: no other takes its place.
+    """What is known of a model beforehand. ``always``: it is in for as long as the server runs;
+    ``never``: only an operator loads and unloads it. ``idle_s`` is how long it stays without work,
+    0 for ever. ``pinned``: no other takes its place. Those of lower ``priority`` leave first.
 
     ``need_mb`` is what all its workers take, ``load_mb`` the most while they load, both 0 where
-    nobody knows; ``measured`` tells a measurement from an estimate.
+    nobody knows; ``measured`` tells a measurement from an estimate. It is memory of ``device``.
     """
 
     always: bool = True
+    never: bool = False
+    priority: int = 0
+    device: str = "cpu"
     idle_s: float = 0.0
     pinned: bool = False
     need_mb: int = 0
@@ -38,20 +42,38 @@ class Policy:
         most = max(self.need_mb, self.load_mb)
         return most if self.measured else math.ceil(most * ESTIMATE_HEADROOM)
 
+    def raised(self, least_mb: int) -> Policy:
+        """The same for a load that has been seen to need so much."""
+        if least_mb <= self.room_mb:
+            return self
+        return replace(self, load_mb=least_mb, measured=True)
+
 
 def policy(spec: Spec, measured: Footprint | None) -> Policy:
     """That of ``spec``, whose worker was ``measured`` before, or never."""
-    on_cpu = spec.device == "cpu"  # what was measured is the system's memory, not a GPU's
-    need_mb = measured.private_mb if measured else spec.memory_mb
-    load_mb = measured.peak_mb or 0 if measured else 0
+    need_mb, load_mb, known = _needs(spec, measured)
     return Policy(
         always=spec.load == "always",
+        never=spec.load == "never",
+        priority=spec.priority,
+        device=spec.device,
         idle_s=spec.idle_unload_s,
         pinned=spec.pin,
-        need_mb=spec.replicas * need_mb if on_cpu else 0,
-        load_mb=spec.replicas * load_mb if on_cpu else 0,
-        measured=measured is not None,
+        need_mb=spec.replicas * need_mb,
+        load_mb=spec.replicas * load_mb,
+        measured=known,
     )
+
+
+def _needs(spec: Spec, measured: Footprint | None) -> tuple[int, int, bool]:
+    """What a worker takes of its device, the most while it loads, and whether that was measured."""
+    if measured is None:
+        return spec.memory_mb, 0, False
+    if spec.device == "cpu":
+        return measured.private_mb, measured.peak_mb or 0, True
+    if measured.device_bytes is None:
+        return spec.memory_mb, 0, False
+    return measured.device_bytes >> 20, 0, True
 
 
 def place(state: ReplicaState) -> Phase:

@@ -34,6 +34,9 @@ class Resident:
     rate_at: float = 0.0
     refused_until: float = -math.inf
     wished: bool = False  # an operator wants it, and it is not on its way yet
+    invited: bool = False  # it is to be loaded where nobody has to leave for it
+    lacked: bool = False  # its last load lacked memory
+    least_mb: int = 0  # what its load has been seen to need
     pin: bool | None = None  # what an operator has said of it, in place of its policy
     keep_s: float | None = None  # how long it stays without work, if somebody has said so
     told_keep_s: float | None = None  # what clients have said of it last
@@ -45,7 +48,12 @@ class Resident:
     @property
     def wanted(self) -> bool:
         """Whether anybody wants it in memory who has not got it."""
-        return bool(self.waiting) or self.wished
+        return self.wished or (bool(self.waiting) and not self.policy.never)
+
+    def may_load(self, now: float) -> bool:
+        """Whether it is to be loaded as soon as there is room."""
+        asked = self.wanted or self.invited
+        return asked and self.phase == "out" and now >= self.refused_until
 
     @property
     def pinned(self) -> bool:
@@ -54,7 +62,7 @@ class Resident:
     @property
     def stays(self) -> bool:
         """Whether it never leaves by itself, once it is in."""
-        return self.policy.always or self.pinned
+        return self.policy.always or self.policy.never or self.pinned
 
     @property
     def idle_s(self) -> float:
@@ -71,11 +79,16 @@ class Resident:
         self.told_keep_s = keep_s
 
     @property
+    def held(self) -> bool:
+        """Whether it is in memory, wholly or in part."""
+        return self.phase in ("loading", "in", "leaving")
+
+    @property
     def held_mb(self) -> int:
         """What it takes now, or may while it loads."""
         if self.phase == "loading":
             return max(self.policy.need_mb, self.policy.load_mb)
-        return self.policy.need_mb if self.phase in ("in", "leaving") else 0
+        return self.policy.need_mb if self.held else 0
 
     def leaves_in_s(self, now: float) -> float | None:
         """In how many seconds it leaves if it gets no more work; None: not by itself."""

@@ -36,13 +36,15 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
 
     ``private_bytes`` is what would come free if it ended: its own pages, those of files included
     that it alone has mapped. ``peak_bytes`` is the most that was resident while it loaded, None
-    where the system does not tell. ``measured_at`` is in seconds since 1970.
+    where the system does not tell. ``device_bytes`` is what its GPU's driver accounts to it, None
+    on a CPU, and where the driver does not tell. ``measured_at`` is in seconds since 1970.
     """
 
     subject: Subject
     private_bytes: int
     peak_bytes: int | None
     measured_at: int
+    device_bytes: int | None = None
 
     @property
     def private_mb(self) -> int:
@@ -73,9 +75,13 @@ def learned(known: Footprints, new: Footprint, *, first: bool) -> tuple[Footprin
 
 
 def _larger(before: Footprint, new: Footprint) -> Footprint:
-    peaks = [peak for peak in (before.peak_bytes, new.peak_bytes) if peak is not None]
     return msgspec.structs.replace(
         new,
         private_bytes=max(before.private_bytes, new.private_bytes),
-        peak_bytes=max(peaks, default=None),
+        peak_bytes=_most(before.peak_bytes, new.peak_bytes),
+        device_bytes=_most(before.device_bytes, new.device_bytes),
     )
+
+
+def _most(*known: int | None) -> int | None:
+    return max((one for one in known if one is not None), default=None)

@@ -15,6 +15,7 @@ import psutil
 
 from ipc.messages.spec import Spec
 from ipc.runtime.document import InUse, NewerSchema, Writer
+from supervisor.host import gpu_memory
 from supervisor.state import background
 from supervisor.state.footprints import SCHEMA, Footprint, Footprints, Subject, find, learned
 
@@ -23,8 +24,9 @@ logger = logging.getLogger(__name__)
 END_S = 2.0  # how long the last measurements may take to be written
 _MOST_WAITING = 64
 
-# The private and the most resident bytes of a process and its children; None if it has gone.
-Measure = Callable[[int], tuple[int, int | None] | None]
+# The private and the most resident bytes of a process and its children, and those of the device;
+# None if it has gone.
+Measure = Callable[[int, str], tuple[int, int | None, int | None] | None]
 
 
 class Recorder:
@@ -89,15 +91,16 @@ class Recorder:
         self._known = self._writer.content or ()
 
     def _record(self, spec: Spec, pid: int) -> None:
-        if (found := self._measure(pid)) is None:
+        if (found := self._measure(pid, spec.device)) is None:
             return
         subject = self._subject(spec)
-        private_bytes, peak_bytes = found
+        private_bytes, peak_bytes, device_bytes = found
         new = Footprint(
             subject=subject,
             private_bytes=private_bytes,
             peak_bytes=peak_bytes,
             measured_at=int(time.time()),
+            device_bytes=device_bytes,
         )
         self._known = known = learned(self._known, new, first=subject not in self._seen)
         self._seen.add(subject)
@@ -117,9 +120,9 @@ class Recorder:
         return Subject.of(spec, self._weights.get(spec.name, ""))
 
 
-def memory(pid: int) -> tuple[int, int | None] | None:
-    """Of the process and all that it has started: private bytes, and the sum of the most that each
-    had resident, where the system tells. None if it has gone."""
+def memory(pid: int, device: str) -> tuple[int, int | None, int | None] | None:
+    """Of the process and all that it has started: private bytes, the sum of the most that each had
+    resident, and bytes of a GPU, where the system and the driver tell. None if it has gone."""
     try:
         worker = psutil.Process(pid)
         everyone = [worker, *worker.children(recursive=True)]
@@ -127,7 +130,10 @@ def memory(pid: int) -> tuple[int, int | None] | None:
     except psutil.Error:
         return None
     peaks = [peak for one in everyone if (peak := _peak_bytes(one.pid)) is not None]
-    return private_bytes, sum(peaks) if len(peaks) == len(everyone) else None
+    peak_bytes = sum(peaks) if len(peaks) == len(everyone) else None
+    on_gpu = device.startswith("cuda")
+    pids = {one.pid for one in everyone}
+    return private_bytes, peak_bytes, gpu_memory.used_bytes(device, pids) if on_gpu else None
 
 
 def _peak_bytes(pid: int) -> int | None:

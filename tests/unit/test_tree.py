@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The daemon reads no catalog and no model file.
     "supervisor": {"ipc", "supervisor/children", "supervisor/host", "supervisor/config/address"}
     | {"supervisor/state"},
-    "supervisor/state": {"ipc"},
+    "supervisor/state": {"ipc", "supervisor/host"},
     "supervisor/children": {"ipc/runtime", "supervisor/host"},
     "supervisor/host": set(),
     "supervisor/config": {"ipc", "supervisor/host"},

@@ -98,7 +98,17 @@ def _serve(flags: Flags) -> None:
         raise typer.Exit(1)
     names = aliases([one.model for one in candidates])
     origin = origin_of(flags, settings, before)
-    plan = plan_for(settings, ready, unavailable, run_dir, names, state_dir, flags, origin)
+    plan = plan_for(
+        settings,
+        ready,
+        unavailable,
+        run_dir,
+        names,
+        state_dir,
+        flags,
+        origin,
+        groups=catalog.groups,
+    )
     become_daemon(plans.write(plan))
 
 

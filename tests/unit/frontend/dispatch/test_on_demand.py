@@ -64,6 +64,18 @@ def test_a_request_has_a_model_loaded_again_that_is_always_loaded_and_was_taken_
     )
 
 
+def test_what_only_an_operator_loads_has_no_queue_while_it_is_out() -> None:
+    history = OnDemand(msgspec.structs.replace(RARE, load="never"))
+    history.play(
+        ("ask a", ["a: unavailable"]),
+        ("loads", []),
+        ("ask b", ["m: 1 wait, 0 in hand, of 1"]),
+        ("start w.1", ["connect w.1"]),
+        ("open w.1", ["send b to w.1"]),
+    )
+    assert history.errors["a"].message == "model 'm' is not loaded, and only an operator loads it"
+
+
 def test_the_longest_that_anybody_asks_for_counts_and_then_what_the_last_one_did() -> None:
     history = OnDemand()
     history.play(

@@ -94,6 +94,7 @@ ON_PLANS: list[tuple[str, str, dict[str, Any]]] = [
     ("DRAIN_TIMEOUT_SEC", "7", {"drain_s": 7.0}),
     ("KEEP_PREFIXES", "disk", {"keep_prefixes": "disk"}),
     ("MEMORY_BUDGET_MB", "7", {"memory_budget_mb": 7}),
+    ("MODEL_PRELOAD", "0", {"preload": False}),
     ("KEEP_ALIVE_MAX_SEC", "7", {"serve.keep_alive_max_s": 7.0}),
     ("UPDATE_WATCH_SEC", "7", {"update_watch_s": 7.0}),
     ("WARMUP_FAIL_FAST", "1", {"fail_fast": True}),

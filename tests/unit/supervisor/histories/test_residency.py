@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ipc.messages.admin import Ask, GetHealth
-from ipc.messages.control import Demand, ModelDemand
+from ipc.messages.control import BootFailed, Demand, ModelDemand
 from supervisor.state.footprints import Footprint, Subject
 from tests.unit.supervisor.histories.world import (
     CHAT,
@@ -18,6 +20,7 @@ from tests.unit.supervisor.histories.world import (
     begin,
     connects,
     exits,
+    grows,
     run,
     says,
     stop,
@@ -35,10 +38,11 @@ def wants(
     return says(frontend, Demand([demand]))
 
 
-def idle(*names: str, idle_s: float = 20.0) -> World:
+def idle(*names: str, idle_s: float = 20.0, preload: bool = True, **changes: Any) -> World:
     """A frontend that is ready in front of models that are all out."""
-    specs = [msgspec.structs.replace(RARE, name=name, idle_unload_s=idle_s) for name in names]
-    world = run(*specs, memory_budget_mb=300)
+    rare = msgspec.structs.replace(RARE, idle_unload_s=idle_s, **changes)
+    specs = [msgspec.structs.replace(rare, name=name) for name in names]
+    world = run(*specs, memory_budget_mb=300, preload=preload)
     for spec in specs:
         world.footprints[spec.name] = Footprint(
             subject=Subject.of(spec, ""), private_bytes=200 << 20, peak_bytes=None, measured_at=1
@@ -177,6 +181,66 @@ def test_a_frontend_that_died_wants_nothing_any_more() -> None:
         ),
         (10.0, turn, []),
     )
+
+
+def test_a_load_for_which_the_kernel_had_no_memory_is_tried_once_more() -> None:
+    world = idle("a")
+    lacks = BootFailed(reason="no memory", memory=True)
+    gone = ["frontend.1 <- a backoff", "frontend.1 <- a unloaded"]
+    world.play(
+        (2.0, wants("a"), ["frontend.1 <- a starting", "start embed-1.1"]),
+        (2.25, connects("embed-1.1"), ["embed-1.1 <- load a on cpu"]),
+        (3.0, grows("embed-1.1", 230.0), []),
+        (4.0, says("embed-1.1", lacks), ["frontend.1 <- a starting", "embed-1.1 <- noted"]),
+        (4.0, exits("embed-1.1", FAULT), gone),
+        (4.25, turn, ["frontend.1 <- a starting", "start embed-1.2"]),
+        (4.5, connects("embed-1.2"), ["embed-1.2 <- load a on cpu"]),
+        (5.0, says("embed-1.2", lacks), ["frontend.1 <- a starting", "embed-1.2 <- noted"]),
+        (5.0, exits("embed-1.2", FAULT), gone),
+        (60.0, turn, []),
+    )
+    (state,) = world.published()
+    assert state.refused is not None
+    assert "was loaded twice and lacked memory both times" in state.refused
+
+
+def test_models_that_were_ready_at_the_last_stop_are_loaded_again() -> None:
+    world = World(CHAT, RARE)
+    world.before = ["embed"]
+    world.play(
+        (0.0, begin, ["start frontend.1", "start chat-1.1"]),
+        (0.25, connects("frontend.1"), ["frontend.1 <- serve chat embed"]),
+        (0.25, connects("chat-1.1"), ["chat-1.1 <- load chat on cuda:0"]),
+        # Each device loads by itself.
+        (0.5, turn, ["start embed-1.1"]),
+    )
+
+
+def test_what_is_ready_at_a_stop_is_kept_for_the_next_start_unless_nobody_wants_it() -> None:
+    for preload, kept in ((True, ["a"]), (False, [])):
+        world = idle("a", "b", preload=preload)
+        ready_at(world, "a", "embed-1.1", 2.0)
+        stop(world)
+        assert world.kept_residents == kept
+
+
+def test_gpu_memory_that_does_not_come_back_is_told_of() -> None:
+    world = idle("a", "b", idle_s=0.0, device="cuda:0", memory_mb=200)
+    world.footprints.clear()
+    world.vram_mb = 300.0
+    ready_at(world, "a", "embed-1.1", 2.0)
+    world.vram_mb = 60.0
+    wants("b")(world)
+    for at in range(130, 330):
+        world.at = at / 4
+        world.turn()
+        if at == 134:
+            exits("embed-1.1", ENDED)(world)
+    leaks = [one for one in world.events if one.type == "device.leaked"]
+    assert [(one.model, one.facts) for one in leaks] == [
+        ("a", {"device": "cuda:0", "missing_mb": 100})
+    ]
+    assert "start embed-2.1" not in world.done
 
 
 def test_a_stop_ends_who_is_in_and_starts_nobody() -> None:

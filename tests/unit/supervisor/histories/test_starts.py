@@ -98,7 +98,8 @@ def test_a_worker_is_nicer_by_how_much_its_model_has_less_priority() -> None:
         EMBED, urgent, msgspec.structs.replace(CHAT, priority=1)
     )  # that one computes on a GPU
     found = {name: child.nice for name, child in world.children.items()}
-    assert found == {"frontend.1": 0, "embed-1.1": 5, "embed-2.1": 0, "chat-1.1": 0}
+    # The urgent one is started first.
+    assert found == {"frontend.1": 0, "embed-1.1": 0, "embed-2.1": 5, "chat-1.1": 0}
 
 
 def test_what_a_worker_that_ended_still_says_is_nobodys() -> None:

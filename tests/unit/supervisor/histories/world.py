@@ -147,10 +147,12 @@ class World:
         self.removed: list[str] = []  # sockets of dead workers
         self.pings = 0
         self.statuses: list[str] = []  # what systemd shows, each time that it is told
-        self.memory_mb = 4000.0
         self.lines: dict[str, Callable[[str], None]] = {}  # what is called with those of a command
         self.pulls = Book()
         self.weights: dict[str, str] = {}
+        self.memory_mb = self.vram_mb = 4000.0
+        self.before: list[str] = []  # the models that were ready when the server last stopped
+        self.kept_residents: list[str] | None = None
         self.events: list[BoxEvent] = []  # what the frontend has been told of
         self.acts: list[AdminAct] = []  # what was to be written down
         self.readings: dict[str, Reading] = {}  # by the process that has left it
@@ -314,8 +316,14 @@ class World:
     def prefixes(self, spec: Spec) -> bytes | None:
         return self.kept.get(spec.name, b"")
 
-    def free_mb(self) -> float:
-        return self.memory_mb
+    def free_mb(self, device: str) -> float:
+        return self.memory_mb if device == "cpu" else self.vram_mb
+
+    def residents_before(self) -> list[str]:
+        return self.before
+
+    def keep_residents(self, models: Sequence[str]) -> None:
+        self.kept_residents = list(models)
 
     def measure(self) -> dict[str, Any]:
         return {"box": {}, "supervisor": {}}

@@ -10,17 +10,20 @@ from typing import Any
 import pytest
 
 from ipc.messages.control import ModelDemand
+from ipc.messages.errors import ModelPinned
+from ipc.messages.spec import Groups
 from supervisor.residency.decisions import (
     TURN_S,
     Decision,
+    Leaked,
     Load,
     Refuse,
     Residency,
-    Room,
     Unload,
 )
 from supervisor.residency.policy import Phase, Policy
 from supervisor.residency.resident import RESIDENCE_S
+from supervisor.residency.room import Room
 
 PLENTY = Room(free_mb=100_000)
 # What happens at a time; the decisions that follow, in words.
@@ -30,8 +33,14 @@ Row = tuple[float, Callable[["Box"], None], list[str]]
 class Box:
     """A residency for models of so many MB each, those in capitals always in, under a budget."""
 
-    def __init__(self, budget_mb: int | None = None, free_mb: float = 100_000.0, **models: Any):
-        self.residency = Residency()
+    def __init__(
+        self,
+        budget_mb: int | None = None,
+        free_mb: float = 100_000.0,
+        groups: Groups | None = None,
+        **models: Any,
+    ):
+        self.residency = Residency(groups or Groups())
         self.room = Room(free_mb, budget_mb)
         self.now = 0.0
         self.jobs = dict.fromkeys(models, 0)
@@ -52,7 +61,7 @@ class Box:
         for at, happens, expected in rows:
             self.now = at
             happens(self)
-            decided = [words(one) for one in self.residency.decide(lambda: self.room, at)]
+            decided = [words(one) for one in self.residency.decide(lambda _: self.room, at)]
             assert decided == expected, f"at {at:g} s"
         return self
 
@@ -63,8 +72,10 @@ def words(decision: Decision) -> str:
             return f"load {model}"
         case Unload(model, why):
             return f"unload {model}: {why}"
-        case Refuse(model, why):
+        case Refuse(model, why, _):
             return f"refuse {model}: {why}"
+        case Leaked(model, device, missing_mb):
+            return f"leaked {model}: {missing_mb} MB of {device}"
 
 
 def asks(
@@ -333,7 +344,7 @@ def test_what_an_operator_says_counts_until_a_client_says_otherwise() -> None:
     box = Box(a=RARE)
     box.play((0, asks("a", keep_s=10), ["load a"]), (1, stands("a", "in"), []))
     box.play((2, works("a", 0, keep_s=10), []))
-    box.residency.load("a", 100.0, lambda: box.room, 3.0)
+    box.residency.load("a", 100.0, lambda _: box.room, 3.0)
     box.play(
         (4, works("a", 0, keep_s=10), []),  # nothing new
         (50, nothing, []),
@@ -341,6 +352,151 @@ def test_what_an_operator_says_counts_until_a_client_says_otherwise() -> None:
         (61, works("a", 0, keep_s=10), []),
         (71, nothing, ["unload a: idle for 10 s"]),
     )
+
+
+# --- what operators have said beforehand ---
+
+
+def test_what_only_an_operator_loads_is_loaded_for_nobody_else() -> None:
+    box = Box(a=Policy(always=False, never=True, need_mb=100, measured=True))
+    box.play((0, asks("a"), []), (1, works("a", 0), []))
+    box.residency.load("a", None, lambda _: box.room, 2.0)
+    box.play((2, nothing, ["load a"]), (3, stands("a", "in"), []), (9999, nothing, []))
+
+
+def test_those_of_lower_priority_leave_first_whatever_they_are_worth() -> None:
+    low, high = replace(RARE, priority=-1, idle_s=0), replace(RARE, priority=1, idle_s=0)
+    box = Box(budget_mb=300, a=low, b=replace(RARE, idle_s=0), c=high, d=100)
+    box.play(*loaded("c", 0), *loaded("b", 10), *loaded("a", 20))
+    box.play((30, asks("a"), []), (31, works("a", 0), []))
+    box.play((500, asks("d"), ["unload a: d needs 100 MB"]))
+
+
+def test_two_of_low_priority_leave_before_one_that_matters_more() -> None:
+    low, high = replace(RARE, priority=-1, idle_s=0), replace(RARE, need_mb=200, idle_s=0)
+    box = Box(budget_mb=400, a=low, b=low, c=high, d=200)
+    box.play(*loaded("a", 0), *loaded("b", 10), *loaded("c", 20))
+    needs = "d needs 200 MB"
+    box.play((500, asks("d"), [f"unload a: {needs}", f"unload b: {needs}"]))
+
+
+def test_rivals_are_never_in_memory_together() -> None:
+    groups = Groups(never_together=[["a", "b"]])
+    Box(groups=groups, a=100, b=100).play(
+        *loaded("a", 0),
+        (10, asks("b"), []),  # a was only just loaded
+        (31, nothing, ["unload a: b is never beside it"]),
+        (32, nothing, []),
+        (33, stands("a", "out"), ["load b"]),
+    )
+
+
+def test_a_rival_that_stays_is_why_a_model_is_not_loaded() -> None:
+    groups = Groups(never_together=[["A", "b"]])
+    box = Box(groups=groups, A=100, b=100)
+    box.play((0, stands("A", "loading"), []), (1, stands("A", "in"), []))
+    why = "model 'b' is never loaded beside A, which stays"
+    box.play((2, asks("b"), [f"refuse b: {why}"]))
+    with pytest.raises(ModelPinned, match="never loaded beside A"):
+        box.residency.load("b", None, lambda _: box.room, 3.0)
+
+
+def test_companions_are_loaded_together_where_there_is_room_and_leave_together() -> None:
+    groups = Groups(keep_together=[["a", "b", "c"]])
+    Box(budget_mb=250, groups=groups, a=RARE, b=RARE, c=RARE, d=50).play(
+        (0, asks("a"), ["load a"]),
+        (1, stands("a", "in"), ["load b"]),
+        (2, stands("b", "in"), []),  # nobody leaves for c
+        (3, works("a", 0), []),
+        (40, asks("b", 0, 1), []),
+        (63, nothing, []),  # a is not needed less than b
+        (70, works("b", 0), []),
+        (130, nothing, ["unload a: idle for 60 s", "unload b: idle for 60 s"]),
+    )
+
+
+def test_what_was_in_memory_before_comes_back_where_there_is_room() -> None:
+    box = Box(budget_mb=300, a=RARE, b=replace(RARE, priority=1), c=RARE, D=100)
+    box.residency.invite(["a", "b", "c", "gone"])
+    box.play(
+        (0, stands("D", "loading"), []),
+        (1, stands("D", "in"), ["load b"]),
+        (2, stands("b", "in"), ["load a"]),
+        (3, stands("a", "in"), []),  # there is no room for c
+        (70, nothing, ["unload a: idle for 67 s", "unload b: idle for 68 s"]),
+        (71, stands("b", "out"), []),
+    )
+
+
+# --- memory that is not there ---
+
+
+def test_a_load_that_lacks_memory_has_more_room_made_for_it_once() -> None:
+    box = Box(budget_mb=260, a=100, b=150)
+    box.play(*loaded("b", 0), (100, asks("a"), ["load a"]))
+    lacked = box.residency.on_lacked_memory("a", 120.0, 101.0)
+    assert [words(one) for one in lacked] == ["unload a: it lacked memory while it was loaded"]
+    box.play(
+        (101, nothing, []),
+        (102, stands("a", "out"), ["unload b: a needs 144 MB"]),
+        (103, stands("b", "out"), ["load a"]),
+        (104, stands("a", "in"), []),
+    )
+
+
+def test_one_that_lacks_memory_twice_is_refused_with_the_numbers() -> None:
+    box = Box(budget_mb=1000, a=100)
+    box.play((0, asks("a"), ["load a"]))
+    box.residency.on_lacked_memory("a", 120.0, 1.0)
+    box.play((2, stands("a", "out"), ["load a"]))
+    gone, refused = box.residency.on_lacked_memory("a", 150.0, 3.0)
+    assert words(gone) == "unload a: it lacked memory while it was loaded"
+    assert words(refused) == (
+        "refuse a: model 'a' was loaded twice and lacked memory both times; it held 150 MB and "
+        "would be given 180 MB next"
+    )
+    box.play((4, stands("a", "out"), []), (302, nothing, []), (303, nothing, ["load a"]))
+
+
+def test_memory_of_a_gpu_is_waited_for_before_more_models_leave() -> None:
+    on_gpu = Policy(always=False, need_mb=100, measured=True, device="cuda:0")
+    box = Box(free_mb=100.0, a=on_gpu, b=on_gpu, c=on_gpu)
+    box.play(*loaded("a", 0), *loaded("b", 10))
+    box.room = Room(free_mb=10.0)
+    box.play(
+        (100, asks("c"), ["unload a: c needs 100 MB"]),
+        (101, stands("a", "out"), []),  # free is what it was
+        (105, nothing, []),
+    )
+    box.room = Room(free_mb=105.0)
+    box.play((105.5, nothing, ["load c"]), (140, nothing, []))
+
+
+def test_nothing_is_loaded_on_hope_and_memory_that_stays_away_is_told_of() -> None:
+    on_gpu = Policy(always=False, need_mb=100, measured=True, device="cuda:0")
+    box = Box(free_mb=100.0, a=on_gpu, c=on_gpu)
+    box.play(*loaded("a", 0))
+    box.room = Room(free_mb=10.0)
+    box.play(
+        (100, asks("c"), ["unload a: c needs 100 MB"]),
+        (101, stands("a", "out"), []),
+        (106, nothing, ["refuse c: model 'c' needs 100 MB and 10 MB are free on cuda:0"]),
+        (107, works("c", 0), []),
+        (131, nothing, ["leaked a: 50 MB of cuda:0"]),
+        (999, nothing, []),
+    )
+
+
+def test_a_crash_leaves_nothing_to_wait_for_where_there_is_enough() -> None:
+    on_gpu = Policy(always=False, need_mb=100, measured=True, device="cuda:0")
+    box = Box(free_mb=150.0, a=on_gpu, c=on_gpu)
+    box.play(*loaded("a", 0), (100, stands("a", "failed"), []), (100, asks("c"), ["load c"]))
+
+
+def test_loads_on_one_device_do_not_wait_for_those_on_another() -> None:
+    on_gpu = Policy(always=False, need_mb=100, measured=True, device="cuda:0")
+    box = Box(a=100, b=on_gpu, c=on_gpu)
+    box.play((0, asks("a"), ["load a"]), (1, asks("b"), ["load b"]), (2, asks("c"), []))
 
 
 # --- any history ---------------------------------------------------------------------------------
@@ -380,7 +536,7 @@ class World:
                 ModelDemand(name=name, waiting=waits, in_hand=in_hand, jobs=self.jobs[name]), now
             )
             self.residency.on_phase(name, self.phase[name], now)
-        for decision in self.residency.decide(lambda: Room(10_000, self.budget_mb), now):
+        for decision in self.residency.decide(lambda _: Room(10_000, self.budget_mb), now):
             self._do(decision, now)
 
     def _run(self, name: str, now: float) -> None:
@@ -415,8 +571,10 @@ class World:
                 else:
                     assert now - self.in_since[model] >= RESIDENCE_S, why
                 self.phase[model] = "leaving"
-            case Refuse(model, why):
+            case Refuse(model, why, _):
                 raise AssertionError(f"{model} fits the budget alone: {why}")
+            case Leaked():
+                raise AssertionError("the system's own memory is back at once")
 
     def held_mb(self) -> int:
         held: tuple[Phase, ...] = ("loading", "in", "leaving")

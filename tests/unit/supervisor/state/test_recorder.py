@@ -35,7 +35,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     begun: list[Recorder] = []
 
     def begin(folder: Path | None = tmp_path) -> Recorder:
-        fake = Recorder(folder, {"chat": "w1"}, lambda pid: (pid * MB, (pid + 10) * MB))
+        fake = Recorder(folder, {"chat": "w1"}, lambda pid, _: (pid * MB, (pid + 10) * MB, None))
         fake.begin()
         begun.append(fake)
         return fake
@@ -68,7 +68,7 @@ def test_a_run_keeps_its_largest_and_begins_anew(begin: Begin, tmp_path: Path) -
 
 
 def test_one_that_has_gone_before_it_was_measured_changes_nothing(tmp_path: Path) -> None:
-    run = Recorder(tmp_path, {}, lambda _pid: None)
+    run = Recorder(tmp_path, {}, lambda *_: None)
     run.begin()
     run.measure(CHAT, 1)
     run.end()
@@ -161,7 +161,7 @@ def test_a_disk_that_answers_nothing_keeps_nobody_waiting(
 
     monkeypatch.setattr(os, "fsync", hang)
     monkeypatch.setattr(recorder, "END_S", 0.01)
-    run = Recorder(tmp_path, {}, lambda pid: (pid, None))
+    run = Recorder(tmp_path, {}, lambda pid, _: (pid, None, None))
     run.begin()
     for pid in range(1000):
         run.measure(CHAT, pid)
@@ -190,12 +190,13 @@ def test_a_process_is_measured_with_what_it_has_started() -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == b"1\n"
-        found = memory(process.pid)
+        found = memory(process.pid, "cpu")
         process.stdin.write(b"\n")
         process.stdin.flush()
     assert found is not None
-    private_bytes, peak_bytes = found
+    private_bytes, peak_bytes, device_bytes = found
+    assert device_bytes is None
     assert 100 * MB < private_bytes < 200 * MB
     assert peak_bytes is not None
     assert peak_bytes > private_bytes
-    assert memory(process.pid) is None
+    assert memory(process.pid, "cpu") is None
