@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.hostile import HOSTILE
-from tests.process.box import Box
+from tests.process.box import CHAT, Box
 
 # What only another's script, frame or form would have left in the page.
 _FOREIGN = ["script", "iframe", "object", "embed", "form[action]", "link", "style", "meta", "base"]
@@ -46,7 +46,12 @@ def test_what_a_model_writes(visit: Visit) -> None:
 
 def test_what_clients_ask_for_in_logs_requests_and_errors(visit: Visit, box: Box) -> None:
     for text in HOSTILE:
-        box.client.get(f"/v1/models/{quote(text.replace(chr(0), ''), safe='')}")
+        plain = text.replace("\0", "")
+        box.client.get(f"/v1/models/{quote(plain, safe='')}")
+        name = "".join(one for one in plain if "!" <= one <= "~")[:128]
+        box.chat(plain, model=plain)  # which is refused
+        body = {"model": CHAT, "messages": [{"role": "user", "content": plain}]}
+        box.client.post("/v1/chat/completions", json=body, headers={"x-request-id": name})
     for name in ("requests", "logs/frontend"):
         page = visit.open(name)
         expect(page.locator("main tbody tr, main .line").nth(20)).to_be_attached()

@@ -54,7 +54,7 @@ export default function Logs({ route }) {
   const shown = found.slice(-DRAWN);
   return html`<div class="stack logs"><div class="row apart"><h1>Logs</h1>
       <div class="row"><label class="sr" for="process">Process</label>
-        <select id="process" value=${process} onChange=${(event) => (location.hash = link("logs", event.target.value))}>${[...new Set([process, ...names])].map((name) => html`<option key=${name}>${name}</option>`)}</select>
+        <select id="process" value=${process} onChange=${(event) => (location.hash = link("logs", event.target.value))}>${[...new Set([process, ...names])].map((name) => html`<option key=${name} value=${name} selected=${name === process}>${name}</option>`)}</select>
         <label class="sr" for="search">Only lines with</label><input id="search" type="search" placeholder="Only lines with…" value=${search} onInput=${(event) => setSearch(event.target.value)} />
         <label class="check"><input type="checkbox" checked=${follow} onChange=${(event) => setFollow(event.target.checked)} />Follow</label></div></div>
     ${error && html`<p class="error" role="alert">${error.message}</p>`}

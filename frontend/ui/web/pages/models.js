@@ -32,14 +32,14 @@ async function act(name, what, body, done) {
   await refresh();
 }
 
-function Acts({ model, all = false }) {
+function Acts({ model, pinned, all = false }) {
   const out = ["unloaded", "stopped"].includes(model.state);
   const button = (what, words, done, body = {}, kind = "") => html`<button class=${`small ${kind}`} onClick=${() => act(model.name, what, body, done)}>${words}</button>`;
   return html`<span class="row">
     ${out ? button("load", "Load", `${model.name} is being loaded`) : button("unload", "Unload", `${model.name} is being unloaded`)}
     ${all && !out && button("unload", "Unload when done", `${model.name} leaves when it has finished what it has in hand`, { force: true })}
     ${all && !out && button("restart", "Restart", `${model.name} gets fresh processes`)}
-    ${all && button("pin", "Pin", `${model.name} stays in memory`)}${all && button("unpin", "Unpin", `${model.name} may make room for others`)}
+    ${all && pinned === false && button("pin", "Pin", `${model.name} stays in memory`)}${all && pinned && button("unpin", "Unpin", `${model.name} may make room for others`)}
   </span>`;
 }
 
@@ -47,14 +47,14 @@ function One({ name, who, live }) {
   const [told, setTold] = useState(null);
   const model = live.report?.models?.find((one) => one.name === name);
   useEffect(() => {
-    if (who.role === "admin") get(`/admin/models/${name}`).then(setTold, failed);
-  }, [name, model?.state]);
+    if (who.role === "admin" && model) get(`/admin/models/${name}`).then(setTold, failed);
+  }, [name, live.at]);
   if (live.report && !model) return html`<h1>${name}</h1><p class="empty">There is no model of this name. <a href=${link("models")}>All models</a></p>`;
   if (!model) return html`<h1>${name}</h1><p class="quiet">…</p>`;
   return html`<div class="stack"><p><a href=${link("models")}>All models</a></p>
     <div class="row apart"><h1>${model.name}</h1><${State} model=${model} /></div>
     ${model.reason && html`<p class="callout bad">${model.reason}</p>`}
-    <div class="row">${model.task === "chat" && html`<a class="pick" href=${link("chat", model.name)}>Chat with it</a>`}${who.role === "admin" && html`<${Acts} model=${model} all />`}</div>
+    <div class="row">${model.task === "chat" && html`<a class="pick" href=${link("chat", model.name)}>Chat with it</a>`}${who.role === "admin" && html`<${Acts} model=${model} pinned=${told?.residency?.pinned} all />`}</div>
     <div class="grid">
       <section class="card"><h2>What it is</h2><dl class="facts">
         <dt>For</dt><dd>${TASKS[model.task] ?? model.task}</dd><dt>Engine</dt><dd>${model.engine}</dd>
@@ -68,6 +68,8 @@ function One({ name, who, live }) {
         <dt>Memory</dt><dd class="num">${megabytes(model.memory_mb)}${model.memory_mb == null ? "" : " as measured"}</dd>
         <dt>While it loads</dt><dd class="num">${megabytes(model.load_peak_mb)}</dd>
         ${told?.policy && html`<dt>Loaded</dt><dd>${{ always: "always", on_demand: "when somebody asks for it", never: "by hand" }[told.policy.load] ?? told.policy.load}${told.policy.load === "on_demand" && told.policy.idle_unload_s ? `; leaves after ${duration(told.policy.idle_unload_s)} without work` : ""}</dd>
+        ${told.residency?.leaves_in_s != null && html`<dt>Leaves</dt><dd class="num">in ${duration(told.residency.leaves_in_s)}, unless somebody asks for it</dd>`}
+        ${told.residency?.load_s > 0 && html`<dt>Its load took</dt><dd class="num">${duration(told.residency.load_s)}</dd>`}
         <dt>At once</dt><dd class="num">${told.policy.slots} requests; ${told.policy.queue_limit} may wait, each for ${duration(told.policy.queue_timeout_s)}</dd>`}</dl></section>
     </div>
     <section class="card table"><h2>Its processes</h2><table><thead><tr><th>Process</th><th>State</th><th class="num">Memory</th><th class="num">Processor</th><th class="num">Jobs</th><th class="num">Tokens</th><th class="num">Restarts</th><th>Last end</th></tr></thead>
