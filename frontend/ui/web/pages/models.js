@@ -6,6 +6,7 @@ import { refresh, useLive } from "../lib/live.js";
 import { State, TASKS } from "../lib/models.js";
 import { failed, notice } from "../lib/notices.js";
 import { link } from "../lib/router.js";
+import { Pulls } from "./models/pulls.js";
 
 export default function Models({ route, who }) {
   const live = useLive();
@@ -18,6 +19,7 @@ export default function Models({ route, who }) {
         <td><${State} model=${model} />${model.reason && html`<div class="small error">${model.reason}</div>`}</td><td>${model.engine ?? "–"}</td>
         <td class="num">${megabytes(model.memory_mb)}</td><td class="num">${model.queue?.depth ?? "–"}</td>
         <td class="right">${who.role === "admin" && html`<${Acts} model=${model} />`}</td></tr>`)}</tbody></table></section>
+    ${who.role === "admin" && html`<${Pulls} />`}
   </div>`;
 }
 

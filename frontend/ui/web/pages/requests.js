@@ -2,11 +2,11 @@
 import { get, remove } from "../lib/api.js";
 import { html, useEffect, useState } from "../lib/dom.js";
 import { clock, count, duration, rate } from "../lib/format.js";
+import { every } from "../lib/every.js";
 import { failed, notice } from "../lib/notices.js";
 import { link } from "../lib/router.js";
 
 const EVERY_MS = 2000;
-const AT_WORK = new Set(["received", "waiting", "working", "answering"]);
 
 export default function Requests({ route }) {
   const [requests, setRequests] = useState(null);
@@ -21,19 +21,6 @@ export default function Requests({ route }) {
       <tbody>${shown.slice(0, 200).map((one) => html`<${Row} key=${one.id} one=${one} />`)}</tbody></table>
       ${requests && !shown.length && html`<p class="empty">${filter ? "None is like that." : "Nobody has asked for anything yet."}</p>`}
     </section></div>`;
-}
-
-function every(ms, ask) {
-  let timer, ended = false;
-  async function turn() {
-    if (!document.hidden) await ask().catch((error) => !ended && failed(error));
-    if (!ended) timer = setTimeout(turn, ms);
-  }
-  turn();
-  return () => {
-    ended = true;
-    clearTimeout(timer);
-  };
 }
 
 const matches = (one, words) =>
