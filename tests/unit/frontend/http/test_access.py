@@ -217,6 +217,13 @@ def test_a_page_can_read_why_its_request_was_refused() -> None:
         assert answer.headers["access-control-allow-origin"] == "https://chat.example"
 
 
+def test_a_page_can_read_how_its_request_waited() -> None:
+    answer = ask(OPEN, origin="https://chat.example")
+    exposed = answer.headers["access-control-expose-headers"].split(", ")
+    assert {"x-queue-position", "x-eta-start-ms", "x-eta-end-ms"} < set(exposed)
+    assert {"x-queue-ms", "x-model-load-ms"} < set(exposed)
+
+
 def test_a_named_site_may_reach_a_server_on_its_visitors_own_network() -> None:
     private = {"access-control-request-private-network": "true"}
     answer = client(OPEN).options("/v1/chat/completions", headers={**ASKS, **private})
