@@ -233,8 +233,8 @@ class Daemon:
     def holds_vram(self, device: str, pid: int) -> bool:
         return vram.nvml(device, pid)
 
-    def weigh(self, spec: Spec, pid: int) -> None:
-        self._recorder.measure(spec, pid)
+    def weigh(self, spec: Spec, pid: int, load_s: float | None) -> None:
+        self._recorder.measure(spec, pid, load_s)
 
     def keep_prefixes(self, spec: Spec, data: bytes) -> None:
         self._prefixes.tell(spec, data)

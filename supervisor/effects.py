@@ -138,8 +138,9 @@ class Effects(Protocol):
     def holds_vram(self, device: str, pid: int) -> bool:
         """Whether ``device`` lists the process among those that hold memory."""
 
-    def weigh(self, spec: Spec, pid: int) -> None:
-        """Have the memory of a worker measured soon, and kept for the next start."""
+    def weigh(self, spec: Spec, pid: int, load_s: float | None) -> None:
+        """Have the memory of a worker measured soon, and kept for the next start with what its
+        load took."""
 
     def know_weights(self, model: str, weights: str) -> None:
         """By these the files of a model are told from others from now on."""

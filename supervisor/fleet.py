@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from supervisor.effects import Child, Effects
 from supervisor.plan import Plan
 from supervisor.recycle import Limits
 from supervisor.replica import Patience, Replica
+from supervisor.state.footprints import Footprint
 
 FRONTEND = "frontend"
 # The frontend has no engine that could stall; only silence tells that it hangs.
@@ -174,9 +175,11 @@ def states(
     now: float,
     resting: Collection[str] = (),
     refused: Mapping[str, str] = MappingProxyType({}),
+    measured: Callable[[Spec], Footprint | None] = lambda _: None,
 ) -> list[ModelState]:
     """What the frontend may use: each model's routes, or why it has none. ``resting`` are those
-    that are loaded when somebody asks, ``refused`` those for which there is no room, with why."""
+    that are loaded when somebody asks, ``refused`` those for which there is no room, with why;
+    ``measured`` is what earlier runs found out."""
     found = [
         _state(
             name,
@@ -185,6 +188,7 @@ def states(
             now,
             phase=phase(group, resting=name in resting),
             refused=refused.get(name),
+            load_s=_load_s(group, measured),
         )
         for name, group in by_model(everyone).items()
     ]
@@ -203,6 +207,7 @@ def _state(
     *,
     phase: ModelPhase,
     refused: str | None,
+    load_s: float | None,
 ) -> ModelState:
     speaker = best(group)
     next_start_at = speaker.next_start_at
@@ -221,10 +226,20 @@ def _state(
         retry_after_s=max(1.0, round(next_start_at - now)) if next_start_at else None,
         loaded=speaker.loaded,
         refused=refused,
-        load_s=speaker.load_s,
+        load_s=load_s,
         load_began_at=speaker.started_at if loads else None,
         stage=speaker.stage if loads else None,
     )
+
+
+def _load_s(group: list[Member], measured: Callable[[Spec], Footprint | None]) -> float | None:
+    """What the last load of a model took, in this run or before."""
+    known = best(group).load_s
+    spec = group[0].spec
+    if known is not None or spec is None:
+        return known
+    before = measured(spec)
+    return before.load_s if before is not None else None
 
 
 def _route(member: Member, run_dir: Path) -> Route:

@@ -373,7 +373,7 @@ class Supervisor:
 
     def _weigh(self, member: Member) -> None:
         if member.spec is not None and member.process is not None:
-            self._effects.weigh(member.spec, member.process.pid)
+            self._effects.weigh(member.spec, member.process.pid, member.replica.load_s)
 
     # --- what children say ---
 
@@ -612,6 +612,7 @@ class Supervisor:
             now,
             self._models.resting,
             self._loader.refused,
+            self._effects.footprint,
         )
         if states != self._published:
             self._note_changes(states)

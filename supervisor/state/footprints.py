@@ -38,6 +38,7 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     that it alone has mapped. ``peak_bytes`` is the most that was resident while it loaded, None
     where the system does not tell. ``device_bytes`` is what its GPU's driver accounts to it, None
     on a CPU, and where the driver does not tell. ``measured_at`` is in seconds since 1970.
+    ``load_s`` is what its last load took.
     """
 
     subject: Subject
@@ -45,6 +46,7 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes: int | None
     measured_at: int
     device_bytes: int | None = None
+    load_s: float | None = None
 
     @property
     def private_mb(self) -> int:
@@ -80,6 +82,7 @@ def _larger(before: Footprint, new: Footprint) -> Footprint:
         private_bytes=max(before.private_bytes, new.private_bytes),
         peak_bytes=_most(before.peak_bytes, new.peak_bytes),
         device_bytes=_most(before.device_bytes, new.device_bytes),
+        load_s=before.load_s if new.load_s is None else new.load_s,
     )
 
 

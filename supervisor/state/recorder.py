@@ -45,7 +45,7 @@ class Recorder:
         self._known: Footprints = ()
         self._seen: set[Subject] = set()  # measured in this run
         self._warned = False
-        self._todo: queue.Queue[tuple[Spec, int] | None] = queue.Queue(_MOST_WAITING)
+        self._todo: queue.Queue[tuple[Spec, int, float | None] | None] = queue.Queue(_MOST_WAITING)
         self._thread = threading.Thread(target=self._work, name="footprints", daemon=True)
 
     def begin(self) -> None:
@@ -55,10 +55,11 @@ class Recorder:
         """A model has come, or has other files."""
         self._weights[model] = weights
 
-    def measure(self, spec: Spec, pid: int) -> None:
-        """Measure the worker ``pid`` of ``spec`` soon, if it is still there then."""
+    def measure(self, spec: Spec, pid: int, load_s: float | None = None) -> None:
+        """Measure the worker ``pid`` of ``spec`` soon, if it is still there then. Its load took
+        ``load_s``."""
         with contextlib.suppress(queue.Full):
-            self._todo.put_nowait((spec, pid))
+            self._todo.put_nowait((spec, pid, load_s))
 
     def footprint(self, spec: Spec) -> Footprint | None:
         """What a worker of ``spec`` was last measured to take."""
@@ -90,7 +91,7 @@ class Recorder:
             logger.warning("state_damaged", extra={"moved_to": str(aside)})
         self._known = self._writer.content or ()
 
-    def _record(self, spec: Spec, pid: int) -> None:
+    def _record(self, spec: Spec, pid: int, load_s: float | None) -> None:
         if (found := self._measure(pid, spec.device)) is None:
             return
         subject = self._subject(spec)
@@ -101,6 +102,7 @@ class Recorder:
             peak_bytes=peak_bytes,
             measured_at=int(time.time()),
             device_bytes=device_bytes,
+            load_s=load_s,
         )
         self._known = known = learned(self._known, new, first=subject not in self._seen)
         self._seen.add(subject)

@@ -6,6 +6,7 @@ import msgspec
 
 from ipc.messages.control import BootFailed, Loading, Ready, States
 from ipc.messages.state import ModelState
+from supervisor.state.footprints import Footprint, Subject
 from tests.unit.supervisor.histories.world import (
     EMBED,
     World,
@@ -50,6 +51,19 @@ def test_what_the_last_load_took_is_told() -> None:
     )
     (embed,) = published(world)
     assert (embed.stage, embed.load_began_at, embed.load_s) == (None, None, 2.5)
+
+
+def test_before_the_first_load_of_a_run_that_of_an_earlier_one_is_told() -> None:
+    rare = msgspec.structs.replace(EMBED, load="on_demand")
+    world = World(rare)
+    world.footprints[rare.name] = Footprint(
+        subject=Subject.of(rare, ""), private_bytes=1, peak_bytes=None, measured_at=0, load_s=8.0
+    )
+    begin(world)
+    connects("frontend.1")(world)
+    becomes_ready("frontend.1")(world)
+    (embed,) = published(world)
+    assert (embed.state, embed.load_s) == ("unloaded", 8.0)
 
 
 def test_a_replica_that_dies_is_told_though_its_model_is_as_ready_as_before() -> None:

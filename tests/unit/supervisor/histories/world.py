@@ -304,7 +304,7 @@ class World:
     def holds_vram(self, device: str, pid: int) -> bool:
         return (device, pid) in self.vram
 
-    def weigh(self, spec: Spec, pid: int) -> None:
+    def weigh(self, spec: Spec, pid: int, _load_s: float | None) -> None:
         self.weighed.append((spec.name, pid))
 
     def footprint(self, spec: Spec) -> Footprint | None:

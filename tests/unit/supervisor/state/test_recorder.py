@@ -58,6 +58,14 @@ def test_what_is_measured_is_known_to_the_next_start(begin: Begin, tmp_path: Pat
     assert second.footprint(CHAT) == found
 
 
+def test_what_the_last_load_took_is_kept_with_it(begin: Begin, tmp_path: Path) -> None:
+    run = begin()
+    for load_s in (8.0, 3.5, None):
+        run.measure(CHAT, 90, load_s)
+    run.end()
+    assert [one.load_s for one in known(tmp_path)] == [3.5]
+
+
 def test_a_run_keeps_its_largest_and_begins_anew(begin: Begin, tmp_path: Path) -> None:
     for pids, expected_mb in (([90, 120, 80], 120), ([70], 70)):
         run = begin()
