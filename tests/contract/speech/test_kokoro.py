@@ -11,6 +11,7 @@ import pytest
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.spec import Loaded, Spec
 from tests.contract.checkpoints import exported_kokoro
+from tests.contract.checkpoints.tiny import truncate
 from tests.contract.driver import Driver, speak
 from worker.engine import LoadError
 from worker.engines.kokoro.engine import KokoroSpeech
@@ -55,7 +56,7 @@ def test_voices_that_nobody_can_read_for_are_left_out_and_refused(hub: Path) -> 
     engine, found = loaded(hub)
     languages = {voice.name: voice.language for voice in found.voices or ()}
     assert languages == {"af_heart": "en-US", "bm_fable": "en-GB"}
-    assert found.detail == "ONNX Runtime, 1 voices not English left out"
+    assert found.detail == "ONNX Runtime; voices of other languages left out: 1"
     error = Driver(engine).refused(speak("Hello.", voice="jf_alpha"))
     assert isinstance(error, InvalidRequest)
     assert "af_heart" in error.message
@@ -116,6 +117,10 @@ def _other_phonemes(folder: Path) -> None:
     (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 1}}}))
 
 
+def _cut_tokenizer(folder: Path) -> None:
+    truncate(folder / "tokenizer.json")
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -128,6 +133,7 @@ def _other_phonemes(folder: Path) -> None:
         (_no_english, "has no English voice, only jf_alpha"),
         (_no_archive, "voices-v1.0.bin cannot be read"),
         (_other_phonemes, "has no number for"),
+        (_cut_tokenizer, "tokenizer.json is damaged"),
     ],
 )
 def test_wrong_files_are_told(hub: Path, wrong: object, told: str) -> None:

@@ -69,7 +69,8 @@ class KokoroSpeaker:
             device="cpu",
             languages=["en"],
             voices=with_openai_names(voices, _NEAREST) if options.openai_voices else voices,
-            detail="ONNX Runtime" + (f", {others} voices not English left out" if others else ""),
+            detail="ONNX Runtime"
+            + (f"; voices of other languages left out: {others}" if others else ""),
         )
 
     def _read(self, language: str, stage: Stage) -> None:

@@ -62,12 +62,18 @@ def voices(root: Path) -> dict[str, Style]:
 
 
 def vocabulary(root: Path) -> dict[str, int] | None:
-    """The number of each phoneme, as the files have it; None: they say nothing of it."""
+    """The number of each phoneme, as the files have it; None: they say nothing of it.
+
+    Raises `LoadError`.
+    """
     for name, keys in (("tokenizer.json", ("model", "vocab")), ("config.json", ("vocab",))):
         file = root / name
         if not file.is_file():
             continue
-        found: Any = json.loads(file.read_text("utf-8"))
+        try:
+            found: Any = json.loads(file.read_text("utf-8"))
+        except ValueError as error:
+            raise LoadError(f"{file} is damaged; pull the model again") from error
         for key in keys:
             found = found.get(key) if isinstance(found, dict) else None
         if isinstance(found, dict):
