@@ -77,19 +77,6 @@ def test_items_are_a_conversation(client: OpenAI) -> None:
     assert second.output_text
 
 
-def test_tokens_are_counted_as_they_are_used(client: OpenAI) -> None:
-    first = client.responses.create(model=SMOLLM2, input=QUESTION, max_output_tokens=8)
-    for more in ({}, {"previous_response_id": first.id, "instructions": "Be brief."}):
-        asked: Any = {"model": SMOLLM2, "input": "And of Spain?", **more}
-        counted = client.responses.input_tokens.count(**asked)
-        usage = client.responses.create(**asked, max_output_tokens=1).usage
-        assert usage is not None
-        assert (counted.object, counted.input_tokens) == (
-            "response.input_tokens",
-            usage.input_tokens,
-        )
-
-
 def test_a_stream_ends_with_the_whole_response(client: OpenAI) -> None:
     asked: Any = {"model": SMOLLM2, "input": QUESTION, "temperature": 0, "max_output_tokens": 200}
     whole = client.responses.create(**asked)
@@ -219,3 +206,16 @@ def test_a_response_goes_on_from_the_one_before(client: OpenAI, server: Server) 
     stream = httpx2.get(f"{server.url}/v1/responses/{second.id}?stream=true", timeout=30)
     assert stream.status_code == 400
     assert stream.json()["error"]["param"] == "stream"
+
+
+def test_tokens_are_counted_as_they_are_used(client: OpenAI) -> None:
+    first = client.responses.create(model=SMOLLM2, input=QUESTION, max_output_tokens=8)
+    for more in ({}, {"previous_response_id": first.id, "instructions": "Be brief."}):
+        asked: Any = {"model": SMOLLM2, "input": "And of Spain?", **more}
+        counted = client.responses.input_tokens.count(**asked)
+        usage = client.responses.create(**asked, max_output_tokens=1).usage
+        assert usage is not None
+        assert (counted.object, counted.input_tokens) == (
+            "response.input_tokens",
+            usage.input_tokens,
+        )
