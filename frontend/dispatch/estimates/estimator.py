@@ -12,6 +12,7 @@ from itertools import islice
 
 from frontend.dispatch.estimates.durations import Durations
 from frontend.dispatch.estimates.lengths import Lengths
+from frontend.dispatch.estimates.overdue import time_left_s
 from frontend.dispatch.estimates.schedule import Capacity, Turn, turn_behind_many, turn_of
 from frontend.dispatch.estimates.work import Work
 from ipc.messages.events import ChatResult, Done
@@ -24,8 +25,6 @@ EACH = 32
 FRESH_S = 0.05
 # From how many tokens on a job tells its own pace.
 PACE_TOKENS = 8
-# What is left at least of a job that takes longer than it should, as a part of what it should take.
-LEAST_LEFT = 0.1
 
 
 @dataclass(slots=True)
@@ -166,7 +165,7 @@ class Estimator:
             return None
         if job.begun_at is None:
             return self._slot_s(job, slots, now) + whole_s
-        return max(whole_s - (now - job.begun_at), LEAST_LEFT * whole_s)
+        return time_left_s(whole_s, now - job.begun_at)
 
     def pace_s(self, capacity: Capacity) -> float:
         """The time from one job's end to the next one's while all slots are at work."""
@@ -224,8 +223,7 @@ class Estimator:
         """What is left of a job at work."""
         assert job.begun_at is not None
         if not job.work.writes or job.first_at is None:
-            whole_s = self._duration_s(job, beside)
-            return max(whole_s - (now - job.begun_at), LEAST_LEFT * whole_s)
+            return time_left_s(self._duration_s(job, beside), now - job.begun_at)
         tokens = self._tokens(job.work, job.client, job.written)
         if job.written >= PACE_TOKENS:
             return tokens * (now - job.first_at) / job.written

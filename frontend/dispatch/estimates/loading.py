@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from frontend.dispatch.estimates.overdue import time_left_s
 from ipc.messages.state import ModelState
-
-# What is left at least of a load that takes longer than the last one did.
-LEAST_LEFT = 0.1
 
 
 def load_left_s(state: ModelState, now: float) -> float | None:
@@ -16,4 +14,4 @@ def load_left_s(state: ModelState, now: float) -> float | None:
         return None
     if state.load_began_at is None:
         return state.load_s + (state.retry_after_s or 0.0)
-    return max(state.load_began_at + state.load_s - now, LEAST_LEFT * state.load_s)
+    return time_left_s(state.load_s, now - state.load_began_at)

@@ -17,8 +17,9 @@ def test_a_load_takes_as_long_as_the_last_one() -> None:
     assert left("starting", load_s=8.0, load_began_at=95.0) == 3.0
 
 
-def test_one_that_takes_longer_should_be_there_soon() -> None:
-    assert left("starting", load_s=8.0, load_began_at=50.0) == 0.8
+def test_one_that_is_over_time_may_take_half_of_that_again() -> None:
+    assert left("starting", load_s=8.0, load_began_at=92.0) == 0.8
+    assert left("starting", load_s=8.0, load_began_at=50.0) == 21.0
 
 
 def test_one_that_has_failed_begins_again_first() -> None:
