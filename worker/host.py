@@ -42,6 +42,7 @@ from worker.chat.prefixes.account import PrefixAccount
 from worker.chat.prefixes.rereading import Rereading
 from worker.engine import Engine, LoadError, check_device, lacks_memory
 from worker.engines import make
+from worker.golden import prove
 from worker.jobs import JobSocket
 from worker.loop import EngineLoop
 from worker.warmup import warm
@@ -182,6 +183,8 @@ class Host:
         check_device(start.spec, loaded)
         self._stage("warming up")
         results = warm(engine, start.spec, loaded.context_tokens)
+        self._stage("answering its golden file")
+        prove(engine, start.spec)
         endpoint = ipc_endpoint(self._path)
         return engine, Ready(loaded=loaded, warm=results, endpoint=endpoint)
 

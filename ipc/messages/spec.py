@@ -97,6 +97,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     vision: bool = False  # a chat model that takes images
     defaults: Defaults = Defaults()
     warmup: Warmup = Warmup()
+    golden: str = ""  # a file of requests and what they must be answered, see ipc.facts.golden
     options: dict[str, str | int | float | bool] = {}
     facts: FileFacts = FileFacts()  # for clients: no engine reads them
     owned_by: str = "edge-serve"

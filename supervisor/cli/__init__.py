@@ -16,6 +16,7 @@ from supervisor.cli.commands.client import bench, smoke, status
 from supervisor.cli.commands.models import check, models
 from supervisor.cli.commands.operate import events, load, logs, ps, unload
 from supervisor.cli.commands.pull import pull
+from supervisor.cli.commands.reload import reload, rollback, update
 from supervisor.cli.commands.rm import rm
 from supervisor.cli.commands.search import search
 from supervisor.cli.commands.serve import install_service, serve
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 app.callback(invoke_without_command=True)(serve)
 _OF_MODELS = (pull, search, models, rm, check, chat)
-_OF_A_SERVER = (status, ps, load, unload, logs, events, smoke, stop)
+_OF_A_SERVER = (status, ps, load, unload, logs, events, smoke, stop, reload, update, rollback)
 for command in (*_OF_MODELS, *_OF_A_SERVER):
     app.command()(command)
 app.command(context_settings=_FORWARDED)(bench)

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from ipc.engines import ENGINES, is_own
+from ipc.facts import golden
 from ipc.messages.jobs import Task
 from ipc.messages.spec import Groups, LoadWhen
 from ipc.options import shown
@@ -194,6 +195,7 @@ class Entry(_Strict):
     load_stall_s: OptionalSeconds = None
     memory_limit_mb: OptionalCount = None
     recycle_jobs: OptionalCount = None
+    golden: str | None = None  # a file of what it must answer, relative to the catalog's folder
     vision: bool | None = None  # a chat model that takes images; None: if its files say so
     defaults: Sampling = Sampling()
     options: dict[str, str | int | float | bool] = {}
@@ -409,9 +411,21 @@ def _single(raw: dict[str, Any], file: Path) -> Model:
     check_allowed(entry.engine)
     if not is_own(entry.engine) and (fault := unused(raw, entry.task, entry.origin())):
         raise ValueError(fault)
+    if entry.golden is not None:
+        entry = entry.model_copy(update={"golden": _golden(entry, file.parent)})
     has_source = entry.origin() is not None
     options.check(entry.engine, entry.task, entry.options, has_source=has_source)
     return Model(entry, _source(entry, file.parent))
+
+
+def _golden(entry: Entry, base: Path) -> str:
+    """The path of the golden file of an entry. Raises `ValueError` for one that cannot be used."""
+    path = (base / expanded(Path(str(entry.golden)))).resolve()
+    try:
+        golden.read(path, entry.task)
+    except golden.GoldenError as error:
+        raise ValueError(f"golden: {error}") from None
+    return str(path)
 
 
 def _several(raw: dict[str, Any], file: Path) -> Model:

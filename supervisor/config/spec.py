@@ -40,6 +40,7 @@ _SAME = (
     "vision",
     "memory_limit_mb",
     "recycle_jobs",
+    "golden",
 )
 
 

@@ -6,7 +6,7 @@ from ipc.messages.spec import Spec
 
 # The frontend's limits and values for requests, and what the supervisor decides by.
 LIVE = (
-    *("load", "idle_unload_s", "pin", "memory_mb", "replicas", "prefetch"),
+    *("load", "idle_unload_s", "pin", "memory_mb", "replicas", "prefetch", "golden"),
     *("queue_limit", "queue_bytes", "queue_timeout_s", "request_timeout_s"),
     *("defaults", "owned_by", "created"),
 )

@@ -210,3 +210,21 @@ class Pulls(Answer):
 class Stopping(Answer):
     stopping: Literal[True]
     drain_s: float
+
+
+class ReloadReport(Answer):
+    """``updated`` and ``adjusted`` map models to the keys that differ. Those of ``downtime`` have
+    no room for their old and their new workers, those of ``left`` stay as they are for it."""
+
+    dry_run: bool
+    added: list[str]
+    removed: list[str]
+    updated: dict[str, list[str]]
+    adjusted: dict[str, list[str]]
+    settings: list[str]
+    restart: list[str]
+    downtime: list[str]
+    left: list[str]
+    fetched: list[str]
+    unavailable: dict[str, str]
+    warnings: list[str]

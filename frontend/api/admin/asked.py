@@ -33,6 +33,21 @@ class LoadRequest(Body):
     keep_alive_s: Annotated[float, Field(ge=-1, le=LONGEST_KEEP_S)] | None = None
 
 
+class UpdateRequest(Body):
+    """``allow_downtime``: a model without room for its old and its new workers may be away while
+    the new ones load; else it is left as it is."""
+
+    EXAMPLE: ClassVar[Any] = {"allow_downtime": False}
+    allow_downtime: bool = False
+
+
+class ReloadRequest(UpdateRequest):
+    """A ``dry_run`` only tells what would change."""
+
+    EXAMPLE: ClassVar[Any] = {"dry_run": True}
+    dry_run: bool = False
+
+
 class UnloadRequest(Body):
     """With ``force`` a model that has work leaves too, once it has finished what it has in hand."""
 

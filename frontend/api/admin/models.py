@@ -28,36 +28,40 @@ class AdminModels:
         return as_json({"models": await self._operator.models()})
 
     async def get(self, request: Request) -> Response:
-        return as_json(await self._operator.model(_name(request)))
+        return as_json(await self._operator.model(model_named(request)))
 
     async def load(self, request: Request) -> Response:
         asked = await self._asked(LoadRequest, request)
         async with Watch(request.receive):
             model = await self._operator.load(
-                _name(request), wait=asked.wait, pin=asked.pin, keep_s=asked.keep_alive_s
+                model_named(request), wait=asked.wait, pin=asked.pin, keep_s=asked.keep_alive_s
             )
         return as_json(model, 200 if model["state"] == "ready" else 202)
 
     async def unload(self, request: Request) -> Response:
         asked = await self._asked(UnloadRequest, request)
-        model = await self._operator.unload(_name(request), force=asked.force)
+        model = await self._operator.unload(model_named(request), force=asked.force)
         return as_json(model, 200 if model["state"] == "unloaded" else 202)
 
     async def pin(self, request: Request) -> Response:
-        return as_json(await self._operator.pin(_name(request), pinned=True))
+        return as_json(await self._operator.pin(model_named(request), pinned=True))
 
     async def unpin(self, request: Request) -> Response:
-        return as_json(await self._operator.pin(_name(request), pinned=False))
+        return as_json(await self._operator.pin(model_named(request), pinned=False))
 
     async def restart(self, request: Request) -> Response:
-        return as_json(await self._operator.restart(_name(request)), 202)
+        return as_json(await self._operator.restart(model_named(request)), 202)
 
     async def _asked(self, kind: type[B], request: Request) -> B:
-        """No body asks for nothing else."""
-        framed = request.headers.get("transfer-encoding") or request.headers.get("content-length")
-        if framed in (None, "0"):
-            return check(kind, {})
-        return check(kind, (await read_json(request, self._max_json_bytes)).data)
+        return await asked_by(request, kind, self._max_json_bytes)
+
+
+async def asked_by(request: Request, kind: type[B], max_bytes: int) -> B:
+    """What the body asks for. No body asks for nothing else."""
+    framed = request.headers.get("transfer-encoding") or request.headers.get("content-length")
+    if framed in (None, "0"):
+        return check(kind, {})
+    return check(kind, (await read_json(request, max_bytes)).data)
 
 
 def as_json(body: Any, status: int = 200) -> Response:
@@ -66,6 +70,7 @@ def as_json(body: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status, headers, "application/json")
 
 
-def _name(request: Request) -> str:
+def model_named(request: Request) -> str:
+    """The model of the path."""
     name: str = request.path_params["model"]
     return name

@@ -22,7 +22,9 @@ from ipc.messages.admin import (
     LoadModel,
     PinModel,
     ReadLog,
+    Reload,
     RestartModel,
+    RollBack,
     StartPull,
     StopServer,
     UnloadModel,
@@ -40,6 +42,8 @@ FRONTEND = "frontend"
 ANSWER_S = 5.0
 # The supervisor gives an estimate up before this: see `supervisor.pulls.jobs`.
 ESTIMATE_S = 100.0
+# Longer than the supervisor waits for two readings of the configuration.
+RELOAD_S = 270.0
 # How long a load is waited for at most. It goes on.
 LOAD_WAIT_S = 600.0
 _LOOK_S = 0.1
@@ -111,6 +115,12 @@ class Operator:
         """Replace its workers, one after the other."""
         spec = self.named(name)
         await self._ask(RestartModel(model=spec.name))
+        return await self.model(spec.name)
+
+    async def roll_back(self, name: str) -> Report:
+        """Serve it as before its update. Raises `Conflict` where nobody is there who could."""
+        spec = self.named(name)
+        await self._ask(RollBack(model=spec.name))
         return await self.model(spec.name)
 
     def named(self, name: str) -> Spec:
@@ -196,6 +206,15 @@ class Operator:
             return self._own_log.tail(tail, after)
         told = await self._ask(ReadLog(process=process, after=after, tail=tail))
         return Lines(told["lines"], told["last"])
+
+    async def reload(
+        self, *, model: str | None = None, dry_run: bool = False, downtime: bool = False
+    ) -> Report:
+        """Have the configuration read again, see `Reload`. Returns what has changed, once it was
+        read. Raises `InvalidRequest` for files that are wrong."""
+        named = self._dispatcher.aliases.get(model, model) if model else None
+        wish = Reload(model=named, dry_run=dry_run, downtime=downtime)
+        return await self._control.ask(wish, RELOAD_S)
 
     async def stop(self) -> Report:
         """Drain and end, as SIGTERM has it."""

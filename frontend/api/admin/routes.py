@@ -11,19 +11,26 @@ from frontend.api.admin.asked import (
     LogQuery,
     PullRequest,
     PullsQuery,
+    ReloadRequest,
     UnloadRequest,
+    UpdateRequest,
 )
 from frontend.api.admin.events import Events
 from frontend.api.admin.logs import Logs
 from frontend.api.admin.machine import Machine
 from frontend.api.admin.models import AdminModels
 from frontend.api.admin.pulls import Pulls
+from frontend.api.admin.reload import Reloads
 from frontend.api.admin.requests import AdminRequests
 from frontend.api.route import EVENTS, JSON, TEXT, Answer, Route, Services
 
 
 def _models(its: Services) -> AdminModels:
     return AdminModels(its.operator, its.serve.max_json_bytes)
+
+
+def _reloads(its: Services) -> Reloads:
+    return Reloads(its.operator, its.serve.max_json_bytes)
 
 
 def _acts() -> Iterable[Route]:
@@ -147,6 +154,44 @@ ROUTES = (
     ),
     *_acts(),
     *_PULLS,
+    Route(
+        method="POST",
+        path="/admin/models/{model}/update",
+        id="admin_model_update",
+        summary="Take over what has changed of one model; new workers load beside the old ones",
+        answer=lambda its: _reloads(its).update,
+        takes=(UpdateRequest,),
+        body_optional=True,
+        gives={},
+        also={202: answers.ReloadReport},
+        errors=(404, 503),
+        admin=True,
+        act="model.update",
+    ),
+    Route(
+        method="POST",
+        path="/admin/models/{model}/rollback",
+        id="admin_model_rollback",
+        summary="Serve a model as before its last update, whose workers are kept for a while",
+        answer=lambda its: _reloads(its).rollback,
+        gives={JSON: answers.AdminModel},
+        errors=(404, 409, 503),
+        admin=True,
+        act="model.rollback",
+    ),
+    Route(
+        method="POST",
+        path="/admin/reload",
+        id="admin_reload",
+        summary="Read the catalog, .env and the keys again, and take over what has changed",
+        answer=lambda its: _reloads(its).reload,
+        takes=(ReloadRequest,),
+        body_optional=True,
+        gives={JSON: answers.ReloadReport},
+        errors=(503,),
+        admin=True,
+        act="server.reload",
+    ),
     Route(
         method="GET",
         path="/admin/models/{model}",

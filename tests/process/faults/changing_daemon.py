@@ -1,6 +1,7 @@
 """``python -m tests.process.faults.changing_daemon PLAN``: the daemon, with a way in for tests.
 
-It reads what is to change from its standard input, a line each: {"add": SPEC} or {"remove": NAME}.
+It reads what is to change from its standard input, a line each:
+{"add": SPEC}, {"remove": NAME} or {"roll_back": NAME}.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from supervisor.daemon import Daemon
 class Change(msgspec.Struct, forbid_unknown_fields=True):
     add: Spec | None = None
     remove: str | None = None
+    roll_back: str | None = None
 
 
 class ChangingDaemon(Daemon):
@@ -35,6 +37,8 @@ class ChangingDaemon(Daemon):
             self.supervisor.add(change.add)
         if change.remove is not None:
             self.supervisor.remove(change.remove)
+        if change.roll_back is not None:
+            self.supervisor.roll_back(change.roll_back)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import httpx2
@@ -21,6 +23,7 @@ from tests.process.box import CHAT, Box, MakeBox, boxes, lives, spec, wait_until
 from tests.process.faults.changing_daemon import Change
 
 OTHER = "echo/chat-other"
+CUT_OFF = {"load_fails": "always"}
 SLOW = "/slow 100 " + "word " * 10
 CLIENTS = 4
 
@@ -36,6 +39,9 @@ class ChangingBox(Box):
 
     def remove(self, name: str) -> None:
         self._change(Change(remove=name))
+
+    def roll_back(self, name: str) -> None:
+        self._change(Change(roll_back=name))
 
     def stop(self) -> None:
         super().stop()
@@ -190,6 +196,53 @@ def test_a_model_changes_under_load(make_changing: MakeBox) -> None:
         wait_until(lambda: len(box.models()[CHAT]["replicas"]) == 2)
         wait_until(lambda: len(box.models()[CHAT]["replicas"]) == 1)
         assert box.replica(CHAT)["pid"] != pid
+        served = len(statuses)
+        wait_until(lambda: len(statuses) >= served + CLIENTS)
+    assert set(statuses) == {200}
+
+
+def told(box: ChangingBox, event: str) -> int:
+    """How often the log says so."""
+    return sum(event in line for line in box.lines())
+
+
+def has_gone(box: ChangingBox, pid: int) -> bool:
+    return pid not in workers(box)
+
+
+def test_several_updates_under_load_lose_nothing(make_changing: MakeBox) -> None:
+    box = start(make_changing, spec(CHAT, slots=4), update_watch_s=0.0)
+    with load(box, CHAT) as statuses:
+        for slots in (5, 4, 5):
+            pid = box.replica(CHAT)["pid"]
+            box.add(spec(CHAT, slots=slots))
+            wait_until(partial(has_gone, box, pid))
+    assert set(statuses) == {200}
+
+
+def test_a_broken_model_never_gets_a_live_request(make_changing: MakeBox, tmp_path: Path) -> None:
+    golden = tmp_path / "golden.jsonl"
+    golden.write_text('{"input": "hello", "answer": "good morning"}\n')
+    box = start(make_changing, spec(CHAT))
+    with load(box, CHAT) as statuses:
+        pid = box.replica(CHAT)["pid"]
+        box.add(spec(CHAT, slots=3, golden=str(golden)))
+        wait_until(lambda: told(box, "update.failed") == 1)
+        box.add(spec(CHAT, options=CUT_OFF))
+        wait_until(lambda: told(box, "update.failed") == 2)
+        wait_until(lambda: workers(box) == {pid})
+    assert set(statuses) == {200}
+    assert any("golden: answer 1 of 1 is" in line for line in box.lines())
+
+
+def test_a_rollback_gives_the_queue_back_at_once(make_changing: MakeBox) -> None:
+    box = start(make_changing, spec(CHAT))
+    pid = box.replica(CHAT)["pid"]
+    with load(box, CHAT) as statuses:
+        box.add(spec(CHAT, slots=3))
+        wait_until(lambda: told(box, "update.switched") == 1)
+        box.roll_back(CHAT)
+        wait_until(lambda: workers(box) == {pid})
         served = len(statuses)
         wait_until(lambda: len(statuses) >= served + CLIENTS)
     assert set(statuses) == {200}

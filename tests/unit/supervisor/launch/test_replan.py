@@ -189,3 +189,17 @@ def test_no_plan_holds_a_secret() -> None:
     os.environ.update(API_KEYS=f"ann:{KEY}", HF_TOKEN="s3cret")
     assert KEY not in repr(started())
     assert "s3cret" not in repr(Reading(plan=started()))
+
+
+def test_a_golden_file_is_checked_and_adding_one_restarts_nobody(folder: Path) -> None:
+    plan = started()
+    entry = "models: [{name: one, task: chat, engine: echo, aliases: [uno], golden: g.jsonl}]"
+    Path("own.yaml").write_text(entry)
+    Path("g.jsonl").write_text('{"input": "a"}\n')
+    with pytest.raises(ConfigError, match=r"one: golden: .*g.jsonl, line 1: has no answer"):
+        read_again(plan)
+    Path("g.jsonl").write_text('{"input": "a", "answer": "a"}\n')
+    assert differences(plan) == Changes(adjusted={"one": ["golden"]})
+    reading = read_again(plan)
+    assert reading.plan is not None
+    assert reading.plan.serve.specs[0].golden == str(folder / "g.jsonl")
