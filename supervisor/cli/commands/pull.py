@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -17,6 +17,7 @@ from supervisor.cli.commands.load_settings import load
 
 if TYPE_CHECKING:
     from supervisor.config.catalog import Catalog
+    from supervisor.config.settings import Flags
     from supervisor.discovery.discover import Found
     from supervisor.launch.candidate import Candidate
     from supervisor.launch.stages import Launch
@@ -62,22 +63,33 @@ def pull(
     A model of the hub gets an entry in pulled.yaml among the models, by which it can be served from
     then on.
     """
+    from supervisor.config.errors import ConfigError
     from supervisor.config.settings import Flags
     from supervisor.models.archive import FetchError
 
-    settings, catalog, launch = load(Flags(models=joined(models), config=config).over(context.obj))
-    launch.settings = settings.model_copy(update={"auto_download_models": True})
     way = _way(progress, json)
+    flags = Flags(models=joined(models), config=config).over(context.obj)
     try:
-        here = _look(launch, catalog, settings.models, name, way, force=force or dry_run)
+        _pull(flags, name, way, dry_run=dry_run, force=force)
     except FetchError as error:
-        _refuse(settings.models, str(error), way)
+        _refuse(models or [], str(error), way)
+    except ConfigError as error:
+        if way != "lines":
+            raise
+        _refuse(models or [], str(error), way)
+
+
+def _pull(flags: Flags, name: str | None, way: Way, *, dry_run: bool, force: bool) -> None:
+    """Raises `ConfigError`, and `FetchError` for what is not even begun with."""
+    settings, catalog, launch = load(flags)
+    launch.settings = settings.model_copy(update={"auto_download_models": True})
+    here = _look(launch, catalog, settings.models, name, way, force=force or dry_run)
     candidates, notes = launch.candidates(here.catalog.select(here.names))
     # A wrong engine or device shows here, before the download.
     for note in notes:
         _say(note, way)
     if way == "lines":
-        _tell_looked(candidates, here.found)
+        _tell_looked(candidates, here.found, notes)
     if dry_run:
         _end_dry_run(here.found, way)
     _fetch(launch, candidates, here.found, way)
@@ -93,7 +105,9 @@ def _way(progress: str, json: bool) -> Way:
 
 
 def _say(line: str, way: Way) -> None:
-    print(line, file=sys.stdout if way == "bars" else sys.stderr, flush=True)
+    """For people; programs are told it otherwise."""
+    if way != "lines":
+        print(line, file=sys.stdout if way == "bars" else sys.stderr, flush=True)
 
 
 def _look(
@@ -113,7 +127,7 @@ def _look(
     return here
 
 
-def _refuse(names: Sequence[str], error: str, way: Way) -> None:
+def _refuse(names: Sequence[str], error: str, way: Way) -> NoReturn:
     from supervisor.pulls.lines import NotPulled, written
 
     if way == "lines":
@@ -141,7 +155,9 @@ def _facts(one: Found) -> dict[str, object]:
     return {**what, **structs.asdict(one.fit), "verdict": one.fit.verdict, "remarks": one.remarks}
 
 
-def _tell_looked(candidates: Sequence[Candidate], found: Sequence[Found]) -> None:
+def _tell_looked(
+    candidates: Sequence[Candidate], found: Sequence[Found], notes: Sequence[str]
+) -> None:
     from supervisor.pulls.lines import Looked, written
 
     by_name = {one.name: one for one in found}
@@ -158,6 +174,7 @@ def _tell_looked(candidates: Sequence[Candidate], found: Sequence[Found]) -> Non
                 variant=entry.variant or "",
                 fetch_bytes=sum(file.bytes for file in entry.files.values()),
                 memory_mb=candidate.needed_mb,
+                remarks=[note for note in notes if note.startswith(f"{entry.name}: ")],
             )
         print(written(line), flush=True)
 

@@ -96,6 +96,12 @@ def test_programs_read_why_not(run: Run) -> None:
     assert line.error.startswith("hf:acme/none does not exist")
 
 
+def test_programs_read_of_settings_that_cannot_be_used(run: Run) -> None:
+    code, out, _ = run("pull", "hf:acme", "--progress", "json")
+    assert code == 1
+    assert msgspec.json.decode(out, type=NotPulled).error.startswith("'hf:acme' names no model")
+
+
 def test_what_is_no_place_is_a_setting_that_cannot_be_used(run: Run) -> None:
     assert run("pull", "hf:acme")[0] == EXIT_CONFIG
 
