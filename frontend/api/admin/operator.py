@@ -47,6 +47,8 @@ RELOAD_S = 270.0
 # How long a load is waited for at most. It goes on.
 LOAD_WAIT_S = 600.0
 _LOOK_S = 0.1
+# One that was refused for want of room before is said to be for so long.
+REFUSED_S = 10.0
 
 
 class Operator:
@@ -133,7 +135,8 @@ class Operator:
     async def _until_ready(self, spec: Spec) -> None:
         """Raises why it is not loaded; returns also where it takes too long."""
         loop = asyncio.get_running_loop()
-        ends_at = loop.time() + LOAD_WAIT_S
+        began_at = loop.time()
+        ends_at = began_at + LOAD_WAIT_S
         while loop.time() < ends_at:
             state = self._dispatcher.state(spec.name)
             if state.state == "ready":
@@ -142,6 +145,8 @@ class Operator:
                 raise ModelLoading(f"model {spec.name!r} could not be loaded: {state.reason}")
             if state.state == "failed":
                 raise refusals.circuit_open(state)
+            if state.refused is not None and loop.time() - began_at > REFUSED_S:
+                raise refusals.no_room(state.refused)
             await asyncio.sleep(_LOOK_S)
 
     async def _told(self) -> dict[str, Report]:

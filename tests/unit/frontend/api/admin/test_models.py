@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from frontend.api.admin import answers
+from frontend.api.admin import answers, operator
 from ipc.messages.admin import (
     AdminAct,
     GetHealth,
@@ -127,6 +127,18 @@ def test_a_load_that_is_waited_for_and_fails_is_told_with_why(
     answer = desk.post("/admin/models/org/chat/load", json={"wait": True})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "circuit_open")
     assert "a damaged file" in answer.json()["error"]["message"]
+
+
+def test_a_load_for_which_there_turns_out_to_be_no_room_is_told_with_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+    monkeypatch.setattr(operator, "REFUSED_S", 0.0)
+    refused = ModelState(name="org/chat", routes=[], state="unloaded", refused="9 MB are free")
+    monkeypatch.setattr(desk.dispatcher, "state", lambda _: refused)
+    answer = desk.post("/admin/models/org/chat/load", json={"wait": True})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "insufficient_memory")
+    assert answer.json()["error"]["message"] == "9 MB are free"
 
 
 @pytest.mark.parametrize("body", [{"keep_alive_s": -2}, {"wait": 1}, {"pin": "yes"}])
