@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import msgspec
@@ -139,6 +142,38 @@ def test_what_an_interrupted_pull_has_left_may_go_alone(
     assert run("rm", "--partial", "acme/one")[0] == 0
     assert not (tmp_path / "models/acme--one.partial").exists()
     assert (tmp_path / "models/acme--one/one-Q4_0.gguf").exists()
+
+
+@pytest.mark.usefixtures("serving_one")
+def test_a_model_that_is_served_stays_unless_it_is_forced(run: Run, tmp_path: Path) -> None:
+    run("pull", SOURCE)
+    code, _, err = run("rm", SOURCE)
+    assert code == 1
+    assert "acme/one: is served at http://127.0.0.1:" in err
+    assert (tmp_path / "models/acme--one").exists()
+    assert run("rm", SOURCE, "--force")[0] == 0
+    assert not (tmp_path / "models/acme--one").exists()
+
+
+@pytest.fixture
+def serving_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server where the settings say, which lists the model."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"data": [{"id": "acme/one"}]}')
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        monkeypatch.setenv("PORT", str(server.server_address[1]))
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield
+        server.shutdown()
 
 
 @pytest.mark.parametrize("name", ["../models", "a/b/c", "/etc"])
