@@ -26,7 +26,8 @@ KEYS: tuple[Row, ...] = (
     harmless("user request_id keep_alive cache_salt", "bookkeeping and scheduling"),
     harmless("stream stream_options", "every answer is sent while it is made"),
     harmless("language lang_code", "a voice has one language: choose the `voice`"),
-    refused("instructions", "no voice here takes any", ""),
+    # Home Assistant says the latter where it has none.
+    refused("instructions", "no voice here takes any", "", "None"),
     refused("seed temperature top_p top_k max_new_tokens", "nothing is drawn by chance"),
     refused("repetition_penalty exaggeration cfg_weight", "nothing is drawn by chance"),
     refused("volume volume_multiplier", "not built", 1, 1.0),

@@ -156,13 +156,14 @@ def test_home_assistant_talks(client: OpenAI, more: dict[str, Any]) -> None:
     assert last.response.usage is not None
 
 
-def test_home_assistant_hears_and_speaks(client: OpenAI) -> None:
+@pytest.mark.parametrize("instructions", ["", "None"])
+def test_home_assistant_hears_and_speaks(client: OpenAI, instructions: str) -> None:
     client.with_options(timeout=10.0).models.list()
     with client.audio.speech.with_streaming_response.create(
         model="gpt-4o-mini-tts",
         voice="marin",
         input="The lights in the kitchen are on.",
-        instructions="",
+        instructions=instructions,
         speed=1.0,
         response_format="wav",
     ) as response:
