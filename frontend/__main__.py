@@ -8,7 +8,7 @@ import contextlib
 import logging
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -78,15 +78,10 @@ async def _run(args: argparse.Namespace) -> None:
     def make(limits: Serve) -> Starlette:
         return build(dispatcher, control, limits, metrics, budget, batches, operator, kept)
 
-    app: ASGIApp = (first := Current(make, serve))
+    given = [fd for fd in (args.listen_fd, args.ollama_fd) if fd is not None]
+    sockets = [socket.socket(fileno=fd) for fd in given]
+    app, apps = _applications(make, serve, sockets)
     lines = Current(lambda limits: lines_of(make(limits), metrics, budget), serve)
-    apps = [first, lines]
-    sockets = [socket.socket(fileno=args.listen_fd)]
-    if args.ollama_fd is not None:
-        sockets.append(socket.socket(fileno=args.ollama_fd))
-        other = Current(lambda limits: make(msgspec.structs.replace(limits, ollama=True)), serve)
-        apps.append(other)
-        app = ByPort(app, {sockets[-1].getsockname()[1]: other})
     server = Server(_config(app, serve.gate))
     if serve.gate.ssl_certfile:
         _bound_handshakes()
@@ -99,7 +94,7 @@ async def _run(args: argparse.Namespace) -> None:
 
     def on_reconfigure(message: Reconfigure) -> None:
         dispatcher.aliases = dict(message.serve.aliases)
-        for each in apps:
+        for each in (*apps, lines):
             each.set(message.serve)
 
     control.listen(
@@ -116,6 +111,17 @@ async def _run(args: argparse.Namespace) -> None:
     for task in tasks:
         task.cancel()
     control.close()
+
+
+def _applications(
+    make: Callable[[Serve], ASGIApp], serve: Serve, sockets: Sequence[socket.socket]
+) -> tuple[ASGIApp, list[Current]]:
+    """What answers at ``sockets``, the second of which is that of Ollama's API, and its parts."""
+    first = Current(make, serve)
+    if len(sockets) == 1:
+        return first, [first]
+    other = Current(lambda limits: make(msgspec.structs.replace(limits, ollama=True)), serve)
+    return ByPort(first, {sockets[1].getsockname()[1]: other}), [first, other]
 
 
 async def _know_the_workers(dispatcher: Dispatcher) -> None:

@@ -196,25 +196,15 @@ class Reloader:
 
     def _compare(self, asked: Asked, reading: Reading, new: Plan) -> Report:
         """What has changed, taken over unless it is a dry run."""
-        wish, old, served = asked.wish, self._server.plan(), self._server.served()
-        found = changes(old, served, new, reading.missing)
-        missing = sorted(reading.missing)
-        if wish.model is not None:
-            if wish.model not in served and wish.model not in [*found.added, *missing]:
-                raise ModelNotFound(f"neither this server nor its catalog has {wish.model!r}")
-            found = found.of(wish.model)
-            missing = [name for name in missing if name == wish.model]
+        wish = asked.wish
+        found, missing = self._found(wish, reading, new)
         specs = {spec.name: spec for spec in new.serve.specs}
         crowded = [name for name in found.updated if not self._server.has_room(specs[name])]
-        done = found if wish.downtime else found.without(crowded)
         fetched = missing if asked.fetches else []
         if not wish.dry_run:
-            for warning in reading.warnings:
-                logger.warning("config", extra={"warning": warning})
-            facts = msgspec.to_builtins(done)
-            logger.info("config_reloaded", extra={"model": wish.model, **facts})
-            self._events.add("config.reloaded", wish.model, **facts)
-            plan = _in_force(old, new, reading.missing, asked)
+            done = found if wish.downtime else found.without(crowded)
+            self._tell_of(wish, reading, done)
+            plan = _in_force(self._server.plan(), new, reading.missing, asked)
             self._server.take_over(plan, new.serve.specs, done, crowded)
             self._fetch(fetched)
         return {
@@ -226,6 +216,23 @@ class Reloader:
             "unavailable": {} if wish.model else new.unavailable,
             "warnings": reading.warnings,
         }
+
+    def _found(self, wish: Reload, reading: Reading, new: Plan) -> tuple[Changes, list[str]]:
+        """The changes that are wished for, and the models of which files are missing."""
+        served, missing = self._server.served(), sorted(reading.missing)
+        found = changes(self._server.plan(), served, new, reading.missing)
+        if wish.model is None:
+            return found, missing
+        if wish.model not in served and wish.model not in [*found.added, *missing]:
+            raise ModelNotFound(f"neither this server nor its catalog has {wish.model!r}")
+        return found.of(wish.model), [name for name in missing if name == wish.model]
+
+    def _tell_of(self, wish: Reload, reading: Reading, done: Changes) -> None:
+        for warning in reading.warnings:
+            logger.warning("config", extra={"warning": warning})
+        facts = msgspec.to_builtins(done)
+        logger.info("config_reloaded", extra={"model": wish.model, **facts})
+        self._events.add("config.reloaded", wish.model, **facts)
 
     def _fetch(self, models: list[str]) -> None:
         under_way = {name for reader in self._readers for name in reader.fetch}
