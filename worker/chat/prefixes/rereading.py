@@ -14,7 +14,7 @@ from worker.chat.prefixes.account import PrefixAccount
 from worker.chat.prefixes.form import encode
 
 # How long nobody has asked for anything when it begins.
-IDLE_S = 1.0
+IDLE_S = 0.5
 # How long it may read in all, for one load.
 MOST_S = 120.0
 # Given up for requests so many times, a prefix is left alone: the others have their turn.

@@ -53,8 +53,8 @@ def test_it_begins_once_nobody_has_asked_for_a_moment() -> None:
     model = rereading(SYSTEM)
     assert model.turn(100.0, busy=False) is None
     assert model.turn(100.9, busy=True) is None
-    assert model.turn(101.8, busy=False) is None
-    job = begun(model, 101.9)
+    assert model.turn(101.3, busy=False) is None
+    job = begun(model, 101.4)
     assert read(job) == SYSTEM
     assert job.model == "m"
 
