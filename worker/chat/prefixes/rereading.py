@@ -15,6 +15,9 @@ from worker.chat.prefixes.form import encode
 
 # How long nobody has asked for anything when it begins.
 IDLE_S = 0.5
+# It reads so much at a time, each piece on what was read before: a request that comes waits for a
+# shorter step than a whole prompt has.
+PIECE_TOKENS = 128
 # How long it may read in all, for one load.
 MOST_S = 120.0
 # Given up for requests so many times, a prefix is left alone: the others have their turn.
@@ -32,6 +35,7 @@ class GiveUp(NamedTuple):
 class _Reading(NamedTuple):
     job_id: str
     prefix: list[int]
+    end: int  # of what is read of it by now and by this
     began_at: float
 
 
@@ -49,14 +53,15 @@ class Rereading:
         self._tokens = tokens
         self._todo = account.hottest(prompts, tokens)
         self._reading: _Reading | None = None
-        self._tries = 0  # of the first to do
+        self._tries = 0  # of the first to do, and how much of it is read
+        self._read = 0
         self._left_s = MOST_S
         self._busy_at: float | None = None
         self._ids = map("read-again-{}".format, itertools.count())
         self._changed = False
         self._told = encode(account)
         self._told_at = 0.0
-        self.read_tokens = 0  # in all
+        self.read_tokens = 0  # in all, of whole prefixes
 
     def note(self, prompt: Sequence[int]) -> None:
         """A request's prompt is read, or being read."""
@@ -69,7 +74,7 @@ class Rereading:
         while left and (len(left) > self._prompts or sum(map(len, left)) > self._tokens):
             left.pop()
         if left[:1] != self._todo[:1]:
-            self._tries = 0
+            self._tries = self._read = 0
         self._todo = left
 
     def turn(self, now: float, *, busy: bool) -> Job | GiveUp | None:
@@ -88,6 +93,9 @@ class Rereading:
         if self._reading is None or self._reading.job_id != job_id:
             return
         reading = self._stop(self._reading, now)
+        if well and reading.end < len(reading.prefix):
+            self._tries, self._read = 0, reading.end
+            return
         self._drop(reading.prefix)
         self.read_tokens += len(reading.prefix) if well else 0
 
@@ -100,14 +108,15 @@ class Rereading:
         return self._told if self._told != before else None
 
     def _begin(self, prefix: list[int], now: float) -> Job:
+        end = min(self._read + PIECE_TOKENS, len(prefix))
         # An answer of one token is the least that can be asked for.
         asked = ChatInput(
-            prompts=[Tokens(ids=prefix)], sampling=Sampling(max_tokens=1, temperature=0.0)
+            prompts=[Tokens(ids=prefix[:end])], sampling=Sampling(max_tokens=1, temperature=0.0)
         )
         job = Job(
             id=next(self._ids), model=self._model, input=asked, deadline_at=now + self._left_s
         )
-        self._reading = _Reading(job.id, prefix, now)
+        self._reading = _Reading(job.id, prefix, end, now)
         return job
 
     def _give_up(self, reading: _Reading, now: float) -> GiveUp:
@@ -125,6 +134,6 @@ class Rereading:
         return reading
 
     def _drop(self, prefix: list[int]) -> None:
-        self._tries = 0
+        self._tries = self._read = 0
         if prefix in self._todo:
             self._todo.remove(prefix)

@@ -11,6 +11,7 @@ from worker.chat.prefixes.rereading import (
     IDLE_S,
     MOST_S,
     MOST_TRIES,
+    PIECE_TOKENS,
     TELL_S,
     GiveUp,
     Rereading,
@@ -70,6 +71,26 @@ def test_one_after_the_other_is_read_the_hottest_first() -> None:
         model.end(job.id, IDLE_S, well=True)
     assert model.turn(IDLE_S, busy=False) is None
     assert model.read_tokens == len(SYSTEM) + len(OTHER)
+
+
+def test_a_long_one_is_read_in_pieces_each_on_the_one_before() -> None:
+    long = list(range(2 * PIECE_TOKENS + 5))
+    model = rereading(long)
+    model.turn(0.0, busy=False)
+    job = begun(model, 1.0)
+    assert read(job) == long[:PIECE_TOKENS]
+    model.end(job.id, 1.0, well=True)
+    job = begun(model, 1.0)  # at once
+    assert read(job) == long[: 2 * PIECE_TOKENS]
+    assert model.turn(1.5, busy=True) == GiveUp(job.id)
+    job = begun(model, 3.0)
+    assert read(job) == long[: 2 * PIECE_TOKENS]
+    model.end(job.id, 3.0, well=True)
+    assert model.read_tokens == 0
+    job = begun(model, 3.0)
+    assert read(job) == long
+    model.end(job.id, 3.0, well=True)
+    assert model.read_tokens == len(long)
 
 
 def test_it_is_given_up_for_a_request_and_taken_up_again() -> None:
