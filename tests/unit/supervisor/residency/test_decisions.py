@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -497,99 +496,3 @@ def test_loads_on_one_device_do_not_wait_for_those_on_another() -> None:
     on_gpu = Policy(always=False, need_mb=100, measured=True, device="cuda:0")
     box = Box(a=100, b=on_gpu, c=on_gpu)
     box.play((0, asks("a"), ["load a"]), (1, asks("b"), ["load b"]), (2, asks("c"), []))
-
-
-# --- any history ---------------------------------------------------------------------------------
-
-
-class World:
-    """Models with clients: requests come, loads take time and fail, answers take time."""
-
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        sizes = {name: self.chance.choice([100, 200, 300, 500]) for name in "abcdef"}
-        self.budget_mb = self.chance.choice([500, 700, 1000])
-        self.residency = Residency()
-        idle_s = self.chance.choice([0.0, 20.0, 60.0])
-        self.policies = {
-            name: Policy(always=False, idle_s=idle_s, need_mb=size, measured=True)
-            for name, size in sizes.items()
-        }
-        self.residency.set_policies(self.policies, 0.0)
-        self.phase: dict[str, Phase] = dict.fromkeys(sizes, "out")
-        self.until: dict[str, float] = dict.fromkeys(sizes, 0.0)
-        self.waiting: dict[str, list[float]] = {name: [] for name in sizes}
-        self.in_hand: dict[str, list[float]] = {name: [] for name in sizes}
-        self.jobs = dict.fromkeys(sizes, 0)
-        self.in_since = dict.fromkeys(sizes, 0.0)
-        self.longest_s = 0.0
-
-    def turn(self, now: float, *, asking: bool) -> None:
-        if asking and self.chance.random() < 0.2:
-            name = self.chance.choice("aaabbc" if self.chance.random() < 0.7 else "abcdef")
-            self.waiting[name].append(now)
-            self.jobs[name] += 1
-        for name in self.phase:
-            self._run(name, now)
-            waits, in_hand = len(self.waiting[name]), len(self.in_hand[name])
-            self.residency.on_demand(
-                ModelDemand(name=name, waiting=waits, in_hand=in_hand, jobs=self.jobs[name]), now
-            )
-            self.residency.on_phase(name, self.phase[name], now)
-        for decision in self.residency.decide(lambda _: Room(10_000, self.budget_mb), now):
-            self._do(decision, now)
-
-    def _run(self, name: str, now: float) -> None:
-        self.in_hand[name] = [end for end in self.in_hand[name] if end > now]
-        if self.phase[name] == "loading" and now >= self.until[name]:
-            self.phase[name] = "in" if self.chance.random() < 0.9 else "failed"
-            self.until[name] = now + 5.0
-            self.in_since[name] = now
-        elif self.phase[name] == "failed" and now >= self.until[name]:
-            self.phase[name], self.until[name] = "loading", now + 2.0
-        elif self.phase[name] == "leaving" and not self.in_hand[name]:
-            self.phase[name] = "out"
-        elif self.phase[name] == "in" and self.chance.random() < 0.002:
-            self.phase[name], self.until[name] = "failed", now + 1.0  # it crashes
-            self.in_hand[name] = []
-        while self.phase[name] == "in" and self.waiting[name] and len(self.in_hand[name]) < 2:
-            self.longest_s = max(self.longest_s, now - self.waiting[name].pop(0))
-            self.in_hand[name].append(now + self.chance.uniform(0.5, 8.0))
-
-    def _do(self, decision: Decision, now: float) -> None:
-        match decision:
-            case Load(model):
-                assert self.phase[model] == "out", "it is loaded once"
-                assert self.held_mb() + self.policies[model].need_mb <= self.budget_mb
-                self.phase[model] = "loading"
-                self.until[model] = now + self.chance.uniform(1.0, 6.0)
-            case Unload(model, why):
-                assert self.phase[model] == "in", "who loads or leaves is no victim"
-                if why.startswith("idle"):
-                    assert not self.waiting[model], why
-                    assert not self.in_hand[model], why
-                else:
-                    assert now - self.in_since[model] >= RESIDENCE_S, why
-                self.phase[model] = "leaving"
-            case Refuse(model, why, _):
-                raise AssertionError(f"{model} fits the budget alone: {why}")
-            case Leaked():
-                raise AssertionError("the system's own memory is back at once")
-
-    def held_mb(self) -> int:
-        held: tuple[Phase, ...] = ("loading", "in", "leaving")
-        return sum(self.policies[name].need_mb for name, at in self.phase.items() if at in held)
-
-
-@pytest.mark.parametrize("hundred", range(3))
-def test_whatever_happens_the_budget_holds_and_everybody_is_answered(hundred: int) -> None:
-    for seed in range(100 * hundred, 100 * hundred + 100):
-        world = World(seed)
-        step = 0
-        while step < 600:
-            world.turn(step * 0.5, asking=True)
-            step += 1
-        while any(world.waiting.values()) and step < 20_000:
-            world.turn(step * 0.5, asking=False)
-            step += 1
-        assert not any(world.waiting.values()), f"somebody waits for ever in history {seed}"
