@@ -22,7 +22,8 @@ from supervisor.residency.resident import Resident
 from supervisor.residency.returns import Returns
 from supervisor.residency.room import Look, Room
 
-# For how long a model that others wait to replace goes on taking requests.
+# For how long a model that others wait to replace goes on taking requests, and is kept for what its
+# load has taken: those who wait are refused after a while, see `Spec.queue_timeout_s`.
 TURN_S = 30.0
 # How long a model is refused for want of room before it is looked at again.
 REFUSAL_S = 5.0
@@ -283,13 +284,13 @@ class Residency:
     ) -> list[Decision]:
         late = now - model.waiting_since >= TURN_S
         if rivals:
-            free = all(one.may_leave(now) and (late or not one.busy) for one in rivals)
+            free = all(one.may_leave(now, late=late) for one in rivals)
             return [self._evict(one, model, room, now) for one in rivals] if free else []
         short_mb = self._short_mb(model, room)
         beside = self._beside(model)
-        leaving = victims(beside, short_mb, now, busy=False)
+        leaving = victims(beside, short_mb, now, late=False)
         if not leaving and late:
-            leaving = victims(beside, short_mb, now, busy=True)
+            leaving = victims(beside, short_mb, now, late=True)
         if not leaving and self._could_leave_mb(model) < short_mb:
             return [self._refuse(model, self._shortage(model, room), REFUSAL_S, now)]
         return [self._evict(one, model, room, now) for one in leaving]

@@ -8,11 +8,11 @@ from supervisor.residency.resident import Resident
 
 
 def victims(
-    residents: Iterable[Resident], short_mb: float, now: float, *, busy: bool
+    residents: Iterable[Resident], short_mb: float, now: float, *, late: bool
 ) -> list[Resident]:
     """The models that together hold so much, none of them of a higher priority than must be; empty
-    where all that may leave do not. A ``busy`` one is among them only where that is said."""
-    may_leave = [one for one in residents if one.may_leave(now) and (busy or not one.busy)]
+    where all that may leave do not. ``late``: whoever they leave for has waited for long."""
+    may_leave = [one for one in residents if one.may_leave(now, late=late)]
     for priority in sorted({one.policy.priority for one in may_leave}):
         among = [one for one in may_leave if one.policy.priority <= priority]
         if chosen := _fewest(among, short_mb, now):

@@ -104,7 +104,10 @@ class Resident:
         """What keeping it saves: seconds of loading, for each MB that it holds."""
         return self.rate_by(now) * self.load_s / max(1, self.policy.need_mb)
 
-    def may_leave(self, now: float) -> bool:
-        """Whether its place may be given to another, as soon as it has no work."""
-        stays_s = max(RESIDENCE_S, RESIDENCE_LOADS * self.load_s)
-        return self.phase == "in" and not self.stays and now - self.since >= stays_s
+    def may_leave(self, now: float, *, late: bool) -> bool:
+        """Whether its place may be given to another, once it has finished what it has in hand.
+        Where that one has waited for long (``late``) neither its work nor a slow load keep it."""
+        stays_s = RESIDENCE_S if late else max(RESIDENCE_S, RESIDENCE_LOADS * self.load_s)
+        if self.phase != "in" or self.stays or now - self.since < stays_s:
+            return False
+        return late or not self.busy

@@ -188,6 +188,15 @@ def test_whoever_has_waited_longest_is_loaded_first() -> None:
     )
 
 
+def test_a_slow_load_keeps_nobody_else_waiting_for_longer_than_a_turn() -> None:
+    Box(budget_mb=100, a=100, b=100).play(
+        *loaded("a", 0, took_s=25.0),
+        (30, asks("b"), []),
+        (30 + TURN_S - 0.25, nothing, []),
+        (30 + TURN_S, nothing, ["unload a: b needs 100 MB"]),
+    )
+
+
 def test_the_model_whose_loss_costs_least_makes_room() -> None:
     Box(budget_mb=300, a=100, b=100, c=200).play(
         *loaded("a", 0),
@@ -241,7 +250,7 @@ def test_a_model_that_has_just_been_loaded_is_kept_for_whoever_it_was_loaded_for
         (1, asks("b"), []),
         (10, stands("a", "in"), []),
         (11, works("a", 0), []),
-        (10 + RESIDENCE_S, works("a", 1), []),
+        (10 + RESIDENCE_S - 0.25, works("a", 1), []),
         (50, works("a", 0), ["unload a: b needs 100 MB"]),
     )
 
