@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -33,7 +31,12 @@ USUAL_DIMENSIONS = 1024
 # Rendered in one turn of the loop, in some milliseconds.
 PIECE_FLOATS = 1 << 17
 
-Rows = NDArray[np.float32]
+# NumPy is imported by the first answer: ten megabytes that an idle server does not need.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.float32]
 
 
 class Embeddings:
@@ -137,12 +140,16 @@ def render_plain(result: EmbedResult) -> Iterator[bytes]:
 
 def of_length_1(rows: Rows) -> Rows:
     """Each row by its Euclidean length."""
+    import numpy as np
+
     scaled: Rows = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(min=1e-12)
     return scaled
 
 
 def listed(result: EmbedResult, items: Callable[[int, Rows], list[Any]]) -> Iterator[bytes]:
     """What ``items`` makes of some rows after the other, as the inside of one array."""
+    import numpy as np
+
     values = np.frombuffer(result.vectors.data, dtype="<f4")
     rows = values.reshape(result.count, result.dimensions)
     step = max(1, PIECE_FLOATS // result.dimensions)

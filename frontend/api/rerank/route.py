@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +21,12 @@ from ipc.messages.events import RerankResult, Usage
 from ipc.messages.jobs import RerankInput
 from ipc.messages.spec import Spec
 
-Scores = NDArray[np.float32]
+# As in `frontend.api.openai.embeddings`.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Scores = NDArray[np.float32]
 
 
 class Rerank:
@@ -68,6 +71,8 @@ class Rerank:
             await context.claim.turn()
         result = await result_of(self._dispatcher, request, spec, wanted, size_bytes)
         assert isinstance(result, RerankResult)
+        import numpy as np
+
         return np.frombuffer(result.scores.data, dtype="<f4"), result.usage
 
 
@@ -108,5 +113,7 @@ def ranked_by_tei(
 
 def best(scores: Scores, count: int | None = None) -> list[int]:
     """The places of the highest scores, best first; equals stay in the order of the request."""
+    import numpy as np
+
     found: list[int] = np.argsort(-scores, kind="stable")[:count].tolist()
     return found
