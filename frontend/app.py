@@ -29,6 +29,8 @@ from frontend.http.paths import COVERED, PathSet, Unserved
 from frontend.http.sessions import Sessions
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
+from frontend.resume.held import HeldAnswers
+from frontend.resume.layer import Resumable
 from frontend.routes import KEYLESS, LISTED, OPEN, POLLED, error_forms, routes
 from ipc.messages.control import AccessConfig, Serve
 
@@ -85,11 +87,12 @@ class Kept:
 
     responses: ResponseStore
     sessions: Sessions
+    held: HeldAnswers
 
     @classmethod
     def of(cls, serve: Serve) -> Kept:
         """For the first one."""
-        return cls(ResponseStore(), Sessions(serve.gate.api_keys))
+        return cls(ResponseStore(), Sessions(serve.gate.api_keys), HeldAnswers())
 
 
 def build(
@@ -111,7 +114,15 @@ def build(
     kept = kept or Kept.of(serve)
     kept.sessions.know(serve.gate.api_keys)
     services = Services(
-        dispatcher, control, serve, metrics, kept.responses, batches, kept.sessions, operator
+        dispatcher=dispatcher,
+        control=control,
+        serve=serve,
+        metrics=metrics,
+        responses=kept.responses,
+        batches=batches,
+        sessions=kept.sessions,
+        operator=operator,
+        held=kept.held,
     )
     app = Application(
         routes=[
@@ -119,6 +130,7 @@ def build(
             for path, answers in _by_path(offered, services).items()
         ],
         middleware=[
+            Middleware(Resumable, held=kept.held),
             Middleware(
                 Access,
                 record=AccessLogEntry(metrics, POLLED),
@@ -178,6 +190,7 @@ def _gate(gate: AccessConfig, sessions: Sessions) -> list[Middleware]:
                     "retry-after",
                     "x-should-retry",
                     "x-schema-dropped",
+                    "x-stream-id",
                     *waiting.HEADERS,
                 ],
             )

@@ -36,6 +36,7 @@ from frontend.api.completions.request import CompletionRequest
 from frontend.api.completions.route import Completions
 from frontend.api.discovery import Discovery, ServerCard
 from frontend.api.health import Health, HealthReport, Life, Readiness
+from frontend.api.held_streams import HeldStreams, StreamQuery, StreamStopped
 from frontend.api.logins import LoggedOut, LogIn, Logins, SessionShown
 from frontend.api.ollama import errors as ollama_errors
 from frontend.api.ollama import routes as ollama
@@ -391,6 +392,28 @@ _FILES = (
         errors=(404, 503),
     ),
 )
+_HELD = (
+    Route(
+        method="GET",
+        path="/v1/stream",
+        id="stream",
+        summary="Read on an answer that was asked for with X-Request-Resume: 1",
+        answer=lambda its: HeldStreams(its.held).read,
+        asks=StreamQuery,
+        gives={EVENTS: None, JSON: None},
+        errors=(404,),
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/stream",
+        id="stream_stop",
+        summary="Stop such an answer",
+        answer=lambda its: HeldStreams(its.held).stop,
+        asks=StreamQuery,
+        gives={JSON: StreamStopped},
+        errors=(404,),
+    ),
+)
 _BATCHES = (
     Route(
         method="POST",
@@ -589,6 +612,7 @@ ROUTES = (
     *_AUDIO,
     *_FILES,
     *_BATCHES,
+    *_HELD,
     *_MODELS,
     *_PAGE,
     *_SERVER,

@@ -25,6 +25,7 @@ from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.request_context import ErrorForm
 from frontend.http.sessions import Sessions
 from frontend.metrics import Metrics
+from frontend.resume.held import HeldAnswers
 from ipc.messages.control import Serve
 from ipc.messages.jobs import Task
 
@@ -55,6 +56,7 @@ class Services:
     responses: ResponseStore
     batches: Batches
     sessions: Sessions
+    held: HeldAnswers
     operator: Operator
 
 

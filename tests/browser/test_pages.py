@@ -80,6 +80,18 @@ def test_a_chat_is_stopped(visit: Visit) -> None:
     expect(page.get_by_role("button", name="Send")).to_be_visible()
 
 
+def test_a_chat_goes_on_while_its_page_is_loaded_again(visit: Visit, box: Box) -> None:
+    page = visit.open("chat")
+    words = " ".join(f"word{number}" for number in range(60))
+    page.get_by_label("Your message").fill(f"/slow 50 {words}")
+    page.keyboard.press("Enter")
+    expect(page.locator(".turn.assistant")).to_contain_text("word5 ")
+    page.reload()
+    expect(page.locator(".turn.assistant .markdown")).to_have_text(words)
+    expect(page.locator(".turn.assistant")).to_have_count(1)
+    assert box.queue(CHAT)["in_flight"] == 0
+
+
 def test_a_chat_whose_worker_dies_says_so(visit: Visit, box: Box) -> None:
     page = visit.open("chat")
     page.get_by_label("Your message").fill("/exit 7")

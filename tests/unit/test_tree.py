@@ -63,9 +63,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frontend/http": {"ipc", "frontend/dispatch"},
     "frontend/listener": {"ipc", "frontend/http"},
     "frontend/api": {"ipc", "frontend/http", "frontend/dispatch", "frontend/metrics"}
-    | {"frontend/grammar", "frontend/batches"},
+    | {"frontend/grammar", "frontend/batches", "frontend/resume"},
     "frontend/openapi": {"ipc", "frontend/api"},
     "frontend/ui": {"ipc/messages/errors"},
+    "frontend/resume": {"ipc/messages/errors", "frontend/http/request_context"},
     "bench": {"ipc", "supervisor"},
 }
 # Libraries with one home: elsewhere they would cost memory or blur the line between processes.

@@ -37,8 +37,8 @@ async function send(method, path, body, { raw = false, signal } = {}) {
   return response.status === 204 ? null : await response.json();
 }
 
-async function request(method, path, body, signal) {
-  const headers = { accept: "application/json" };
+async function request(method, path, body, signal, more = {}) {
+  const headers = { accept: "application/json", ...more };
   if (token && method !== "GET") headers["x-csrf"] = token;
   const form = body instanceof FormData;
   if (body !== undefined && !form) headers["content-type"] = "application/json";
@@ -61,8 +61,8 @@ async function failure(response) {
 }
 
 /** Each server-sent event of a request as {event, data, comment}, until it ends. */
-export async function* events(method, path, body, signal) {
-  const response = await request(method, path, body, signal);
+export async function* events(method, path, body, signal, more = {}) {
+  const response = await request(method, path, body, signal, more);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {

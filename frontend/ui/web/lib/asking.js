@@ -1,15 +1,30 @@
-// One chat answer as it comes: text, reasoning, calls, what it waits for, and its figures.
-import { events } from "./api.js";
+// One chat answer as it comes: text, reasoning, calls, what it waits for, and its figures. It goes on
+// at the server if this page is left or loaded again, and is then read from its beginning.
+import { events, remove } from "./api.js";
 
 const PATH = "/v1/chat/completions";
+const ASKS = { "x-request-resume": "1", "x-progress": "1" };
 
 /** Calls `onChange` with the answer whenever more of it has come; returns it when it has ended. */
-export async function ask(body, onChange, signal) {
+export function ask(body, onChange, signal) {
+  const asked = { ...body, stream: true, stream_options: { include_usage: true } };
+  return read(events("POST", PATH, asked, signal, ASKS), onChange);
+}
+
+const place = (id) => `/v1/stream?id=${encodeURIComponent(id)}`;
+
+/** The same for an answer that was begun before. */
+export const goOn = (id, onChange, signal) => read(events("GET", place(id), undefined, signal), onChange);
+
+/** Has the server end it. */
+export const stop = (id) => remove(place(id)).catch(() => {}); // it has ended by itself
+
+async function read(come, onChange) {
   const answer = { role: "assistant", content: "", reasoning: "", calls: [], status: "waiting", began: performance.now(), first: null, usage: null };
   const told = () => onChange({ ...answer });
   told();
-  for await (const { data, comment, response } of events("POST", PATH, { ...body, stream: true, stream_options: { include_usage: true } }, signal)) {
-    answer.requestId ??= response.headers.get("x-request-id");
+  for await (const { data, comment, response } of come) {
+    answer.streamId ??= response.headers.get("x-stream-id");
     if (comment) answer.status = comment;
     if (data === "[DONE]") break;
     if (data) take(answer, JSON.parse(data));

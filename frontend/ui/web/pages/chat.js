@@ -1,5 +1,5 @@
 // A conversation with a chat model.
-import { ask, figures } from "../lib/asking.js";
+import { ask, figures, goOn, stop } from "../lib/asking.js";
 import { Copyable } from "../lib/copy.js";
 import { html, useEffect, useRef, useState } from "../lib/dom.js";
 import { duration, rate } from "../lib/format.js";
@@ -10,6 +10,8 @@ import { failed } from "../lib/notices.js";
 import { curl, javascript, python } from "../lib/snippets.js";
 
 const SAVED = "chat-options";
+const KEPT = "chat"; // in this tab, until it is closed
+const STOPPED = "stopped";
 const PLAIN = { model: "", system: "", temperature: "", max_tokens: "", tools: "", schema: "" };
 const MAX_IMAGE_BYTES = 5 << 20;
 
@@ -17,12 +19,17 @@ export default function Chat({ route, who }) {
   const live = useLive();
   const models = able(live.report, "chat");
   const [options, setOptions] = useState(saved);
-  const [turns, setTurns] = useState([]);
+  const [turns, setTurns] = useState(() => kept().turns);
   const [answer, setAnswer] = useState(null);
   const running = useRef(null);
   const model = models.find((one) => one.name === (route.rest || options.model))?.name ?? models[0]?.name ?? "";
   useEffect(() => localStorage.setItem(SAVED, JSON.stringify(options)), [options]);
-  useEffect(() => () => running.current?.abort(), []);
+  useEffect(() => {
+    const { streamId, turns: before } = kept();
+    if (streamId) follow(before, (onChange, signal) => goOn(streamId, onChange, signal));
+    return () => running.current?.abort();
+  }, []);
+  useEffect(() => keep(turns, answer?.streamId ?? null), [turns, answer?.streamId]);
 
   const request = (messages) => body(model, options, messages);
 
@@ -33,20 +40,32 @@ export default function Chat({ route, who }) {
     } catch (error) {
       return failed(error);
     }
+    await follow(messages, (onChange, signal) => ask(asked, onChange, signal));
+  }
+
+  /** Shows an answer as it comes; it ends, fails, or is stopped. */
+  async function follow(messages, begin) {
     setTurns(messages);
     const mine = (running.current = new AbortController());
     let latest = null;
     try {
-      await ask(asked, (one) => setAnswer((latest = one)), mine.signal);
+      await begin((one) => setAnswer((latest = one)), mine.signal);
     } catch (error) {
-      if (error.name !== "AbortError") {
+      if (error.name === "AbortError" && mine.signal.reason !== STOPPED) return; // this page was left
+      if (mine.signal.reason === STOPPED) latest = latest && { ...latest, status: "stopped" };
+      else {
         failed(error);
         latest = latest && { ...latest, status: error.message, failed: true };
-      } else latest = latest && { ...latest, status: "stopped" };
+      }
     }
     running.current = null;
     setAnswer(null);
     if (latest) setTurns([...messages, latest]);
+  }
+
+  function onStop() {
+    if (answer?.streamId) stop(answer.streamId);
+    running.current?.abort(STOPPED);
   }
 
   const again = (at) => go(turns.slice(0, at));
@@ -65,9 +84,25 @@ export default function Chat({ route, who }) {
     <div class="turns" aria-live="off">${shown.map((turn, at) => html`<${Turn} key=${at} turn=${turn} busy=${answer !== null}
         onAgain=${() => again(at)} onChange=${(text) => change(at, text)} onResult=${(call, text) => result(at, call, text)} />`)}</div>
     <p class="sr" role="status">${answer ? answer.status || "The model is writing" : ""}</p>
-    <${Composer} disabled=${!model} running=${answer !== null} onStop=${() => running.current?.abort()}
+    <${Composer} disabled=${!model} running=${answer !== null} onStop=${onStop}
       onSend=${(content) => go([...turns, { role: "user", content }])} />
   </div>`;
+}
+
+function kept() {
+  try {
+    return { turns: [], streamId: null, ...JSON.parse(sessionStorage.getItem(KEPT) ?? "{}") };
+  } catch {
+    return { turns: [], streamId: null };
+  }
+}
+
+function keep(turns, streamId) {
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify({ turns, streamId }));
+  } catch {
+    sessionStorage.removeItem(KEPT); // large images: it is not kept then
+  }
 }
 
 function saved() {

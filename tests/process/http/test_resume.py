@@ -1,0 +1,88 @@
+"""A stream that its client loses and reads on, from outside."""
+
+from __future__ import annotations
+
+import json
+
+import httpx2
+
+from ipc.messages.control import AccessConfig, ApiKey
+from tests.process.box import CHAT, Box, MakeBox, spec, wait_until
+
+WORDS = " ".join(f"word{number}" for number in range(40))
+BODY = {
+    "model": CHAT,
+    "stream": True,
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": f"/slow 30 {WORDS}"}],
+}
+RESUME = {"x-request-resume": "1"}
+
+
+def said(stream: str) -> str:
+    chunks = [json.loads(line[6:]) for line in stream.splitlines() if line.startswith("data: {")]
+    return "".join(
+        choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"]
+    )
+
+
+def begun(box: Box, size: int, **headers: str) -> tuple[str, bytes]:
+    """A stream's id and its first bytes, so many or some more; its connection is cut then."""
+    asked = box.client.stream(
+        "POST", "/v1/chat/completions", json=BODY, headers={**RESUME, **headers}
+    )
+    read = b""
+    with asked as answer:
+        for piece in answer.iter_raw():
+            read += piece
+            if len(read) >= size:
+                break
+        return answer.headers["x-stream-id"], read
+
+
+def test_a_stream_that_was_cut_off_is_read_to_its_end(box: Box) -> None:
+    stream_id, read = begun(box, 2000)
+    rest = box.client.get("/v1/stream", params={"id": stream_id, "from": len(read)})
+    assert rest.headers["content-type"].startswith("text/event-stream")
+    whole = read.decode() + rest.text
+    assert said(whole).split() == WORDS.split()
+    assert whole.count("data: [DONE]") == 1
+    again = box.client.get("/v1/stream", params={"id": stream_id})
+    assert again.text == whole
+
+
+def test_one_that_is_stopped_gives_its_slot_back(box: Box) -> None:
+    stream_id, _ = begun(box, 500)
+    assert box.queue(CHAT)["in_flight"] == 1
+    stopped = box.client.delete("/v1/stream", params={"id": stream_id})
+    assert stopped.json() == {"id": stream_id, "stopped": True}
+    wait_until(lambda: box.queue(CHAT)["in_flight"] == 0)
+    assert box.client.get("/v1/stream", params={"id": stream_id}).status_code == 404
+
+
+def test_only_the_key_that_began_it_reads_it(make_box: MakeBox) -> None:
+    gate = AccessConfig(api_keys={"ann": ApiKey.of("sesame"), "bob": ApiKey.of("poppy")})
+    box = make_box(spec(CHAT), gate=gate)
+    ann, bob = ({"authorization": f"Bearer {key}"} for key in ("sesame", "poppy"))
+    wait_until(lambda: _ready(box, ann))
+    stream_id, _ = begun(box, 500, **ann)
+    where = {"id": stream_id}
+    assert box.client.get("/v1/stream", params=where, headers=bob).status_code == 404
+    assert box.client.delete("/v1/stream", params=where, headers=bob).status_code == 404
+    assert box.client.get("/v1/stream", params=where).status_code == 401
+    assert box.client.delete("/v1/stream", params=where, headers=ann).status_code == 200
+
+
+def _ready(box: Box, headers: dict[str, str]) -> bool:
+    try:
+        return box.client.get("/readyz", headers=headers).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def test_what_has_never_been_is_not_read(box: Box) -> None:
+    stream_id, _ = begun(box, 200)
+    box.client.delete("/v1/stream", params={"id": stream_id})
+    for query in ({"id": "stream_0"}, {}, {"id": stream_id, "from": "9"}):
+        assert box.client.get("/v1/stream", params=query).status_code == 404
+    assert box.client.get("/v1/stream", params={"id": "x", "from": "-1"}).status_code == 400

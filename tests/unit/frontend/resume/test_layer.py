@@ -1,0 +1,164 @@
+"""Answers that go on without their client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from frontend.resume.held import MAX_HELD, HeldAnswer, HeldAnswers
+from frontend.resume.layer import Resumable
+from ipc.messages.errors import NotFound
+
+START = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+class App:
+    """Sends a word each time that it is told to; notes how its client behaved."""
+
+    def __init__(self) -> None:
+        self.words: asyncio.Queue[str | None] = asyncio.Queue()
+        self.read: list[str] = []
+        self.left = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        scope["context"] = type("Context", (), {"key": "ann"})()
+        self.read.append((await receive())["type"])
+        watching = asyncio.create_task(self._watch(receive))
+        await send(START)
+        while (word := await self.words.get()) is not None:
+            await send(_body(word, more=True))
+        await send(_body("", more=False))
+        watching.cancel()
+
+    async def _watch(self, receive: Any) -> None:
+        if (await receive())["type"] == "http.disconnect":
+            self.left.set()
+
+
+def _body(text: str, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": text.encode(), "more_body": more}
+
+
+class Client:
+    """One request on a connection that may end at any time."""
+
+    def __init__(self, *headers: tuple[bytes, bytes], method: str = "POST") -> None:
+        self.scope = {"type": "http", "method": method, "headers": [*headers]}
+        self.sent: list[Message] = []
+        self._says: asyncio.Queue[Message] = asyncio.Queue()
+        self._says.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive(self) -> Message:
+        return await self._says.get()
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+    def leave(self) -> None:
+        self._says.put_nowait({"type": "http.disconnect"})
+
+    @property
+    def text(self) -> str:
+        return b"".join(one.get("body", b"") for one in self.sent).decode()
+
+    @property
+    def stream_id(self) -> str:
+        found: bytes = dict(self.sent[0]["headers"])[b"x-stream-id"]
+        return found.decode()
+
+
+ASKS = (b"x-request-resume", b"1")
+
+
+async def until(happened: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not happened():  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(0)
+
+
+def begin(app: App, held: HeldAnswers, client: Client) -> asyncio.Task[None]:
+    return asyncio.create_task(_call(Resumable(app, held), client))
+
+
+async def _call(layer: Resumable, client: Client) -> None:
+    await layer(client.scope, client.receive, client.send)
+
+
+async def rest(answer: HeldAnswer, offset: int) -> str:
+    async with asyncio.timeout(10):
+        return b"".join([piece async for piece in answer.read(offset)]).decode()
+
+
+def test_an_answer_goes_on_when_its_client_has_left_and_is_read_on() -> None:
+    async def history() -> None:
+        app, held, client = App(), HeldAnswers(), Client(ASKS)
+        asking = begin(app, held, client)
+        app.words.put_nowait("one ")
+        await until(lambda: client.text == "one ")
+        client.leave()
+        await asking
+        app.words.put_nowait("two ")
+        answer = held.get(client.stream_id, "ann")
+        reading = asyncio.create_task(rest(answer, 4))
+        app.words.put_nowait("three")
+        app.words.put_nowait(None)
+        assert await reading == "two three"
+        assert await rest(answer, 0) == "one two three"
+        assert not app.left.is_set()
+        with pytest.raises(NotFound):
+            held.get(client.stream_id, "bob")
+
+    asyncio.run(history())
+
+
+def test_one_that_is_given_up_ends_as_if_its_client_had_left() -> None:
+    async def history() -> None:
+        app, held, client = App(), HeldAnswers(), Client(ASKS)
+        asking = begin(app, held, client)
+        app.words.put_nowait("one")
+        await until(lambda: client.text)
+        held.get(client.stream_id, "ann").give_up()
+        await until(app.left.is_set)
+        app.words.put_nowait(None)
+        await asking
+
+    asyncio.run(history())
+
+
+def test_a_client_that_stays_reads_it_all() -> None:
+    async def history() -> None:
+        app, client = App(), Client(ASKS)
+        for word in ("one ", "two", None):
+            app.words.put_nowait(word)
+        await Resumable(app, HeldAnswers())(client.scope, client.receive, client.send)
+        assert client.text == "one two"
+        assert client.sent[-1]["more_body"] is False
+
+    asyncio.run(history())
+
+
+@pytest.mark.parametrize("client", [Client(), Client((b"x-request-resume", b"0"))])
+def test_who_does_not_ask_for_it_is_answered_as_ever(client: Client) -> None:
+    async def history() -> None:
+        app = App()
+        app.words.put_nowait(None)
+        await Resumable(app, HeldAnswers())(client.scope, client.receive, client.send)
+        assert client.sent[0] == START
+
+    asyncio.run(history())
+
+
+def test_where_there_is_no_room_it_is_answered_as_ever() -> None:
+    async def history() -> None:
+        app, held, client = App(), HeldAnswers(), Client(ASKS)
+        for _ in range(MAX_HELD):
+            held.add(HeldAnswer())
+        app.words.put_nowait(None)
+        await Resumable(app, held)(client.scope, client.receive, client.send)
+        assert client.sent[0] == START
+
+    asyncio.run(history())
