@@ -18,8 +18,6 @@ from pathlib import Path
 
 # Leaves it a tenth of what the others get. With less it would be taken for one that hangs.
 MOST_NICE = 10
-# What loads beside others tells nothing yet, and may take long.
-LOWEST = 19
 _CAP_SYS_NICE = 23
 # The kernel's value of the limit for a nice value of 0.
 _RLIMIT_OF_0 = 20
@@ -41,9 +39,9 @@ def be_nice(pid: int, nice: int) -> None:
 
 
 def let_others_first(pid: int) -> None:
-    """``pid``, which has only just been started and leads a session, gets the least there is, until
-    `be_nice_again`. Who may not take a nice value back leaves it to the session's."""
-    _set(pid, LOWEST)
+    """``pid``, which has only just been started and leads a session, gets the least that anybody
+    gets, until `be_nice_again`. Who may not take a nice value back leaves it to the session's."""
+    _set(pid, MOST_NICE)
 
 
 def be_nice_again(pid: int, nice: int) -> None:

@@ -84,7 +84,7 @@ def test_what_let_others_first_takes_it_back_with_the_threads_that_it_has_starte
         process.stdin.write(b"\n")
         process.stdin.flush()
         process.stdout.readline()
-        assert nice_values(process.pid) == {19}
+        assert nice_values(process.pid) == {MOST_NICE}
         cpu_share.be_nice_again(process.pid, 3)
         assert nice_values(process.pid) == {3}
         process.stdin.close()
