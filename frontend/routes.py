@@ -20,9 +20,12 @@ from frontend.api.batch.requests import BatchesQuery, BatchRequest, FileRequest,
 from frontend.api.compat import tokens_answer
 from frontend.api.compat.infill import Infilled, InfillRequest
 from frontend.api.compat.llama_cpp_embeddings import PlainEmbedding, PlainEmbeddingRequest
+from frontend.api.compat.lm_studio import routes as lm_studio
 from frontend.api.compat.mistral_fim import PATHS as FIM_PATHS
 from frontend.api.compat.mistral_fim import FimRequest
-from frontend.api.compat.props import Props, ServerProps
+from frontend.api.compat.props import Props, RouterProps, ServerProps
+from frontend.api.compat.router import routes as router
+from frontend.api.compat.swap import routes as swap
 from frontend.api.compat.tokenize import (
     ChatTokenize,
     ContentTokenize,
@@ -61,7 +64,7 @@ from frontend.api.responses.request import ResponseRequest
 from frontend.api.responses.route import KeptResponses, Responses
 from frontend.api.route import BYTES, EVENTS, FORM, HTML, JSON, SOUND, TEXT, Route, Services
 from frontend.http.paths import PathSet
-from frontend.http.request_context import ErrorForm
+from frontend.http.request_context import ErrorForm, openai_form
 from frontend.openapi.document import OpenApi
 from frontend.ui.page import Page
 from frontend.ui.page import docs as page_docs
@@ -232,7 +235,7 @@ _TOKENS = (
         id="props",
         summary="What a chat model takes, as llama.cpp's server tells it",
         answer=lambda its: Props(its.dispatcher).show,
-        gives={JSON: ServerProps},
+        gives={JSON: (ServerProps, RouterProps)},
         errors=(400, 404),
     ),
 )
@@ -618,7 +621,12 @@ ROUTES = (
     *_SERVER,
     _METRICS,
     *admin.ROUTES,
+    *router.ROUTES,
+    *swap.ROUTES,
+    *lm_studio.ROUTES,
 )
+# These are below those of Ollama's API, which tells errors otherwise.
+_AS_OPENAI = ("/api/v0/", "/api/v1/", "/api/models/")
 
 _ANY = (*ROUTES, *ollama.ROUTES)
 POLLED = frozenset(route.path for route in _ANY if route.polled)
@@ -640,6 +648,7 @@ def error_forms(serve: Serve) -> dict[str, ErrorForm]:
     slash is all that is below it."""
     forms = {each.path: each.error_form for each in routes(serve) if each.error_form}
     forms["/v1/messages/"] = message_error
+    forms |= dict.fromkeys(_AS_OPENAI, openai_form)
     return forms | ({ollama.BELOW: ollama_errors.error_form} if serve.ollama else {})
 
 

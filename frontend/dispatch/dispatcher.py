@@ -108,6 +108,8 @@ class Dispatcher:
             raise refusals.stopping()
         self.spec(spec.name, spec.task)
         queue = self._queues[spec.name]
+        if not terms.autoload and queue.state.state not in ("ready", "starting"):
+            raise refusals.not_loaded(spec)
         try:
             stream = queue.submit(request_id, asked, size_bytes, claim, terms)
         except QueueFull:

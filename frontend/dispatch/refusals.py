@@ -59,6 +59,13 @@ def no_model_named(task: Task, names: Sequence[str]) -> InvalidRequest:
     return InvalidRequest(told, param="model")
 
 
+def not_loaded(spec: Spec) -> InvalidRequest:
+    """Its model is not loaded, and the request says that it is not to be."""
+    return InvalidRequest(
+        f"model {spec.name!r} is not loaded, and `autoload` says not to load it", param="autoload"
+    )
+
+
 def not_admitting(
     state: ModelState, spec: Spec, load_left_s: float | None = None
 ) -> ServeError | None:

@@ -15,7 +15,8 @@ class Terms:
     others, both from -10 to 10: the greater comes first.
 
     ``keep_alive_s`` is how long the model stays in memory afterwards: None: as is set for it, -1:
-    for ever. One in the ``background`` runs while its model has nothing else to do.
+    for ever. One in the ``background`` runs while its model has nothing else to do. One that does
+    not ``autoload`` is refused where its model is not loaded.
     """
 
     client: str = ""
@@ -24,6 +25,7 @@ class Terms:
     precedence: int = 0
     keep_alive_s: float | None = None
     background: bool = False
+    autoload: bool = True
 
 
 PLAIN = Terms()

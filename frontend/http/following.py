@@ -1,4 +1,4 @@
-"""Answers that go on for as long as somebody follows them: events and logs, as server-sent events.
+"""Answers that go on for as long as somebody follows them: events and logs.
 
 They hold a connection and do no work, so there may be few of them, and the drain ends them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
@@ -20,10 +21,22 @@ from ipc.messages.errors import Cancelled, QueueFull
 
 MOST = 32
 _HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What such an answer is, and what is written in a silence; None: nothing."""
+
+    media_type: bytes
+    silence: bytes | None
+
+
+EVENTS = Form(b"text/event-stream; charset=utf-8", KEEPALIVE)
+LINES = Form(b"text/plain; charset=utf-8", None)
 
 
 class Followers:
@@ -62,15 +75,20 @@ class Followers:
 
 
 class Following(Response):
-    """What comes of ``parts``, each written as it comes, and a comment in each silence of
-    ``keepalive_s``. Ends with them, with its client, or with the server."""
+    """What comes of ``parts``, each written as it comes, and what ``form`` has for it in each
+    silence of ``keepalive_s``. Ends with them, with its client, or with the server."""
 
     def __init__(
-        self, parts: AsyncGenerator[bytes, None], followers: Followers, keepalive_s: float
+        self,
+        parts: AsyncGenerator[bytes, None],
+        followers: Followers,
+        keepalive_s: float,
+        form: Form = EVENTS,
     ) -> None:
         self.status_code = 200
         self.background = None
-        self.raw_headers = list(_HEADERS)
+        self.raw_headers = [(b"content-type", form.media_type), *_HEADERS]
+        self._form = form
         self._parts = parts
         self._followers = followers
         self._keepalive_s = keepalive_s
@@ -94,6 +112,7 @@ class Following(Response):
 
     async def _paced(self, end: asyncio.Future[None]) -> AsyncIterator[bytes]:
         coming: asyncio.Future[bytes | None] = asyncio.ensure_future(anext(self._parts, None))
+        silence = self._form.silence
         try:
             while True:
                 either: set[asyncio.Future[Any]] = {end, coming}
@@ -103,7 +122,8 @@ class Following(Response):
                 if end.done():
                     return
                 if not coming.done():
-                    yield KEEPALIVE
+                    if silence is not None:
+                        yield silence
                 elif (part := coming.result()) is None:
                     return
                 else:

@@ -23,17 +23,19 @@ _NOT_BUILT = {
         *("/v1/engines", "/v1/edits", "/v1/chat/completions", "/v1/responses/compact"),
     ),
     "Anthropic's API": ("/v1/messages/batches", "/v1/complete"),
-    "Ollama's API": ("/api",),
-    "llama.cpp's server": (
-        *("/completion", "/completions", "/slots", "/lora-adapters"),
-        *("/models/load", "/models/unload"),
+    "LM Studio's API": ("/api/v1/chat",),
+    "llama-swap's API": (
+        *("/upstream", "/api/events", "/api/inflight", "/api/metrics", "/api/performance"),
+        *("/api/profiles", "/api/captures", "/api/hardware"),
     ),
+    "Ollama's API": ("/api",),
+    "llama.cpp's server": ("/completion", "/completions", "/lora-adapters"),
     "vLLM": ("/pooling", "/classify", "/invocations", "/version", "/ping"),
 }
 # Those of them that a route would take for one of its own, with a part of the path for a name.
 COVERED = ("/v1/responses/compact",)
-# APIs that may be off: where their routes are, and the setting that is to be changed.
-_OFF = {"Ollama's API": ("/api/", "OLLAMA_API=true")}
+# APIs that may be off: a route that is served where they are on, and the setting for it.
+_OFF = {"Ollama's API": ("/api/tags", "OLLAMA_API=true")}
 
 
 def plain(path: str) -> str:
@@ -86,11 +88,11 @@ def why(method: str, path: str, served: Sequence[tuple[str, str]]) -> str:
     for meant in _meant(path):
         if meant in paths:
             return f"{what} is not served; did you mean {meant}?"
-    for api, (below, setting) in _OFF.items():
-        if path.startswith(below) and not any(each.startswith(below) for each in paths):
-            return f"{what} is a route of {api}, which is off here; {setting} turns it on"
     for api, known in _NOT_BUILT.items():
         if any(path == each or path.startswith(f"{each}/") for each in known):
+            one, setting = _OFF.get(api, ("", ""))
+            if setting and one not in paths:
+                return f"{what} is a route of {api}, which is off here; {setting} turns it on"
             return f"{what} is a route of {api} that is not built here; {_list(served)}"
     whole = [each for each in paths if "{" not in each]
     close = difflib.get_close_matches(path.lower(), whole, n=1, cutoff=0.9)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
@@ -58,11 +59,12 @@ class RequestContext:
     failure, a client that left as 499. ``model`` is only ever a configured name, so it is safe as
     a metrics label. ``error_form`` is how the API of the path tells errors. ``key`` is the name of
     the API key, for the log, ``client`` who asks, with a key or without; ``claim`` is the memory
-    that the request holds. ``priority`` and ``keep_alive_s`` are what it asks for, see `Terms`. One
-    in the ``background`` is a line of a batch: no client waits for it.
+    that the request holds. ``priority``, ``keep_alive_s`` and ``autoload`` are what it asks for,
+    see `Terms`. One in the ``background`` is a line of a batch: no client waits for it.
     """
 
     __slots__ = (
+        "autoload",
         "background",
         "claim",
         "client",
@@ -89,6 +91,7 @@ class RequestContext:
         self.client = Client("")
         self.priority: int | None = None
         self.keep_alive_s: float | None = None
+        self.autoload = True
         self.error: str | None = None
         self.error_form: ErrorForm = openai_form
         self.key: str | None = None
@@ -113,6 +116,7 @@ class RequestContext:
             context.client = Client(peer[0], admin=is_here)
         if (priority := _header(scope, b"x-priority", _PRIORITY)) is not None:
             context.asks_priority(int(priority))
+        context.autoload = _wants_autoload(scope)
         scope["context"] = context
         return context
 
@@ -134,6 +138,7 @@ class RequestContext:
             precedence=priority if client.admin else min(priority, client.priority),
             keep_alive_s=self.keep_alive_s,
             background=self.background,
+            autoload=self.autoload,
         )
 
     @property
@@ -160,6 +165,15 @@ class RequestContext:
 def is_forwarded(scope: Scope) -> bool:
     """Whether a proxy has passed the request on, so that its peer is not who asks."""
     return any(name in _PASSED_ON for name, _ in scope["headers"])
+
+
+def _wants_autoload(scope: Scope) -> bool:
+    """Whether its model may be loaded for it: ``autoload=false`` in a query, as llama.cpp has it,
+    says no."""
+    query = scope.get("query_string", b"")
+    if b"autoload" not in query:
+        return True
+    return parse_qs(query).get(b"autoload", [b"true"])[0] in (b"true", b"1")
 
 
 def _header(scope: Scope, wanted: bytes, form: re.Pattern[bytes]) -> str | None:

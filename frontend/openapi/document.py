@@ -104,7 +104,7 @@ def _example(route: Route, serve: Serve) -> Schema:
     no model would answer."""
     kind = route.takes[0]
     task = TASKS[route.task] if route.task else None
-    first = task.example if task and route.path == task.path else None
+    first = task.example if task and (route.path == task.path or not kind.EXAMPLE) else None
     body = first or kind.EXAMPLE
     names = [spec.name for spec in serve.specs if spec.task == route.task]
     if not body or (task and not names):

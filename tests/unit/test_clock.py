@@ -13,6 +13,7 @@ TOLD = {
     "supervisor/health.py",
     "frontend/batches/service.py",
     "frontend/api/admin/requests.py",
+    "frontend/api/compat/lm_studio/downloads.py",
     "frontend/api/completions/completion_answer.py",
     "frontend/api/ollama/answer.py",
     "frontend/api/ollama/models.py",

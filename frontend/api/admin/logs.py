@@ -37,8 +37,14 @@ class Logs:
         return Following(parts, self._operator.followers, self._keepalive_s)
 
     async def _going_on(self, process: str, found: Lines) -> AsyncGenerator[bytes, None]:
-        while True:
-            for line in found.lines:
-                yield event({"process": process, "line": line})
-            await asyncio.sleep(LOOK_S)
-            found = await self._operator.log(process, MOST_LINES, found.last)
+        async for line in lines_from(self._operator, process, found):
+            yield event({"process": process, "line": line})
+
+
+async def lines_from(operator: Operator, process: str, found: Lines) -> AsyncGenerator[str, None]:
+    """The lines ``found``, and from then on each that the process says, without end."""
+    while True:
+        for line in found.lines:
+            yield line
+        await asyncio.sleep(LOOK_S)
+        found = await operator.log(process, MOST_LINES, found.last)

@@ -107,6 +107,11 @@ class Operator:
         await self._ask(UnloadModel(model=spec.name, force=force))
         return await self.model(spec.name)
 
+    async def unload_all(self) -> None:
+        """Have every model leave memory, once it has finished what it has in hand."""
+        for name in [*self._dispatcher.specs]:
+            await self._ask(UnloadModel(model=name, force=True))
+
     async def pin(self, name: str, *, pinned: bool) -> Report:
         """Whether others may take its place in memory."""
         spec = self.named(name)

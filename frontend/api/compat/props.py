@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import orjson
 from starlette.requests import Request
@@ -32,6 +33,7 @@ class Modalities(Answer):
 class ServerProps(Answer):
     """``n_ctx`` is null until the model has been loaded once."""
 
+    role: Literal["model"]
     default_generation_settings: GenerationSettings
     total_slots: int
     model_alias: str
@@ -39,26 +41,58 @@ class ServerProps(Answer):
     build_info: str
 
 
+class RouterProps(Answer):
+    """Of a server with several chat models, of which the request names none."""
+
+    role: Literal["router"]
+    models_autoload: bool
+    default_generation_settings: GenerationSettings
+    model_alias: str
+    build_info: str
+
+
 class Props:
-    """One chat model's: that of ``?model=``, which may be left out where there is one."""
+    """One chat model's: that of ``?model=``, which may be left out where there is one. Nothing is
+    loaded for it."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
 
     async def show(self, request: Request) -> Response:
         name = request.query_params.get("model")
-        spec = self._dispatcher.only("chat") if name is None else self._spec(name)
-        told = props(spec, self._dispatcher.state(spec.name).loaded)
+        chats = [spec for spec in self._dispatcher.specs.values() if spec.task == "chat"]
+        if name is None and len(chats) > 1:
+            told = router_props(chats)
+        else:
+            spec = chat_model(self._dispatcher, name)
+            told = props(spec, self._dispatcher.state(spec.name).loaded)
         return Response(orjson.dumps(told), media_type="application/json")
 
-    def _spec(self, name: str) -> Spec:
-        spec = self._dispatcher.called(name)
-        if spec is None or spec.task != "chat":
-            raise ModelNotFound(
-                "this server has no such model for chats; GET /v1/models lists what it has",
-                param="model",
-            )
-        return spec
+
+def chat_model(dispatcher: Dispatcher, name: str | None) -> Spec:
+    """The chat model of this name or alias; without one the only one. Raises `ModelNotFound` and
+    `InvalidRequest`."""
+    if name is None:
+        return dispatcher.only("chat")
+    spec = dispatcher.called(name)
+    if spec is None or spec.task != "chat":
+        raise ModelNotFound(
+            "this server has no such model for chats; GET /v1/models lists what it has",
+            param="model",
+        )
+    return spec
+
+
+def router_props(chats: Sequence[Spec]) -> dict[str, Any]:
+    """By this clients know that they are to name a model."""
+    return {
+        "role": "router",
+        "models_autoload": any(spec.load != "never" for spec in chats),
+        # Their own are another matter for each; clients fail without these keys.
+        "default_generation_settings": {"n_ctx": 0, "params": {}},
+        "model_alias": BUILD,
+        "build_info": BUILD,
+    }
 
 
 def props(spec: Spec, loaded: Loaded | None) -> dict[str, Any]:
@@ -76,6 +110,7 @@ def props(spec: Spec, loaded: Loaded | None) -> dict[str, Any]:
         "n_predict": defaults.max_tokens,
     }
     return {
+        "role": "model",
         "default_generation_settings": {
             "n_ctx": loaded.context_tokens if loaded else None,
             "params": params,

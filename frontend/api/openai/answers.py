@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from frontend.api.answer import Answer, PromptUsage
+from frontend.api.openai.load_status import LoadStatus
 
 # --- chat ---
 
@@ -172,6 +173,7 @@ class ModelEntry(BaseModel):
     alias_of: str | None
     capabilities: list[str]
     state: str
+    status: LoadStatus
     dimensions: int | None
     context_length: int | None
     max_prompt_tokens: int | None

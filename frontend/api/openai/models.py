@@ -9,6 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from frontend.api.openai.load_status import load_status
 from frontend.dispatch.dispatcher import Dispatcher
 from ipc.messages.errors import ModelNotFound
 from ipc.messages.spec import Loaded, Spec
@@ -60,6 +61,7 @@ def entry(spec: Spec, state: ModelState, name: str | None = None) -> dict[str, A
         "alias_of": spec.name if name not in (None, spec.name) else None,
         "capabilities": capabilities(spec, loaded),
         "state": state.state,
+        "status": load_status(state.state),
         "dimensions": loaded.dimensions if loaded else None,
         "context_length": loaded.context_tokens if loaded else None,
         "max_prompt_tokens": _prompt_tokens(spec, loaded) if chats else None,

@@ -6,16 +6,17 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 
-from frontend.api.compat.props import props
+from frontend.api.compat.props import RouterProps, props
 from frontend.api.compat.tokens_answer import spans
 from frontend.dispatch.stream import Stream
 from ipc.messages.events import Done, Token, TokenizeResult
 from ipc.messages.jobs import TokenizeInput
 from ipc.messages.spec import Defaults, Loaded, Spec
 from ipc.messages.state import ModelState
-from tests.unit.frontend.http_fakes import FakeDispatcher, Script, application
+from tests.unit.frontend.http_fakes import CHAT, FakeDispatcher, Script, application
 
 HI = [{"role": "user", "content": "Hi"}]
 ROW = [Token(1, b"<s>", control=True), Token(5, b"Hi"), Token(6, b"\xc3"), Token(7, b"\xa9")]
@@ -182,6 +183,17 @@ def test_props_say_how_long_a_prompt_may_be() -> None:
     assert alone["default_generation_settings"]["n_ctx"] == 2048
     assert alone["modalities"] == {"vision": False, "audio": False}
     assert missing.status_code == 404
+
+
+def test_props_of_several_chat_models_say_that_one_is_to_be_named() -> None:
+    fake = Asked()
+    fake.specs["org/other"] = replace(CHAT, name="org/other")
+    with TestClient(application(fake)) as client:
+        all_of_them = client.get("/props").json()
+        named = client.get("/props?model=org/other&autoload=false").json()
+    RouterProps.model_validate(all_of_them)
+    assert all_of_them["role"] == "router"
+    assert (named["role"], named["model_alias"]) == ("model", "org/other")
 
 
 @pytest.mark.parametrize(("reasoning", "usual"), [(False, 512), (True, 2048)])

@@ -212,6 +212,10 @@ class History:
         """A request that wants the model kept for so long."""
         self.ask(name, terms=Terms(keep_alive_s=float(seconds)))
 
+    def ask_if_loaded(self, name: str) -> None:
+        """A request for which no model is to be loaded."""
+        self.ask(name, terms=Terms(autoload=False))
+
     def ask(self, name: str, text: str = "", model: str = "m", *, terms: Terms = PLAIN) -> None:
         """A request for 300 KiB of memory, of ``text`` or of its own name."""
         claim = self.budget.open()

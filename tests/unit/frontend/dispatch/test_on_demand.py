@@ -76,6 +76,20 @@ def test_what_only_an_operator_loads_has_no_queue_while_it_is_out() -> None:
     assert history.errors["a"].message == "model 'm' is not loaded, and only an operator loads it"
 
 
+def test_who_does_not_want_it_loaded_is_refused_while_it_is_out_and_served_once_it_is_in() -> None:
+    history = OnDemand()
+    history.play(
+        ("ask_if_loaded a", ["a: invalid_value"]),
+        ("ask b", ["m: 1 wait, 0 in hand, of 1"]),
+        *LOADED,
+        ("ask_if_loaded c", ["m: 2 wait, 0 in hand, of 2"]),
+        ("open w.1", ["send b to w.1"]),
+        ("done b", ["send c to w.1", "b: done"]),
+        ("done c", ["c: done"]),
+    )
+    assert history.errors["a"].param == "autoload"
+
+
 def test_the_longest_that_anybody_asks_for_counts_and_then_what_the_last_one_did() -> None:
     history = OnDemand()
     history.play(

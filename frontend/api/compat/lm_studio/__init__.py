@@ -1,0 +1,1 @@
+"""LM Studio's own REST API, of both versions."""

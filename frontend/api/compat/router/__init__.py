@@ -1,0 +1,1 @@
+"""llama.cpp's server where it has several models: its router mode."""
