@@ -6,6 +6,7 @@ import { refresh, useLive } from "../lib/live.js";
 import { State, TASKS } from "../lib/models.js";
 import { failed, notice } from "../lib/notices.js";
 import { link } from "../lib/router.js";
+import { Configuration } from "./models/configuration.js";
 import { Pulls } from "./models/pulls.js";
 
 export default function Models({ route, who }) {
@@ -19,7 +20,7 @@ export default function Models({ route, who }) {
         <td><${State} model=${model} />${model.reason && html`<div class="small error">${model.reason}</div>`}</td><td>${model.engine ?? "–"}</td>
         <td class="num">${megabytes(model.memory_mb)}</td><td class="num">${model.queue?.depth ?? "–"}</td>
         <td class="right">${who.role === "admin" && html`<${Acts} model=${model} />`}</td></tr>`)}</tbody></table></section>
-    ${who.role === "admin" && html`<${Pulls} />`}
+    ${who.role === "admin" && html`<${Pulls} /><${Configuration} />`}
   </div>`;
 }
 
@@ -40,6 +41,7 @@ function Acts({ model, pinned, all = false }) {
   return html`<span class="row">
     ${out ? button("load", "Load", `${model.name} is being loaded`) : button("unload", "Unload", `${model.name} is being unloaded`)}
     ${all && !out && button("unload", "Unload when done", `${model.name} leaves when it has finished what it has in hand`, { force: true })}
+    ${all && button("update", "Update", `${model.name} takes over what has changed of it`)}
     ${all && !out && button("restart", "Restart", `${model.name} gets fresh processes`)}
     ${all && pinned === false && button("pin", "Pin", `${model.name} stays in memory`)}${all && pinned && button("unpin", "Unpin", `${model.name} may make room for others`)}
   </span>`;
