@@ -12,37 +12,63 @@ from frontend.resume.ring import Ring
 from ipc.messages.errors import NotFound
 
 RING_BYTES = 4 << 20
+# What is kept of one that is not held, for its client to read.
+BUFFER_BYTES = 128 << 10
 # How long it is kept once it has ended.
 KEPT_S = 300.0
 MAX_HELD = 64
+# Of them one client's, so that others have room.
+MOST_OF_ONE = 16
 
 
 class HeldAnswer:
     """What an application sends, for one reader after the other, or several at once.
 
-    ``key`` is the name of the key that it was asked with: nobody else may read it.
+    ``key`` is the name of the key that it was asked with: nobody else may read it. ``client`` is
+    who asked. One that is not ``held`` is for its client alone, and ends with its connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, client: str = "", key: str | None = None) -> None:
         self.id = f"stream_{secrets.token_hex(16)}"
-        self.key: str | None = None
+        self.client = client
+        self.key = key
+        self.held = False
         self.start: Message | None = None
         self.ended = False
         self.broken = False  # it has ended without its end
-        self.task: asyncio.Task[None] | None = None
-        self._ring = Ring(RING_BYTES)
+        self._ring = Ring(BUFFER_BYTES)
+        self._asker_at: int | None = 0  # how far the client has read that asked; None: it has left
         self._given_up = asyncio.Event()
         self._changed = asyncio.Event()
 
+    def hold(self) -> None:
+        """It goes on without its client. To be said before it begins."""
+        self.held = True
+        self._ring.limit_bytes = RING_BYTES
+
     async def send(self, message: Message) -> None:
-        """For the application."""
+        """For the application, which waits for a client that is there and reads too slowly."""
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), (b"x-stream-id", self.id.encode("ascii"))]
-            self.start = {**message, "headers": headers}
+            name = [(b"x-stream-id", self.id.encode("ascii"))] if self.held else []
+            self.start = {**message, "headers": [*message.get("headers", ()), *name]}
         elif message["type"] == "http.response.body":
-            self._ring.add(bytes(message.get("body", b"")))
+            piece = bytes(message.get("body", b""))
+            while self._outruns(len(piece)):
+                await self._changed.wait()
+            self._ring.add(piece)
             self.ended = not message.get("more_body", False)
         self._tell()
+
+    def asker_has(self, offset: int | None) -> None:
+        """So far has the client read that asked for it; None: it has left."""
+        self._asker_at = offset
+        self._tell()
+
+    def _outruns(self, more_bytes: int) -> bool:
+        """Whether so much more would push out what the client has not read yet."""
+        if self._asker_at is None or self._asker_at >= self._ring.ends_at:
+            return False
+        return self._ring.ends_at + more_bytes - self._asker_at > self._ring.limit_bytes
 
     def end(self) -> None:
         """The application has returned."""
@@ -93,11 +119,16 @@ class HeldAnswers:
     def __init__(self) -> None:
         self._held: dict[str, HeldAnswer] = {}
 
-    @property
-    def full(self) -> bool:
-        return len(self._held) >= MAX_HELD
-
-    def add(self, answer: HeldAnswer) -> None:
+    def admit(self, answer: HeldAnswer) -> None:
+        """Hold it, where there is room: among all, and among its client's. The oldest of these that
+        has ended makes room."""
+        own = [one for one in self._held.values() if one.client == answer.client]
+        if len(own) >= MOST_OF_ONE or len(self._held) >= MAX_HELD:
+            ended = next((one for one in own if one.ended), None)
+            if ended is None:
+                return
+            self.forget(ended.id)
+        answer.hold()
         self._held[answer.id] = answer
 
     def get(self, answer_id: str, key: str | None) -> HeldAnswer:
@@ -108,7 +139,9 @@ class HeldAnswers:
         return found
 
     def on_end(self, answer: HeldAnswer) -> None:
-        asyncio.get_running_loop().call_later(KEPT_S, self.forget, answer.id)
+        """It is kept for a while from now on, if it is held."""
+        if answer.held:
+            asyncio.get_running_loop().call_later(KEPT_S, self.forget, answer.id)
 
     def forget(self, answer_id: str) -> None:
         self._held.pop(answer_id, None)

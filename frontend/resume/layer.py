@@ -22,30 +22,34 @@ ASKS = b"x-request-resume"
 
 
 class Resumable:
-    """``app``, whose answers go on for clients that send ``X-Request-Resume: 1``, if there is room
-    for one more; others are answered as ever. The header ``x-stream-id`` says that it is so."""
+    """``app``, whose models' answers go on for clients that send ``X-Request-Resume: 1``, if there
+    is room for one more; all others end with their clients. The header ``x-stream-id`` says that
+    one goes on. What is refused takes no room: anybody can have requests refused."""
 
     def __init__(self, app: ASGIApp, held: HeldAnswers) -> None:
         self._app = app
         self._held = held
+        self._running: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wanted = scope["type"] == "http" and scope["method"] == "POST" and _asks(scope)
-        if not wanted or self._held.full:
+        if scope["type"] != "http" or scope["method"] != "POST" or not _asks(scope):
             await self._app(scope, receive, send)
             return
         answer, source = HeldAnswer(), _Source(receive)
-        self._held.add(answer)
-        answer.task = asyncio.create_task(self._produce(scope, source, answer))
+        task = asyncio.create_task(self._produce(scope, source, answer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         try:
             await source.watch(_deliver(answer, send))
         finally:
-            if answer.start is None:  # it was not even told its name
+            answer.asker_has(None)
+            if not answer.held:
                 answer.give_up()
 
     async def _produce(self, scope: Scope, source: _Source, answer: HeldAnswer) -> None:
         async def send(message: Message) -> None:
-            answer.key = RequestContext.of(scope).key
+            if message["type"] == "http.response.start":
+                self._look(answer, RequestContext.of(scope), message["status"])
             await answer.send(message)
 
         try:
@@ -55,6 +59,11 @@ class Resumable:
         finally:
             answer.end()
             self._held.on_end(answer)
+
+    def _look(self, answer: HeldAnswer, context: RequestContext, status: int) -> None:
+        answer.key, answer.client = context.key, context.client.name
+        if status == 200 and context.stream is not None:
+            self._held.admit(answer)
 
 
 def _asks(scope: Scope) -> bool:
@@ -67,8 +76,11 @@ async def _deliver(answer: HeldAnswer, send: Send) -> None:
     if start is None:
         return
     await send(start)
+    offset = 0
     async for piece in answer.read(0):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
+        offset += len(piece)
+        answer.asker_has(offset)
     if not answer.broken:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -98,11 +110,13 @@ class _Source:
         """Deliver until that is done or the client leaves."""
         delivering = asyncio.create_task(delivery)
         leaving = asyncio.create_task(self._left())
-        done, rest = await asyncio.wait({delivering, leaving}, return_when="FIRST_COMPLETED")
-        for one in rest:
-            one.cancel()
-        if delivering in done:
-            delivering.result()
+        try:
+            await asyncio.wait({delivering, leaving}, return_when="FIRST_COMPLETED")
+            if delivering.done():
+                delivering.result()
+        finally:
+            delivering.cancel()
+            leaving.cancel()
 
     async def _left(self) -> None:
         await self._whole.wait()

@@ -86,3 +86,16 @@ def test_what_has_never_been_is_not_read(box: Box) -> None:
     for query in ({"id": "stream_0"}, {}, {"id": stream_id, "from": "9"}):
         assert box.client.get("/v1/stream", params=query).status_code == 404
     assert box.client.get("/v1/stream", params={"id": "x", "from": "-1"}).status_code == 400
+
+
+def test_strangers_and_clients_that_leave_at_once_take_no_room(make_box: MakeBox) -> None:
+    box = make_box(spec(CHAT), gate=AccessConfig(api_keys={"ann": ApiKey.of("sesame")}))
+    ann = {"authorization": "Bearer sesame"}
+    wait_until(lambda: _ready(box, ann))
+    for _ in range(70):
+        refused = box.client.post("/v1/chat/completions", json=BODY, headers=RESUME)
+        assert (refused.status_code, "x-stream-id" in refused.headers) == (401, False)
+        wrong = box.client.post("/v1/chat/completions", json={}, headers={**RESUME, **ann})
+        assert (wrong.status_code, "x-stream-id" in wrong.headers) == (400, False)
+    stream_id, _ = begun(box, 500, **ann)
+    assert box.client.get("/v1/stream", params={"id": stream_id}, headers=ann).status_code == 200

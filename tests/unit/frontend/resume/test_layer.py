@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from frontend.resume.held import MAX_HELD, HeldAnswer, HeldAnswers
+from frontend.http.request_context import Client as Asker
+from frontend.resume.held import BUFFER_BYTES, MAX_HELD, MOST_OF_ONE, HeldAnswer, HeldAnswers
 from frontend.resume.layer import Resumable
 from ipc.messages.errors import NotFound
 
@@ -19,16 +20,19 @@ START = {"type": "http.response.start", "status": 200, "headers": []}
 class App:
     """Sends a word each time that it is told to; notes how its client behaved."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: int = 200, *, by_model: bool = True) -> None:
+        self._start = {**START, "status": status}
+        self._by_model = by_model
         self.words: asyncio.Queue[str | None] = asyncio.Queue()
         self.read: list[str] = []
         self.left = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        scope["context"] = type("Context", (), {"key": "ann"})()
+        facts = {"key": "ann", "client": Asker("ann"), "stream": self._by_model or None}
+        scope["context"] = type("Context", (), facts)()
         self.read.append((await receive())["type"])
         watching = asyncio.create_task(self._watch(receive))
-        await send(START)
+        await send(self._start)
         while (word := await self.words.get()) is not None:
             await send(_body(word, more=True))
         await send(_body("", more=False))
@@ -93,6 +97,14 @@ async def rest(answer: HeldAnswer, offset: int) -> str:
         return b"".join([piece async for piece in answer.read(offset)]).decode()
 
 
+def held_by(*clients: str) -> tuple[HeldAnswers, list[HeldAnswer]]:
+    """Answers of these that go on, in this order."""
+    held, answers = HeldAnswers(), [HeldAnswer(client) for client in clients]
+    for answer in answers:
+        held.admit(answer)
+    return held, answers
+
+
 def test_an_answer_goes_on_when_its_client_has_left_and_is_read_on() -> None:
     async def history() -> None:
         app, held, client = App(), HeldAnswers(), Client(ASKS)
@@ -154,11 +166,98 @@ def test_who_does_not_ask_for_it_is_answered_as_ever(client: Client) -> None:
 
 def test_where_there_is_no_room_it_is_answered_as_ever() -> None:
     async def history() -> None:
-        app, held, client = App(), HeldAnswers(), Client(ASKS)
-        for _ in range(MAX_HELD):
-            held.add(HeldAnswer())
+        held, _ = held_by(*(f"client-{number}" for number in range(MAX_HELD)))
+        app = App()
+        client = Client(ASKS)
         app.words.put_nowait(None)
         await Resumable(app, held)(client.scope, client.receive, client.send)
         assert client.sent[0] == START
 
     asyncio.run(history())
+
+
+@pytest.mark.parametrize(
+    "app_of", [lambda: App(401), lambda: App(429), lambda: App(by_model=False)]
+)
+def test_only_what_a_model_answers_takes_room(app_of: Callable[[], App]) -> None:
+    async def history() -> None:
+        held = HeldAnswers()
+        for _ in range(MAX_HELD + 1):
+            app, client = app_of(), Client(ASKS)
+            app.words.put_nowait("no")
+            app.words.put_nowait(None)
+            await Resumable(app, held)(client.scope, client.receive, client.send)
+            assert client.text == "no"
+            assert client.sent[0]["headers"] == []
+        app, client = App(), Client(ASKS)
+        app.words.put_nowait(None)
+        await Resumable(app, held)(client.scope, client.receive, client.send)
+        assert client.stream_id
+
+    asyncio.run(history())
+
+
+def test_one_client_leaves_room_for_others() -> None:
+    held, answers = held_by(*["ann"] * MOST_OF_ONE, "ann", "bob")
+    assert [one.held for one in answers[-2:]] == [False, True]
+    answers[3].end()
+    late = HeldAnswer("ann")
+    held.admit(late)
+    assert late.held
+    answers[4].start = dict(START)
+    assert held.get(answers[4].id, None) is answers[4]
+    with pytest.raises(NotFound):
+        held.get(answers[3].id, None)
+
+
+def test_one_that_is_not_held_ends_with_its_connection() -> None:
+    async def history() -> None:
+        held, _ = held_by(*(f"client-{number}" for number in range(MAX_HELD)))
+        app, client = App(), Client(ASKS)
+        asking = begin(app, held, client)
+        app.words.put_nowait("one")
+        await until(lambda: client.text)
+        client.leave()
+        await asking
+        await until(app.left.is_set)
+        app.words.put_nowait(None)
+
+    asyncio.run(history())
+
+
+@pytest.mark.parametrize("status", [200, 413])
+def test_a_client_that_reads_slowly_gets_all_of_an_answer_that_is_larger_than_what_is_kept(
+    status: int,
+) -> None:
+    async def history() -> None:
+        app, held = App(status), HeldAnswers()
+        client = SlowClient(ASKS)
+        asking = begin(app, held, client)
+        words = [f"{number:09} " * 1000 for number in range(600)]
+        for word in (*words, None):
+            app.words.put_nowait(word)
+        await until(lambda: client.sent)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        unread = app.words.qsize()
+        assert unread > 0, "the application waits for its client"
+        client.reads.set()
+        await asking
+        assert client.text == "".join(words)
+        if status != 200:
+            assert (len(words) - unread) * 10_000 < 2 * BUFFER_BYTES
+
+    asyncio.run(history())
+
+
+class SlowClient(Client):
+    """Reads nothing of the body until it is told to."""
+
+    def __init__(self, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(*headers)
+        self.reads = asyncio.Event()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await self.reads.wait()
+        await super().send(message)
