@@ -11,7 +11,10 @@ from collections.abc import Callable
 
 from ipc.runtime.recent_lines import LINE_CHARS, RecentLines
 
-_READ_BYTES = 64 << 10
+# At once, so that one that prints without a pause leaves time for all else; its lines may be short.
+_READ_BYTES = 16 << 10
+# What a pipe holds, and one more to see its end.
+_READS = 5
 
 
 class Output:
@@ -25,7 +28,7 @@ class Output:
         self._read_end, self.fd = os.pipe()
         os.set_blocking(self._read_end, False)
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._read_end, self.read)
+        self._loop.add_reader(self._read_end, self._read_some)
         self.ended = asyncio.Event()  # nobody can write to it any more
 
     def on_started(self) -> None:
@@ -33,21 +36,27 @@ class Output:
         os.close(self.fd)
 
     def read(self) -> None:
-        """Take all that is there."""
-        while not self.ended.is_set():
-            try:
-                data = os.read(self._read_end, _READ_BYTES)
-            except BlockingIOError:
+        """Take all that is there now; whoever goes on to write is read later."""
+        for _ in range(_READS):
+            if self.ended.is_set() or not self._read_some():
                 return
-            if not data:
-                self._close()
-                return
-            *whole, self._rest = (self._rest + data).split(b"\n")
-            for line in whole:
-                self._take(line)
-            if len(self._rest) > LINE_CHARS:
-                self._take(self._rest)
-                self._rest = b""
+
+    def _read_some(self) -> bool:
+        """Whether there may be more."""
+        try:
+            data = os.read(self._read_end, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._close()
+            return False
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            self._take(line)
+        if len(self._rest) > LINE_CHARS:
+            self._take(self._rest)
+            self._rest = b""
+        return True
 
     def _close(self) -> None:
         self.ended.set()

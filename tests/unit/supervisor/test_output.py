@@ -49,3 +49,36 @@ def test_what_a_grandchild_says_later_is_read_too() -> None:
     program = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {later!r}])"
     kept, _ = asyncio.run(printed(sys.executable, "-c", program))
     assert kept == ["later"]
+
+
+def test_one_that_prints_without_a_pause_leaves_time_for_all_else() -> None:
+    async def main() -> None:
+        written = 0
+
+        def write_more(_: str) -> None:
+            nonlocal written
+            written += os.write(output.fd, b"more\n")
+
+        output = Output(RecentLines(), write_more)
+        written += os.write(output.fd, b"more\n")
+        output.read()
+        assert written > 0, "it has come back, though there is more to read"
+        async with asyncio.timeout(DEADLINE_S):
+            while written < 5000:  # noqa: ASYNC110 - it is for the loop to read on
+                await asyncio.sleep(0)
+        output.on_started()
+
+    asyncio.run(main())
+
+
+def test_all_that_a_pipe_holds_is_read_at_once() -> None:
+    async def main() -> int:
+        kept = RecentLines()
+        output = Output(kept, lambda _: None)
+        os.write(output.fd, b"x\n" * (32 << 10))
+        output.on_started()
+        output.read()
+        assert output.ended.is_set()
+        return kept.tail(1).last
+
+    assert asyncio.run(main()) == 32 << 10
