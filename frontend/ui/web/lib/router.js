@@ -4,7 +4,16 @@ import { useEffect, useState } from "./dom.js";
 export function here() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [page, ...rest] = path.split("/");
-  return { page: page || (location.pathname === "/docs" ? "api" : "overview"), rest: decodeURIComponent(rest.join("/")), query: new URLSearchParams(query) };
+  return { page: page || (location.pathname === "/docs" ? "api" : "overview"), rest: decoded(rest.join("/")), query: new URLSearchParams(query) };
+}
+
+// An address may come from anywhere, and be no address that this page has written.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 export function useRoute() {
