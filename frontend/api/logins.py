@@ -19,7 +19,8 @@ from frontend.http.sessions import COOKIE, SESSION_S, Sessions
 from ipc.messages.control import Role, Serve
 from ipc.messages.errors import InvalidApiKey, QueueFull
 
-# Keys are random and long: this only keeps a program that guesses from filling the log.
+# Keys are random and long: this only tells a program that guesses to stop. Whoever has a key gets
+# in meanwhile, else anybody could keep everybody out.
 MAX_FAILURES, WITHIN_S = 10, 60.0
 _MAX_BODY_BYTES = 4096
 
@@ -70,9 +71,9 @@ class Logins:
     async def log_in(self, request: Request) -> Response:
         body = await read_json(request, _MAX_BODY_BYTES)
         asked = check(LogIn, body.data)
-        self._bound_guesses()
         name = name_of(self._gate.api_keys, asked.key.encode())
         if name is None:
+            self._bound_guesses()
             self._failed_at.append(time.monotonic())
             raise InvalidApiKey("this API key is unknown", param="key")
         secret, session = self._sessions.open(name)

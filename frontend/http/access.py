@@ -59,12 +59,14 @@ class Keys:
     def check(self, scope: Scope) -> None:
         presented = [key for key in _presented(scope) if key]
         name = next(filter(None, [name_of(self._keys, key) for key in presented]), None)
+        context = RequestContext.of(scope)
         if name is None and not presented:
             name = self._sessions.key_of(scope)
+            context.by_cookie = name is not None
         if name is None:
             what = "this API key is unknown" if presented else "an API key is missing"
             raise InvalidApiKey(f"{what}; send one of this server's as `Authorization: Bearer KEY`")
-        key, context = self._keys[name], RequestContext.of(scope)
+        key = self._keys[name]
         context.key = name
         context.client = Client(
             name, key.weight, priority_of(key.priority), admin=key.role == "admin"

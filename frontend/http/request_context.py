@@ -28,7 +28,8 @@ _NOTHING = Budget(0)
 ErrorForm = Callable[[ServeError, str], Any]
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 _PRIORITY = re.compile(rb"[+-]?[0-9]{1,9}")
-# What proxies say of the request that they pass on.
+# What proxies say of the request that they pass on. nginx says nothing by itself, but speaks
+# HTTP/1.0, which no client of ours does.
 _PASSED_ON = frozenset(
     {
         *(b"forwarded", b"via", b"x-real-ip"),
@@ -58,7 +59,8 @@ class RequestContext:
     ``status`` is the outcome: a stream that failed after its headers went out counts as that
     failure, a client that left as 499. ``model`` is only ever a configured name, so it is safe as
     a metrics label. ``error_form`` is how the API of the path tells errors. ``key`` is the name of
-    the API key, for the log, ``client`` who asks, with a key or without; ``claim`` is the memory
+    the API key, for the log, ``by_cookie`` whether that was not sent, but a cookie for it;
+    ``client`` is who asks, with a key or without; ``claim`` is the memory
     that the request holds. ``priority``, ``keep_alive_s`` and ``autoload`` are what it asks for,
     see `Terms`. One in the ``background`` is a line of a batch: no client waits for it.
     """
@@ -66,6 +68,7 @@ class RequestContext:
     __slots__ = (
         "autoload",
         "background",
+        "by_cookie",
         "claim",
         "client",
         "error",
@@ -88,6 +91,7 @@ class RequestContext:
         self.started_at = time.monotonic()
         self.status = 0
         self.background = False
+        self.by_cookie = False
         self.client = Client("")
         self.priority: int | None = None
         self.keep_alive_s: float | None = None
@@ -164,6 +168,8 @@ class RequestContext:
 
 def is_forwarded(scope: Scope) -> bool:
     """Whether a proxy has passed the request on, so that its peer is not who asks."""
+    if scope.get("http_version") == "1.0":
+        return True
     return any(name in _PASSED_ON for name, _ in scope["headers"])
 
 
@@ -173,7 +179,7 @@ def _wants_autoload(scope: Scope) -> bool:
     query = scope.get("query_string", b"")
     if b"autoload" not in query:
         return True
-    return parse_qs(query).get(b"autoload", [b"true"])[0] in (b"true", b"1")
+    return parse_qs(query.decode("latin-1")).get("autoload", ["true"])[0] in ("true", "1")
 
 
 def _header(scope: Scope, wanted: bytes, form: re.Pattern[bytes]) -> str | None:

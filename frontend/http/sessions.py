@@ -10,9 +10,9 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -24,7 +24,7 @@ COOKIE = "edge_serve_session"
 TOKEN_HEADER = b"x-csrf"
 # As long as somebody works in a day.
 SESSION_S = 12 * 3600
-# All that are open at once; the oldest make room.
+# All that are open at once; those of the key that has the most make room, the oldest first.
 MAX_SESSIONS = 256
 _CHANGES_NOTHING = {"GET", "HEAD", "OPTIONS"}
 # What browsers say of where a request comes from: the page itself, or a person who typed it.
@@ -63,14 +63,14 @@ class Sessions:
         ends_at = self._clock() + SESSION_S
         session = Session(key, self._keys[key].digest, secrets.token_urlsafe(32), ends_at)
         while len(self._open) >= MAX_SESSIONS:
-            del self._open[next(iter(self._open))]
+            self._make_room()
         self._open[_digest(secret)] = session
         return secret, session
 
     def of(self, scope: Scope) -> Session | None:
         """That of a request, whoever made the browser send it."""
-        secret = _cookie(scope)
-        session = self._open.get(_digest(secret)) if secret else None
+        found = (self._open.get(_digest(secret)) for secret in _cookies(scope))
+        session = next(filter(None, found), None)
         if session is None:
             return None
         key = self._keys.get(session.key)
@@ -94,7 +94,14 @@ class Sessions:
 
     def close(self, scope: Scope) -> None:
         """Whoever sent this is not logged in any more."""
-        self._open.pop(_digest(_cookie(scope)), None)
+        for secret in _cookies(scope):
+            self._open.pop(_digest(secret), None)
+
+    def _make_room(self) -> None:
+        count = Counter(session.key for session in self._open.values())
+        most, _ = count.most_common(1)[0]
+        oldest = next(digest for digest, session in self._open.items() if session.key == most)
+        del self._open[oldest]
 
 
 def _check_own(headers: Mapping[bytes, bytes], session: Session) -> None:
@@ -105,15 +112,15 @@ def _check_own(headers: Mapping[bytes, bytes], session: Session) -> None:
         raise CrossSite("with a cookie, a change needs the session's token in X-CSRF")
 
 
-def _cookie(scope: Scope) -> str:
+def _cookies(scope: Scope) -> Iterator[str]:
+    """The values of all that have our name. A browser sends the cookies of whatever else is served
+    from this host, at any port, whose form may be anything."""
     for name, value in scope["headers"]:
         if name == b"cookie":
-            try:
-                found = SimpleCookie(value.decode("latin-1")).get(COOKIE)
-            except CookieError:
-                return ""
-            return found.value if found is not None else ""
-    return ""
+            for pair in value.decode("latin-1").split(";"):
+                key, _, secret = pair.strip().partition("=")
+                if key == COOKIE:
+                    yield secret.strip('"')
 
 
 def _digest(secret: str) -> str:

@@ -12,7 +12,7 @@ from frontend.dispatch.control import Control
 from frontend.http.operators import check_operator
 from frontend.http.request_context import RequestContext
 from ipc.messages.admin import AdminAct
-from ipc.messages.errors import ServeError
+from ipc.messages.errors import CrossSite, ServeError
 
 _MAX_SUBJECT_CHARS = 256
 
@@ -28,6 +28,7 @@ def for_operators(route: Route, answer: Answer, control: Control, *, with_keys: 
         check_operator(request.scope, with_keys=with_keys)
         if route.act is None:
             return await answer(request)
+        _check_meant(request)
         result = "internal_error"
         try:
             response = await answer(request)
@@ -43,6 +44,13 @@ def for_operators(route: Route, answer: Answer, control: Control, *, with_keys: 
             control.acted(_act(request, route.act, result))
 
     return guarded
+
+
+def _check_meant(request: Request) -> None:
+    """Raises `CrossSite` for a change by GET with nothing but a cookie: a browser sends that along
+    with an image, too, and has no token for it."""
+    if request.method in ("GET", "HEAD") and RequestContext.of(request.scope).by_cookie:
+        raise CrossSite("a change by GET needs the key itself, not a cookie")
 
 
 def _act(request: Request, act: str, result: str) -> AdminAct:

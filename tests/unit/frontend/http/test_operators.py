@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from frontend.http.request_context import RequestContext, is_forwarded
 from ipc.messages.control import AccessConfig, ApiKey
 from tests.unit.frontend.http_fakes import FakeControl, FakeDispatcher, application, report
 
@@ -66,6 +67,13 @@ def test_what_a_proxy_on_this_machine_passes_on_is_from_anybody(name: str) -> No
     answer = ask({name: "127.0.0.1"})
     assert code(answer) == (403, "admin_required")
     assert "came through a proxy" in answer.json()["error"]["message"]
+
+
+def test_nor_what_a_proxy_passes_on_that_says_nothing_but_speaks_as_nginx_does() -> None:
+    scope = {"type": "http", "http_version": "1.0", "headers": [], "client": ("127.0.0.1", 1)}
+    assert is_forwarded(scope)
+    assert not RequestContext.begin(scope).client.admin
+    assert RequestContext.begin({**scope, "http_version": "1.1"}).client.admin
 
 
 def test_a_page_whose_name_was_made_to_resolve_to_this_machine_may_not() -> None:

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import Terms
+from frontend.http.request_context import RequestContext
 from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.errors import QueueFull
 from tests.unit.frontend.http_fakes import FakeDispatcher, application
@@ -111,3 +112,19 @@ def test_a_client_goes_before_others_as_its_key_may_and_an_admin_as_it_likes(
 ) -> None:
     found = terms(by=by, priority=asked)
     assert (found.priority, found.precedence) == (priority, precedence)
+
+
+@pytest.mark.parametrize(
+    ("query", "autoload"),
+    [
+        (b"", True),
+        (b"autoload=false", False),
+        (b"autoload=true", True),
+        (b"autoload=%ff", False),
+        (b"autoload=\xff&autoload", False),
+        (b"x=%ff%00&autoload=1", True),
+    ],
+)
+def test_a_query_may_hold_anything(query: bytes, autoload: bool) -> None:
+    scope = {"type": "http", "headers": [], "query_string": query}
+    assert RequestContext.begin(scope).autoload is autoload

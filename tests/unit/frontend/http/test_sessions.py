@@ -54,8 +54,14 @@ def test_an_unknown_key_gets_no_cookie(client: TestClient) -> None:
 def test_guesses_are_bounded(client: TestClient) -> None:
     for _ in range(10):
         assert client.post("/login", json={"key": "guess"}).status_code == 401
-    refused = client.post("/login", json={"key": "sesame"})
+    refused = client.post("/login", json={"key": "guess"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+
+
+def test_whoever_guesses_keeps_nobody_out(client: TestClient) -> None:
+    for _ in range(11):
+        client.post("/login", json={"key": "guess"})
+    assert client.post("/login", json={"key": "sesame"}).status_code == 200
 
 
 def test_who_logs_out_is_out(client: TestClient) -> None:
@@ -127,6 +133,40 @@ def test_a_session_ends_by_itself_with_its_key_and_where_there_are_too_many() ->
     kept = [sessions.open("ann")[0] for _ in range(MAX_SESSIONS + 1)]
     assert sessions.key_of(scope(kept[0])) is None
     assert sessions.key_of(scope(kept[1])) == "ann"
+
+
+def test_one_key_makes_room_of_its_own_sessions() -> None:
+    sessions = Sessions(GATE.api_keys)
+    admins, _ = sessions.open("ann")
+    for _ in range(2 * MAX_SESSIONS):
+        sessions.open("bob")
+    assert sessions.key_of(scope(admins)) == "ann"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *("a[b]=1", 'x={"a":1}', "n\xe4me=1", "path=/", "a=b c", 'a="unclosed', "=x", "expires"),
+        f"{COOKIE}=of-another-port",
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_cookies_of_other_servers_on_this_host_do_not_hide_it(other: str, order: int) -> None:
+    sessions = Sessions(GATE.api_keys)
+    secret, _ = sessions.open("ann")
+    cookies = "; ".join([other, f"{COOKIE}={secret}"][::order])
+    asked = {"type": "http", "method": "GET", "headers": [(b"cookie", cookies.encode("latin-1"))]}
+    assert sessions.key_of(asked) == "ann"
+    sessions.close(asked)
+    assert sessions.key_of(asked) is None
+
+
+def test_nothing_is_changed_by_an_address_alone(client: TestClient) -> None:
+    log_in(client)
+    refused = client.get("/unload")  # as for an image, by a browser that does not say from where
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cross_site")
+    assert client.head("/unload").status_code == 403
+    assert client.get("/logs").status_code == 200
 
 
 def scope(cookie: str) -> dict[str, Any]:
