@@ -152,12 +152,14 @@ class Residency:
     # --- what operators wish ---
 
     def load(self, name: str, keep_s: float | None, look: Look, now: float) -> None:
-        """Have it loaded as soon as there is room. ``keep_s`` counts until it leaves. Raises
-        `ModelNotFound`; `ModelPinned` or `InsufficientMemory` where there will be no room."""
+        """Have it loaded as soon as there is room; one that leaves comes back. ``keep_s`` counts
+        until it leaves. Raises `ModelNotFound`; `ModelPinned` or `InsufficientMemory` where there
+        will be no room."""
         model = self._named(name)
         model.idle_since = now
-        if model.phase == "out" and not model.wished:
-            self._check_room(model, look(model.policy.device))
+        if model.phase in ("out", "leaving") and not model.wished:
+            if model.phase == "out":  # else it has had its room, and what that is cannot be told
+                self._check_room(model, look(model.policy.device))
             model.refused_until = -math.inf
             model.waiting_since = min(model.waiting_since, now)
             model.wished = True

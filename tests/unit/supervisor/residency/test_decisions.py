@@ -362,6 +362,15 @@ def test_what_an_operator_says_counts_until_a_client_says_otherwise() -> None:
     )
 
 
+def test_a_model_that_an_operator_loads_while_it_leaves_comes_back() -> None:
+    box = Box(budget_mb=110, a=100)
+    box.play(*loaded("a", 0), (2, works("a", 0), []))
+    box.residency.unload("a", 3.0, force=True)
+    box.play((3, stands("a", "leaving"), []))
+    box.residency.load("a", None, lambda _: box.room, 4.0)
+    box.play((5, nothing, []), (6, stands("a", "out"), ["load a"]))
+
+
 # --- what operators have said beforehand ---
 
 
