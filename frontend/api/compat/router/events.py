@@ -11,7 +11,7 @@ from starlette.responses import Response
 from frontend.api.openai.load_status import load_status
 from frontend.api.route import Services
 from frontend.http.following import Following
-from frontend.http.sse import event
+from frontend.http.sse import KEEPALIVE, event
 from ipc.messages.admin import BoxEvent
 
 _ALL_MODELS = "*"
@@ -30,6 +30,7 @@ class RouterEvents:
         return Following(self._all(self._feed.newest), self._followers, self._keepalive_s)
 
     async def _all(self, seq: int) -> AsyncGenerator[bytes, None]:
+        yield KEEPALIVE  # an answer's head is sent with what follows it
         async for happened in self._feed.follow(seq):
             if happened.type in _TOLD:
                 yield event(_TOLD[happened.type](happened))

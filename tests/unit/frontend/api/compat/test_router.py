@@ -13,6 +13,7 @@ from frontend.api.compat.router import answers
 from frontend.api.compat.router.events import RouterEvents
 from frontend.api.route import Services
 from frontend.dispatch.event_feed import EventFeed
+from frontend.http.sse import KEEPALIVE
 from ipc.messages.admin import BoxEvent, LoadModel, UnloadModel, Wish
 from ipc.messages.errors import InsufficientMemory
 from ipc.messages.state import ModelPhase
@@ -178,6 +179,7 @@ def test_what_becomes_of_models_is_told_from_now_on(
         feed = desk.control.events
         feed.add([happened(1, "model.state", "old", {"state": "ready"})])
         parts = RouterEvents(services(desk, feed))._all(feed.newest)
+        assert await anext(parts) == KEEPALIVE
         feed.add([happened(2, kind, model, facts)])
         feed.add([happened(3, "model.state", "last", {"state": "ready"})])
         read: list[dict[str, Any]] = []
