@@ -26,8 +26,11 @@ GENERATION = (
 LONGEST_S = 3600
 RERANK = "echo/rerank"
 FORMS = "/audio/|/v1/files$"
-# These would end the server, or its workers again and again.
-ENDS = "^/admin/(drain|models/.*/(unload|restart))$"
+# These would end the server, or its workers again and again, or never end themselves.
+ENDS = (
+    "^/admin/(drain|models/.*/(unload|restart))$"
+    "|^/unload$|^/models/(unload|sse)$|^/api/(v1/)?models/unload|^/logs/stream"
+)
 
 
 @pytest.fixture(scope="module")
