@@ -108,7 +108,6 @@ class Supervisor:
         self._events = EventLog(effects.wall_s, self._tell_event)
         self._loader = Loader(self._models, effects, self._events, plan)
         self._puller = Puller(effects, self._events, plan.command_env, self._join)
-        self._joined: set[str] = set()  # models that no plan has: they were pulled meanwhile
         self._wishes = Wishes(
             self._report,
             self._loader,
@@ -168,12 +167,11 @@ class Supervisor:
         self._keep_models()
 
     def _join(self, spec: Spec, weights: str) -> None:
-        """A model was pulled: serve it when somebody asks for it, or as it was served before."""
+        """A model was pulled: serve it when somebody asks for it, or as it was served before. The
+        catalog says by now that it is served, which the next reading finds."""
         if self._stopping:
             return
         self._effects.know_weights(spec.name, weights)
-        if spec.name not in self._models.wanted:
-            self._joined.add(spec.name)
         served = next((one.load for one in self._models.specs if one.name == spec.name), None)
         self.add(msgspec.structs.replace(spec, load=served or "on_demand"))
 
@@ -203,16 +201,11 @@ class Supervisor:
     def _as_server(self) -> Server:
         return Server(
             plan=lambda: self._plan,
-            served=self._planned,
+            served=lambda: self._models.wanted,
             has_room=self._has_room,
             take_over=self._take_over,
             tell=self._answer,
         )
-
-    def _planned(self) -> dict[str, Spec]:
-        """The models that are served since a plan says so. No other plan ends the rest."""
-        wanted = self._models.wanted
-        return {name: spec for name, spec in wanted.items() if name not in self._joined}
 
     def _has_room(self, spec: Spec) -> bool:
         return spec.name in self._models.resting or self._loader.has_room_beside(spec)
@@ -225,7 +218,6 @@ class Supervisor:
         self._plan = plan
         for name, weights in plan.weights.items():
             self._effects.know_weights(name, weights)
-        self._joined -= {spec.name for spec in specs}
         for name in changes.removed:
             self.remove(name)
         moved = {*changes.added, *changes.updated, *changes.adjusted}

@@ -224,6 +224,7 @@ class Catalog:
     serve: list[str]  # when MODELS names none
     warnings: list[str] = field(default_factory=list)
     groups: Groups = field(default_factory=Groups)
+    joined: list[str] = field(default_factory=list)  # to be served beside those
 
     def select(self, names: list[str]) -> list[Model]:
         """The named models, or the default ones. Raises `ConfigError`."""
@@ -235,6 +236,23 @@ class Catalog:
         chosen = [self.models[name] for name in dict.fromkeys(names or self.serve)]
         aliases(chosen)
         return chosen
+
+    def served(self, names: list[str]) -> list[Model]:
+        """What a server serves: what `select` chooses, and the models that have ``joined``, which
+        wait to be asked for unless their entries say otherwise. Raises `ConfigError`."""
+        chosen = self.select(names)
+        known = {model.entry.name for model in chosen}
+        joined = [_on_demand(self.models[name]) for name in self.joined if name not in known]
+        aliases([*chosen, *joined])
+        return [*chosen, *joined]
+
+
+def _on_demand(model: Model) -> Model:
+    if model.entry.load is not None:
+        return model
+    entry = model.entry.model_copy(update={"load": "on_demand"})
+    variants = {name: _on_demand(one) for name, one in model.variants.items()}
+    return Model(entry, model.source, variants)
 
 
 def aliases(models: list[Model]) -> dict[str, str]:
@@ -265,7 +283,8 @@ def load(
         added = _read(own)
         serve = added.serve or list(added.entries)
         entries = _laid_over(content.entries, added.entries)
-        content = _Content(entries, serve, content.notes + added.notes, added.groups)
+        notes = content.notes + added.notes
+        content = _Content(entries, serve, notes, added.groups, content.joined)
     return _checked(content)
 
 
@@ -280,23 +299,21 @@ _OF_FILES = (
 
 
 class _Content(NamedTuple):
-    """One file: its entries by name, not checked yet, what it serves, what it should say, and its
-    groups of models by kind."""
+    """One file: its entries by name, not checked yet, what it serves, what it should say, its
+    groups of models by kind, and the models that have joined a server."""
 
     entries: _Raw
     serve: list[str]
     notes: list[str]
     groups: dict[str, list[list[str]]]
+    joined: list[str] = []
 
 
 def _with_pulled(content: _Content, file: Path, found: Sequence[Mapping[str, Any]]) -> _Content:
-    notes: list[str] = []
-    entries: _Raw = {}
-    if file.exists():
-        added = _read(file)
-        entries, notes = added.entries, added.notes
-    entries = {**entries, **{str(one["name"]): (dict(one), file) for one in found}}
-    return content._replace(entries=_laid_over(content.entries, entries), notes=notes)
+    added = _read(file) if file.exists() else _Content({}, [], [], {})
+    entries = {**added.entries, **{str(one["name"]): (dict(one), file) for one in found}}
+    laid = _laid_over(content.entries, entries)
+    return content._replace(entries=laid, notes=added.notes, joined=added.serve)
 
 
 def _laid_over(entries: _Raw, added: _Raw) -> _Raw:
@@ -388,8 +405,12 @@ def _checked(content: _Content) -> Catalog:
     for name in (name for groups in content.groups.values() for group in groups for name in group):
         if name not in models:
             raise ConfigError(f"groups: no model {name!r} in the catalog{nearest(name, models)}")
-    warnings = ["\n".join(content.notes)] if content.notes else []
-    return Catalog(models, content.serve, warnings, Groups(**content.groups))
+    # A server has to start even if another catalog has lost a model that had joined.
+    joined = [name for name in content.joined if name in models]
+    lost = [name for name in content.joined if name not in models]
+    notes = content.notes + [f"{name}: has joined, and no catalog has it any more" for name in lost]
+    warnings = ["\n".join(notes)] if notes else []
+    return Catalog(models, content.serve, warnings, Groups(**content.groups), joined)
 
 
 def _model(raw: dict[str, Any], file: Path) -> Model:

@@ -2,7 +2,8 @@
 
 It lies beside the files that its entries are about, so whoever serves from this folder knows them.
 `edge-serve pull hf:…` adds entries and `edge-serve rm` removes them; people may change it too, and
-what they have written, comments included, stays as it is.
+what they have written, comments included, stays as it is. Its list ``serve`` has the models that
+joined a server, entries of other catalogs too: they are served beside what is chosen otherwise.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ _LOCK_WAIT_S = 30.0
 _LOCK_POLL_S = 0.05
 _HEAD = """\
 # Models that were pulled by their place on the hub. The keys are described in
-# configs/model_config.yaml; a catalog of your own may change single ones of them.
+# configs/model_config.yaml; a catalog of your own may change single ones of them. Those under
+# serve are served beside what MODELS, --models or a catalog names.
 
-models:
 """
-_EMPTY = "models: []"
+_MODELS, _SERVE = "models", "serve"
 
 
 class _Block(NamedTuple):
@@ -48,34 +49,29 @@ def put(file: Path, entry: Mapping[str, Any]) -> None:
     `ConfigError` where the file has a form that cannot be added to."""
     with _held(file):
         lines = _lines(file)
-        text = render(entry)
-        found = _blocks(file, lines)
-        old = next((one for one in found if one.name == entry["name"]), None)
-        if old is not None:
-            lines[old.begin : old.end] = text
-        elif found:
-            lines[found[-1].end : found[-1].end] = text
-        elif _EMPTY in lines:
-            at = lines.index(_EMPTY)
-            lines[at : at + 1] = ["models:", *text]
-        else:
-            lines = [*_HEAD.splitlines(), *text]
+        _put(file, lines, _MODELS, entry["name"], render(entry))
+        _write(file, lines)
+
+
+def serve(file: Path, name: str) -> None:
+    """Have the model of that name served from now on, whichever catalog has it. Raises
+    `ConfigError`."""
+    with _held(file):
+        lines = _lines(file)
+        if not _blocks(file, lines, _MODELS) and _empty(_MODELS) not in lines:
+            lines.append(_empty(_MODELS))
+        _put(file, lines, _SERVE, name, [f"  - {_in_a_line(name)}"])
         _write(file, lines)
 
 
 def remove(file: Path, name: str) -> bool:
-    """Whether there was an entry of that name; there is none now. Raises `ConfigError`."""
+    """Whether it said anything of that model; it says nothing now. Raises `ConfigError`."""
     with _held(file):
         lines = _lines(file)
-        found = _blocks(file, lines)
-        old = next((one for one in found if one.name == name), None)
-        if old is None:
-            return False
-        del lines[old.begin : old.end]
-        if len(found) == 1:
-            lines = [_EMPTY if line.rstrip() == "models:" else line for line in lines]
-        _write(file, lines)
-        return True
+        found = [_remove(file, lines, key, name) for key in (_SERVE, _MODELS)]
+        if any(found):
+            _write(file, lines)
+        return any(found)
 
 
 def render(entry: Mapping[str, Any]) -> list[str]:
@@ -84,32 +80,65 @@ def render(entry: Mapping[str, Any]) -> list[str]:
     return [("  - " if at == 0 else "    ") + line for at, line in enumerate(lines)]
 
 
+def _put(file: Path, lines: list[str], key: str, name: str, text: list[str]) -> None:
+    """Have ``text`` under ``key``, in the place of what has that name, or after all others."""
+    found = _blocks(file, lines, key)
+    old = next((one for one in found if one.name == name), None)
+    if old is not None:
+        lines[old.begin : old.end] = text
+    elif found:
+        lines[found[-1].end : found[-1].end] = text
+    elif (empty := _empty(key)) in lines:
+        at = lines.index(empty)
+        lines[at : at + 1] = [f"{key}:", *text]
+    else:
+        lines += [f"{key}:", *text]
+
+
+def _remove(file: Path, lines: list[str], key: str, name: str) -> bool:
+    found = _blocks(file, lines, key)
+    old = next((one for one in found if one.name == name), None)
+    if old is None:
+        return False
+    del lines[old.begin : old.end]
+    if len(found) == 1:
+        lines[:] = [_empty(key) if line.rstrip() == f"{key}:" else line for line in lines]
+    return True
+
+
+def _empty(key: str) -> str:
+    return f"{key}: []"
+
+
 def _in_a_line(value: Any) -> str:
     text: str = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False)
     return text.removesuffix("...\n").strip()
 
 
-def _blocks(file: Path, lines: list[str]) -> list[_Block]:
-    """Comments and empty lines after an entry belong to what follows."""
+def _blocks(file: Path, lines: list[str], key: str) -> list[_Block]:
+    """The entries of the list ``key``. Comments and empty lines after one belong to what
+    follows."""
     try:
         root = yaml.compose("\n".join([*lines, ""]), Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    models = next((value for key, value in pairs if key.value == "models"), None)
-    if not isinstance(models, yaml.SequenceNode) or not models.value:
+    listed = next((value for name, value in pairs if name.value == key), None)
+    if not isinstance(listed, yaml.SequenceNode) or not listed.value:
         return []
-    if models.flow_style:
-        raise ConfigError(f"{file}: models: write each entry on lines of its own, to add to them")
-    starts = [node.start_mark.line for node in models.value]
-    ends = [*starts[1:], models.end_mark.line if models.end_mark else len(lines)]
+    if listed.flow_style:
+        raise ConfigError(f"{file}: {key}: write each entry on lines of its own, to add to them")
+    starts = [node.start_mark.line for node in listed.value]
+    ends = [*starts[1:], listed.end_mark.line if listed.end_mark else len(lines)]
     return [
         _Block(_name(node), begin, _trimmed(lines, begin, end))
-        for node, begin, end in zip(models.value, starts, ends, strict=True)
+        for node, begin, end in zip(listed.value, starts, ends, strict=True)
     ]
 
 
 def _name(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     return next((str(value.value) for key, value in pairs if key.value == "name"), "")
 
@@ -125,7 +154,7 @@ def _lines(file: Path) -> list[str]:
     try:
         return file.read_text("utf-8").splitlines()
     except FileNotFoundError:
-        return []
+        return _HEAD.splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from None
 

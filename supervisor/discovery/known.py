@@ -1,13 +1,25 @@
-"""Models of the catalog by their place on the hub."""
+"""The catalog with all that is known here, and its models by their place on the hub."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from supervisor.config import catalog as catalogs
+from supervisor.config import pulled_catalog
 from supervisor.config.catalog import Catalog, Model
+from supervisor.config.settings import Settings
 from supervisor.discovery import reference
 from supervisor.discovery.gguf_forms import forms, named
 from supervisor.discovery.reference import Reference, is_reference
+
+
+def known(settings: Settings) -> tuple[Settings, Catalog]:
+    """The catalog, with what was pulled, and the ``settings``, whose models have their names there.
+    Raises `ConfigError`."""
+    pulled = pulled_catalog.file_in(settings.edge_serve_models_dir)
+    catalog = catalogs.load(settings.edge_serve_config, pulled)
+    names = with_names(catalog, settings.models)
+    return settings.model_copy(update={"models": names}), catalog
 
 
 def with_names(catalog: Catalog, names: Sequence[str]) -> list[str]:

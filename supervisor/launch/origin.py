@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from supervisor.config import access
+from supervisor.config import access, pulled_catalog
 from supervisor.config.settings import DOTENV, Flags, Settings
 from supervisor.plan import Origin
 
@@ -30,5 +30,6 @@ def origin_of(flags: Flags, settings: Settings, before: Collection[str]) -> Orig
 
 def files_of(settings: Settings) -> list[Path]:
     """The files that whoever runs the server writes; some may not be there."""
-    own = [Path(DOTENV), settings.edge_serve_config, settings.api_keys_file]
+    pulled = pulled_catalog.file_in(settings.edge_serve_models_dir)
+    own = [Path(DOTENV), settings.edge_serve_config, settings.api_keys_file, pulled]
     return [path.absolute() for path in own if path is not None]

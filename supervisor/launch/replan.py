@@ -15,11 +15,12 @@ from pathlib import Path
 
 from ipc.runtime import lifeline
 from supervisor import plan as plans
-from supervisor.config import catalog, settings
-from supervisor.config.catalog import aliases
+from supervisor.config import settings
+from supervisor.config.catalog import Catalog, aliases
 from supervisor.config.dotenv_file import load_dotenv
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Flags, Settings
+from supervisor.discovery.known import known
 from supervisor.host import hardware
 from supervisor.launch.candidate import Candidate
 from supervisor.launch.daemon import plan_for
@@ -45,7 +46,7 @@ def read_again(started: Plan) -> Reading:
     """What the server would be told if it were started again as ``started`` was, with the files as
     they are. Fetches nothing. Raises `ConfigError`."""
     origin = _origin(started)
-    found, launch, candidates, said = _look(origin)
+    found, catalog, launch, candidates, said = _look(origin)
     ready, missing = [], {}
     for candidate in candidates:
         try:
@@ -64,6 +65,7 @@ def read_again(started: Plan) -> Reading:
         Path(started.state_dir) if started.state_dir else None,
         Flags(**origin.flags),
         _renewed(origin, found),
+        groups=catalog.groups,
     )
     needed_mb = sum(one.needed_mb for one in candidates)
     said += warnings(found, [one.name for one in candidates], needed_mb)
@@ -72,25 +74,24 @@ def read_again(started: Plan) -> Reading:
 
 def _fetch(started: Plan, names: Sequence[str]) -> Reading:
     """Get the files of the models that are called so. Those that could not be had are missing."""
-    _, launch, candidates, _ = _look(_origin(started))
+    _, _, launch, candidates, _ = _look(_origin(started))
     wanted = [one for one in candidates if one.name in names]
     _, unavailable = fetch_all(launch, wanted, lambda _name: _silent)
     return Reading(missing=unavailable)
 
 
-def _look(origin: Origin) -> tuple[Settings, Launch, list[Candidate], list[str]]:
-    """The settings, and the models that they choose; what is odd about the files."""
+def _look(origin: Origin) -> tuple[Settings, Catalog, Launch, list[Candidate], list[str]]:
+    """The settings, the catalog, and the models that are chosen; what is odd about the files."""
     for name in origin.added:
         os.environ.pop(name, None)
     if origin.api_keys:
         os.environ["API_KEYS"] = ""  # those of the environment win over .env, as at the start
     said = load_dotenv(Path(settings.DOTENV))
-    found = settings.load(Flags(**origin.flags))
+    found, catalog = known(settings.load(Flags(**origin.flags)))
     forced = found.model_device if "device" in origin.flags else None
     launch = Launch(found, hardware.detect(), forced)
-    models = catalog.load(found.edge_serve_config)
-    candidates, notes = launch.candidates(models.select(found.models))
-    return found, launch, candidates, [*said, *models.warnings, *notes]
+    candidates, notes = launch.candidates(catalog.served(found.models))
+    return found, catalog, launch, candidates, [*said, *catalog.warnings, *notes]
 
 
 def _renewed(origin: Origin, found: Settings) -> Origin:

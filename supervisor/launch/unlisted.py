@@ -61,6 +61,12 @@ def keep(settings: Settings, found: Found) -> None:
     pulled_catalog.put(pulled_catalog.file_in(settings.edge_serve_models_dir), found.entry)
 
 
+def serve_from_now_on(settings: Settings, name: str) -> None:
+    """Have a model that is here served by each server of this folder, from its next start or reload
+    on. Raises `ConfigError`."""
+    pulled_catalog.serve(pulled_catalog.file_in(settings.edge_serve_models_dir), name)
+
+
 def check_fit(found: Found, say: Callable[[str], None], *, force: bool) -> None:
     """Say what ``found`` is and what it takes. Raises `FetchError` where it does not fit this box;
     ``force`` fetches it all the same, unless the disk is too small."""

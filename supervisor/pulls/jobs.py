@@ -308,8 +308,8 @@ class PullJobs:
 def _arguments(job: Job) -> tuple[str, ...]:
     """What comes from outside stands after the options, so that it is taken for none."""
     name = (f"--name={job.name}",) if job.name else ()
-    force = ("--force",) if job.force else ()
-    return ("pull", "--progress", "json", *name, *force, "--", job.source)
+    options = [f"--{name}" for name in ("serve", "force") if getattr(job, name)]
+    return ("pull", "--progress", "json", *name, *options, "--", job.source)
 
 
 def _last_words(child: _Child, reason: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,14 @@ class Asked:
 
 @dataclass(slots=True)
 class _Reader:
-    """A process that reads for whoever ``asked``, or fetches those models."""
+    """A process that reads for whoever ``asked``, or fetches those models. ``served`` are the ones
+    that were when it began: what it reads says nothing of others that have joined since."""
 
     out: Path
     end_at: float
     asked: list[Asked] = field(default_factory=list)
     fetch: list[str] = field(default_factory=list)
+    served: frozenset[str] = frozenset()
     child: Child | None = None
 
 
@@ -144,7 +146,8 @@ class Reloader:
         self._count += 1
         plan = self._server.plan()
         out = Path(plan.run_dir) / f"reading-{self._count}.json"
-        reader = _Reader(out, self._effects.now() + within_s, asked, fetch)
+        served = frozenset(self._server.served())
+        reader = _Reader(out, self._effects.now() + within_s, asked, fetch, served)
         argv = [*python("supervisor.launch.replan"), "--out", str(out)]
         argv += [part for name in fetch for part in ("--fetch", name)]
         self._readers.append(reader)
@@ -162,7 +165,7 @@ class Reloader:
         if self._ended:
             return
         for asked in reader.asked:
-            self._grant(asked, reading, end)
+            self._grant(asked, reader, reading, end)
         if reader.fetch:
             self._on_fetched(reader.fetch, reading, end)
         self._begin()
@@ -179,13 +182,13 @@ class Reloader:
 
     # --- what was read ---
 
-    def _grant(self, asked: Asked, reading: Reading | None, end: Exit) -> None:
+    def _grant(self, asked: Asked, reader: _Reader, reading: Reading | None, end: Exit) -> None:
         try:
             if reading is None:
                 raise InternalError(f"the configuration could not be read: {end.reason}")
             if reading.plan is None:
                 raise InvalidRequest(f"{reading.error}; nothing has changed")
-            report = self._compare(asked, reading, reading.plan)
+            report = self._compare(asked, reading, reading.plan, reader.served)
         except ServeError as error:
             logger.error("config_refused", extra={"why": error.message})
             if not asked.wish.dry_run:
@@ -194,10 +197,13 @@ class Reloader:
         else:
             self._answer(asked, report=report)
 
-    def _compare(self, asked: Asked, reading: Reading, new: Plan) -> Report:
-        """What has changed, taken over unless it is a dry run."""
+    def _compare(
+        self, asked: Asked, reading: Reading, new: Plan, before: Collection[str]
+    ) -> Report:
+        """What has changed for the models that were there ``before`` it was read, taken over unless
+        it is a dry run."""
         wish = asked.wish
-        found, missing = self._found(wish, reading, new)
+        found, missing = self._found(wish, reading, new, before)
         specs = {spec.name: spec for spec in new.serve.specs}
         crowded = [name for name in found.updated if not self._server.has_room(specs[name])]
         fetched = missing if asked.fetches else []
@@ -217,9 +223,13 @@ class Reloader:
             "warnings": reading.warnings,
         }
 
-    def _found(self, wish: Reload, reading: Reading, new: Plan) -> tuple[Changes, list[str]]:
+    def _found(
+        self, wish: Reload, reading: Reading, new: Plan, before: Collection[str]
+    ) -> tuple[Changes, list[str]]:
         """The changes that are wished for, and the models of which files are missing."""
-        served, missing = self._server.served(), sorted(reading.missing)
+        known = {*before, *(spec.name for spec in new.serve.specs)}
+        served = {name: one for name, one in self._server.served().items() if name in known}
+        missing = sorted(reading.missing)
         found = changes(self._server.plan(), served, new, reading.missing)
         if wish.model is None:
             return found, missing

@@ -15,18 +15,16 @@ if TYPE_CHECKING:
 
 def load(flags: Flags) -> tuple[Settings, Catalog, Launch]:
     """All that a command needs which looks at models. Raises `ConfigError`."""
-    from supervisor.config import catalog, pulled_catalog, settings
+    from supervisor.config import settings
     from supervisor.config.dotenv_file import load_dotenv
-    from supervisor.discovery.known import with_names
+    from supervisor.discovery.known import known
     from supervisor.host import hardware
     from supervisor.launch.stages import Launch
 
     output.warn(load_dotenv(Path(settings.DOTENV)))
     found = settings.load(flags)
     forced = found.model_device if flags.device is not None else None
-    pulled = pulled_catalog.file_in(found.edge_serve_models_dir)
-    models = catalog.load(found.edge_serve_config, pulled)
-    found = found.model_copy(update={"models": with_names(models, found.models)})
+    found, models = known(found)
     return found, models, Launch(found, hardware.detect(), forced)
 
 

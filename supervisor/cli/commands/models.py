@@ -23,7 +23,7 @@ def models(context: typer.Context, config: Config = None, json: Json = False) ->
     from supervisor.config.settings import Flags
 
     settings, catalog, launch = load(Flags(config=config).over(context.obj))
-    served = {model.entry.name for model in catalog.select(settings.models)}
+    served = {model.entry.name for model in catalog.served(settings.models)}
     candidates = [launch.candidates([every]).all[0] for every in catalog.models.values()]
     listed = [_listed(launch, one, one.name in served) for one in candidates]
     if json:
@@ -112,7 +112,7 @@ def check(
 
     flags = Flags(models=joined(models), device=device, host=host, port=port, config=config)
     settings, catalog, launch = load(flags.over(context.obj))
-    candidates, notes = launch.candidates(catalog.select(settings.models))
+    candidates, notes = launch.candidates(catalog.served(settings.models))
     make_run_dir(settings)
     gate(settings)
     each = [(candidate, launch.fault(candidate, _silent)) for candidate in candidates]

@@ -50,6 +50,10 @@ def pull(
     force: Annotated[
         bool, typer.Option("--force", help="Fetch also what is too large for this box's memory.")
     ] = False,
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", help="Serve it from the next start or reload on, until rm."),
+    ] = False,
     progress: Annotated[
         str,
         typer.Option(
@@ -70,7 +74,7 @@ def pull(
     way = _way(progress, json)
     flags = Flags(models=joined(models), config=config).over(context.obj)
     try:
-        _pull(flags, name, way, dry_run=dry_run, force=force)
+        _pull(flags, name, way, dry_run=dry_run, force=force, serve=serve)
     except FetchError as error:
         _refuse(models or [], str(error), way)
     except ConfigError as error:
@@ -79,12 +83,15 @@ def pull(
         _refuse(models or [], str(error), way)
 
 
-def _pull(flags: Flags, name: str | None, way: Way, *, dry_run: bool, force: bool) -> None:
+def _pull(
+    flags: Flags, name: str | None, way: Way, *, dry_run: bool, force: bool, serve: bool
+) -> None:
     """Raises `ConfigError`, and `FetchError` for what is not even begun with."""
     settings, catalog, launch = load(flags)
     launch.settings = settings.model_copy(update={"auto_download_models": True})
     here = _look(launch, catalog, settings.models, name, way, force=force or dry_run)
-    candidates, notes = launch.candidates(here.catalog.select(here.names))
+    choose = here.catalog.served if flags.models is None else here.catalog.select
+    candidates, notes = launch.candidates(choose(here.names))
     # A wrong engine or device shows here, before the download.
     for note in notes:
         _say(note, way)
@@ -92,7 +99,7 @@ def _pull(flags: Flags, name: str | None, way: Way, *, dry_run: bool, force: boo
         _tell_looked(candidates, here.found, notes)
     if dry_run:
         _end_dry_run(here.found, way)
-    _fetch(launch, candidates, here.found, way)
+    _fetch(launch, candidates, here.found, way, serve=serve)
 
 
 Way = Literal["bars", "lines", "json"]
@@ -180,10 +187,15 @@ def _tell_looked(
 
 
 def _fetch(
-    launch: Launch, candidates: Sequence[Candidate], found: Sequence[Found], way: Way
+    launch: Launch,
+    candidates: Sequence[Candidate],
+    found: Sequence[Found],
+    way: Way,
+    *,
+    serve: bool,
 ) -> None:
     from supervisor.launch.stages import fetch_all
-    from supervisor.launch.unlisted import keep
+    from supervisor.launch.unlisted import keep, serve_from_now_on
 
     if way == "lines":
         ready, failed = fetch_all(launch, candidates, _lines_for)
@@ -195,6 +207,9 @@ def _fetch(
     for one in found:
         if one.name in names:
             keep(launch.settings, one)
+    if serve:
+        for candidate in ready:
+            serve_from_now_on(launch.settings, candidate.name)
     _tell(ready, failed, way)
     if failed:
         raise typer.Exit(1)

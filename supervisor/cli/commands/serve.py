@@ -78,7 +78,7 @@ def _serve(flags: Flags) -> None:
     settings, catalog, launch = load(flags)
     here = _listed(launch, catalog, settings)
     # A mistake in any entry shows here, before anything is fetched.
-    candidates, notes = launch.candidates(here.catalog.select(here.names))
+    candidates, notes = launch.candidates(here.catalog.served(here.names))
     for note in notes:
         print(note)
     run_dir = make_run_dir(settings)

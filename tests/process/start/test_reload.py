@@ -59,11 +59,11 @@ class Server:
         except httpx2.TransportError:
             return None
 
-    def told(self, message: str) -> list[dict[str, Any]]:
+    def told(self, event: str) -> list[dict[str, Any]]:
         """The lines of the log that say so."""
         lines = self.log.read_text().splitlines()
         found = [json.loads(line) for line in lines if line.startswith("{")]
-        return [line for line in found if line.get("message") == message]
+        return [line for line in found if line.get("event") == event]
 
     def pids(self) -> set[int]:
         report = self.client.get("/health", headers={"authorization": f"Bearer {KEY}"}).json()

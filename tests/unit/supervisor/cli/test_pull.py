@@ -118,6 +118,21 @@ def test_a_start_may_not_fetch_where_that_is_ruled_out(
     assert f"run: edge-serve pull {SOURCE}" in err
 
 
+def listed_as_served(run: Run, *options: str) -> list[str]:
+    _, out, _ = run(*options, "models", "--json")
+    return [one["name"] for one in json.loads(out)["models"] if one["served"]]
+
+
+def test_one_that_is_to_be_served_is_at_each_start_until_it_is_removed(run: Run) -> None:
+    assert run("pull", SOURCE, "--serve")[0] == 0
+    assert listed_as_served(run, "--models", "hibari") == ["hibari", "acme/one"]
+    _, out, _ = run("check", "--models", "hibari", "--json")
+    loads = {one["name"]: one["load"] for one in json.loads(out)["models"]}
+    assert loads == {"hibari": "always", "acme/one": "on_demand"}
+    assert run("rm", SOURCE)[0] == 0
+    assert listed_as_served(run, "--models", "hibari") == ["hibari"]
+
+
 # --- rm -------------------------------------------------------------------------------------------
 
 

@@ -95,3 +95,64 @@ def test_a_file_in_a_form_that_cannot_be_added_to_is_left_alone(file: Path) -> N
     file.write_text("models: [{name: acme/one, task: chat, source: 'hf:acme/one'}]\n")
     with pytest.raises(ConfigError, match="write each entry on lines of its own"):
         pulled_catalog.put(file, TWO)
+
+
+# --- models that have joined ----------------------------------------------------------------------
+
+
+def served(file: Path, *names: str) -> list[tuple[str, str | None]]:
+    """What a server serves that was told these names, and when it is loaded."""
+    chosen = catalog.load(None, file).served(list(names))
+    return [(model.entry.name, model.entry.load) for model in chosen]
+
+
+def test_a_model_that_has_joined_is_served_beside_what_is_named(file: Path) -> None:
+    pulled_catalog.put(file, ONE)
+    pulled_catalog.put(file, TWO)
+    pulled_catalog.serve(file, "acme/one")
+    assert served(file, "acme/two") == [("acme/two", None), ("acme/one", "on_demand")]
+    assert served(file, "acme/one") == [("acme/one", None)]
+    defaults = catalog.load(None).serve
+    assert [name for name, _ in served(file)] == [*defaults, "acme/one"]
+
+
+def test_its_entry_says_when_it_is_loaded(file: Path) -> None:
+    pulled_catalog.put(file, {**ONE, "load": "always"})
+    pulled_catalog.serve(file, "acme/one")
+    assert served(file)[-1] == ("acme/one", "always")
+
+
+def test_a_model_of_the_catalog_joins_without_an_entry(file: Path) -> None:
+    pulled_catalog.serve(file, "hibari")
+    pulled_catalog.serve(file, "hibari")
+    assert served(file)[-1] == ("hibari", "on_demand")
+    pulled_catalog.put(file, ONE)
+    assert names(file) == ["acme/one"]
+    assert served(file)[-1] == ("hibari", "on_demand")
+
+
+def test_one_that_is_removed_has_left(file: Path) -> None:
+    pulled_catalog.put(file, ONE)
+    for name in ("acme/one", "hibari"):
+        pulled_catalog.serve(file, name)
+    for name in ("acme/one", "hibari"):
+        assert pulled_catalog.remove(file, name)
+    assert served(file) == [(name, None) for name in catalog.load(None).serve]
+    pulled_catalog.serve(file, "hibari")
+    assert served(file)[-1] == ("hibari", "on_demand")
+
+
+def test_a_server_starts_without_a_model_that_no_catalog_has_any_more(file: Path) -> None:
+    pulled_catalog.serve(file, "acme/gone")
+    found = catalog.load(None, file)
+    assert [model.entry.name for model in found.served([])] == found.serve
+    assert found.warnings == ["acme/gone: has joined, and no catalog has it any more"]
+
+
+def test_what_has_joined_stays_beside_a_catalog_of_ones_own(file: Path, tmp_path: Path) -> None:
+    pulled_catalog.put(file, ONE)
+    pulled_catalog.serve(file, "acme/one")
+    own = tmp_path / "own.yaml"
+    own.write_text("models: [{name: mine, task: chat, engine: echo}]")
+    chosen = catalog.load(own, file).served([])
+    assert [model.entry.name for model in chosen] == ["mine", "acme/one"]

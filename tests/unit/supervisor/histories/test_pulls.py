@@ -9,6 +9,7 @@ import msgspec
 from ipc.messages.admin import ControlPull, EstimatePull, GetPull, ListPulls, StartPull
 from ipc.messages.spec import Spec
 from supervisor.children.process import Exit
+from supervisor.plan import Reading
 from supervisor.pulls.lines import Line, Looked, NotPulled, Progressed, Pulled, written
 from supervisor.state.pull_book import Book, Job
 from tests.unit.supervisor.histories.world import (
@@ -16,6 +17,7 @@ from tests.unit.supervisor.histories.world import (
     ENDED,
     Happens,
     World,
+    reads,
     refused,
     run,
     stop,
@@ -25,7 +27,7 @@ from tests.unit.supervisor.histories.world import (
 )
 
 SOURCE = "hf:acme/one"
-PULL = f"pull --progress json -- {SOURCE}"
+PULL = f"pull --progress json --serve -- {SOURCE}"
 LOOK = f"pull --dry-run --progress json -- {SOURCE}"
 SPEC = Spec(name="acme/one", task="chat", engine="echo", path="")
 LOOKED = Looked(model="acme/one", task="chat", engine="echo", device="cpu", fetch_bytes=10)
@@ -70,10 +72,32 @@ def test_a_pull_is_a_child_and_its_model_joins_on_demand() -> None:
 
 
 def test_one_that_is_not_to_serve_joins_nothing() -> None:
+    only = PULL.replace(" --serve", "")
     run(EMBED).play(
-        (5.0, wishes(StartPull(source=SOURCE, serve=False)), [f"run {PULL}", ANSWER]),
-        (6.0, says(PULL, PULLED), []),
-        (7.0, ends(PULL), []),
+        (5.0, wishes(StartPull(source=SOURCE, serve=False)), [f"run {only}", ANSWER]),
+        (6.0, says(only, PULLED), []),
+        (7.0, ends(only), []),
+    )
+
+
+def test_a_reading_from_before_a_model_joined_does_not_end_it_and_the_next_one_may() -> None:
+    world = run(EMBED)
+    world.play(
+        (5.0, wishes(StartPull(source=SOURCE)), [f"run {PULL}", ANSWER]),
+        (6.0, says(PULL, LOOKED, PULLED), []),
+        (6.5, lambda world: world.supervisor.reload(), ["start reading-1"]),
+        (7.0, ends(PULL), ["frontend.1 <- models embed acme/one"]),
+        (7.25, turn, ["frontend.1 <- embed ready embed-1.1, acme/one unloaded"]),
+        (7.5, reads("reading-1", Reading(plan=world.plan)), []),
+        (8.0, lambda world: world.supervisor.reload(), ["start reading-2"]),
+        (
+            8.5,
+            reads("reading-2", Reading(plan=world.plan)),
+            [
+                "frontend.1 <- models embed",
+                "frontend.1 <- embed ready embed-1.1, acme/one stopped",
+            ],
+        ),
     )
 
 

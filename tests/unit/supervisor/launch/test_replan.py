@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config import settings
+from supervisor.config import pulled_catalog, settings
 from supervisor.config.catalog import aliases
 from supervisor.config.catalog import load as load_catalog
 from supervisor.config.dotenv_file import load_dotenv
@@ -24,6 +24,7 @@ from supervisor.reload.changes import Changes, changes
 ONE = "models: [{name: one, task: chat, engine: echo, aliases: [uno]}]"
 TWO = "models: [{name: one, task: chat, engine: echo}, {name: two, task: embed, engine: echo}]"
 KEY = "k" * 20
+_WRITTEN = (".env", "own.yaml", "keys")
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +41,14 @@ def started(flags: Flags | None = None) -> Plan:
     load_dotenv(Path(".env"))
     found = settings.load(flags)
     launch = Launch(found, detect())
-    models = load_catalog(found.edge_serve_config).select(found.models)
+    catalog = load_catalog(found.edge_serve_config)
+    models = catalog.select(found.models)
     ready = launch.candidates(models).all
     origin = origin_of(flags, found, before)
-    plan = plan_for(found, ready, {}, Path("/run/x"), aliases(models), None, flags, origin)
+    plan = plan_for(
+        *(found, ready, {}, Path("/run/x"), aliases(models), None, flags, origin),
+        groups=catalog.groups,
+    )
     env = child_env(HF_HUB_OFFLINE="1")
     os.environ.clear()
     os.environ.update(env)
@@ -177,12 +182,12 @@ def test_a_server_that_a_plan_alone_has_started_cannot_be_changed() -> None:
 
 
 def test_the_files_that_are_watched_are_those_that_somebody_writes(folder: Path) -> None:
-    os.environ.update(EDGE_SERVE_WATCH="1", API_KEYS_FILE="keys")
+    os.environ.update(EDGE_SERVE_WATCH="1", API_KEYS_FILE="keys", EDGE_SERVE_MODELS_DIR="models")
     Path("keys").write_text(f"ann:{KEY}\n")
     origin = started().origin
     assert origin is not None
     assert origin.watched
-    assert origin.files == [str(folder / name) for name in (".env", "own.yaml", "keys")]
+    assert origin.files == [str(folder / name) for name in (*_WRITTEN, "models/pulled.yaml")]
 
 
 def test_no_plan_holds_a_secret() -> None:
@@ -203,3 +208,23 @@ def test_a_golden_file_is_checked_and_adding_one_restarts_nobody(folder: Path) -
     reading = read_again(plan)
     assert reading.plan is not None
     assert reading.plan.serve.specs[0].golden == str(folder / "g.jsonl")
+
+
+def test_what_has_joined_by_a_pull_is_found_and_what_was_pulled_may_be_named() -> None:
+    os.environ["EDGE_SERVE_MODELS_DIR"] = "models"
+    pulled = Path("models/pulled.yaml")
+    plan = started()
+    pulled_catalog.put(pulled, {"name": "acme/one", "task": "chat", "engine": "echo"})
+    assert differences(plan) == Changes()
+    pulled_catalog.serve(pulled, "acme/one")
+    assert differences(plan) == Changes(added=["acme/one"])
+    pulled_catalog.remove(pulled, "acme/one")
+    assert differences(plan) == Changes()
+    pulled_catalog.put(pulled, {"name": "acme/one", "task": "chat", "engine": "echo"})
+    Path(".env").write_text("MODELS=one,acme/one\n")
+    assert differences(plan) == Changes(added=["acme/one"])
+
+
+def test_groups_of_the_catalog_are_as_they_were() -> None:
+    Path("own.yaml").write_text(f"{TWO}\ngroups: [never_together: [one, two]]")
+    assert differences(started()) == Changes()

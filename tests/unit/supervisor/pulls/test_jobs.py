@@ -67,7 +67,7 @@ def running(*sources: str) -> History:
 def test_a_pull_runs_as_the_command_and_finishes() -> None:
     history = History()
     assert history.add(ONE).id == "pull-1"
-    assert history.due(0.0) == [f"pull-1: pull --progress json -- {ONE}"]
+    assert history.due(0.0) == [f"pull-1: pull --progress json --serve -- {ONE}"]
     history.says("pull-1", LOOKED, PULLED)
     ended = history.exits("pull-1")
     assert ended is not None
@@ -112,7 +112,7 @@ def test_so_many_run_at_once_and_the_others_wait_their_turn() -> None:
     ]
     history.says("pull-1", PULLED)
     history.exits("pull-1")
-    assert history.due(1.0) == [f"pull-3: pull --progress json -- {THREE}"]
+    assert history.due(1.0) == [f"pull-3: pull --progress json --serve -- {THREE}"]
 
 
 def test_the_same_source_is_pulled_once_for_all_who_ask() -> None:
@@ -127,7 +127,7 @@ def test_name_and_force_are_passed_on_and_nothing_is_taken_for_an_option() -> No
     machine = PullJobs()
     machine.add("--help", 0.0, name="mine", force=True)
     (begin,) = machine.due(0.0, 0.0)
-    assert words(begin) == "pull-1: pull --progress json --name=mine --force -- --help"
+    assert words(begin) == "pull-1: pull --progress json --name=mine --serve --force -- --help"
 
 
 # --- failures -------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def test_a_failed_one_may_be_gone_on_with() -> None:
     history.exits("pull-1", "killed by SIGKILL")
     history.machine.control("pull-1", "resume", 1.0)
     assert history.machine.job("pull-1").error == ""
-    assert history.due(1.0) == [f"pull-1: pull --progress json -- {ONE}"]
+    assert history.due(1.0) == [f"pull-1: pull --progress json --serve -- {ONE}"]
 
 
 # --- pause, resume, cancel ------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_a_paused_one_ends_and_goes_on_when_it_may() -> None:
     history.exits("pull-1", "killed by SIGTERM")
     assert history.due(2.0) == []
     history.machine.control("pull-1", "resume", 3.0)
-    assert history.due(3.0) == [f"pull-1: pull --progress json -- {ONE}"]
+    assert history.due(3.0) == [f"pull-1: pull --progress json --serve -- {ONE}"]
 
 
 def test_one_that_is_resumed_before_it_has_ended_starts_once_it_has() -> None:
@@ -180,7 +180,7 @@ def test_one_that_is_resumed_before_it_has_ended_starts_once_it_has() -> None:
     history.machine.control("pull-1", "resume", 1.5)
     assert history.due(1.5) == []
     history.exits("pull-1", "killed by SIGTERM")
-    assert history.due(2.0) == [f"pull-1: pull --progress json -- {ONE}"]
+    assert history.due(2.0) == [f"pull-1: pull --progress json --serve -- {ONE}"]
 
 
 def test_one_that_does_not_end_is_killed() -> None:
@@ -310,14 +310,14 @@ def test_what_ran_when_the_server_ended_goes_on_and_what_was_paused_stays() -> N
     assert ends == ["SIGTERM to pull-1", "SIGTERM to pull-2"]
     history.exits("pull-1", "killed by SIGTERM")
     later = History(PullJobs(history.machine.book))
-    assert later.due(0.0) == [f"pull-1: pull --progress json -- {ONE}"]
+    assert later.due(0.0) == [f"pull-1: pull --progress json --serve -- {ONE}"]
     assert later.state("pull-2") == "paused"
     assert later.add(THREE).id == "pull-3"
 
 
 def test_what_ran_when_the_server_was_killed_goes_on_too() -> None:
     later = History(PullJobs(running().machine.book))
-    assert later.due(0.0) == [f"pull-1: pull --progress json -- {ONE}"]
+    assert later.due(0.0) == [f"pull-1: pull --progress json --serve -- {ONE}"]
 
 
 ACTS: list[tuple[str, Callable[[History], object]]] = [
