@@ -30,6 +30,8 @@ from ipc.messages.events import (
 )
 
 _NS = 1_000_000_000
+# A time after it has no such form; a client may ask for one, by `keep_alive`.
+_LATEST_S = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 # A call is an end like another.
 _REASONS: dict[Finish, str] = {"tool_calls": "stop"}
 
@@ -200,7 +202,7 @@ def call_object(call: WholeCall, index: int) -> dict[str, Any] | None:
 
 def timestamp(seconds: float) -> str:
     """``seconds`` since 1970 as the API writes times."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    return datetime.fromtimestamp(min(seconds, _LATEST_S), UTC).isoformat().replace("+00:00", "Z")
 
 
 def _end(result: ChatResult, times: Times) -> dict[str, Any]:

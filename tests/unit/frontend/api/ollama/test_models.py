@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
@@ -14,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.api.ollama.facts import human_count
-from frontend.api.ollama.models import running
+from frontend.api.ollama.models import leaves_at, running
 from frontend.api.ollama.routes import ROUTES
 from ipc.messages.control import AccessConfig, ApiKey
 from ipc.messages.jobs import EmbedInput, Truncation
@@ -310,3 +311,8 @@ def test_openais_routes_are_as_ever(client: TestClient) -> None:
 def test_embeddings_of_a_chat_model_are_refused(client: TestClient) -> None:
     answer = client.post("/api/embed", json={"model": CHAT.name, "input": "a"})
     assert (answer.status_code, answer.json()) == (400, {"error": "served elsewhere"})
+
+
+@pytest.mark.parametrize("in_s", [None, 1e12, 1e17, 1e308, math.inf])
+def test_one_that_stays_for_longer_than_there_are_dates_has_the_last(in_s: float | None) -> None:
+    assert leaves_at(in_s, 1e9) == "9999-12-31T23:59:59Z"
