@@ -74,17 +74,18 @@ class _Rest(Response):
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        context = RequestContext.of(scope)
+        context, is_head = RequestContext.of(scope), scope["method"] == "HEAD"
         headers = [one for one in self.raw_headers if one[0] not in _OF_ONE_ANSWER]
         try:
             async with Watch(receive):
                 await send(
                     {"type": "http.response.start", "status": self.status_code, "headers": headers}
                 )
-                await send(_part(self._first))
-                async for piece in self._pieces:
-                    await send(_part(piece))
-            if not self._answer.broken:
+                if not is_head:
+                    await send(_part(self._first))
+                    async for piece in self._pieces:
+                        await send(_part(piece))
+            if is_head or not self._answer.broken:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except Cancelled as error:
             context.status, context.error = error.status, error.code

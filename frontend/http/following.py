@@ -94,19 +94,27 @@ class Following(Response):
         self._keepalive_s = keepalive_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":  # whose answer has an end
+            await self._parts.aclose()
+            await self._begin(send)
+            await _end(send)
+            return
         context = RequestContext.of(scope)
         with self._followers.one_more() as end:
             try:
                 async with Watch(receive):
                     await self._write(send, end)
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await _end(send)
             except Cancelled as error:
                 context.status, context.error = error.status, error.code
             finally:
                 await self._parts.aclose()
 
-    async def _write(self, send: Send, end: asyncio.Future[None]) -> None:
+    async def _begin(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+
+    async def _write(self, send: Send, end: asyncio.Future[None]) -> None:
+        await self._begin(send)
         async for part in self._paced(end):
             await send({"type": "http.response.body", "body": part, "more_body": True})
 
@@ -132,3 +140,7 @@ class Following(Response):
         finally:
             coming.cancel()
             await asyncio.wait({coming})
+
+
+async def _end(send: Send) -> None:
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

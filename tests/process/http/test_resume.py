@@ -80,6 +80,15 @@ def _ready(box: Box, headers: dict[str, str]) -> bool:
         return False
 
 
+def test_its_head_is_an_answer_of_its_own_while_it_goes_on(box: Box) -> None:
+    stream_id, _ = begun(box, 500)
+    head = box.client.head("/v1/stream", params={"id": stream_id})
+    assert (head.status_code, head.headers["x-stream-id"]) == (200, stream_id)
+    assert box.client.get("/livez").status_code == 200  # by the same connection
+    assert box.queue(CHAT)["in_flight"] == 1
+    box.client.delete("/v1/stream", params={"id": stream_id})
+
+
 def test_what_has_never_been_is_not_read(box: Box) -> None:
     stream_id, _ = begun(box, 200)
     box.client.delete("/v1/stream", params={"id": stream_id})

@@ -83,8 +83,8 @@ class Reader:
         await self.leave.wait()
         return {"type": "http.disconnect"}
 
-    def follow(self, response: Following) -> asyncio.Task[None]:
-        scope: dict[str, Any] = {"type": "http", "headers": []}
+    def follow(self, response: Following, method: str = "GET") -> asyncio.Task[None]:
+        scope: dict[str, Any] = {"type": "http", "method": method, "headers": []}
         RequestContext.begin(scope)
         self.context = RequestContext.of(scope)
         answering = response(scope, self.receive, cast(Any, self.sent.put))
@@ -113,6 +113,17 @@ def test_who_follows_is_told_each_as_it_comes_until_he_leaves() -> None:
         assert reader.context.status == 499
         with followers.one_more():  # his place is free
             pass
+
+    asyncio.run(main())
+
+
+def test_who_asks_for_the_head_alone_has_an_answer_with_an_end_and_follows_nothing() -> None:
+    async def main() -> None:
+        followers, reader = Followers(most=0), Reader()
+        task = reader.follow(response(EventFeed(), followers), "HEAD")
+        await asyncio.wait_for(task, DEADLINE_S)
+        assert await reader.next() == "http.response.start"
+        assert await reader.next() == b""
 
     asyncio.run(main())
 
