@@ -6,7 +6,6 @@ HTTP: each request blocks a thread that holds no GIL and hands the stream's piec
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ipc.messages.errors import UnsupportedParameter
@@ -16,6 +15,7 @@ from worker.chat.engine import TokenChat
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.engine import Stage
 from worker.engines.common.arrivals import Arrivals
+from worker.engines.common.silence import Silence
 from worker.engines.llama_cpp.load import llama_model
 from worker.engines.llama_cpp.request import request_body
 from worker.engines.llama_cpp.stream import AnswerStream
@@ -36,7 +36,7 @@ class LlamaChat(TokenChat):
 
     def step(self) -> list[Event]:
         """As `TokenChat.step`. Raises `RuntimeError` where llama.cpp has said nothing for
-        ``spec.stall_s``."""
+        ``spec.stall_s`` in which it had a processor."""
         events = super().step()
         self._llama.check_silence()
         return events
@@ -59,7 +59,7 @@ class LlamaTokens:
         self._news: Arrivals[tuple[_Asked, _News]] = Arrivals(_STEP_S)
         self._asked: dict[str, _Asked] = {}
         self._inside: dict[_Asked, Future[None]] = {}  # all that llama.cpp has, dropped ones too
-        self._heard_at = 0.0
+        self._silence = Silence()
         loaded = Loaded(
             device="cpu",
             context_tokens=model.context_tokens,
@@ -85,7 +85,7 @@ class LlamaTokens:
             self._let_one_leave()
             return False
         if not self._inside:
-            self._heard_at = time.monotonic()
+            self._silence.hear()
         asked = self._asked[request.id] = _Asked(request, is_native=self._model.sees)
         future = self._inside[asked] = self._threads.submit(self._ask, asked, body)
         future.add_done_callback(lambda _: self._inside.pop(asked))
@@ -107,7 +107,7 @@ class LlamaTokens:
                 future.cancel()  # where it still waits for a thread
 
     def check_silence(self) -> None:
-        silent_s = time.monotonic() - self._heard_at
+        silent_s = self._silence.seconds()
         if self._inside and silent_s > self._spec.stall_s:
             raise RuntimeError(f"llama.cpp has said nothing for {silent_s:.0f} s")
 
@@ -157,7 +157,7 @@ class LlamaTokens:
             self._hear(asked, error)
 
     def _hear(self, asked: _Asked, news: _News) -> None:
-        self._heard_at = time.monotonic()
+        self._silence.hear()
         self._news.put((asked, news))
 
 
