@@ -135,12 +135,12 @@ class ModelSet:
             self._begin(served, spec, downtime=downtime)
 
     def roll_back(self, name: str) -> None:
-        """Serve the model as before its update. Raises `Conflict` where the workers that it had
-        then are not there any more, and `ModelNotFound`."""
+        """Serve the model as before its update, or give up one that still loads. Raises `Conflict`
+        where there is none, or the workers from before are gone, and `ModelNotFound`."""
         if name not in self._specs:
             raise ModelNotFound(f"this server has no model called {name!r}")
         update = self._updates.get(name)
-        if update is None or not update.keeps_others:
+        if update is None or not update.may_go_back:
             raise Conflict(
                 f"model {name!r} has no worker from before an update; they are kept for "
                 f"{self._watch_s:g} s after it. Change its entry back and reload"

@@ -46,6 +46,11 @@ class Update:
         """Whether somebody could serve as before at once."""
         return self.switched_at is not None and any(_is_ready(one) for one in self.others)
 
+    @property
+    def may_go_back(self) -> bool:
+        """Whether it can be undone: others serve meanwhile, or still could."""
+        return self.keeps_others or (self.switched_at is None and bool(self.others))
+
     def step(self, now: float, watch_s: float) -> Step:
         """What is to be done; `on_switch` tells that a switch has been."""
         if self.switched_at is None:

@@ -184,6 +184,20 @@ def test_somebody_may_ask_for_the_old_one() -> None:
     switched().play((5.0, rolls_back, [TOLD, OLD_SERVES]), (5.25, turn, [NEW_LEAVES]))
 
 
+def test_or_give_up_one_that_still_loads() -> None:
+    world = run(EMBED).play(
+        (2.0, adds(LARGER), [TOLD, "start embed-2.1"]),
+        (2.25, connects("embed-2.1"), ["embed-2.1 <- load embed on cpu"]),
+        (2.5, rolls_back, []),
+        (2.75, turn, [NEW_LEAVES]),
+        (3.0, exits("embed-2.1", ENDED), []),
+        (20.0, turn, []),
+    )
+    assert news(world) == ["update.failed"]
+    assert why(world) == "somebody asked for it"
+    assert served(world) == [EMBED]
+
+
 def test_not_once_it_has_ended() -> None:
     with pytest.raises(Conflict, match="no worker from before"):
         run(EMBED).supervisor.roll_back("embed")
