@@ -194,6 +194,17 @@ class ModelSet:
 
     # --- who is in memory ---
 
+    def beside(self, group: Iterable[Member]) -> list[Member]:
+        """Those of a model's workers that live and do not serve it: of an update, until the last
+        has ended."""
+        return [
+            one
+            for one in group
+            if one.replica.alive
+            and one.spec is not None
+            and one.replica.name not in self._own.get(one.spec.name, [])
+        ]
+
     def wake(self, name: str) -> None:
         """The model is to be loaded."""
         self._resting.discard(name)

@@ -40,6 +40,7 @@ class Update:
     switched_at: float | None = None
     back: str = ""
     _before: Record = field(default_factory=Record)
+    _switched_to: dict[str, int] = field(default_factory=dict)  # their generations at the switch
 
     @property
     def keeps_others(self) -> bool:
@@ -65,6 +66,7 @@ class Update:
 
     def on_switch(self, now: float) -> None:
         self._before = Record.of(one.replica.counters for one in self.others)
+        self._switched_to = {one.replica.name: one.replica.generation for one in self.fresh}
         self.switched_at = now
 
     def _beside(self) -> Step:
@@ -74,8 +76,9 @@ class Update:
         return Step.SWITCH if all(_is_ready(one) for one in self.fresh) else Step.WAIT
 
     def _complaint(self) -> str:
+        # Also one that somebody has killed: the others are loaded, and the next would have to be.
         for one in self.fresh:
-            if one.replica.faulty:
+            if one.replica.crashed >= self._switched_to[one.replica.name]:
                 return one.replica.last_exit or "it crashed"
         done = Record.of(one.replica.counters for one in self.fresh)
         return worse(self._before, done) or ""

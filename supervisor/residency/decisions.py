@@ -123,6 +123,12 @@ class Residency:
             self._returns.on_left(name, now)
         model.phase, model.since = phase, now
 
+    def on_beside(self, name: str, beside_mb: int) -> None:
+        """Workers of the model that do not serve it hold so much: those of an update."""
+        model = self._models.get(name)
+        if model is not None:
+            model.beside_mb = beside_mb
+
     def on_lacked_memory(self, name: str, seen_mb: float, now: float) -> list[Decision]:
         """There was not enough memory for its load, which came to hold ``seen_mb``. It is tried
         once more where it has more, then not for a while."""
@@ -343,11 +349,12 @@ class Residency:
 
     def _could_leave_mb(self, model: Resident) -> float:
         """What will come free sooner or later if it has to."""
-        return sum(one.held_mb for one in self._beside(model) if not one.stays)
+        beside = self._beside(model)
+        return sum(one.beside_mb if one.stays else one.held_mb for one in beside)
 
     def _shortage(self, model: Resident, room: Room) -> str:
         staying = [one for one in self._beside(model) if one.held_mb and one.stays]
-        holders = ", ".join(f"{one.name} ({one.policy.need_mb} MB)" for one in staying)
+        holders = ", ".join(f"{one.name} ({one.held_mb} MB)" for one in staying)
         kept = f"; {holders} may not be unloaded" if holders else ""
         needs_mb = model.policy.room_mb
         left_mb = needs_mb - self._short_mb(model, room)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from msgspec.structs import replace
+
 from ipc.messages.control import Demand
 from ipc.messages.spec import Spec
 from supervisor import fleet
 from supervisor.admin.event_log import EventLog
 from supervisor.effects import Effects
+from supervisor.fleet import Member
 from supervisor.model_set import ModelSet
 from supervisor.plan import Plan
 from supervisor.residency.decisions import Decision, Leaked, Load, Refuse, Residency, Unload
@@ -142,6 +145,12 @@ class Loader:
         self._residency.set_policies(policies, now)
         for name, group in fleet.by_model(self._models.workers).items():
             self._residency.on_phase(name, place(fleet.best(group).state), now)
+            self._residency.on_beside(name, self._beside_mb(group))
+
+    def _beside_mb(self, group: list[Member]) -> int:
+        """What the living workers of a model take that do not serve it."""
+        specs = [replace(one.spec, replicas=1) for one in self._models.beside(group) if one.spec]
+        return sum(policy(each, self._effects.footprint(each)).room_mb for each in specs)
 
     def _do(self, decision: Decision, now: float) -> None:
         match decision:

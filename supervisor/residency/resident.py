@@ -36,6 +36,7 @@ class Resident:
     wished: bool = False  # an operator wants it, and it is not on its way yet
     invited: bool = False  # it is to be loaded where nobody has to leave for it
     lacked: bool = False  # its last load lacked memory
+    beside_mb: int = 0  # what its workers hold that do not serve it: those of an update
     least_mb: int = 0  # what its load has been seen to need
     pin: bool | None = None  # what an operator has said of it, in place of its policy
     keep_s: float | None = None  # how long it stays without work, if somebody has said so
@@ -86,9 +87,10 @@ class Resident:
     @property
     def held_mb(self) -> int:
         """What it takes now, or may while it loads."""
+        own_mb = self.policy.need_mb if self.held else 0
         if self.phase == "loading":
-            return max(self.policy.need_mb, self.policy.load_mb)
-        return self.policy.need_mb if self.held else 0
+            own_mb = max(own_mb, self.policy.load_mb)
+        return own_mb + self.beside_mb
 
     def leaves_in_s(self, now: float) -> float | None:
         """In how many seconds it leaves if it gets no more work; None: not by itself."""

@@ -7,13 +7,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.messages.control import BootFailed, Counters, Heartbeat, Serve
+from ipc.messages.control import (
+    BootFailed,
+    Counters,
+    Demand,
+    Heartbeat,
+    ModelDemand,
+    Serve,
+)
 from ipc.messages.errors import Conflict
 from ipc.messages.spec import Spec
+from supervisor.state.footprints import Footprint, Subject
 from tests.unit.supervisor.histories.world import (
     EMBED,
     ENDED,
     FAULT,
+    KILLED,
     Happens,
     World,
     adds,
@@ -30,6 +39,7 @@ from tests.unit.supervisor.histories.world import (
 LARGER = msgspec.structs.replace(EMBED, slots=32)
 LARGEST = msgspec.structs.replace(EMBED, slots=64)
 OLD_SERVES = "frontend.1 <- embed ready embed-1.1 (embed-2)"
+OLD_ALONE = "frontend.1 <- embed ready embed-1.1"
 NEW_SERVES = "frontend.1 <- embed ready (embed-1) embed-2.1"
 TOLD = "frontend.1 <- models embed"
 OLD_LEAVES = "embed-1.1 <- drain within 600 s"
@@ -156,6 +166,25 @@ def test_one_that_crashes_once_it_serves_gives_way_to_the_old_one_at_once() -> N
     assert served(world) == [EMBED]
 
 
+def test_so_does_one_that_somebody_kills_since_the_old_one_is_loaded() -> None:
+    world = switched()
+    exits("embed-2.1", KILLED)(world)
+    assert news(world) == ["update.switched", "update.rolled_back"]
+    assert "start embed-2.2" not in world.done
+
+
+def test_what_it_died_of_before_it_served_is_no_longer_held_against_it() -> None:
+    world = run(EMBED).play(
+        (2.0, adds(LARGER), [TOLD, "start embed-2.1"]),
+        (2.25, exits("embed-2.1", FAULT), [OLD_ALONE, "start embed-2.2"]),
+        (2.5, connects("embed-2.2"), ["embed-2.2 <- load embed on cpu"]),
+        (3.0, becomes_ready("embed-2.2"), [OLD_SERVES]),
+        (3.25, turn, [TOLD, "frontend.1 <- embed ready (embed-1) embed-2.2"]),
+        (63.5, turn, [OLD_LEAVES]),
+    )
+    assert news(world) == ["update.switched", "update.done"]
+
+
 def test_one_that_fails_more_requests_than_before_gives_way() -> None:
     world = switched().play(
         (5.0, has_done("embed-2.1", jobs=10, failed=3), []),
@@ -250,6 +279,31 @@ def test_if_that_fails_the_old_one_is_loaded_again() -> None:
     assert "start embed-3.1" in world.done
     assert news(world) == ["update.rolled_back"]
     assert served(world) == [EMBED]
+
+
+# --- what it takes meanwhile ---------------------------------------------------------------------
+
+
+def test_what_is_kept_counts_until_it_has_ended_and_others_wait_for_its_room() -> None:
+    other = msgspec.structs.replace(EMBED, name="other", load="on_demand")
+    world = run(EMBED, other, memory_budget_mb=500)
+    for spec in (EMBED, other):
+        world.footprints[spec.name] = Footprint(
+            subject=Subject.of(spec, ""), private_bytes=200 << 20, peak_bytes=None, measured_at=1
+        )
+    adds(LARGER)(world)
+    connects("embed-3.1")(world)
+    becomes_ready("embed-3.1")(world)
+    world.turn()
+    world.done.clear()
+    demand = Demand([ModelDemand(name="other", waiting=1, in_hand=0, jobs=1)])
+    world.play(
+        (2.0, says("frontend.1", demand), []),
+        (61.25, turn, [OLD_LEAVES]),
+    )
+    exits("embed-1.1", ENDED)(world)
+    world.turn()
+    assert "start embed-2.1" in world.done  # the other model
 
 
 # --- with all that happens beside ----------------------------------------------------------------
