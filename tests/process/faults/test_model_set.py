@@ -27,7 +27,7 @@ CUT_OFF = {"load_fails": "always"}
 SLOW = "/slow 100 " + "word " * 10
 CLIENTS = 4
 # What loads beside another model yields the processors to all that want them, say to other tests.
-LOAD_S = 300.0
+LOAD_S = 120.0
 
 
 class ChangingBox(Box):

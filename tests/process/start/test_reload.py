@@ -98,7 +98,7 @@ def test_models_come_change_and_go_and_a_wrong_file_changes_nothing(server: Serv
     server.write("{name: one, task: chat, engine: echo, slots: 3}", ONE.replace("one", "two"))
     server.hang_up()
     # What loads beside another model yields the processors to all that want them.
-    wait_until(lambda: server.told("update.done"), deadline_s=300.0)
+    wait_until(lambda: server.told("update.done"), deadline_s=120.0)
     wait_until(lambda: not before & server.pids())
 
     kept = server.pids()
