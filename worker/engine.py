@@ -5,7 +5,7 @@ batching is nothing but `Engine.admit` between two calls of `Engine.step`. An en
 to a socket, a clock or a client; it turns jobs into events:
 
 * every admitted job gets any number of `Piece`, mostly `Delta`, then exactly one `Done` or
-  `Failed`,
+  `Failed`; before them it may get `Prefilled` of a prompt that takes long to read,
 * unless it is dropped: then it gets nothing more (the loop ends it).
 
 A library that writes chats token by token has less to do: see `worker.chat.token_engine`.

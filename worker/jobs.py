@@ -10,7 +10,7 @@ from pathlib import Path
 import zmq
 
 from ipc.messages.errors import InternalError
-from ipc.messages.events import Event, Events, Failed, Piece
+from ipc.messages.events import Event, Events, Failed, Terminal
 from ipc.messages.jobs import FromFrontend, Job
 from ipc.transport.sockets import Port, SocketFile, bind_router, is_private
 from ipc.transport.wire import Decoder, WireError, encode
@@ -60,7 +60,7 @@ class JobSocket:
             if owner is None:
                 continue
             batches[owner].append(event)
-            if not isinstance(event, Piece):
+            if isinstance(event, Terminal):
                 del self._owners[event.job]
         for owner, batch in batches.items():
             if not self._port.send([owner, *_frames(batch)]):

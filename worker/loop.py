@@ -236,7 +236,7 @@ class EngineLoop:
             if event.job not in self._jobs:
                 self._note_read(event)
                 continue
-            if not isinstance(event, Piece):
+            if isinstance(event, Terminal):
                 del self._jobs[event.job]
                 event = self._dated(event)
             self._account.count(event)
@@ -245,7 +245,7 @@ class EngineLoop:
             self._emit(known)
 
     def _note_read(self, event: Event) -> None:
-        if self._rereading is not None and not isinstance(event, Piece):
+        if self._rereading is not None and isinstance(event, Terminal):
             self._rereading.end(event.job, self._clock(), well=isinstance(event, Done))
 
     def _dated(self, event: Terminal) -> Terminal:

@@ -8,7 +8,7 @@ import time
 
 from ipc.facts.samples import grey_png
 from ipc.messages.blob import Blob
-from ipc.messages.events import Failed, Piece
+from ipc.messages.events import Failed, Terminal
 from ipc.messages.jobs import Image, Input, Job, Text
 from ipc.messages.spec import Spec
 from ipc.tasks import TASKS, VISION, short_chat
@@ -90,7 +90,7 @@ def _step(engine: Engine, capability: str) -> set[str]:
     """One step; returns the jobs that it has answered."""
     # An engine that waits for its batch to fill, or for somebody else, is not to be hurried.
     time.sleep(min(engine.wait_s() or 0.0, _POLL_S))
-    ended = [event for event in engine.step() if not isinstance(event, Piece)]
+    ended = [event for event in engine.step() if isinstance(event, Terminal)]
     for event in ended:
         if isinstance(event, Failed):
             raise LoadError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -29,7 +30,7 @@ from frontend.dispatch.terms import PLAIN, Terms
 from frontend.dispatch.waiting import Ticket
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import PoisonRequest, ServeError, from_info
-from ipc.messages.events import Done, Event, Failed, Piece
+from ipc.messages.events import Done, Event, Failed, Piece, Prefilled
 from ipc.messages.jobs import Cancel, Input, Job
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState, Route
@@ -122,7 +123,10 @@ class ModelQueue:
         opened = self._jobs.get(job_id)
         if opened is None or opened.background:
             return None
-        return self._outlook.standing(job_id, self._effects.now())
+        now = self._effects.now()
+        standing = self._outlook.standing(job_id, now)
+        prefill = opened.stream.prefill(now) if opened.stream is not None else None
+        return standing if prefill is None else replace(standing, prefill=prefill)
 
     def facts(self) -> dict[str, float]:
         """How full it is now. ``eta_s`` is when a request would be handed over that came now, not a
@@ -257,6 +261,8 @@ class ModelQueue:
         for event in events:
             if isinstance(event, Failed):
                 self._on_failed(event, now)
+            elif isinstance(event, Prefilled):
+                self._on_prefilled(event, now)
             else:
                 self._on_progress(event, now)
         self._pump()
@@ -336,6 +342,11 @@ class ModelQueue:
             self._on_done(event, now)
         else:
             self._estimator.wrote(event.job, event.tokens, now)
+
+    def _on_prefilled(self, event: Prefilled, now: float) -> None:
+        stream = self._jobs.stream(event.job)
+        if stream is not None:
+            stream.note_prefill(event, now)
 
     def _on_done(self, event: Done, now: float) -> None:
         job_id = event.job

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from frontend.dispatch.budget import Claim
-from frontend.dispatch.estimates.standing import Standing
+from frontend.dispatch.estimates.standing import Prefill, Standing
 from ipc.messages.errors import Cancelled, OutOfMemory, ServeError
-from ipc.messages.events import Audio, CallOpened, Done, Piece
+from ipc.messages.events import Audio, CallOpened, Done, Piece, Prefilled
 
 # Text that waits for one reader, who may only not have had a turn yet: an upstream can send in one
 # piece what it took minutes to write. One who reads too slowly is the connection's business.
@@ -43,6 +43,7 @@ class Stream:
         self.done: Done | None = None
         self.told: Standing | None = None
         self.load_s = 0.0
+        self._prefilled: tuple[Prefilled, float] | None = None
         self._stands = stands
         self._on_close = on_close
         self._events: list[Piece | Done] = []
@@ -56,6 +57,16 @@ class Stream:
     def standing(self) -> Standing | None:
         """Where the job stands now; None once it has ended, or if nobody knows."""
         return None if self._ended else self._stands(self.job_id)
+
+    def prefill(self, now: float) -> Prefill | None:
+        """How far the prompt is read, as was last told of it; None once the answer has begun."""
+        if self._prefilled is None or self.first_at is not None:
+            return None
+        told, told_at = self._prefilled
+        left_s = max(0.0, told.left_s - (now - told_at))
+        return Prefill(
+            read_tokens=told.read_tokens, prompt_tokens=told.prompt_tokens, left_s=left_s
+        )
 
     async def next(self, timeout_s: float | None = None) -> list[Piece | Done]:
         """Every event that is there, waiting for the first; ``[]`` after ``timeout_s`` of silence.
@@ -126,6 +137,10 @@ class Stream:
             if self._held_chars > FREE_CHARS:
                 self._hold()
         self._wake()
+
+    def note_prefill(self, told: Prefilled, now: float) -> None:
+        """The worker has told how far it is. Nobody is woken for it: whoever waits asks."""
+        self._prefilled = told, now
 
     def fail(self, error: ServeError) -> None:
         """The job has ended without a result."""

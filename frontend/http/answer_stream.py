@@ -107,9 +107,9 @@ class AnswerStream(Response):
 
     async def _first(self, scope: Scope) -> list[Piece | Done]:
         """The first events; none after the silence that decides the status."""
-        if wants_progress(scope) and self._where():
-            return []
-        return await self._stream.next(self._keepalive_s)
+        if not wants_progress(scope):
+            return await self._stream.next(self._keepalive_s)
+        return [] if self._where() else await self._waited()
 
     async def _run(self, send: Send, events: list[Piece | Done], context: RequestContext) -> bool:
         """Whether the answer has an end, of which kind ever."""
@@ -123,7 +123,9 @@ class AnswerStream(Response):
                 if events and isinstance(events[-1], Done):
                     context.usage = events[-1].result.usage
                     return True
-                events = await self._stream.next(PERIOD_S if where else self._keepalive_s)
+                has_begun = self._stream.first_at is not None
+                silence_s = self._keepalive_s
+                events = await (self._stream.next(silence_s) if has_begun else self._waited())
         except Cancelled:
             raise
         except ServeError as error:
@@ -133,6 +135,21 @@ class AnswerStream(Response):
                 return False
             await send({"type": "http.response.body", "body": last, "more_body": True})
             return True
+
+    async def _waited(self) -> list[Piece | Done]:
+        """The first events of the answer; none once there is something to tell of the wait for
+        them, or after ``keepalive_s`` of silence."""
+        if self._keepalive_s is None:
+            return await self._stream.next()
+        silent_s = 0.0
+        while silent_s < self._keepalive_s:
+            period_s = min(PERIOD_S, self._keepalive_s - silent_s)
+            if events := await self._stream.next(period_s):
+                return events
+            if self._where():
+                break
+            silent_s += period_s
+        return []
 
     def _where(self) -> bytes:
         """A comment on where the job stands, if it waits and comments can be told."""

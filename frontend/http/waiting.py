@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import Scope
 
-from frontend.dispatch.estimates.standing import Standing
+from frontend.dispatch.estimates.standing import Prefill, Standing
 from frontend.http.request_context import RequestContext
 
 POSITION, ETA_START_MS, ETA_END_MS, QUEUE_MS, MODEL_LOAD_MS = (
@@ -47,8 +47,10 @@ def waiting_headers(context: RequestContext) -> list[tuple[bytes, bytes]]:
 
 def comment(standing: Standing | None) -> str:
     """What a stream that waits is told of it; empty for one that does not."""
-    if standing is None or standing.state == "running":
+    if standing is None:
         return ""
+    if standing.state == "running":
+        return "" if standing.prefill is None else _prefill(standing.prefill)
     facts = {"position": str(standing.position)}
     if standing.state == "loading":
         facts["stage"] = (standing.stage or "waiting").replace(" ", "-")
@@ -58,10 +60,14 @@ def comment(standing: Standing | None) -> str:
     return " ".join([word, *(f"{name}={fact}" for name, fact in facts.items())])
 
 
+def _prefill(told: Prefill) -> str:
+    return f"prefill {told.read_tokens}/{told.prompt_tokens} eta={told.left_s:.1f}s"
+
+
 def waiting_of(context: RequestContext) -> dict[str, Any] | None:
     """Where a request stands, for who asks about it: ``state`` is ``queued``, ``loading`` or
-    ``running``, ``position`` 0 for one that runs; times from now. None for one that has no job, or
-    whose job has ended."""
+    ``running``, ``position`` 0 for one that runs; times from now. ``prefill`` is how far its prompt
+    is read, where that is known. None for one that has no job, or whose job has ended."""
     standing = context.stream.standing() if context.stream is not None else None
     if standing is None:
         return None
@@ -70,6 +76,15 @@ def waiting_of(context: RequestContext) -> dict[str, Any] | None:
         "position": standing.position,
         "eta_start_ms": _ms(standing.start_s),
         "eta_end_ms": _ms(standing.end_s),
+        "prefill": None if (prefill := standing.prefill) is None else _prefill_facts(prefill),
+    }
+
+
+def _prefill_facts(told: Prefill) -> dict[str, int | None]:
+    return {
+        "read_tokens": told.read_tokens,
+        "prompt_tokens": told.prompt_tokens,
+        "eta_ms": _ms(told.left_s),
     }
 
 

@@ -202,8 +202,19 @@ class Audio(_Piece, frozen=True, tag="audio"):
     tokens: int = 0
 
 
-# What may come of a job before its end.
+# What may come of a job's answer before its end.
 Piece = Delta | Reasoning | CallOpened | CallArguments | Audio
+
+
+class Prefilled(msgspec.Struct, frozen=True, tag="prefilled"):
+    """A job's prompt is still being read: how many of its tokens have been, the cached ones among
+    them, and in how many seconds the others should be at this pace. Of several prompts it is the
+    first. No part of an answer, and nothing comes of it where it is lost."""
+
+    job: str
+    read_tokens: int
+    prompt_tokens: int
+    left_s: float
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
@@ -234,7 +245,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 Terminal = Done | Failed
 
 
-Event = Piece | Terminal
+Event = Piece | Prefilled | Terminal
 
 
 class Events(msgspec.Struct, frozen=True, tag="events"):

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker/audio": {"ipc/messages"},
     "worker/speaking": {"ipc/messages", "worker/engine", "worker/audio"},
     "worker/chat": {"ipc/messages", "ipc/facts", "ipc/grammar", "ipc/engines", "worker/engine"}
-    | {"ipc/chat_parameters", "worker/apart"},
+    | {"ipc/chat_parameters", "worker/apart", "worker/prefill"},
     "worker/engines": {"ipc/chat_parameters", "ipc/engines", "ipc/messages", "worker/engine"},
     "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"}
     | {"worker/speaking/scripts"},
@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker/engines/hibari": _ENGINE | {"worker/audio", "worker/speaking"},
     "worker/engines/kokoro": _ENGINE | {"worker/audio", "worker/speaking"},
     "worker/engines/upstream": _ENGINE | {"worker/audio"},
-    "worker/engines/echo": _ENGINE,
+    "worker/engines/echo": _ENGINE | {"worker/prefill"},
     # The daemon reads no catalog and no model file.
     "supervisor": {"ipc", "supervisor/children", "supervisor/host", "supervisor/config/address"}
     | {"supervisor/state"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from worker.chat.requests import parser_of, requests_of
 from worker.chat.token_engine import TokenEngine, TokenModel, TokenRequest, Written
 from worker.chat.tokenized import tokenized
 from worker.engine import BegunPrompt, Engine, Stage, options_of
+from worker.prefill import PrefillPace
 
 # Prompts that were begun and not asked for: the loop asks each turn, others never do.
 _MOST_BEGUN = 64
@@ -148,7 +150,8 @@ class TokenChat(Engine):
             began = True
             del answers.requests[0]
             self._note_begun(answers.job_id, request)
-            self._writing[request.id] = _Writing(self._generation(answers, request), request)
+            pace = PrefillPace(answers.job_id, len(request.prompt.tokens), time.monotonic())
+            self._writing[request.id] = _Writing(self._generation(answers, request), request, pace)
         return began
 
     def _note_begun(self, job_id: str, request: TokenRequest) -> None:
@@ -226,6 +229,8 @@ class TokenChat(Engine):
             return [self._fail(answers.job_id, written.error)]
         if written.cached_tokens is not None and not generation.is_continued:
             generation.cached_tokens = written.cached_tokens
+        if written.read_tokens is not None:
+            return self._prefilled(writing, written.read_tokens)
         pieces = [*generation.repeat(), *_pushed(generation, written)]
         events = answers.told(generation.begun(pieces))
         if not generation.ended and thought_limit.is_reached(generation, answers.asked):
@@ -237,15 +242,24 @@ class TokenChat(Engine):
                 del self._jobs[answers.job_id]
         return events
 
+    @staticmethod
+    def _prefilled(writing: _Writing, read_tokens: int) -> list[Event]:
+        """Of several prompts the first is told of; it is read first."""
+        generation = writing.generation
+        if generation.choice or generation.is_continued:
+            return []
+        return [*writing.pace.told(read_tokens, generation.cached_tokens or 0, time.monotonic())]
+
     def _end_thought(self, request_id: str, asked: ChatInput) -> list[Piece]:
         """End the reasoning of a request; the rest of its answer is another request."""
-        generation, request = self._writing[request_id].generation, self._writing[request_id].asked
+        writing = self._writing[request_id]
+        generation, request, pace = writing.generation, writing.asked, writing.pace
         pieces = generation.write(*thought_limit.end_of_thought(self._model))
         if not generation.ended:
             self._end(request_id)
             rest = thought_limit.continued(request, generation, asked, self._model)
             again = request._replace(id=rest.id)
-            self._writing[rest.id] = _Writing(generation, again, rest)
+            self._writing[rest.id] = _Writing(generation, again, pace, rest)
         return pieces
 
     def _end(self, request_id: str) -> None:
@@ -255,11 +269,12 @@ class TokenChat(Engine):
 
 @dataclass
 class _Writing:
-    """An answer that is being written, and what was ``asked`` for it. ``rest`` is what the token
-    engine has not taken yet, of one that stopped to think."""
+    """An answer that is being written, what was ``asked`` for it, and the ``pace`` of its prompt.
+    ``rest`` is what the token engine has not taken yet, of one that stopped to think."""
 
     generation: Generation
     asked: TokenRequest
+    pace: PrefillPace
     rest: TokenRequest | None = None
 
 

@@ -66,6 +66,8 @@ class Written(NamedTuple):
     A library that makes the text itself gives ``text``, and ``text_tokens``, how many it took, in
     place of tokens. ``logprobs`` has one for each token where they were asked for.
     ``cached_tokens`` is told once it is known: how much of the prompt did not have to be read.
+    ``read_tokens`` is told while the prompt is read, by a library that knows, and nothing else with
+    it: how much of it has been by now, what was cached included.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Written(NamedTuple):
     text_tokens: int = 0
     logprobs: Sequence[TokenLogprob] | None = None
     cached_tokens: int | None = None
+    read_tokens: int | None = None
 
 
 class TokenEngine(Protocol):

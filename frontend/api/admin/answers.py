@@ -81,6 +81,14 @@ class AdminModels(Answer):
     models: list[AdminModel]
 
 
+class RequestPrefill(Answer):
+    """How far its prompt is read, the cached part included, and when the rest should be."""
+
+    read_tokens: int
+    prompt_tokens: int
+    eta_ms: int
+
+
 class RequestWaiting(Answer):
     """Its place, 0 for one that runs, and when its turn and its end are expected, from now."""
 
@@ -88,6 +96,7 @@ class RequestWaiting(Answer):
     position: int
     eta_start_ms: int | None
     eta_end_ms: int | None
+    prefill: RequestPrefill | None
 
 
 class RequestTimes(Answer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +104,31 @@ def test_a_stream_that_waits_is_told_where_it_stands_and_when_its_turn_comes(box
         first, *rest = lines(box, lambda line: line.startswith("data: {"))
     assert first.startswith(": queue position=1 eta=")
     assert rest[-1].startswith("data: {")
+
+
+def test_a_stream_is_told_how_far_its_prompt_is_read(box: Box) -> None:
+    wait_until(lambda: not box.queue(CHAT)["in_flight"])
+    asked = [{"role": "user", "content": "/prefill 100 " + "word " * 30}]
+    *told, answer = lines(box, lambda line: line.startswith("data: {"), messages=asked)
+    counts = [re.fullmatch(r": prefill (\d+)/30 eta=\d\.\ds", line) for line in told]
+    read = [int(found[1]) for found in counts if found]
+    assert len(read) == len(told) >= 1
+    assert read == sorted(read)
+    assert answer.startswith("data: {")
+
+
+def test_operators_are_told_how_far_a_prompt_is_read(box: Box) -> None:
+    wait_until(lambda: not box.queue(CHAT)["in_flight"])
+    client = threading.Thread(target=box.chat, args=("/prefill 100 " + "word " * 30,))
+    client.start()
+
+    def is_told() -> bool:
+        listed = httpx2.get(f"{box.url}/admin/requests", timeout=60).json()["requests"]
+        told = [one["waiting"]["prefill"] for one in listed if one["waiting"]]
+        return any(one and one["prompt_tokens"] == 30 for one in told)
+
+    wait_until(is_told)
+    client.join()
 
 
 def test_a_stream_whose_model_loads_is_told_the_stages(box: Box) -> None:

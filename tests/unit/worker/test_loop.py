@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Usage
+from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Prefilled, Usage
 from ipc.messages.jobs import ChatInput, Job, Message, Sampling, TokenizeInput
 from ipc.messages.spec import Loaded, Spec
 from worker.engine import Engine, LoadError, Stage
@@ -309,3 +309,16 @@ def test_totals_are_counted(out: list[Event]) -> None:
     counters = loop.counters()
     assert (counters.jobs, counters.prompt_tokens, counters.completion_tokens) == (1, 3, 2)
     assert counters.progress > 0
+
+
+def test_a_job_whose_prompt_is_still_read_goes_on(out: list[Event]) -> None:
+    progress = Prefilled("a", 4, 9, 1.0)
+    loop = run(Scripted([progress], [Delta("a", "x")], [Done("a", DONE)]), out, job("a"))
+    assert [type(event) for event in out] == [Prefilled, Delta, Done]
+    assert loop.counters().completion_tokens == 1
+
+
+def test_how_far_a_dropped_job_was_is_told_to_nobody(out: list[Event]) -> None:
+    engine = Scripted([Prefilled("gone", 4, 9, 1.0)], [Done("a", DONE)])
+    run(engine, out, job("a"))
+    assert [event.job for event in out] == ["a"]

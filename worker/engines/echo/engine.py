@@ -9,6 +9,7 @@ prompt (speech) may begin with one directive; everything after it is echoed, one
     /hang                never return from the step, with the GIL free
     /spin                never return from the step, holding the GIL most of the time
     /slow MS TEXT...     wait so long before each word
+    /prefill MS TEXT...  read the text so fast, a word each, and tell how far it is
     /allocate MB TEXT... keep that much memory
     /burst CHARS TEXT... write so many characters in one piece first
     /raise TEXT...       an exception out of the step
@@ -71,11 +72,12 @@ from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.echo import faults
 from worker.engines.echo.chat_pieces import Spoken
 from worker.engines.echo.results import prompt_text, scores, tokens, transcript, vectors
+from worker.prefill import PrefillPace
 
 _HARMLESS = {"word_ms", "dimensions"}
 _WORD = re.compile(r"\s*\S+")
 _DIRECTIVE = re.compile(
-    r"/(exit|signal|slow|allocate|burst) (\S+) ?"
+    r"/(exit|signal|slow|prefill|allocate|burst) (\S+) ?"
     r"|/(hang|spin|raise|deny|garbage|unsendable|oversized|deaf|child|daemon) ?"
 )
 _CACHED_TOKENS = 0  # it keeps none
@@ -191,13 +193,16 @@ class _Script:
         self.job = job
         self.dimensions = dimensions
         self.directive, self.argument, self.text = _parse(_source(job))
-        self.delay_s = float(self.argument) / 1000 if self.directive == "slow" else word_s
+        has_delay = self.directive in ("slow", "prefill")
+        self.delay_s = float(self.argument) / 1000 if has_delay else word_s
         self.due_at = time.monotonic() + self.delay_s
         self.ended = False
         self.sent = 0
         self.reasoning = 0
         self.finishes: list[Finish] = []
         self.pieces: deque[Piece] = deque()
+        self.unread = self._prompt_tokens if self.directive == "prefill" else 0
+        self.pace = PrefillPace(job.id, self.unread, time.monotonic())
         for choice, text in enumerate(self._texts()):
             self._say(choice, text)
         if self.directive == "burst":
@@ -235,6 +240,8 @@ class _Script:
         return [msgspec.structs.replace(one, **told) for one in pieces[:1]] + pieces[1:]
 
     def advance(self) -> list[Event]:
+        if self.unread:
+            return self._read_word()
         if self.pieces:
             self.due_at = time.monotonic() + self.delay_s
             self.sent += 1
@@ -243,6 +250,12 @@ class _Script:
             return [piece]
         self.ended = True
         return [Done(self.job.id, self._result())]
+
+    def _read_word(self) -> list[Event]:
+        now = time.monotonic()
+        self.due_at = now + self.delay_s
+        self.unread -= 1
+        return [*self.pace.told(self._prompt_tokens - self.unread, _CACHED_TOKENS, now)]
 
     def _result(self) -> Result:
         asked = self.job.input

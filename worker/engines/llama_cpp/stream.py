@@ -53,7 +53,10 @@ class _NativeTimings(msgspec.Struct):
 
 
 class _Progress(msgspec.Struct):
+    """Tokens of the prompt that were cached, and that have been read, those included."""
+
     cache: int = 0
+    processed: int = 0
 
 
 class _Verbose(msgspec.Struct):
@@ -138,6 +141,8 @@ class AnswerStream:
     def _read(self, chunk: _Chunk) -> Written:
         if chunk.error is not None:
             raise _refusal(chunk.error)
+        if (progress := chunk.prompt_progress) is not None:
+            return Written(self._id, cached_tokens=progress.cache, read_tokens=progress.processed)
         choice = chunk.choices[0] if chunk.choices else _Choice()
         if choice.finish_reason is not None:
             self._finish = "length" if choice.finish_reason == "length" else "stop"
@@ -184,9 +189,7 @@ def _likely(one: _Likely) -> TokenLogprob:
 
 
 def _cached(chunk: _Chunk) -> int | None:
-    if chunk.usage is not None:
-        return chunk.usage.prompt_tokens_details.cached_tokens
-    return None if chunk.prompt_progress is None else chunk.prompt_progress.cache
+    return None if chunk.usage is None else chunk.usage.prompt_tokens_details.cached_tokens
 
 
 def _refusal(said: Any) -> ServeError:

@@ -125,7 +125,9 @@ class TorchTokens:
         began = False
         try:
             began = self._write()
-            began |= self._read()
+            reading, ends = self._read()
+            began |= ends
+            written += reading
         except _NoMemory as error:
             written += map(self._out_of_memory, error.answers)
         if began:
@@ -182,13 +184,14 @@ class TorchTokens:
         for answer, error in zip(answers, failed, strict=True):
             answer.error = answer.error or error
 
-    def _read(self) -> bool:
-        """Read a part of the prompts. Those that end here get a slot and their first token; returns
-        whether there are any."""
+    def _read(self) -> tuple[list[Written], bool]:
+        """Read a part of the prompts. Those that end here get a slot and their first token. Returns
+        how far the others are, and whether any ends."""
         chunks = self._runtime.prefill.next_chunks()
         if not chunks:
-            return False
+            return [], False
         ending = [chunk.answer for chunk in chunks if chunk.ends]
+        going_on = [chunk.answer for chunk in chunks if not chunk.ends]
         # Whom it costs: the largest, so that the others may have room, or all where none is larger.
         costs = [max(chunks, key=lambda chunk: chunk.count).answer]
         try:
@@ -198,7 +201,7 @@ class TorchTokens:
                 self._join(ending, logits)
         except torch.OutOfMemoryError:
             raise _NoMemory(costs) from None
-        return bool(ending)
+        return [*map(_so_far, going_on)], bool(ending)
 
     def _join(self, answers: list[Answer], logits: torch.Tensor) -> None:
         """Give ``answers`` the next slots, and each its first token from its row of ``logits``."""
@@ -289,6 +292,11 @@ class _Launched(NamedTuple):
     answers: tuple[Answer, ...]
     tokens: Arriving
     told: Arriving | None
+
+
+def _so_far(answer: Answer) -> Written:
+    """How far its prompt is read, or will be once the device has done what it was given."""
+    return Written(answer.id, cached_tokens=answer.cached, read_tokens=answer.read)
 
 
 def _detail(loaded: ChatModel, runtime: Runtime) -> str:

@@ -25,7 +25,7 @@ async function read(come, onChange) {
   told();
   for await (const { data, comment, response } of come) {
     answer.streamId ??= response.headers.get("x-stream-id");
-    if (comment) answer.status = comment;
+    if (comment) answer.status = inWords(comment);
     if (data === "[DONE]") break;
     if (data) take(answer, JSON.parse(data));
     told();
@@ -34,6 +34,12 @@ async function read(come, onChange) {
   answer.ended = performance.now();
   told();
   return answer;
+}
+
+/** What a comment says of the wait; most can be read as they are. */
+function inWords(comment) {
+  const found = comment.match(/^prefill (\d+)\/(\d+) eta=(\S+)s$/);
+  return found ? `reading the prompt: ${found[1]} of ${found[2]} tokens, ${Math.ceil(found[3])} s left` : comment;
 }
 
 function take(answer, chunk) {

@@ -28,7 +28,7 @@ from frontend.dispatch.terms import PLAIN, Terms
 from ipc.messages.blob import Blob
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import CancelledByOperator, InternalError, ServeError
-from ipc.messages.events import Delta, Done, EmbedResult, Event, Failed, Piece, Usage
+from ipc.messages.events import Delta, Done, EmbedResult, Event, Failed, Piece, Prefilled, Usage
 from ipc.messages.jobs import EmbedInput, FromFrontend, Job
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState, Route
@@ -262,6 +262,10 @@ class History:
 
     def says(self, job: str, text: str) -> None:
         self._events(Delta(job, text))
+
+    def reads(self, job: str, read: str, of: str, left_s: str) -> None:
+        """How far a prompt has been read, and how long the rest of it should take."""
+        self._events(Prefilled(job, int(read), int(of), float(left_s)))
 
     def done(self, *jobs: str) -> None:
         self._events(*(Done(job, RESULT) for job in jobs))

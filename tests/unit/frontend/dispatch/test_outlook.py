@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from frontend.dispatch.estimates.standing import Standing
+from frontend.dispatch.estimates.standing import Prefill, Standing
 from tests.unit.frontend.dispatch.history import SPEC, History
 
 ONE_AT_ONCE = msgspec.structs.replace(SPEC, slots=1, prefetch=0, queue_limit=9)
@@ -116,3 +116,37 @@ def test_how_full_a_queue_is_says_when_one_would_be_served_that_came_now() -> No
     assert history.dispatcher.queues()["m"]["eta_s"] == 0.0
     history.play(("ask a four", ["send a to w.1"]), ("ask b four", []))
     assert history.dispatcher.queues()["m"]["eta_s"] == 4.0
+
+
+def prefill(history: Told, name: str) -> Prefill | None:
+    standing = history.now(name)
+    return standing.prefill if standing else None
+
+
+def test_who_runs_is_told_how_far_its_prompt_is_read_until_its_answer_begins() -> None:
+    history = Told()
+    history.play(
+        ("start w.1", ["connect w.1"]),
+        ("open w.1", []),
+        ("ask a", ["send a to w.1"]),
+    )
+    assert prefill(history, "a") is None
+    history.play(("reads a 1024 8192 7", []))
+    assert prefill(history, "a") == Prefill(read_tokens=1024, prompt_tokens=8192, left_s=7.0)
+    history.play(("wait 2", []))  # nothing new is known, but that time goes by
+    assert prefill(history, "a") == Prefill(read_tokens=1024, prompt_tokens=8192, left_s=5.0)
+    history.play(("reads a 4096 8192 3", []), ("wait 9", []))
+    assert prefill(history, "a") == Prefill(read_tokens=4096, prompt_tokens=8192, left_s=0.0)
+    history.play(("says a hello", ["a: hello"]))
+    assert prefill(history, "a") is None
+
+
+def test_how_far_a_prompt_is_read_is_nobodys_once_its_client_has_gone() -> None:
+    history = Told()
+    history.play(
+        ("start w.1", ["connect w.1"]),
+        ("open w.1", []),
+        ("ask a", ["send a to w.1"]),
+        ("leave a", ["cancel a at w.1"]),
+        ("reads a 1024 8192 7", []),
+    )

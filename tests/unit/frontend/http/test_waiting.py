@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.dispatch.budget import Budget
-from frontend.dispatch.estimates.standing import Standing
+from frontend.dispatch.estimates.standing import Prefill, Standing
 from frontend.dispatch.stream import Stream
 from frontend.http.request_context import RequestContext
 from frontend.http.waiting import comment, waiting_headers, waiting_of
@@ -17,6 +17,9 @@ from tests.unit.frontend.http_fakes import FakeDispatcher, application, says
 WAITS = Standing(state="queued", position=3, start_s=4.24, end_s=9.0)
 LOADS = Standing(state="loading", position=1, start_s=3.0, stage="warming up")
 RUNS = Standing(state="running", position=0, start_s=0.0, end_s=1.25)
+READS = Standing(
+    state="running", position=0, prefill=Prefill(read_tokens=1024, prompt_tokens=8192, left_s=2.04)
+)
 
 
 def waiting(told: Standing | None) -> RequestContext:
@@ -65,6 +68,7 @@ def test_lines_of_a_batch_are_told_nothing() -> None:
         (LOADS, "loading position=1 stage=warming-up eta=3.0s"),
         (Standing(state="loading", position=2), "loading position=2 stage=waiting"),
         (RUNS, ""),
+        (READS, "prefill 1024/8192 eta=2.0s"),
         (None, ""),
     ],
 )
@@ -78,7 +82,11 @@ def test_operators_are_told_the_same() -> None:
         "position": 3,
         "eta_start_ms": 4240,
         "eta_end_ms": 9000,
+        "prefill": None,
     }
+    told = waiting_of(waiting(READS))
+    assert told is not None
+    assert told["prefill"] == {"read_tokens": 1024, "prompt_tokens": 8192, "eta_ms": 2040}
     assert waiting_of(waiting(None)) is None
     assert waiting_of(RequestContext()) is None
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ipc.messages.errors import ContextTooLong, InvalidRequest, OutOfMemory
-from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Reasoning, Usage
+from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Prefilled, Reasoning, Usage
 from ipc.messages.jobs import ChatInput, EmbedInput, Fill, Job, Message, Sampling, Text, Tokens
 from ipc.messages.spec import Loaded, Spec
 from worker.chat.dialects.dialect import Dialect
@@ -137,6 +137,50 @@ def test_the_first_piece_of_an_answer_tells_what_its_prompt_took() -> None:
         Delta("a", "a", ids=[0], prompt_tokens=4, cached_tokens=3),
         Delta("a", "a", ids=[0]),
     ]
+
+
+def figures(events: Sequence[Event]) -> list[tuple[str, int, int]]:
+    return [
+        (event.job, event.read_tokens, event.prompt_tokens)
+        for event in events
+        if isinstance(event, Prefilled)
+    ]
+
+
+def test_a_prompt_that_is_read_bit_by_bit_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.prefill.PERIOD_S", 0.0)
+    one = chat(
+        Scripted(
+            [Written("a", cached_tokens=1, read_tokens=1)],
+            [Written("a", read_tokens=2)],
+            [Written("a", read_tokens=3)],
+            [Written("a", (0,), "stop")],
+        )
+    )
+    assert one.admit(job("a", "four"))
+    steps = [one.step() for _ in range(4)]
+    assert [figures(events) for events in steps] == [[], [("a", 2, 4)], [("a", 3, 4)], []]
+    assert steps[3][0] == Delta("a", "a", ids=[0], prompt_tokens=4, cached_tokens=1)
+
+
+def test_of_several_answers_to_a_prompt_the_first_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.prefill.PERIOD_S", 0.0)
+    scripted = Scripted()
+    one = chat(scripted)
+    assert one.admit(several("a", 2))
+    ids = [request.id for request in scripted.begun]
+    scripted.steps = [[Written(name, read_tokens=1) for name in ids]]
+    assert figures(one.step()) == [("a", 1, 2)]
+
+
+def test_a_prompt_that_is_read_at_once_is_not_told_of() -> None:
+    one = chat(Scripted([Written("a", read_tokens=2)], [Written("a", (0,))]))
+    assert one.admit(job("a", "four"))
+    assert figures([*one.step(), *one.step()]) == []
 
 
 def test_the_end_tells_which_stop_text_it_was() -> None:

@@ -47,7 +47,7 @@ def test_a_prompt_is_read_then_text_comes_then_the_end() -> None:
         piece(" 🎉", 4),
         piece(tokens=5, finish_reason="stop", usage=usage(5, 2)),
     ) == [
-        Written("a", text="", cached_tokens=2),
+        Written("a", cached_tokens=2, read_tokens=2),
         Written("a", text="Hi", text_tokens=1),
         Written("a", text=" 🎉", text_tokens=3),
         Written("a", text="", text_tokens=1, finish="stop", cached_tokens=2),
@@ -157,11 +157,11 @@ def test_the_servers_own_form_means_the_same() -> None:
     chosen = {"id": 7, "bytes": [97], "logprob": -0.5}
     assert read(
         one,
-        native(tokens=[0], prompt_progress={"total": 3, "cache": 2}),
+        native(tokens=[0], prompt_progress={"cache": 2, "processed": 3}),
         native(content="a", tokens=[7], tokens_predicted=1, completion_probabilities=[chosen]),
         native(tokens=[9], tokens_predicted=2),
     ) == [
-        Written("a", text="", cached_tokens=2, logprobs=[]),
+        Written("a", cached_tokens=2, read_tokens=3),
         Written("a", text="a", text_tokens=1, logprobs=[TokenLogprob(7, b"a", -0.5)]),
         Written("a", text="", text_tokens=1, finish="stop"),
     ]
