@@ -28,6 +28,7 @@ from ipc.messages.events import Done, Event, Failed, Piece, SpeechResult, Termin
 from ipc.messages.jobs import Cancel, Job, TokenizeInput
 from worker.chat.prefixes.rereading import GiveUp, Rereading
 from worker.engine import Engine, LoadError
+from worker.trim import IdleTrim, give_back
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class EngineLoop:
     ``emit`` is called on the engine's thread with the events of one step, at most once a step.
     ``tokenizes`` is whether the engine can be asked for tokens, as it said when it was loaded.
     ``rereading`` is for an engine that keeps prefixes: what it knows goes to ``tell``, too.
+    ``give_back`` is called in idle time, to return memory that was freed.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class EngineLoop:
         tokenizes: bool = True,
         rereading: Rereading | None = None,
         tell: Tell = lambda _prefixes: None,
+        give_back: Callable[[], None] = give_back,
     ) -> None:
         self._engine = engine
         self._tokenizes = tokenizes
@@ -64,6 +67,8 @@ class EngineLoop:
         self._rereading = rereading
         self._tell = tell
         self._clock = clock
+        self._trim = IdleTrim()
+        self._give_back = give_back
         self._mail: queue.SimpleQueue[Mail] = queue.SimpleQueue()
         self._jobs: dict[str, Job] = {}  # every job in hand, admitted or not
         self._waiting: deque[str] = deque()  # those that the engine has not admitted yet
@@ -119,7 +124,10 @@ class EngineLoop:
         self._wait_s = self._engine.wait_s()
         if self._wait_s == 0:
             self._note_begun()
+            self._trim.worked()
             events += self._engine.step()
+        elif self._wait_s is None and self._trim.due(self._clock()):
+            self._give_back()
         self._note_prompts()
         self._account.progress += 1
         self._send(events)

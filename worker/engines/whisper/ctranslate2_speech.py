@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,6 +17,7 @@ from ipc.messages.jobs import Job, SpeechInput
 from ipc.messages.spec import Loaded, Spec
 from worker.audio import decode
 from worker.engine import Engine, LoadError, Stage, options_of
+from worker.trim import give_back
 
 if TYPE_CHECKING:
     from worker.engines.whisper.clip import Clip
@@ -57,7 +56,7 @@ class WhisperSpeech(Engine):
         model = self._model
         stage("first window")
         _prove(model, spec.path)
-        _give_back()
+        give_back()  # what loading has freed: 30 MB for whisper-base
         self._pool = ThreadPoolExecutor(model.workers, "speech")
         return Loaded(
             device=model.device,
@@ -180,12 +179,6 @@ def _prove(model: Model, path: str) -> None:
             pass
     except Exception as error:
         raise LoadError(f"{path} loads but does not run: {error}") from error
-
-
-def _give_back() -> None:
-    """Return to the system what loading has freed, which glibc keeps: 30 MB for whisper-base."""
-    with suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _language(asked: SpeechInput, known: list[str]) -> str | None:
