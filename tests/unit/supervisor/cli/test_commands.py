@@ -246,7 +246,7 @@ def test_a_model_that_cannot_be_fetched_does_not_stop_the_others(
     assert (code, err) == (0, f"edge-serve: openai/whisper-base: {reason}\n")
     found = plan.read(tmp_path / "run/plan.json")
     assert [spec.name for spec in found.serve.specs] == ["echo/chat"]
-    again = f"{reason} (restart edge-serve to try again)"
+    again = f"{reason} (edge-serve reload tries again)"
     assert found.unavailable == {"openai/whisper-base": again}
     assert daemon.argv
 
