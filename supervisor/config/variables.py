@@ -8,6 +8,7 @@ the right name too, be it to nothing, knows what the other one is for.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Mapping
 
@@ -80,10 +81,16 @@ def unexpanded(text: str) -> str | None:
 
 
 def _is_slip(name: str, setting: str) -> bool:
-    if _one_edit(name, setting):
-        return True
-    bare, wanted = (re.sub("[^A-Z0-9]", "", text) for text in (name, setting))
-    return bare == wanted or _one_edit(bare, wanted)
+    bare, wanted = _letters(name), _letters(setting)
+    if abs(len(bare) - len(wanted)) > 1:
+        return False
+    return bare == wanted or _one_edit(name, setting) or _one_edit(bare, wanted)
+
+
+@functools.lru_cache(maxsize=1024)
+def _letters(text: str) -> str:
+    """``text`` without what stands between its words."""
+    return re.sub("[^A-Z0-9]", "", text)
 
 
 def _one_edit(one: str, other: str) -> bool:
