@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import pytest
@@ -123,9 +124,15 @@ def test_what_admits_nothing_is_not_written(
         write(of(nothing))
 
 
-def admits(rules: Rules, text: str) -> bool:
+@functools.lru_cache(maxsize=8)
+def read(rules: Rules) -> LLMatcher:
     matcher = LLMatcher(BYTES, LLMatcher.grammar_from_lark(to_lark(rules)))
     assert not matcher.is_error(), matcher.get_error()
+    return matcher
+
+
+def admits(rules: Rules, text: str) -> bool:
+    matcher = read(rules).deep_copy()
     tokens = list(text.encode())
     return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
 
