@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http import waiting
 from frontend.http.access import Guard, Guarded, host_guards, key_guards
+from frontend.http.foreign_forms import ForeignForms
 from frontend.http.paths import COVERED, PathSet, Unserved
 from frontend.http.sessions import Sessions
 from frontend.metrics import Metrics
@@ -175,27 +177,32 @@ def lines_of(app: Starlette, metrics: Metrics, budget: Budget) -> ASGIApp:
 def _gate(gate: AccessConfig, sessions: Sessions) -> list[Middleware]:
     """What stands before the routes. A browser's question whether it may ask carries no key."""
     layers = [_guarded(guard, OPEN) for guard in host_guards(gate)]
+    cors = functools.partial(
+        CORSMiddleware,
+        allow_origins=[origin for origin in gate.cors_origins if not _is_pattern(origin)],
+        allow_origin_regex=_one_of(filter(_is_pattern, gate.cors_origins)),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        # Chrome asks before a public page may reach a server on the user's own network.
+        allow_private_network=True,
+        expose_headers=[
+            "x-request-id",
+            "retry-after",
+            "x-should-retry",
+            "x-schema-dropped",
+            "x-stream-id",
+            *waiting.HEADERS,
+        ],
+    )
     if gate.cors_origins:
-        layers.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=[origin for origin in gate.cors_origins if not _is_pattern(origin)],
-                allow_origin_regex=_one_of(filter(_is_pattern, gate.cors_origins)),
-                allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["*"],
-                # Chrome asks before a public page may reach a server on the user's own network.
-                allow_private_network=True,
-                expose_headers=[
-                    "x-request-id",
-                    "retry-after",
-                    "x-should-retry",
-                    "x-schema-dropped",
-                    "x-stream-id",
-                    *waiting.HEADERS,
-                ],
-            )
-        )
+        layers.append(Middleware(cors))
+    if not gate.api_keys:
+        layers.append(_guarded(ForeignForms(cors(_nothing).is_allowed_origin), OPEN))
     return layers + [_guarded(guard, KEYLESS) for guard in key_guards(gate, sessions)]
+
+
+async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """An application that is never asked."""
 
 
 def _guarded(guard: Guard, open_paths: PathSet) -> Middleware:

@@ -91,7 +91,7 @@ class Guarded:
         self._open = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] not in self._open:
+        if scope["type"] == "http" and scope["path"] not in self._open:
             try:
                 self._guard.check(scope)
             except ServeError as error:

@@ -267,3 +267,38 @@ PATTERNS = AccessConfig(
 def test_a_pattern_lets_in_the_sites_that_it_names(origin: str, *, allowed: bool) -> None:
     answer = client(PATTERNS).get("/livez", headers={"origin": origin})
     assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+
+
+# --- forms of other sites ---
+
+EVIL = {"origin": "http://evil.example", "sec-fetch-site": "cross-site"}
+OLDER = {"origin": "http://evil.example"}  # a browser that does not say it otherwise
+OTHERS = AccessConfig(cors_origins=["https://chat.example"])
+
+
+@pytest.mark.parametrize(
+    ("gate", "headers", "is_let_in"),
+    [
+        (AccessConfig(), EVIL, False),
+        (AccessConfig(), OLDER, False),
+        (AccessConfig(), {"origin": "null"}, False),
+        (AccessConfig(), {**OLDER, "sec-fetch-site": "same-site"}, False),
+        (AccessConfig(), {}, True),
+        (AccessConfig(), {"origin": "http://testserver"}, True),
+        (AccessConfig(), {**OLDER, "sec-fetch-site": "same-origin"}, True),
+        (AccessConfig(), {**OLDER, "x-forwarded-host": "evil.example"}, True),
+        (AccessConfig(), {**EVIL, "x-forwarded-host": "evil.example"}, False),
+        (OTHERS, EVIL, False),
+        (OTHERS, {**EVIL, "origin": "https://chat.example"}, True),
+        (AccessConfig(cors_origins=["*"]), EVIL, True),
+        (GATE, {**EVIL, "authorization": f"Bearer {KEY}"}, True),
+    ],
+)
+def test_without_keys_pages_of_other_sites_send_no_forms(
+    gate: AccessConfig, headers: dict[str, str], is_let_in: bool
+) -> None:
+    form = {"file": ("a.wav", b"RIFF")}
+    answer = client(gate).post("/v1/audio/transcriptions", files=form, headers=headers)
+    assert (answer.status_code != 403) is is_let_in
+    if not is_let_in:
+        assert answer.json()["error"]["code"] == "cross_site"
