@@ -17,7 +17,6 @@ from ipc.messages.jobs import Job, SpeechInput
 from ipc.messages.spec import Loaded, Spec
 from worker.audio import decode
 from worker.engine import Engine, LoadError, Stage, options_of
-from worker.trim import give_back
 
 if TYPE_CHECKING:
     from worker.engines.whisper.clip import Clip
@@ -56,7 +55,6 @@ class WhisperSpeech(Engine):
         model = self._model
         stage("first window")
         _prove(model, spec.path)
-        give_back()  # what loading has freed: 30 MB for whisper-base
         self._pool = ThreadPoolExecutor(model.workers, "speech")
         return Loaded(
             device=model.device,
