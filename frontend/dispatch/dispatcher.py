@@ -117,7 +117,7 @@ class Dispatcher:
                 self._on_full(spec)
             raise
         if not queue.has_credit:
-            self._tell_demand()
+            self.tell_demand()
         return stream
 
     # --- for the supervisor's messages, and the clock ---
@@ -166,7 +166,7 @@ class Dispatcher:
         for queue in self._queues.values():
             queue.tick()
         self._report_left()
-        self._tell_demand()
+        self.tell_demand()
 
     def drain(self) -> None:
         """Accept nothing more; what was accepted goes on, but for what is in the background."""
@@ -197,8 +197,9 @@ class Dispatcher:
             if other != name and queue.spec.device == device
         )
 
-    def _tell_demand(self) -> None:
-        """Tell the supervisor for whom models are to be loaded, and which have no work."""
+    def tell_demand(self) -> None:
+        """Tell the supervisor for whom models are to be loaded, and which have no work, if that has
+        changed: each tick, and before it is asked for what depends on it."""
         demand = [queue.demand for queue in self._queues.values()]
         if demand != self._demand:
             self._demand = demand

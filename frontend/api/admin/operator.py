@@ -104,6 +104,7 @@ class Operator:
         """Have it leave memory. Raises `ModelBusy` where it has work, unless ``force``: then it
         finishes what it has in hand."""
         spec = self.named(name)
+        self._dispatcher.tell_demand()  # what has come since the last tick is work, too
         await self._ask(UnloadModel(model=spec.name, force=force))
         return await self.model(spec.name)
 

@@ -26,9 +26,11 @@ GENERATION = (
 LONGEST_S = 3600
 RERANK = "echo/rerank"
 FORMS = "/audio/|/v1/files$"
-# These would end the server, or its workers again and again, or never end themselves.
+# These would end the server, or its workers again and again, or never end themselves; or they need
+# a catalog or a hub, which this server has not.
 ENDS = (
     "^/admin/(drain|models/.*/(unload|restart))$"
+    "|^/admin/(reload|pulls|models/.*/(update|rollback))"
     "|^/unload$|^/models/(unload|sse)$|^/api/(v1/)?models/unload|^/logs/stream"
 )
 

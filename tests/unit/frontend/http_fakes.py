@@ -130,6 +130,7 @@ class FakeDispatcher:
         self.terms: list[Terms] = []
         self.sizes: list[tuple[str, int]] = []
         self.cancelled: list[str] = []
+        self.told_demand = 0
         self.lost: set[str] = set()
 
     def spec(self, name: str, task: Task) -> Spec:
@@ -166,6 +167,9 @@ class FakeDispatcher:
         route = Route(replica=name, generation=1, endpoint="", credit=8)
         loaded = Loaded(device="cpu", context_tokens=2048)
         return ModelState(name=name, routes=[route], state="ready", loaded=loaded)
+
+    def tell_demand(self) -> None:
+        self.told_demand += 1
 
     def unconnected(self) -> set[str]:
         return self.lost
