@@ -26,7 +26,9 @@ class Server:
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         self.log = Path(run_dir, "..", f"{Path(run_dir).name}.log").resolve()
         argv = [sys.executable, "-P", "-m", "supervisor.cli", "--port", self.url.rpartition(":")[2]]
-        env = {**os.environ, "EDGE_SERVE_RUN_DIR": run_dir, "AUTO_DOWNLOAD_MODELS": "0", **more}
+        # Of one state folder only one server at a time has the files and batches.
+        own = {"EDGE_SERVE_RUN_DIR": run_dir, "EDGE_SERVE_STATE_DIR": str(Path(run_dir, "state"))}
+        env = {**os.environ, **own, "AUTO_DOWNLOAD_MODELS": "0", **more}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
 
