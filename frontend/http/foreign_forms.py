@@ -7,11 +7,9 @@ from collections.abc import Callable
 
 from starlette.types import Scope
 
-from frontend.http.operators import is_cross_site
 from frontend.http.request_context import is_forwarded
+from frontend.http.sites import OWN_SITE, is_cross_site
 from ipc.messages.errors import CrossSite
-
-_OWN_SITE = (b"same-origin", b"none")
 
 
 class ForeignForms:
@@ -28,7 +26,7 @@ class ForeignForms:
             return
         site = headers.get(b"sec-fetch-site")
         # A proxy may have put its own name for the one that the browser asked.
-        if site in _OWN_SITE or (site is None and is_forwarded(scope)):
+        if site in OWN_SITE or (site is None and is_forwarded(scope)):
             return
         origin = headers.get(b"origin", b"").decode("latin-1")
         if is_cross_site(scope) and not self._is_allowed(origin):

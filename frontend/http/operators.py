@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from frontend.http.access import host_name
 from frontend.http.request_context import RequestContext, is_forwarded
+from frontend.http.sites import is_cross_site
 from ipc.loopback import is_loopback
 from ipc.messages.errors import AdminRequired, CrossSite
 
@@ -35,17 +36,3 @@ def check_operator(scope: Scope, *, with_keys: bool) -> None:
     if not is_loopback(host_name(scope)):
         # A page whose own name is made to resolve to this machine says that name.
         raise AdminRequired("ask for 127.0.0.1 or localhost, or give this server API keys")
-
-
-def is_cross_site(scope: Scope) -> bool:
-    """Whether a browser says that a page of another site asks: of another name or another port."""
-    host = b""
-    origin: bytes | None = None
-    for name, value in scope["headers"]:
-        if name == b"sec-fetch-site" and value not in (b"same-origin", b"none"):
-            return True
-        if name == b"host":
-            host = value
-        elif name == b"origin":
-            origin = value
-    return origin is not None and origin.partition(b"://")[2].lower() != host.lower()

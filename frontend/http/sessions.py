@@ -13,10 +13,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
+from frontend.http.sites import OWN_SITE, is_foreign
 from ipc.messages.control import ApiKey
 from ipc.messages.errors import CrossSite
 
@@ -27,8 +27,6 @@ SESSION_S = 12 * 3600
 # All that are open at once; those of the key that has the most make room, the oldest first.
 MAX_SESSIONS = 256
 _CHANGES_NOTHING = {"GET", "HEAD", "OPTIONS"}
-# What browsers say of where a request comes from: the page itself, or a person who typed it.
-_OWN_SITE = {b"same-origin", b"none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class Sessions:
         if session is None:
             return None
         headers = dict(scope["headers"])
-        if headers.get(b"sec-fetch-site", b"same-origin") not in _OWN_SITE:
+        if headers.get(b"sec-fetch-site", b"same-origin") not in OWN_SITE:
             raise CrossSite("this request comes from another site; a cookie is for the page alone")
         if scope["method"] not in _CHANGES_NOTHING:
             _check_own(headers, session)
@@ -105,8 +103,8 @@ class Sessions:
 
 
 def _check_own(headers: Mapping[bytes, bytes], session: Session) -> None:
-    origin = urlsplit(headers.get(b"origin", b"").decode("latin-1")).netloc
-    if not origin or origin.lower() != headers.get(b"host", b"").decode("latin-1").lower():
+    host = headers.get(b"host", b"")
+    if not host or is_foreign(headers.get(b"origin", b""), host):
         raise CrossSite("with a cookie, a change needs the Origin of this server's own page")
     if not hmac.compare_digest(headers.get(TOKEN_HEADER, b""), session.token.encode("ascii")):
         raise CrossSite("with a cookie, a change needs the session's token in X-CSRF")
