@@ -75,9 +75,9 @@ class Keys:
 
 def name_of(keys: Mapping[str, ApiKey], secret: bytes) -> str | None:
     """The name of the key whose secret this is. Compares with each, whichever fits."""
-    found, digest = None, hashlib.sha256(secret).digest()
+    found, digest = None, hashlib.sha256(secret).hexdigest()
     for name, key in keys.items():
-        if hmac.compare_digest(digest, bytes.fromhex(key.digest)):
+        if hmac.compare_digest(digest, key.digest):
             found = name
     return found
 
