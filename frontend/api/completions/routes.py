@@ -11,17 +11,18 @@ from frontend.api.completions.route import Completions
 from frontend.api.openai import answers
 from frontend.api.route import EVENTS, JSON, Route
 
+COMPLETIONS = Route(
+    method="POST",
+    path="/v1/completions",
+    id="completions",
+    summary="Write on from a text or tokens, or fill a gap; whole or as a stream",
+    answer=lambda its: Completions(its.dispatcher, its.serve, its.metrics).complete,
+    task="chat",
+    takes=(CompletionRequest,),
+    gives={JSON: Completion, EVENTS: None},
+)
 ROUTES: tuple[Route, ...] = (
-    Route(
-        method="POST",
-        path="/v1/completions",
-        id="completions",
-        summary="Write on from a text or tokens, or fill a gap; whole or as a stream",
-        answer=lambda its: Completions(its.dispatcher, its.serve, its.metrics).complete,
-        task="chat",
-        takes=(CompletionRequest,),
-        gives={JSON: Completion, EVENTS: None},
-    ),
+    COMPLETIONS,
     *(
         Route(
             method="POST",

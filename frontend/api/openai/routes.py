@@ -12,50 +12,41 @@ from frontend.api.openai.models import Models
 from frontend.api.route import EVENTS, JSON, Route
 from ipc.tasks import TASKS
 
-_CHAT = (
-    Route(
-        method="POST",
-        path=TASKS["chat"].path,
-        id="chat",
-        summary="Answer a conversation, whole or as a stream",
-        answer=lambda its: Chat(its).complete,
-        task="chat",
-        takes=(ChatRequest,),
-        gives={JSON: answers.ChatCompletion, EVENTS: None},
-    ),
+CHAT = Route(
+    method="POST",
+    path=TASKS["chat"].path,
+    id="chat",
+    summary="Answer a conversation, whole or as a stream",
+    answer=lambda its: Chat(its).complete,
+    task="chat",
+    takes=(ChatRequest,),
+    gives={JSON: answers.ChatCompletion, EVENTS: None},
 )
-
-_EMBEDDINGS = (
+EMBEDDINGS = Route(
+    method="POST",
+    path=TASKS["embed"].path,
+    id="embeddings",
+    summary="A vector for each text",
+    answer=lambda its: Embeddings(its.dispatcher, its.serve).create,
+    task="embed",
+    takes=(EmbeddingRequest,),
+    gives={JSON: answers.EmbeddingList},
+)
+_PLAIN_EMBEDDINGS = tuple(
     Route(
         method="POST",
-        path=TASKS["embed"].path,
-        id="embeddings",
-        summary="A vector for each text",
-        answer=lambda its: Embeddings(its.dispatcher, its.serve).create,
+        path=path,
+        id=name,
+        summary=summary,
+        answer=lambda its: Embeddings(its.dispatcher, its.serve).create_plain,
         task="embed",
-        takes=(EmbeddingRequest,),
-        gives={JSON: answers.EmbeddingList},
-    ),
-    *(
-        Route(
-            method="POST",
-            path=path,
-            id=name,
-            summary=summary,
-            answer=lambda its: Embeddings(its.dispatcher, its.serve).create_plain,
-            task="embed",
-            takes=(PlainEmbeddingRequest,),
-            gives={JSON: [PlainEmbedding]},
-        )
-        for path, name, summary in (
-            (
-                "/embedding",
-                "embedding_plain",
-                "A vector for each text, as llama.cpp's server gives it",
-            ),
-            ("/embeddings", "embeddings_plain", "The same, under its other name"),
-        )
-    ),
+        takes=(PlainEmbeddingRequest,),
+        gives={JSON: [PlainEmbedding]},
+    )
+    for path, name, summary in (
+        ("/embedding", "embedding_plain", "A vector for each text, as llama.cpp's server gives it"),
+        ("/embeddings", "embeddings_plain", "The same, under its other name"),
+    )
 )
 
 _MODELS = (
@@ -78,4 +69,4 @@ _MODELS = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*_CHAT, *_EMBEDDINGS, *_MODELS)
+ROUTES: tuple[Route, ...] = (CHAT, EMBEDDINGS, *_PLAIN_EMBEDDINGS, *_MODELS)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from frontend.api.compat.lm_studio import answers
 from frontend.api.compat.lm_studio.asked import LmStudioDownload, LmStudioLoad, LmStudioUnload
 from frontend.api.compat.lm_studio.downloads import Downloads
 from frontend.api.compat.lm_studio.models import LmStudioModels
-from frontend.api.completions.answers import Completion
-from frontend.api.completions.request import CompletionRequest
-from frontend.api.completions.route import Completions
-from frontend.api.openai.answers import ChatCompletion, EmbeddingList
-from frontend.api.openai.chat import Chat
-from frontend.api.openai.chat_request import ChatRequest
-from frontend.api.openai.embeddings import Embeddings
-from frontend.api.openai.embeddings_request import EmbeddingRequest
-from frontend.api.route import EVENTS, JSON, Route
+from frontend.api.completions.routes import COMPLETIONS
+from frontend.api.openai.routes import CHAT, EMBEDDINGS
+from frontend.api.route import JSON, Route
 
 # Of what version 0 has for requests, its keys are those of OpenAI's API.
 _OLDER = (
@@ -36,35 +32,23 @@ _OLDER = (
         gives={JSON: answers.LmStudioOlderModel},
         errors=(404,),
     ),
-    Route(
-        method="POST",
+    replace(
+        CHAT,
         path="/api/v0/chat/completions",
         id="lm_studio_chat",
         summary="Answer a conversation, as /v1/chat/completions does",
-        answer=lambda its: Chat(its).complete,
-        task="chat",
-        takes=(ChatRequest,),
-        gives={JSON: ChatCompletion, EVENTS: None},
     ),
-    Route(
-        method="POST",
+    replace(
+        COMPLETIONS,
         path="/api/v0/completions",
         id="lm_studio_completions",
         summary="Write on from a text, as /v1/completions does",
-        answer=lambda its: Completions(its.dispatcher, its.serve, its.metrics).complete,
-        task="chat",
-        takes=(CompletionRequest,),
-        gives={JSON: Completion, EVENTS: None},
     ),
-    Route(
-        method="POST",
+    replace(
+        EMBEDDINGS,
         path="/api/v0/embeddings",
         id="lm_studio_embeddings",
         summary="A vector for each text, as /v1/embeddings gives it",
-        answer=lambda its: Embeddings(its.dispatcher, its.serve).create,
-        task="embed",
-        takes=(EmbeddingRequest,),
-        gives={JSON: EmbeddingList},
     ),
 )
 _MODELS = (
