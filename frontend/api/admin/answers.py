@@ -159,36 +159,27 @@ class Box(Answer):
     temperatures: list[Temperature]
 
 
-class PullEstimate(Answer):
+class PullLooked(Answer):
     """``verdict`` is fits, fits_alone (once others have given memory back), no_memory or no_disk;
     empty where nobody knows."""
 
+    task: str
+    engine: str
+    device: str
+    variant: str
+    fetch_bytes: int
+    disk_free_bytes: int
+    memory_mb: int
+    memory_free_mb: int
+    memory_total_mb: int
+    verdict: str
+    remarks: list[str]
+
+
+class PullEstimate(PullLooked):
+    """The same of a pull that nobody has asked for yet."""
+
     model: str
-    task: str
-    engine: str
-    device: str
-    variant: str
-    fetch_bytes: int
-    disk_free_bytes: int
-    memory_mb: int
-    memory_free_mb: int
-    memory_total_mb: int
-    verdict: str
-    remarks: list[str]
-
-
-class PullLooked(Answer):
-    task: str
-    engine: str
-    device: str
-    variant: str
-    fetch_bytes: int
-    disk_free_bytes: int
-    memory_mb: int
-    memory_free_mb: int
-    memory_total_mb: int
-    verdict: str
-    remarks: list[str]
 
 
 class Pull(Answer):

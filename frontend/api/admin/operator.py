@@ -4,6 +4,7 @@ API it has, asks this and only renders."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Literal
 
 from frontend.api.admin.model_report import Report, model_report, unfetched_report
@@ -76,8 +77,9 @@ class Operator:
 
     async def models(self) -> list[Report]:
         """All of them, those included that could not be fetched."""
-        told = await self._told()
-        return [self._report(name, told.get(name)) for name in {**self._dispatcher.specs, **told}]
+        told, queues = await self._told(), self._dispatcher.queues()
+        names = {**self._dispatcher.specs, **told}
+        return [self._report(name, told.get(name), queues) for name in names]
 
     async def model(self, name: str) -> Report:
         """The one that has this name or alias. Raises `ModelNotFound`."""
@@ -85,7 +87,7 @@ class Operator:
         name = self._dispatcher.aliases.get(name, name)
         if name not in told and name not in self._dispatcher.specs:
             raise self._unknown()
-        return self._report(name, told.get(name))
+        return self._report(name, told.get(name), self._dispatcher.queues())
 
     async def load(
         self, name: str, *, wait: bool = False, pin: bool | None = None, keep_s: float | None = None
@@ -160,13 +162,13 @@ class Operator:
         report = await self._ask(GetHealth())
         return {model["name"]: model for model in report["models"]}
 
-    def _report(self, name: str, told: Report | None) -> Report:
+    def _report(self, name: str, told: Report | None, queues: Mapping[str, Report]) -> Report:
         spec = self._dispatcher.specs.get(name)
         if spec is None:
             return unfetched_report(name, told or {})
         aliases = [alias for alias, own in self._dispatcher.aliases.items() if own == name]
-        queue = self._dispatcher.queues().get(name, {})
-        return model_report(spec, self._dispatcher.state(name), aliases, queue, told or {})
+        state, queue = self._dispatcher.state(name), queues.get(name, {})
+        return model_report(spec, state, aliases, queue, told or {})
 
     def _unknown(self) -> ModelNotFound:
         return ModelNotFound(
