@@ -7,20 +7,16 @@ keys they must run on its machine.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from json import dumps, loads
 from time import localtime, strftime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from supervisor.cli import output
 from supervisor.cli.commands.arguments import Host, Json, Port, Url
-from supervisor.cli.commands.load_settings import load_settings
-
-if TYPE_CHECKING:
-    from httpx2 import Client
+from supervisor.cli.commands.running import running
 
 # A load that is waited for, which the server ends at ten minutes; a silence between two events.
 WAIT_S = 630.0
@@ -41,7 +37,7 @@ def ps(
     """Show the models of a running edge-serve: which are in memory, for how long, what waits."""
     from supervisor.cli.client import ask
 
-    with _server(context, url, host, port) as (client, where):
+    with running(context, url, host, port, WAIT_S) as (client, where):
         models = ask(client, "/admin/models", "models")["models"]
     if json:
         output.as_json({"url": where, "models": models})
@@ -78,7 +74,7 @@ def load(
         wish["pin"] = True
     if keep is not None:
         wish["keep_alive_s"] = keep
-    with _server(context, url, host, port) as (client, where):
+    with running(context, url, host, port, WAIT_S) as (client, where):
         told = ask(client, f"/admin/models/{quote(model)}/load", "state", wish)
     _tell(told, where, json)
     if wait and told["state"] != "ready":
@@ -103,7 +99,7 @@ def unload(
     """
     from supervisor.cli.client import ask
 
-    with _server(context, url, host, port) as (client, where):
+    with running(context, url, host, port, WAIT_S) as (client, where):
         path = f"/admin/models/{quote(model)}/unload"
         told = ask(client, path, "state", {"force": force})
     _tell(told, where, json)
@@ -130,7 +126,7 @@ def logs(
     from supervisor.cli.client import lines
 
     query = {"tail": tail, "follow": "true" if follow else "false"}
-    with _server(context, url, host, port) as (client, where):
+    with running(context, url, host, port, WAIT_S) as (client, where):
         found = lines(client, f"/admin/logs/{quote(process, safe='')}", **query)
         if follow:
             for told in _data(found):
@@ -154,30 +150,13 @@ def events(
     from supervisor.cli.client import lines
 
     query = {"follow": "true" if follow else "false"}
-    with _server(context, url, host, port) as (client, where):
+    with running(context, url, host, port, WAIT_S) as (client, where):
         found = _data(lines(client, "/admin/events", **query))
         if json and not follow:
             output.as_json({"url": where, "events": list(found)})
             return
         for told in found:
             print(dumps(told) if json else _line(told), flush=True)
-
-
-@contextmanager
-def _server(
-    context: typer.Context, url: str | None, host: str | None, port: str | None
-) -> Iterator[tuple[Client, str]]:
-    """A client of the server that is meant, and where that is. Ends with a line and status 1 where
-    it does not answer as it should."""
-    from supervisor.cli.client import Unreached, connect
-    from supervisor.config.settings import Flags
-
-    settings = load_settings(Flags(host=host, port=port).over(context.obj))
-    try:
-        with connect(settings, url, timeout_s=WAIT_S) as client:
-            yield client, url or settings.url
-    except Unreached as error:
-        output.fail(str(error))
 
 
 def _tell(model: dict[str, Any], where: str, json: bool) -> None:

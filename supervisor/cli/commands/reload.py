@@ -4,16 +4,14 @@ admin where the server has keys."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from supervisor.cli import output
 from supervisor.cli.commands.arguments import Host, Json, Port, Url
-from supervisor.cli.commands.load_settings import load_settings
-
-if TYPE_CHECKING:
-    from supervisor.config.settings import Settings
+from supervisor.cli.commands.running import running
 
 # The server gives up reading its files before.
 TIMEOUT_S = 180.0
@@ -44,9 +42,12 @@ def reload(
     It takes over what has changed and restarts nothing else. Exits 1 where the files are wrong, or
     something is left as it was; a wrong file changes nothing.
     """
+    from supervisor.cli.client import ask
+
     asked = {"dry_run": dry_run, "allow_downtime": allow_downtime}
-    settings = _settings(context, host, port)
-    _show(_post(settings, url, "/admin/reload", "restart", asked), json)
+    with running(context, url, host, port, TIMEOUT_S) as (client, _):
+        report = ask(client, "/admin/reload", "restart", asked)
+    _show(report, json)
 
 
 def update(
@@ -62,8 +63,12 @@ def update(
 
     New workers are loaded beside the old ones, which are kept for a while: see rollback.
     """
-    settings, asked = _settings(context, host, port), {"allow_downtime": allow_downtime}
-    _show(_post(settings, url, f"/admin/models/{model}/update", "restart", asked), json)
+    from supervisor.cli.client import ask
+
+    asked = {"allow_downtime": allow_downtime}
+    with running(context, url, host, port, TIMEOUT_S) as (client, _):
+        report = ask(client, f"/admin/models/{quote(model)}/update", "restart", asked)
+    _show(report, json)
 
 
 def rollback(
@@ -75,30 +80,14 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Have a running edge-serve serve a model as before its last update."""
-    settings = _settings(context, host, port)
-    report = _post(settings, url, f"/admin/models/{model}/rollback", "id", {})
+    from supervisor.cli.client import ask
+
+    with running(context, url, host, port, TIMEOUT_S) as (client, _):
+        report = ask(client, f"/admin/models/{quote(model)}/rollback", "id", {})
     if json:
         output.as_json(report)
     else:
         print(f"{model} is served as before")
-
-
-def _settings(context: typer.Context, host: str | None, port: str | None) -> Settings:
-    from supervisor.config.settings import Flags
-
-    return load_settings(Flags(host=host, port=port).over(context.obj))
-
-
-def _post(
-    settings: Settings, url: str | None, path: str, key: str, wish: dict[str, Any]
-) -> dict[str, Any]:
-    from supervisor.cli.client import Unreached, ask, connect
-
-    try:
-        with connect(settings, url, TIMEOUT_S) as client:
-            return ask(client, path, key, wish)
-    except Unreached as error:
-        output.fail(str(error))
 
 
 def _show(report: dict[str, Any], json: bool) -> None:
