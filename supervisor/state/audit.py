@@ -14,13 +14,14 @@ import hashlib
 import logging
 import os
 import queue
-import signal
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from supervisor.state import background
 
 logger = logging.getLogger(__name__)
 
@@ -71,10 +72,7 @@ class AuditLog:
         self._before: bytes | None = None  # the last line
 
     def begin(self) -> None:
-        # What stops the server is for the main thread, also while that holds it back.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        self._thread.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        background.start(self._thread)
 
     def write(self, entry: dict[str, Any]) -> None:
         """Have ``entry``, which is JSON-ready, written soon."""
