@@ -3,11 +3,10 @@
 let token = null; // of the session, for requests that change something
 
 export class ApiError extends Error {
-  constructor(status, detail, retryAfter) {
-    super(detail?.message ?? `the server answered ${status}`);
+  constructor(status, body) {
+    super(body?.error?.message ?? `the server answered ${status}`);
     this.status = status;
-    this.code = detail?.code ?? null;
-    this.retryAfter = retryAfter;
+    this.body = body;
   }
 }
 
@@ -49,7 +48,7 @@ async function request(method, path, body, signal, more = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, { message: "the server cannot be reached" });
+    throw new ApiError(0, { error: { message: "the server cannot be reached" } });
   }
   if (!response.ok) throw await failure(response);
   return response;
@@ -57,7 +56,7 @@ async function request(method, path, body, signal, more = {}) {
 
 async function failure(response) {
   const body = await response.json().catch(() => null);
-  return new ApiError(response.status, body?.error, Number(response.headers.get("retry-after")) || null);
+  return new ApiError(response.status, body);
 }
 
 /** Each server-sent event of a request as {event, data, comment}, until it ends. */

@@ -79,10 +79,9 @@ async function poll() {
 }
 
 // 503 is how a server answers that has no model ready; its report is in the body all the same.
-async function allowUnavailable(error) {
-  if (error.status !== 503) throw error;
-  const response = await fetch("/health");
-  return await response.json();
+function allowUnavailable(error) {
+  if (error.status !== 503 || !error.body?.models) throw error;
+  return error.body;
 }
 
 function take(report) {
