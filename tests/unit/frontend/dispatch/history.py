@@ -28,8 +28,19 @@ from frontend.dispatch.terms import PLAIN, Terms
 from ipc.messages.blob import Blob
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import CancelledByOperator, InternalError, ServeError
-from ipc.messages.events import Delta, Done, EmbedResult, Event, Failed, Piece, Prefilled, Usage
-from ipc.messages.jobs import EmbedInput, FromFrontend, Job
+from ipc.messages.events import (
+    Consumed,
+    Delta,
+    Done,
+    EmbedResult,
+    Event,
+    Failed,
+    Listened,
+    Piece,
+    Prefilled,
+    Usage,
+)
+from ipc.messages.jobs import EmbedInput, FromFrontend, Input, Job, More
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState, Route
 from ipc.transport.wire import WireError
@@ -60,6 +71,7 @@ class World:
         self.carriers: dict[str, str] = {}  # the route that each job was sent to last
         self.takes_nothing: set[str] = set()  # routes that a send fails for
         self.events: list[tuple[str, str, dict[str, Any]]] = []  # asked for by tests of them alone
+        self.demanded: list[ModelDemand] = []  # what the supervisor was told last
         self.notes_demand = False  # only tests about that ask for it
 
     def now(self) -> float:
@@ -72,6 +84,10 @@ class World:
 
     def send(self, route: str, message: FromFrontend) -> bool:
         assert route in self.listeners, "sent to a worker without a link"
+        if isinstance(message, More):
+            end = ", the last" if message.last else ""
+            self.did.append(f"piece {message.number} of {message.job} to {route}{end}")
+            return True
         if not isinstance(message, Job):
             self.did.append(f"cancel {message.job} at {route}")
             return True
@@ -102,10 +118,12 @@ class World:
         self.did.append(f"left {model}")
 
     def demand(self, models: list[ModelDemand]) -> None:
+        self.demanded = models
         if self.notes_demand:
             self.did += [
                 f"{one.name}: {one.waiting} wait, {one.in_hand} in hand, of {one.jobs}"
                 + ("" if one.keep_s is None else f", kept {one.keep_s:g} s")
+                + (f", for {one.wait_s} s" if one.wait_s else "")
                 for one in models
             ]
 
@@ -116,6 +134,7 @@ class History:
     def __init__(self, spec: Spec = SPEC) -> None:
         self.world = World()
         self.dispatcher = Dispatcher([spec], self.world)
+        self.task = spec.task
         self.budget = Budget(1 << 40)
         self.errors: dict[str, ServeError] = {}
         self.states = {"m": ModelState(name="m", routes=[], state="starting")}
@@ -187,6 +206,15 @@ class History:
         self._set(self.states["m"], routes=[], state="stopped")
         self.publish()
 
+    def drains(self) -> None:
+        """An operator wants the model to take nothing new."""
+        self._set(self.states["m"], drained=True)
+        self.publish()
+
+    def resumes(self) -> None:
+        self._set(self.states["m"], drained=False)
+        self.publish()
+
     def publish(self) -> None:
         """All states, whether one has changed or not."""
         self.dispatcher.set_states(list(self.states.values()))
@@ -222,7 +250,7 @@ class History:
         claim.add(300 << 10)
         asked = self.text(text or name)
         try:
-            spec = self.dispatcher.spec(model, "embed")
+            spec = self.dispatcher.spec(model, self.task)
             stream = self.dispatcher.submit(name, spec, asked, 10, claim, terms)
             self._streams[stream.job_id] = stream
         except ServeError as error:
@@ -230,12 +258,15 @@ class History:
             self.world.did.append(f"{name}: {error.code}")
         claim.release()  # the request's own hold; its job has another
 
-    @staticmethod
-    def text(text: str) -> EmbedInput:
+    def text(self, text: str) -> Input:
         return EmbedInput(texts=[text])
 
     def ask_of(self, model: str, name: str) -> None:
         self.ask(name, model=model)
+
+    def stream(self, name: str) -> Stream:
+        """That of a client that still reads."""
+        return self._streams[name]
 
     def leave(self, name: str) -> None:
         self._streams.pop(name).close()
@@ -266,6 +297,14 @@ class History:
     def reads(self, job: str, read: str, of: str, left_s: str) -> None:
         """How far a prompt has been read, and how long the rest of it should take."""
         self._events(Prefilled(job, int(read), int(of), float(left_s)))
+
+    def uses(self, job: str, pieces: str) -> None:
+        """So many pieces of a job's input."""
+        self._events(Consumed(job, int(pieces)))
+
+    def hears(self, job: str, heard_s: str, audio_s: str, left_s: str) -> None:
+        """How far a recording has been heard, and how long the rest of it should take."""
+        self._events(Listened(job, float(heard_s), float(audio_s), float(left_s)))
 
     def done(self, *jobs: str) -> None:
         self._events(*(Done(job, RESULT) for job in jobs))

@@ -1,0 +1,1 @@
+"""What has come of requests, and what happened around them; never what was asked or answered."""

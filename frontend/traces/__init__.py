@@ -1,0 +1,1 @@
+"""Requests as traces of OpenTelemetry, where somebody collects them; never what was asked."""

@@ -1,0 +1,1 @@
+"""The file of an incident: read from whoever sent it, and told to people."""
