@@ -1,0 +1,1 @@
+"""The Model Context Protocol at /mcp: models as tools of other programs' models."""
