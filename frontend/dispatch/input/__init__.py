@@ -1,0 +1,1 @@
+"""Input that follows its job in pieces."""

@@ -1,0 +1,1 @@
+"""Recordings on their way from a client to a worker."""
