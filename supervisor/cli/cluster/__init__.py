@@ -1,0 +1,1 @@
+"""`edge-serve cluster`: several boxes as one."""

@@ -1,0 +1,163 @@
+"""Three boxes of a cluster on one machine: at 127.0.0.2, .3 and .4, each with an edge-serve."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import psutil
+import yaml
+
+from ipc.cluster import ClusterState, Member, Node, folder_of
+from ipc.cluster import read as member_of
+from ipc.runtime import durable
+from tests.clients.conftest import ROOT, environment, free_port
+from tests.process.box import lives, wait_until
+
+CLIENT = "cluster"
+CHAT, EMBED = "echo/chat", "echo/embed"
+ADDRESSES = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
+MEMORY_MB = 2000
+DEADLINE_S = 150.0
+_ECHO = {"engine": "echo", "cluster": True, "memory_mb": 150}
+MODELS = [
+    {"name": CHAT, "task": "chat", "replicas": 2, "slots": 8, **_ECHO},
+    {"name": EMBED, "task": "embed", "replicas": 2, **_ECHO},
+]
+
+
+class Box:
+    """One box: its folders, its server while it has one, its node of Ray's."""
+
+    def __init__(self, folder: Path, address: str, models: list[dict[str, Any]]) -> None:
+        self.address = address
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"{address}.log"
+        self.state_dir = folder / address
+        self._python = str(environment(CLIENT) / "python")
+        catalog = folder / "models.yaml"
+        catalog.write_text(yaml.safe_dump({"models": models}))
+        self._env = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "EDGE_SERVE_TEST_ENGINES": "1",
+            "EDGE_SERVE_CONFIG": str(catalog),
+            "EDGE_SERVE_STATE_DIR": str(self.state_dir),
+            "EDGE_SERVE_MODELS_DIR": str(folder / "models"),
+            "PORT": str(self.port),
+            "LOG_LEVEL": "info",
+        }
+        self.server: subprocess.Popen[bytes] | None = None
+
+    def cluster(self, *words: str, text: str = "") -> str:
+        """What `edge-serve cluster` prints; it has to go well."""
+        done = subprocess.run(
+            [self._python, "-P", "-m", "supervisor.cli", "cluster", *words],
+            env=self._env,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def state(self) -> ClusterState:
+        return msgspec.json.decode(self.cluster("status", "--json"), type=ClusterState)
+
+    def serve(self) -> None:
+        """Start its server."""
+        with self.log.open("ab") as log:
+            self.server = subprocess.Popen(
+                [self._python, "-P", "-m", "supervisor.cli"],
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def member(self) -> Member | None:
+        return member_of(folder_of(self.state_dir))
+
+    def node(self) -> psutil.Process | None:
+        """The parent of Ray's processes here."""
+        told = durable.read_json(folder_of(self.state_dir) / "node.json", Node)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found = psutil.Process(told.pid) if told is not None else None
+            return found if found is not None and lives(found) else None
+        return None
+
+    def parts(self, name: str = "") -> list[psutil.Process]:
+        """Ray's processes here, or those of them that are called so."""
+        node = self.node()
+        family = node.children(recursive=True) if node is not None else []
+        return [one for one in family if name in " ".join(one.cmdline())]
+
+    def everything(self) -> list[psutil.Process]:
+        """All processes of the box."""
+        node, found = self.node(), self.parts()
+        if node is not None:
+            found.append(node)
+        if self.server is not None and self.server.poll() is None:
+            server = psutil.Process(self.server.pid)
+            found += [server, *server.children(recursive=True)]
+        return found
+
+    def stop(self) -> None:
+        if self.server is not None and self.server.poll() is None:
+            self.server.send_signal(signal.SIGTERM)
+            try:
+                self.server.wait(30)
+            except subprocess.TimeoutExpired:
+                self.server.kill()
+                self.server.wait()
+
+
+@contextmanager
+def boxes(folder: Path, models: list[dict[str, Any]] = MODELS) -> Iterator[list[Box]]:
+    """All three in one cluster and serving; afterwards they have left it."""
+    found = [Box(folder, address, models) for address in ADDRESSES]
+    first, *others = found
+    memory = ["--memory-mb", str(MEMORY_MB)]
+    try:
+        bundle = first.cluster(
+            "init", "--address", first.address, "--cluster-port", str(free_port()), *memory
+        )
+        for box in others:
+            box.cluster("join", "--address", box.address, *memory, "-", text=bundle)
+        for box in found:
+            box.serve()
+        for box in found:
+            wait_until(box.ready, DEADLINE_S)
+        yield found
+    finally:
+        for box in found:
+            box.stop()
+        for box in reversed(found):
+            if box.member() is not None:
+                box.cluster("leave", "--force")
+
+
+def kill(processes: list[psutil.Process], number: signal.Signals = signal.SIGKILL) -> float:
+    """Send all of them a signal; returns when."""
+    for one in processes:
+        if lives(one):
+            one.send_signal(number)
+    return time.monotonic()

@@ -1,0 +1,147 @@
+"""A model of the cluster, as this box's engine for it: each job is a call of a replica somewhere.
+
+Queue, credit, retries, migration and metrics are the frontend's, as for any worker. Ray chooses the
+replica, and says when it has died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from ipc.messages.errors import InternalError, QueueFull, ServeError, Unavailable, WorkerCrashed
+from ipc.messages.events import Event, Failed, Piece, Terminal
+from ipc.messages.jobs import Job
+from ipc.messages.spec import Cluster, Loaded, Spec
+from ipc.transport.wire import encode
+from worker.cluster import messages
+from worker.cluster.connection import NoCluster, connect, member_of
+from worker.cluster.deploying import deployed
+from worker.cluster.placement import app_of
+from worker.engine import LoadError, Stage
+from worker.engines.common.asking import Asking, Tell
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 1.0
+
+
+class ClusterEngine(Asking):
+    """Asks replicas. Where one dies its jobs have not begun, or have broken off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._handle: Any
+
+    def load(self, spec: Spec, stage: Stage) -> Loaded:
+        """Raises `LoadError`."""
+        assert spec.cluster is not None
+        _connect(spec.cluster, stage, spec.load_stall_s)
+        is_head = member_of(Path(spec.cluster.folder)).is_head
+        told = deployed(spec.cluster, stage, is_head=is_head)
+        from ray import serve
+
+        self._handle = serve.get_app_handle(app_of(spec.name)).options(stream=True)
+        self._open(spec.slots, "cluster")
+        # Pieces of input and prefixes that are read again would have to find the same replica.
+        return replace(told.loaded, device="cluster", streams_input=False, keeps_prefixes=False)
+
+    # --- on the event loop's thread ---
+
+    async def _ended(self, job: Job, tell: Tell) -> Terminal:
+        began = bool(job.written)
+
+        def pass_on(events: list[Event]) -> None:
+            nonlocal began
+            began = began or any(isinstance(event, Piece) for event in events)
+            tell(events)
+
+        try:
+            return await self._asked(job, pass_on)
+        except ServeError as error:
+            return Failed(job=job.id, error=error.info())
+        except Exception as error:
+            return failed(job.id, error, began=began)
+
+    async def _asked(self, job: Job, tell: Callable[[list[Event]], None]) -> Terminal:
+        """Raises what `_called` does. A call of which nothing has come is made anew, to another
+        replica as far as Ray knows which one is silent; the job's deadline bounds that."""
+        patience_s = messages.FIRST_S
+        while True:
+            try:
+                return await self._called(job, tell, patience_s)
+            except Unanswered:
+                logger.warning("replica_silent", extra={"job": job.id, "for_s": patience_s})
+                patience_s *= 2
+
+    async def _called(
+        self, job: Job, tell: Callable[[list[Event]], None], patience_s: float
+    ) -> Terminal:
+        """Raises what Ray does, `Unanswered` where no word comes for ``patience_s``, and
+        `TimeoutError` where a replica falls silent that had begun."""
+        response = self._handle.answer.remote(encode(job), job.deadline_at - time.monotonic())
+        heard = ended = False
+        try:
+            async with asyncio.timeout(patience_s) as silence:
+                async for frames in response:
+                    heard = True
+                    silence.reschedule(asyncio.get_running_loop().time() + messages.SILENT_S)
+                    events = messages.events.decode(frames).events if frames else []
+                    last = events[-1] if events else None
+                    ended = isinstance(last, Terminal)
+                    if before := events[:-1] if ended else events:
+                        tell(before)
+                    if isinstance(last, Terminal):
+                        return last
+        except TimeoutError:
+            if heard or not silence.expired():
+                raise
+            raise Unanswered from None
+        finally:
+            if not ended:
+                response.cancel()
+        raise InternalError("the replica has ended an answer without its end")
+
+
+class Unanswered(Exception):
+    """A call of which not one word has come."""
+
+
+def failed(job_id: str, error: Exception, *, began: bool) -> Failed:
+    """What becomes of a job whose call has failed with ``error``."""
+    kind = type(error).__name__
+    logger.warning("replica_failed", extra={"job": job_id, "error": kind})
+    if kind == "BackPressureError":
+        full = QueueFull("all replicas of this model have enough to do", retry_after_s=1.0)
+        return Failed(job=job_id, error=full.info())
+    if kind == "DeploymentUnavailableError":
+        away = Unavailable("no replica of this model runs", retry_after_s=5.0)
+        return Failed(job=job_id, error=away.info())
+    if kind.startswith("RayTaskError"):  # an exception of ours, out of the replica
+        broken = InternalError("the replica could not take this request")
+        return Failed(job=job_id, error=broken.info())
+    gone = WorkerCrashed("the replica that worked on this request has gone", retry_after_s=1.0)
+    return Failed(job=job_id, error=gone.info(), began=began, broke_off=began)
+
+
+def _connect(cluster: Cluster, stage: Stage, patience_s: float) -> None:
+    """Be let in once this box's node is up. Raises `LoadError`."""
+    folder = Path(cluster.folder)
+    give_up_at = time.monotonic() + patience_s
+    stage("joining the cluster")
+    while True:
+        try:
+            return connect(folder, member_of(folder))
+        except ImportError as error:
+            raise LoadError(f"Ray is not installed here: {error}") from None
+        except NoCluster as error:
+            if time.monotonic() > give_up_at:
+                raise LoadError(str(error), permanent=False) from error
+            stage(f"waiting: {error}")
+            time.sleep(POLL_S)
