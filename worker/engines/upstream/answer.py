@@ -1,6 +1,6 @@
 """What a server's answer to a chat means, event by event. No sockets in here.
 
-The table of cases is tests/unit/worker/engines/test_upstream_answer.py: what comes, and what it is
+The table of cases is tests/unit/worker/engines/upstream/test_answer.py: what comes, and what it is
 taken for. An answer counts only if the server said that it is whole, by a reason to finish for
 every choice, by its mark of the end, or by sending one object in place of a stream. What a server
 says is passed on, but not that it did nothing about what it was asked: a forced call, a form, log
@@ -9,6 +9,7 @@ probabilities, several choices.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipc.messages.errors import UnsupportedParameter, WorkerCrashed
@@ -26,12 +27,23 @@ _NOTHING = b"null"  # llama.cpp, before completions of several prompts
 
 class ChatAnswer:
     """The answer of ``server`` to the job ``job_id``, in parts. ``ended``: the server has said that
-    nothing follows."""
+    nothing follows. ``written`` is what others have written of each choice, where tokens are named;
+    None where they are not."""
 
-    def __init__(self, job_id: str, asked: ChatInput, server: Server = ANY) -> None:
+    def __init__(
+        self,
+        job_id: str,
+        asked: ChatInput,
+        server: Server = ANY,
+        written: Mapping[int, Sequence[int]] | None = None,
+    ) -> None:
         self.ended = False
         self._asked = asked
-        self._choices = [ChoiceAnswer(job_id, asked, at) for at in range(asked.choices)]
+        names, begun = written is not None, written or {}
+        self._choices = [
+            ChoiceAnswer(job_id, asked, at, names_tokens=names, begun=at in begun)
+            for at in range(asked.choices)
+        ]
         self._seen: set[int] = set()
         # llama.cpp counts every choice for itself, after it.
         self._counts_apart = server.kind == "llama.cpp" and asked.choices > 1

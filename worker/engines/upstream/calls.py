@@ -156,6 +156,35 @@ class Calls:
         return told
 
 
+class CallsInOrder:
+    """Those of another edge-serve: one after the other, each with its number, named as it begins.
+    It may have begun in a part of the answer that another server has told."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def feed(self, parts: Sequence[CallPart]) -> list[Told]:
+        """What these say. Raises `InternalError` where it is no call."""
+        told: list[Told] = []
+        for part in parts:
+            function, at = part.function, part.index
+            if function is None or at is None:
+                not_understood()
+            self._seen.add(at)
+            if function.name:
+                told.append(Opened(at, part.id or _new_id(), function.name))
+            if text := _text(function.arguments):
+                told.append(Added(at, text))
+        return told
+
+    def end(self, *, is_cut: bool) -> list[Told]:  # noqa: ARG002
+        """Nothing, since nothing is held back."""
+        return []
+
+
 def _text(arguments: Any) -> str:
     """Arguments, which should be the text of JSON, as a text."""
     if arguments is None:

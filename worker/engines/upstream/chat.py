@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipc.messages.errors import UnsupportedParameter
@@ -18,8 +18,14 @@ _SWITCHES = ("enable_thinking", "thinking")
 _NO_ARGUMENTS = {"type": "object", "properties": {}}
 
 
-def chat_body(asked: ChatInput, model: str, server: Server) -> dict[str, Any]:
-    """The request for ``asked``.
+def chat_body(
+    asked: ChatInput,
+    model: str,
+    server: Server,
+    written: Mapping[int, Sequence[int]] | None = None,
+) -> dict[str, Any]:
+    """The request for ``asked``, to go on behind the tokens ``written`` of each choice; with None
+    their names are not asked for.
 
     Raises `UnsupportedParameter` for what ``server`` skips, or has no words for.
     """
@@ -35,6 +41,9 @@ def chat_body(asked: ChatInput, model: str, server: Server) -> dict[str, Any]:
     }
     if asked.continues_last:
         body |= _known(server.continues, "continue_final_message", "to continue a message")
+    if written is not None:
+        begun = [written.get(at) for at in range(max(written, default=-1) + 1)]
+        body["migration"] = {"written": begun}
     refuse_skipped(body, server.skips)
     return body
 

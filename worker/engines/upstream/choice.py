@@ -22,7 +22,7 @@ from ipc.messages.jobs import ChatInput, Choice, Json
 from worker.engines.common.server_errors import one_line
 from worker.engines.common.server_json import SurrogateJoiner, not_understood
 from worker.engines.upstream import chunks
-from worker.engines.upstream.calls import Calls, Opened, Told
+from worker.engines.upstream.calls import Calls, CallsInOrder, Opened, Told
 from worker.engines.upstream.ends import MAX_REASON_CHARS, end_of
 from worker.engines.upstream.logprobs import logprobs_of
 
@@ -33,9 +33,19 @@ _ASIDE = "reference"
 
 
 class ChoiceAnswer:
-    """The ``at``-th choice of the answer to the job ``job_id``."""
+    """The ``at``-th choice of the answer to the job ``job_id``. One that ``names_tokens`` is told
+    as far as the names have come, all at once: so whoever has both can go on. Where it is ``begun``
+    another server has told its beginning."""
 
-    def __init__(self, job_id: str, asked: ChatInput, at: int) -> None:
+    def __init__(
+        self,
+        job_id: str,
+        asked: ChatInput,
+        at: int,
+        *,
+        names_tokens: bool = False,
+        begun: bool = False,
+    ) -> None:
         self.finish: Finish | None = None
         self.stop_text: str | None = None  # which one has ended it, where the server says so
         self.pieces = 0  # that were told
@@ -45,9 +55,14 @@ class ChoiceAnswer:
         self._at = at
         self._said: list[str] = []
         self._content, self._reasoning = SurrogateJoiner(), SurrogateJoiner()
-        self._calls = Calls()
+        self._calls: Calls | CallsInOrder = CallsInOrder() if names_tokens else Calls()
+        self._names_tokens = names_tokens
+        self._begun = begun
+        self._ids: list[int] = []  # that no piece has carried yet
+        self._unnamed: list[Piece] = []  # that wait for theirs
         self._logprobs: list[TokenLogprob] = []  # that no piece has carried yet
         self._has_logprobs = False
+        self._has_called = False
 
     def feed(self, said: chunks.Choice, *, is_whole: bool) -> list[Piece]:
         """What ``said`` adds; where it ``is_whole``, it says again what may have come before.
@@ -66,21 +81,25 @@ class ChoiceAnswer:
         pieces += self._called(self._calls.feed(calls))
         if said.finish_reason:
             self.finish = end_of(said.finish_reason)
+            self._has_called = said.finish_reason == "tool_calls"
             self.stop_text = self._stop_text(said)
-        return self._told(pieces)
+        return self._named(said, pieces) if self._names_tokens else self._told(pieces)
 
     def close(self) -> list[Piece]:
         """What is held back: half a character, a call after another one."""
         pieces = self._thought(self._reasoning.end()) + self._text(self._content.end())
         pieces += self._called(self._calls.end(is_cut=self.finish not in (None, "stop")))
-        if self._logprobs and not pieces:
+        pieces = self._unnamed + pieces
+        if (self._logprobs or self._ids) and not pieces:
             pieces = [Delta(self._job_id, "", 0, choice=self._at)]
-        return [msgspec.structs.replace(piece, tokens=0) for piece in self._told(pieces)]
+        return self._with_ids(self._told(pieces))
 
     def end(self, *, may_be_empty: bool) -> Finish:
         """How it ended. Raises `InternalError` where there is nothing in it that can be passed on,
         `UnsupportedParameter` where the server did nothing about what it was asked."""
         finish = self.finish or "stop"
+        if self._begun:  # the server that goes on has looked at all of it
+            return "tool_calls" if self._has_called else finish
         if len(self._calls) and not self._asked.tools:
             raise InternalError("the upstream called a tool, though it was offered none")
         if finish == "stop":
@@ -107,6 +126,21 @@ class ChoiceAnswer:
                 raise _skipped("response_format", "answered with what is no JSON")
             case Choice() as form if text not in form.texts:
                 raise _skipped("structured_outputs.choice", "answered with none of the choices")
+
+    def _named(self, said: chunks.Choice, pieces: list[Piece]) -> list[Piece]:
+        """What can be told, now that ``said`` has come with these ``pieces``."""
+        self._unnamed += pieces
+        self._ids += said.token_ids or []
+        if not said.token_ids or not self._unnamed:
+            return []
+        told, self._unnamed = self._told(self._unnamed), []
+        return self._with_ids(told)
+
+    def _with_ids(self, pieces: list[Piece]) -> list[Piece]:
+        """``pieces``, of which the first has all names and counts as so many tokens."""
+        ids, self._ids = self._ids, []
+        named = [msgspec.structs.replace(one, tokens=len(ids), ids=ids) for one in pieces[:1]]
+        return named + [msgspec.structs.replace(one, tokens=0) for one in pieces[1:]]
 
     def _text(self, text: str) -> list[Piece]:
         if text:

@@ -60,6 +60,7 @@ class Choice(msgspec.Struct):
     logprobs: Any = None
     stop_reason: Any = None  # vLLM: which stop text it was, or the id of a token
     matched_stop: Any = None  # SGLang: the same
+    token_ids: list[int] | None = None  # edge-serve: of all that has been said since the last ones
 
 
 class Chunk(msgspec.Struct):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx2
+import msgspec
 
 from ipc.engines import RemoteOptions
 from ipc.messages.errors import (
@@ -50,8 +52,11 @@ TAIL_S = 1.0
 # From the last of a text to the counts of its tokens and the mark of the end, which may never come.
 COUNTS_S = 5.0
 MAX_BODY_BYTES = 256 << 20
+# Lists of models and reports of health.
+MAX_FACTS_BYTES = 16 << 20
 
-OnPiece = Callable[[Piece], None]
+# Gets pieces that belong together: what one event has brought.
+OnPieces = Callable[[Sequence[Piece]], None]
 
 
 class Upstream:
@@ -61,90 +66,106 @@ class Upstream:
     where the connection fails: see `as_ours`.
     """
 
-    def __init__(self, spec: Spec, options: RemoteOptions) -> None:
-        """Raises `LoadError`."""
+    def __init__(self, spec: Spec, options: RemoteOptions, url: str) -> None:
+        """The one at ``url``. Raises `LoadError`."""
         try:
-            self._client = _client(spec, options)
+            self._client = _client(spec, options, url)
         except (OSError, ValueError, httpx2.InvalidURL) as error:
             raise LoadError(f"options of {spec.name}: {error}") from error
         self.model = spec.name
         self.server: Server = ANY
+        self.vocabulary: bytes | None = None  # of one that goes on where others have left off
+        self.names_tokens = False  # so that another can go on, in its vocabulary
         address = self._client.base_url
         self.where = f"{address.host}:{address.port}" if address.port else address.host
         self._brief = False  # it gives transcripts in brief only
 
     async def models(self) -> list[text.Listed]:
         """What it lists; nothing where it has no such list."""
-        response = await self._client.get("models", timeout=PROBE_S)
+        response, content = await self._fetched("models")
         if response.status_code in (404, 405):
             return []
         if not response.is_success:
-            raise _refusal(response, response.content)
-        return text.listed(response.content)
+            raise _refusal(response, content)
+        return text.listed(content)
 
     async def voices(self) -> list[Voice]:
         """Those of its model, if it lists any."""
-        response = await self._client.get("audio/voices", timeout=PROBE_S)
-        return speak.voices(response.content, self.model) if response.is_success else []
+        response, content = await self._fetched("audio/voices")
+        return speak.voices(content, self.model) if response.is_success else []
 
     async def told(self, path: str) -> dict[str, Any]:
         """The JSON object that ``path`` of the server, outside ``base_url``, answers with; an empty
         one where there is none."""
-        response = await self._client.get(self._client.base_url.join(path), timeout=PROBE_S)
+        response, content = await self._fetched(path)
         try:
-            found = response.json() if response.is_success else {}
-        except ValueError:
+            found = msgspec.json.decode(content) if response.is_success else {}
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
+
+    async def tokenized(self, text: str) -> bytes | None:
+        """A digest of what its tokenizer makes of ``text``, names of control tokens included; None
+        where it does not say."""
+        asked = {"model": self.model, "content": text}
+        try:
+            async with asyncio.timeout(PROBE_S):
+                answer = await self._post("/tokenize", json=asked)
+            tokens = msgspec.json.decode(answer)["tokens"]
+        except (ServeError, ValueError, RecursionError, TypeError, KeyError):
+            return None
+        return hashlib.sha256(msgspec.json.encode(tokens)).digest()
 
     async def healthy(self, path: str) -> bool:
         """Whether ``path`` of the server, outside ``base_url``, is answered without an error of
         its own; one that has no such path is."""
-        response = await self._client.get(self._client.base_url.join(path), timeout=PROBE_S)
+        response, _ = await self._fetched(path)
         return response.status_code < 500
 
-    async def answer(self, job: Job, on_piece: OnPiece) -> Result:
-        """The result of ``job``, what comes before it given to ``on_piece``."""
+    async def answer(self, job: Job, on_pieces: OnPieces) -> Result:
+        """The result of ``job``, what comes before it given to ``on_pieces``."""
         match job.input:
             case ChatInput() as asked:
-                return await self._chat(job.id, asked, on_piece)
+                return await self._chat(job, asked, on_pieces)
             case EmbedInput() as asked:
                 return await self.embed(asked)
             case RerankInput() as asked:
                 return await self._rerank(asked)
             case SpeechInput() as asked:
-                return await self._transcribe(job.id, asked, on_piece)
+                return await self._transcribe(job.id, asked, on_pieces)
             case SpeakInput() as asked:
-                return await self._speak(job.id, asked, on_piece)
+                return await self._speak(job.id, asked, on_pieces)
             case _:
                 raise InternalError(f"no request to another server is known for {type(job.input)}")
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _chat(self, job_id: str, asked: ChatInput, on_piece: OnPiece) -> ChatResult:
-        path, body = self._request(asked)
-        answer = ChatAnswer(job_id, asked, self.server)
+    async def _chat(self, job: Job, asked: ChatInput, on_pieces: OnPieces) -> ChatResult:
+        written = job.written if self.names_tokens and not asked.prompts else None
+        path, body = self._request(asked, written)
+        answer = ChatAnswer(job.id, asked, self.server, written)
         async with self._asked(path, json=body) as response:
             try:
                 async with asyncio.timeout(None) as limit:
                     async for event in _events(response):
-                        for piece in answer.feed(event):
-                            on_piece(piece)
+                        if pieces := answer.feed(event):
+                            on_pieces(pieces)
                         if answer.whole:
                             limit.reschedule(_in(TAIL_S if answer.ended else COUNTS_S))
             except (TimeoutError, httpx2.HTTPError):
                 if not answer.whole:
                     raise
-        if answer.whole:
-            for piece in answer.close():
-                on_piece(piece)
+        if answer.whole and (pieces := answer.close()):
+            on_pieces(pieces)
         return answer.result()
 
-    def _request(self, asked: ChatInput) -> tuple[str, dict[str, Any]]:
+    def _request(
+        self, asked: ChatInput, written: Mapping[int, Sequence[int]] | None
+    ) -> tuple[str, dict[str, Any]]:
         if asked.prompts:
             return completion(asked, self.model, self.server)
-        return "chat/completions", chat_body(asked, self.model, self.server)
+        return "chat/completions", chat_body(asked, self.model, self.server, written)
 
     async def embed(self, asked: EmbedInput) -> EmbedResult:
         answer = await self._post("embeddings", json=text.embed_body(asked, self.model))
@@ -154,10 +175,12 @@ class Upstream:
         answer = await self._post("rerank", json=text.rerank_body(asked, self.model))
         return text.rerank_result(answer, len(asked.documents))
 
-    async def _transcribe(self, job_id: str, asked: SpeechInput, on_piece: OnPiece) -> SpeechResult:
+    async def _transcribe(
+        self, job_id: str, asked: SpeechInput, on_pieces: OnPieces
+    ) -> SpeechResult:
         result = await self._transcript(asked)
         if result.text:
-            on_piece(Delta(job_id, result.text, max(1, result.usage.completion_tokens)))
+            on_pieces([Delta(job_id, result.text, max(1, result.usage.completion_tokens))])
         return result
 
     async def _transcript(self, asked: SpeechInput) -> SpeechResult:
@@ -184,16 +207,24 @@ class Upstream:
         )
         return speech.speech_result(answer, asked)
 
-    async def _speak(self, job_id: str, asked: SpeakInput, on_piece: OnPiece) -> SpeakResult:
+    async def _speak(self, job_id: str, asked: SpeakInput, on_pieces: OnPieces) -> SpeakResult:
         sound = speak.Sound(job_id, asked)
         body = speak.speak_body(asked, self.model)
         async with self._asked("audio/speech", json=body) as response:
             async for data in response.aiter_bytes():
                 if piece := sound.feed(data):
-                    on_piece(piece)
+                    on_pieces([piece])
         if piece := sound.end():
-            on_piece(piece)
+            on_pieces([piece])
         return sound.result()
+
+    async def _fetched(self, path: str) -> tuple[httpx2.Response, bytes]:
+        """What ``path`` answers with, within `PROBE_S`, and its body."""
+        request = self._client.build_request("GET", self._client.base_url.join(path))
+        async with asyncio.timeout(PROBE_S):
+            response = await self._client.send(request, stream=True)
+            async with aclosing(response):
+                return response, await _read(response, MAX_FACTS_BYTES)
 
     async def _post(self, path: str, **content: Any) -> bytes:
         async with self._asked(path, **content) as response:
@@ -218,11 +249,11 @@ class Upstream:
         return await self._client.send(request, stream=True)
 
 
-def _client(spec: Spec, options: RemoteOptions) -> httpx2.AsyncClient:
+def _client(spec: Spec, options: RemoteOptions, url: str) -> httpx2.AsyncClient:
     verify = options.verify
     context = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
     return httpx2.AsyncClient(
-        base_url=options.base_url,
+        base_url=url,
         headers=_authorization(options.api_key_env),
         verify=context,
         # The job's deadline bounds an answer, however slowly it comes: the loop drops it then.
@@ -266,12 +297,12 @@ async def _events(response: httpx2.Response) -> AsyncIterator[StreamEvent]:
         yield event
 
 
-async def _read(response: httpx2.Response) -> bytes:
+async def _read(response: httpx2.Response, most_bytes: int = MAX_BODY_BYTES) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in response.aiter_bytes():
         size += len(part)
-        if size > MAX_BODY_BYTES:
+        if size > most_bytes:
             raise InternalError("the upstream's answer is larger than any answer should be")
         parts.append(part)
     return b"".join(parts)

@@ -54,7 +54,7 @@ class Command(Remote):
         self._program = Program(argv, environment())
         try:
             there = RemoteOptions(base_url=f"http://{HOST}:{port}/v1", model=self._options.model)
-            self._open(spec, there)
+            self._set_up(spec, there)
             loaded = self._meet(stage, self._options.start_timeout_s)
         except BaseException:
             self.close()
@@ -125,7 +125,7 @@ class Command(Remote):
             await asyncio.to_thread(self._program.wait, SETTLE_S)
 
     async def _healthy(self) -> bool:
-        return await self._upstream.healthy(self._options.health_path)
+        return await self._servers.first.healthy(self._options.health_path)
 
 
 def arguments(command: str, spec: Spec, port: int) -> list[str]:

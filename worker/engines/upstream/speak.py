@@ -148,7 +148,7 @@ def voices(body: bytes, model: str) -> list[Voice]:
     it is something else."""
     try:
         found = msgspec.json.decode(body, type=_Voices).voices
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return []
     entries = [_Listed(id=each) if isinstance(each, str) else each for each in found]
     return [

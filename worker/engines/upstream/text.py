@@ -203,5 +203,5 @@ def listed(body: bytes) -> list[Listed]:
     """The models in an answer to GET /v1/models; none where it is something else."""
     try:
         return msgspec.json.decode(body, type=_Models).data
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return []

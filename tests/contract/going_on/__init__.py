@@ -1,0 +1,1 @@
+"""Answers that another worker has begun, on each engine."""
