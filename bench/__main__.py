@@ -16,10 +16,11 @@ COMMANDS = {
     "audio": (LOAD, "its transcriptions"),
     "rerank": (LOAD, "its reranking"),
     "together": ("bench.together", "a running server's kinds of models, alone and all at once"),
+    "replay": ("bench.replay.command", "the load before an incident, made again"),
 }
 # What developers measure edge-serve with; a checkout has it.
 OF_A_CHECKOUT = "tests.bench.__main__"
-DEVELOPERS = ("compare", "gpu", "peers")
+DEVELOPERS = ("compare", "gpu", "peers", "simulate")
 
 
 def main() -> int | None:
@@ -39,7 +40,7 @@ def main() -> int | None:
     module = COMMANDS[name][0] if name in COMMANDS else OF_A_CHECKOUT
     run: Callable[[list[str]], int | None] = import_module(module).main
     # The load generator has four commands, and so have developers; others are a module each.
-    return run(sys.argv[2:] if module == "bench.together" else sys.argv[1:])
+    return run(sys.argv[1:] if module in (LOAD, OF_A_CHECKOUT) else sys.argv[2:])
 
 
 def _is_checkout() -> bool:

@@ -66,11 +66,12 @@ def word_errors(said: Sequence[str], heard: Sequence[str]) -> float:
 
     Case and punctuation are no errors. The fewest changes are counted (Levenshtein's distance).
     """
-    pairs = [(_spoken(one), _spoken(other)) for one, other in zip(said, heard, strict=True)]
+    pairs = [(spoken(one), spoken(other)) for one, other in zip(said, heard, strict=True)]
     return sum(_changes(*pair) for pair in pairs) / sum(len(one) for one, _ in pairs)
 
 
-def _spoken(text: str) -> list[str]:
+def spoken(text: str) -> list[str]:
+    """The words of a text without case and punctuation."""
     return re.findall(r"[\w']+", text.lower())
 
 

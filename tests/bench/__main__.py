@@ -14,6 +14,7 @@ OF_TORCH = "tests.bench.gpu"
 COMMANDS = {
     "gpu": (OF_TORCH, "the torch engine, as a share of what this GPU can do"),
     "peers": ("tests.bench.peers.command", "edge-serve beside other servers, on this machine"),
+    "simulate": ("tests.bench.simulation.command", "boxes and models by the thousand, simulated"),
     "compare": ("tests.bench.compare", "edge-serve beside the bare engines, on this machine"),
 }
 

@@ -85,6 +85,10 @@ class Box:
             await asyncio.sleep(_POLL_S)
         raise TimeoutError(f"not ready within {READY_S:.0f} s\n{self._last_words()}")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def cpu_s(self) -> float:
         """The processor time that all its processes have taken so far."""
         whole = psutil.Process(self._process.pid)

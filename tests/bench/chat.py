@@ -14,7 +14,7 @@ import orjson
 from bench.client import Answer, ask_each, connected, post_json
 from bench.figures import Row, quantile
 from bench.words import ANSWER_TOKENS, Prompts, Texts
-from tests.bench.bare import Run
+from tests.bench.bare.asked import Run
 from tests.bench.box import Box, serving
 from tests.bench.models import Models
 from tests.bench.pairs import RUN_S, Rounds, bare

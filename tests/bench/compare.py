@@ -1,4 +1,4 @@
-"""``bench compare chat|embed|speech|overhead|footprint|growth|all``: beside the bare engines."""
+"""``bench compare chat|alone|neighbour|embed|...|all``: beside the bare engines."""
 
 from __future__ import annotations
 
@@ -23,14 +23,21 @@ from bench.terminal import plain_app
 from supervisor.config.errors import ConfigError
 from supervisor.models.archive import FetchError
 from tests.bench import chat, embed, footprint, growth, overhead, speech
+from tests.bench.alone import measure as alone
+from tests.bench.alone import neighbour
 from tests.bench.models import Models
 from tests.bench.pairs import Rounds
 
-_LIBRARIES = ("openvino", "openvino-genai", "ctranslate2", "faster-whisper", "starlette", "uvicorn")
+_LIBRARIES = (
+    *("openvino", "openvino-genai", "xllamacpp", "torch", "ctranslate2", "faster-whisper"),
+    *("starlette", "uvicorn", "pyzmq"),
+)
 
 
 class What(StrEnum):
     CHAT = "chat"
+    ALONE = "alone"
+    NEIGHBOUR = "neighbour"
     EMBED = "embed"
     SPEECH = "speech"
     OVERHEAD = "overhead"
@@ -42,6 +49,8 @@ class What(StrEnum):
 Measure = Callable[[Rounds, Models], Awaitable[list[Row]]]
 MEASURES: dict[What, Measure] = {
     What.CHAT: chat.measure,
+    What.ALONE: alone.measure,
+    What.NEIGHBOUR: neighbour.measure,
     What.EMBED: embed.measure,
     What.SPEECH: speech.measure,
     What.OVERHEAD: lambda rounds, _: overhead.measure(rounds),

@@ -15,7 +15,9 @@ from bench.figures import Row
 from bench.words import MixedTexts, Texts
 from ipc.messages.control import HEARTBEAT_S
 from ipc.messages.spec import Spec
-from tests.bench.bare import EMBED_BATCH, SENTENCE_TRANSFORMERS, Run
+from tests.bench.bare.asked import Run
+from tests.bench.bare.engines import SENTENCE_TRANSFORMERS
+from tests.bench.bare.others import EMBED_BATCH
 from tests.bench.box import Box, serving
 from tests.bench.models import Models
 from tests.bench.pairs import RUN_S, Rounds, bare

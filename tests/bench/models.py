@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -30,14 +31,18 @@ class Models:
         self._launch = Launch(settings, hardware.detect())
         self._models = catalog.load(settings.edge_serve_config).select(settings.models)
 
-    def spec(self, task: Task) -> Spec:
+    def spec(self, task: Task, engine: str | None = None) -> Spec:
         """The first model of ``task``, its files fetched and converted, without sampling defaults
-        of its own: other servers that run it have none.
+        of its own: other servers that run it have none. By ``engine`` in place of its own, if one
+        is named.
 
         Raises `ConfigError`, and `FetchError`.
         """
         for model in self._models:
             if model.entry.task == task:
+                if engine is not None:
+                    entry = model.entry.model_copy(update={"engine": engine})
+                    model = replace(model, entry=entry)
                 (found,) = self._launch.candidates([model]).all
                 ready = self._launch.fetch(found, self._report(found.name))
                 return msgspec.structs.replace(ready.spec, defaults=Defaults())

@@ -15,7 +15,9 @@ import msgspec
 from ipc.messages.spec import Spec
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import child_env
-from tests.bench.bare import ENGINES, Run
+from supervisor.fleet import environment
+from tests.bench.bare.asked import Asked, Run
+from tests.bench.bare.engines import ENGINES
 from tests.bench.models import Say
 
 LOAD_S = 300.0
@@ -64,7 +66,11 @@ class Bare:
 
     async def run(self, inputs: list[str]) -> Run:
         """Raises `RuntimeError` when the process has died, and `TimeoutError`."""
-        return await self._exchange(msgspec.json.encode(inputs), RUN_S)
+        return await self.ask(Asked(inputs=inputs))
+
+    async def ask(self, asked: Asked) -> Run:
+        """As `run`."""
+        return await self._exchange(msgspec.json.encode(asked), RUN_S)
 
     async def load(self, spec: Spec) -> None:
         await self._exchange(msgspec.json.encode(spec), LOAD_S)
@@ -91,7 +97,7 @@ async def bare(spec: Spec) -> AsyncIterator[Bare]:
         )
     process = await asyncio.create_subprocess_exec(
         *[sys.executable, "-P", "-m", "tests.bench.bare"],
-        env=child_env(HF_HUB_OFFLINE="1"),
+        env=child_env(**environment(spec)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -11,11 +11,11 @@ import orjson
 
 from bench.client import ask_each, connected, post_file
 from bench.figures import Row
-from tests.bench.bare import Run
+from tests.bench.bare.asked import Run
 from tests.bench.box import Box, serving
 from tests.bench.models import Models
 from tests.bench.pairs import RUN_S, Rounds, bare
-from tests.bench.recorded import clip
+from tests.bench.sound.recorded import clip
 
 AT_ONCE = 4
 

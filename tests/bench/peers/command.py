@@ -22,9 +22,9 @@ from supervisor.models import torch_install
 from supervisor.models.archive import FetchError
 from tests.bench import machine
 from tests.bench.models import Models, Say
-from tests.bench.peers import chat, embed, report, speech
-from tests.bench.peers.install import install, scripts, unpacked
-from tests.bench.peers.known import PEERS, TORCH, Files, Peer
+from tests.bench.peers import chat, embed, ggml, report, speech
+from tests.bench.peers.install import FOLDER, install, scripts, unpacked
+from tests.bench.peers.known import PEERS, TORCH, WHISPER_CPP, Files, Peer
 from tests.bench.peers.results import Results
 from tests.bench.peers.run import Run
 
@@ -139,13 +139,23 @@ def _files(models: Models, chosen: Sequence[Peer], say: Say) -> Files:
     for peer in chosen:
         if peer.name.startswith("transformers"):
             folder = unpacked(peer, gguf, say)
+    speech_folder = Path(models.spec("speech").path)
     return Files(
         chat_gguf=gguf,
         chat_folder=folder,
         embed=Path(models.spec("embed").path),
-        speech=Path(models.spec("speech").path),
+        speech=speech_folder,
         threads=len(os.sched_getaffinity(0)),
+        speech_ggml=_for_whisper_cpp(speech_folder, chosen),
     )
+
+
+def _for_whisper_cpp(folder: Path, chosen: Sequence[Peer]) -> Path:
+    file = FOLDER / "models" / f"{folder.name}.bin"
+    if not file.exists() and any(peer.name in WHISPER_CPP for peer in chosen):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        ggml.write(folder, file)
+    return file
 
 
 def _write(results: Results, folder: Path | None) -> None:

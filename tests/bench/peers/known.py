@@ -14,6 +14,7 @@ from ipc.messages.jobs import Task
 
 APPS = Path(__file__).parent / "apps"
 TORCH = "torch==2.13.0"
+WHISPER_CPP = ("whisper-cpp", "whisper-cpp-beams")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Files:
     embed: Path
     speech: Path
     threads: int
+    speech_ggml: Path = Path()  # the same for whisper.cpp
     streams: int = 1  # the most that is asked at once
     context_tokens: int = 2048  # what each chat may hold
 
@@ -141,8 +143,8 @@ PEERS = (
         command=_library("embed", lambda files: files.embed),
         serves=False,
     ),
-    # One recording after the other, as it comes; the same from threads, one for each core; and in
-    # batches, which is how it takes long recordings at its fastest.
+    # One recording after the other, as it comes; the same from threads, one for each core; without
+    # what was said before; and in batches, which is how it takes long recordings at its fastest.
     *(
         Peer(
             name=name,
@@ -154,8 +156,20 @@ PEERS = (
         for name, how in (
             ("faster-whisper", "speech"),
             ("faster-whisper-threads", "speech-threads"),
+            ("faster-whisper-alone", "speech-alone"),
             ("faster-whisper-batched", "speech-batched"),
+            ("faster-whisper-batched-16", "speech-batched-16"),
         )
+    ),
+    *(
+        Peer(
+            name=name,
+            task="speech",
+            packages=("pywhispercpp==1.5.1",),
+            command=_library(name, lambda files: files.speech_ggml),
+            serves=False,
+        )
+        for name in WHISPER_CPP
     ),
     Peer(
         name="litserve-whisper",

@@ -55,11 +55,15 @@ class Running:
                 raise TimeoutError(f"{self.peer.name}: not ready\n{self._last_words()}")
             await asyncio.sleep(_POLL_S)
 
-    async def work(self, inputs: list[str]) -> dict[str, Any]:
+    async def work(self, inputs: list[str], deadline_s: float = RUN_S) -> dict[str, Any]:
         """What a library makes of ``inputs``, see ``apps/library.py``."""
         assert self._process.stdin is not None
         self._process.stdin.write(orjson.dumps(inputs) + b"\n")
-        return await self._line(RUN_S)
+        return await self._line(deadline_s)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def cpu_s(self) -> float:
         """The processor time that all its processes have taken so far."""

@@ -22,6 +22,7 @@ class Side:
     model: str
     cpu_s: Callable[[], float]
     rss_mb: Callable[[], Awaitable[float]]
+    pid: int  # of the first of its processes
 
 
 def ours(box: Box, path: str, model: str) -> Side:
@@ -31,7 +32,7 @@ def ours(box: Box, path: str, model: str) -> Side:
         processes = [report["supervisor"], report["frontend"], *workers]
         return float(sum(process["rss_mb"] for process in processes))
 
-    return Side(OURS, box.port, path, model, box.cpu_s, rss_mb)
+    return Side(OURS, box.port, path, model, box.cpu_s, rss_mb, box.pid)
 
 
 def theirs(one: Running, files: Files) -> Side:
@@ -39,4 +40,4 @@ def theirs(one: Running, files: Files) -> Side:
         return one.rss_mb()
 
     peer = one.peer
-    return Side(peer.name, one.port, peer.path, peer.model(files), one.cpu_s, rss_mb)
+    return Side(peer.name, one.port, peer.path, peer.model(files), one.cpu_s, rss_mb, one.pid)

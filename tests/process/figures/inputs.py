@@ -17,8 +17,9 @@ import orjson
 import psutil
 from PIL import Image
 
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
 from ipc.messages.errors import InvalidRequest, UndecodableMedia
+from ipc.messages.keys import ApiKey
 from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 from tests.process.figures import MIB, figure, timed
 from tests.process.figures.clients import HEAD

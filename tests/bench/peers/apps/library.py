@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import wave
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -47,12 +48,52 @@ def speech_threads(folder: str) -> Work:
     return lambda paths: _together(list(pool.map(partial(_hear, model), paths)))
 
 
+def speech_alone(folder: str) -> Work:
+    """The same as `speech`, but no window is told what was said before it."""
+    model = _whisper(folder, threads=CORES, workers=1)
+    alone = {"condition_on_previous_text": False}
+    return lambda paths: _together([_hear(model, path, alone) for path in paths])
+
+
 def speech_batched(folder: str) -> Work:
-    """The windows of a recording in batches."""
+    """The windows of a recording in batches of 8, as it comes."""
+    return _batched(folder, 8)
+
+
+def speech_batched_16(folder: str) -> Work:
+    return _batched(folder, 16)
+
+
+def _batched(folder: str, windows: int) -> Work:
     from faster_whisper import BatchedInferencePipeline
 
     model = BatchedInferencePipeline(_whisper(folder, threads=CORES, workers=1))
-    return lambda paths: _together([_hear(model, path) for path in paths])
+    return lambda paths: _together([_hear(model, path, {"batch_size": windows}) for path in paths])
+
+
+def whisper_cpp(file: str) -> Work:
+    """The likeliest token each time, which is what whisper.cpp does unless it is asked for more."""
+    return _whisper_cpp(file, beams=0)
+
+
+def whisper_cpp_beams(file: str) -> Work:
+    return _whisper_cpp(file, beams=5)
+
+
+def _whisper_cpp(file: str, beams: int) -> Work:
+    from pywhispercpp.model import Model
+
+    search = {"beam_search": {"beam_size": beams, "patience": -1.0}} if beams else {}
+    shown = {"print_progress": False, "print_realtime": False}
+    model = Model(file, params_sampling_strategy=int(beams > 0), n_threads=CORES, **shown, **search)
+
+    def hear(path: str) -> tuple[float, str]:
+        heard = model.transcribe(path, language="en")
+        with wave.open(path) as sound:
+            seconds = sound.getnframes() / sound.getframerate()
+        return seconds, " ".join(segment.text for segment in heard)
+
+    return lambda paths: _together([hear(path) for path in paths])
 
 
 def _whisper(folder: str, threads: int, workers: int) -> Any:
@@ -63,8 +104,8 @@ def _whisper(folder: str, threads: int, workers: int) -> Any:
     )
 
 
-def _hear(model: Any, path: str) -> tuple[float, str]:
-    segments, info = model.transcribe(path, **LISTEN)
+def _hear(model: Any, path: str, asked: dict[str, Any] | None = None) -> tuple[float, str]:
+    segments, info = model.transcribe(path, **LISTEN, **(asked or {}))
     return info.duration, " ".join(segment.text for segment in segments)
 
 
@@ -76,7 +117,11 @@ HOW = {
     "embed": embed,
     "speech": speech,
     "speech-threads": speech_threads,
+    "speech-alone": speech_alone,
     "speech-batched": speech_batched,
+    "speech-batched-16": speech_batched_16,
+    "whisper-cpp": whisper_cpp,
+    "whisper-cpp-beams": whisper_cpp_beams,
 }
 
 

@@ -1,0 +1,1 @@
+"""Sound to measure with: recorded, read aloud, or made."""

@@ -1,0 +1,154 @@
+"""Eight languages read aloud by espeak-ng: which are told, and the words of each.
+
+    python -P -m tests.bench.sound.languages MODEL_FOLDER
+
+Beside faster-whisper with its defaults on the same model in 8 bits. What is translated is told in
+how many of the words that the same text has in English.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jiwer
+from faster_whisper import WhisperModel
+
+from bench.words import spoken
+from ipc.messages.spec import Spec
+from tests.contract.driver import Driver, hear
+from worker.audio import decode
+from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
+
+PACE = 150  # words a minute
+# Of every day, and the first article of the Universal Declaration of Human Rights.
+TEXTS = {
+    "en": (
+        "Yesterday my sister took the early train to the city. It was raining, so she stayed in "
+        "the library and read the newspaper. In the evening we cooked soup together and talked "
+        "about the summer.",
+        "All human beings are born free and equal in dignity and rights. They are endowed with "
+        "reason and conscience and should act towards one another in a spirit of brotherhood.",
+    ),
+    "de": (
+        "Gestern ist meine Schwester mit dem frühen Zug in die Stadt gefahren. Es regnete, also "
+        "blieb sie in der Bibliothek und las die Zeitung. Am Abend haben wir zusammen Suppe "
+        "gekocht und über den Sommer gesprochen.",
+        "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sind mit Vernunft "
+        "und Gewissen begabt und sollen einander im Geist der Brüderlichkeit begegnen.",
+    ),
+    "fr": (
+        "Hier, ma sœur a pris le premier train pour la ville. Il pleuvait, alors elle est restée "
+        "à la bibliothèque et a lu le journal. Le soir, nous avons préparé une soupe ensemble et "
+        "parlé de l'été.",
+        "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués "
+        "de raison et de conscience et doivent agir les uns envers les autres dans un esprit de "
+        "fraternité.",
+    ),
+    "es": (
+        "Ayer mi hermana tomó el primer tren a la ciudad. Llovía, así que se quedó en la "
+        "biblioteca y leyó el periódico. Por la noche cocinamos una sopa juntos y hablamos del "
+        "verano.",
+        "Todos los seres humanos nacen libres e iguales en dignidad y derechos y, dotados como "
+        "están de razón y conciencia, deben comportarse fraternalmente los unos con los otros.",
+    ),
+    "it": (
+        "Ieri mia sorella ha preso il primo treno per la città. Pioveva, quindi è rimasta in "
+        "biblioteca e ha letto il giornale. La sera abbiamo cucinato una zuppa insieme e parlato "
+        "dell'estate.",
+        "Tutti gli esseri umani nascono liberi ed eguali in dignità e diritti. Essi sono dotati "
+        "di ragione e di coscienza e devono agire gli uni verso gli altri in spirito di "
+        "fratellanza.",
+    ),
+    "pt": (
+        "Ontem a minha irmã apanhou o primeiro comboio para a cidade. Estava a chover, por isso "
+        "ficou na biblioteca e leu o jornal. À noite cozinhámos uma sopa juntos e falámos do "
+        "verão.",
+        "Todos os seres humanos nascem livres e iguais em dignidade e em direitos. Dotados de "
+        "razão e de consciência, devem agir uns para com os outros em espírito de fraternidade.",
+    ),
+    "pl": (
+        "Wczoraj moja siostra pojechała wczesnym pociągiem do miasta. Padało, więc została w "
+        "bibliotece i czytała gazetę. Wieczorem gotowaliśmy razem zupę i rozmawialiśmy o lecie.",
+        "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw. Są oni "
+        "obdarzeni rozumem i sumieniem i powinni postępować wobec innych w duchu braterstwa.",
+    ),
+    "nl": (
+        "Gisteren nam mijn zus de vroege trein naar de stad. Het regende, dus bleef ze in de "
+        "bibliotheek en las de krant. 's Avonds kookten we samen soep en praatten we over de "
+        "zomer.",
+        "Alle mensen worden vrij en gelijk in waardigheid en rechten geboren. Zij zijn begiftigd "
+        "met verstand en geweten, en behoren zich jegens elkander in een geest van broederschap "
+        "te gedragen.",
+    ),
+}  # fmt: skip
+
+
+class Told(NamedTuple):
+    """``named`` is heard in the language that was told, ``given`` with the right one named."""
+
+    language: str
+    named: str
+    given: str
+    english: str
+
+
+def aloud(text: str, language: str) -> bytes:
+    """A WAV file."""
+    asked = ["espeak-ng", "-v", language, "-s", str(PACE), "--stdout", text]
+    return subprocess.run(asked, check=True, capture_output=True).stdout
+
+
+def by_us(driver: Driver, sound: bytes, language: str) -> Told:
+    found = hear(driver, sound)
+    given = hear(driver, sound, language=language)
+    english = hear(driver, sound, language=language, translate=True)
+    return Told(found.language, found.text, given.text, english.text)
+
+
+def by_faster_whisper(model: WhisperModel, sound: bytes, language: str) -> Told:
+    samples = decode.decode(sound)
+    segments, info = model.transcribe(samples)
+    named = "".join(segment.text for segment in segments)
+    given, english = (
+        "".join(
+            segment.text for segment in model.transcribe(samples, language=language, task=task)[0]
+        )
+        for task in ("transcribe", "translate")
+    )
+    return Told(info.language, named, given, english)
+
+
+def row(language: str, number: int, told: Told) -> Iterator[str]:
+    text, english = TEXTS[language][number], set(spoken(TEXTS["en"][number]))
+    yield told.language
+    for heard in (told.named, told.given):
+        yield f"{100 * jiwer.wer(' '.join(spoken(text)), ' '.join(spoken(heard))):.0f}"
+    yield f"{100 * len(english & set(spoken(told.english))) / len(english):.0f}"
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description="eight languages by espeak-ng")
+    asked.add_argument("model", type=Path)
+    folder = asked.parse_args().model
+    engine = WhisperSpeech()
+    spec = Spec(name="languages", task="speech", engine="ctranslate2", path=str(folder))
+    engine.load(spec, lambda _: None)
+    driver = Driver(engine)
+    peer = WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
+    print(
+        "| said | told | wrong words | language named | translated | the same by faster-whisper |"
+    )
+    for language, texts in TEXTS.items():
+        for number, text in enumerate(texts):
+            sound = aloud(text, language)
+            own = row(language, number, by_us(driver, sound, language))
+            other = row(language, number, by_faster_whisper(peer, sound, language))
+            print("|", language, "|", " | ".join([*own, *other]), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
