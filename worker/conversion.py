@@ -16,6 +16,7 @@ import importlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import msgspec
 
+from ipc.engines import serving
 from ipc.messages.spec import Spec
 from ipc.runtime import durable, lifeline
 from worker.engine import LoadError, Stage
@@ -84,6 +86,12 @@ def prepared(spec: Spec, stage: Stage, convert: str, key: str) -> Path:
     return target
 
 
+def form_of(spec: Spec) -> str:
+    """What conversions by the engine of ``spec`` are like at present: see `ipc.engines.Serving`."""
+    found = serving(spec.engine, spec.task)
+    return found.form if found else ""
+
+
 def stamp(path: Path) -> str:
     """Changes when a model file, or any file of a model folder, is replaced: sizes and times."""
     files = _files(path) if path.is_dir() else [path]
@@ -101,10 +109,12 @@ def _own_prefix(spec: Spec, convert: str) -> str:
 
 def _is_whole(folder: Path, origin: Origin) -> bool:
     """Whether the conversion is there and no file of it has been lost or cut short since."""
+    marker = durable.read_json(folder / MARKER, Marker)
+    if marker is None:
+        return False
     try:
-        marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=Marker)
         sizes = {name: (folder / name).stat().st_size for name in marker.files}
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return False
     return marker.origin == origin and marker.files == sizes
 
@@ -152,7 +162,8 @@ def _run_child(part: Path, origin: Origin, spec: Spec, stage: Stage) -> None:
                     stage,
                 )
             finally:
-                child.kill()
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)
         if not ended:
             raise LoadError(
                 f"converting {origin.source} wrote nothing for {spec.load_stall_s:g} s; "

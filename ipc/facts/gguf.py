@@ -31,6 +31,12 @@ _SCALARS = {
 }
 
 
+# How OpenVINO GenAI's reader knows weights to be stored (its src/cpp/src/gguf_utils, release
+# 2026.4), by ggml's numbers: F32, F16, Q4_0, Q4_1, Q8_0, Q4_K, Q6_K, BF16. The package gguf can
+# unpack those of the second line, too: Q5_0, Q5_1, Q2_K, Q3_K, Q5_K, and IQ, TQ and MXFP4.
+OPENVINO_TENSORS = frozenset({0, 1, 2, 3, 8, 12, 14, 30})
+UNPACKED_TENSORS = frozenset({6, 7, 10, 11, 13, *range(16, 24), 29, 34, 35, 39})
+
 # How most weights are stored, by llama.cpp's numbers (`llama_ftype` in include/llama.h).
 _QUANTIZATIONS = dict(
     zip(

@@ -299,7 +299,7 @@ def test_the_official_sdk_sends_two_images_through_a_running_server(
     assert whole.choices[0].message.content == reference.text(one)
     assert whole.usage is not None
     assert whole.usage.prompt_tokens == reference.inputs(one)["input_ids"].shape[1]
-    assert told["capabilities"] == ["chat-completion", "vision"]
+    assert told["capabilities"] == ["chat-completion", "vision", "migration"]
 
 
 def _data_url(file: bytes) -> str:

@@ -1,6 +1,17 @@
-"""On which cores OpenVINO computes."""
+"""On which cores OpenVINO computes, and in what."""
 
 from __future__ import annotations
+
+import openvino
+
+
+def computed_in(precision: str, device: str = "CPU") -> str:
+    """What to compute in, always named: by itself a CPU that has bfloat16 would use it. ``auto`` is
+    bfloat16 where the device has it, else float32."""
+    if precision != "auto":
+        return precision
+    native = openvino.Core().get_property(device, "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if "BF16" in native else "f32"
 
 
 def on_cpu(threads: int) -> dict[str, str | int]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ipc.engines import Precision
 from ipc.messages.spec import Spec
-from worker.conversion import prepared, stamp
+from worker.conversion import form_of, prepared, stamp
 from worker.engine import LoadError, Stage
-from worker.engines.common.openvino_cpu import on_cpu
+from worker.engines.common.openvino_cpu import computed_in, on_cpu
 from worker.engines.encoders.embed import TextEmbedding
 from worker.engines.encoders.encoder import Array, Place, TextModel
 from worker.engines.encoders.rerank import PairScoring
@@ -24,8 +24,6 @@ from worker.microbatch import MicroBatch
 
 MODEL_FILE = "model.xml"
 _CONVERT = "worker.engines.encoders.openvino_convert"
-# To be raised when a conversion changes, so that earlier results are made anew.
-_FORMAT = 2
 
 
 class _Files(Protocol):
@@ -46,12 +44,12 @@ class OpenvinoEncoder:
 
     def load(self, spec: Spec, checkpoint: _Files, precision: Precision, stage: Stage) -> Place:
         device = _device(spec.device)
-        computed_in = _computed_in(precision, device)
+        chosen = computed_in(precision, device)
         folder = self.converted(spec, checkpoint, stage)
         stage("compiling")
-        compiled = _compile(folder, device, computed_in, spec.threads)
+        compiled = _compile(folder, device, chosen, spec.threads)
         self._request = compiled.create_infer_request()
-        return Place(device.lower(), computed_in)
+        return Place(device.lower(), chosen)
 
     def __call__(self, arrays: Sequence[Array]) -> NDArray[np.float32]:
         # The inputs live until the call returns; the output is copied out of the request's memory.
@@ -63,7 +61,7 @@ class OpenvinoEncoder:
 
     def converted(self, spec: Spec, checkpoint: _Files, stage: Stage) -> Path:
         """The folder with the converted model; converts it if need be. Raises `LoadError`."""
-        key = f"{_FORMAT} openvino {version('openvino')} {stamp(checkpoint.folder)}"
+        key = f"{form_of(spec)} openvino {version('openvino')} {stamp(checkpoint.folder)}"
         return prepared(spec, stage, self._convert, key)
 
 
@@ -104,14 +102,6 @@ def _device(name: str) -> str:
         reason = f"device {name} is not there: OpenVINO sees {', '.join(available)}"
         raise LoadError(reason, permanent=False)
     return device
-
-
-def _computed_in(precision: Precision, device: str) -> str:
-    """What to compute in, always named: by itself a CPU that has bfloat16 would use it."""
-    if precision != "auto":
-        return precision
-    native = openvino.Core().get_property(device, "OPTIMIZATION_CAPABILITIES")
-    return "bf16" if "BF16" in native else "f32"
 
 
 def _compile(folder: Path, device: str, computed_in: str, threads: int) -> openvino.CompiledModel:

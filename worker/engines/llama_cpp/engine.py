@@ -63,7 +63,7 @@ class LlamaTokens:
         loaded = Loaded(
             device="cpu",
             context_tokens=model.context_tokens,
-            detail=f"KV cache of {model.kv_tokens} tokens",
+            detail=f"KV cache of {model.kv_tokens} tokens in {model.options.kv_cache_type}",
         )
         return TokenModel(
             loaded,
@@ -120,6 +120,12 @@ class LlamaTokens:
 
     def _check(self, request: TokenRequest) -> None:
         """Raises `UnsupportedParameter`."""
+        if self._model.options.prompt_lookup and request.sampling.logprobs is not None:
+            raise UnsupportedParameter(
+                "engine llama.cpp tells no log probabilities where a model has the option "
+                "prompt_lookup; leave logprobs out, or take that option out of the model's entry",
+                param="logprobs",
+            )
         for token in request.sampling.stop_token_ids:
             data = self._model.layout.vocabulary.text_bytes(token)
             if data.decode(errors="ignore").encode() != data:

@@ -19,6 +19,7 @@ from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer
 from worker.chat.prompt import Layout
 from worker.engine import LoadError, Stage, options_of
+from worker.engines.llama_cpp.cores import mask, tied_to
 from worker.engines.llama_cpp.private_socket import PrivateSocket
 from worker.engines.llama_cpp.tokenizer import ServerTokenizer
 from worker.engines.llama_cpp.vision import VisionLayout
@@ -26,6 +27,9 @@ from worker.engines.llama_cpp.vision import VisionLayout
 # A prompt is read so many tokens at a time, all running answers moving on between two times.
 _BATCH_TOKENS = 256
 _SILENT, _ERRORS = -1, 1
+# Prompt lookup: what followed when so many tokens were last the same, and how many are guessed. To
+# check nine took three to four times as long as one (AVX2), so more guesses gain little.
+_SAME_TOKENS = _GUESSED_TOKENS = 8
 _REASON = "error loading model: "
 
 
@@ -48,6 +52,11 @@ def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
     if spec.device not in ("cpu", "auto"):
         raise LoadError(f"engine llama.cpp runs on cpu, not on {spec.device}; set device: cpu")
     options = options_of(spec, LlamaChatOptions)
+    if spec.vision and options.prompt_lookup:
+        raise LoadError(
+            "options.prompt_lookup: engine llama.cpp guesses tokens of texts only; leave it out, "
+            "or set vision: false"
+        )
     header = _header(Path(spec.path))
     context_tokens, kv_tokens = _sizes(spec, options, header)
     found = read_tokenizer(Path(spec.path))
@@ -55,7 +64,7 @@ def llama_model(spec: Spec, stage: Stage) -> LlamaModel:
     mmproj = projector(spec, options)
     place = PrivateSocket()
     try:
-        server = _serve(spec, place.path, context_tokens, kv_tokens, mmproj, _SILENT)
+        server = _serve(spec, options, place.path, context_tokens, kv_tokens, mmproj, _SILENT)
     except RuntimeError as error:
         place.close()
         raise _reason(spec) from error
@@ -104,6 +113,7 @@ def _sizes(spec: Spec, options: LlamaChatOptions, header: Header) -> tuple[int, 
 
 def _serve(
     spec: Spec,
+    options: LlamaChatOptions,
     place: str,
     context_tokens: int,
     kv_tokens: int,
@@ -136,6 +146,13 @@ def _serve(
     for threads in (parameters.cpuparams, parameters.cpuparams_batch):
         threads.n_threads = spec.threads or -1
         threads.poll = 0  # between two computations nobody spins
+        if cpus := tied_to(spec):
+            threads.cpumask = mask(cpus, len(threads.cpumask))
+            threads.mask_valid = threads.strict_cpu = True
+    if options.prompt_lookup:
+        _look_up(parameters)
+    if options.kv_cache_type == "q8_0":
+        _keep_in_8_bits(parameters)
     # The object always listens. It is asked by calls, and for tokens only in this way.
     parameters.ui = parameters.endpoint_slots = False
     parameters.n_threads_http = 1
@@ -146,6 +163,25 @@ def _serve(
         parameters.n_threads_http = 2 * spec.slots + 2
     parameters.hostnames = [place]
     return xllamacpp.Server(parameters)
+
+
+def _keep_in_8_bits(parameters: Any) -> None:
+    """Keys and values in blocks of 8 bits, which the library does by its flash attention only."""
+    from xllamacpp import ggml_type, llama_flash_attn_type
+
+    parameters.cache_type_k = parameters.cache_type_v = ggml_type.GGML_TYPE_Q8_0
+    parameters.flash_attn_type = llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+
+
+def _look_up(parameters: Any) -> None:
+    """Have the server guess. It draws each token as ever and keeps a guess that is the same, so
+    answers are those without it; an answer that repeats nothing has nothing guessed."""
+    from xllamacpp import common_speculative_type
+
+    guessing = parameters.speculative
+    guessing.types = [common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K]
+    guessing.ngram_map_k.size_n = _SAME_TOKENS
+    guessing.ngram_map_k.size_m = _GUESSED_TOKENS
 
 
 def _reason(spec: Spec) -> LoadError:
@@ -178,7 +214,7 @@ def _main() -> None:
     mmproj = projector(spec, options)
     place = PrivateSocket()
     try:
-        _serve(spec, place.path, *sizes, mmproj, _ERRORS)
+        _serve(spec, options, place.path, *sizes, mmproj, _ERRORS)
     except RuntimeError:
         sys.exit(1)
     finally:

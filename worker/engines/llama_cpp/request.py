@@ -39,6 +39,7 @@ def request_body(request: TokenRequest, context_tokens: int, *, prefix_caching: 
         "stream_options": {"include_usage": True},
         "return_progress": True,
         "timings_per_token": True,
+        "verbose": True,  # each piece then names its last token
     }
     if request.preserved:
         body["preserved_tokens"] = sorted(request.preserved)
@@ -54,8 +55,6 @@ def _asked_for(sampling: Sampling) -> dict[str, Any]:
         body["logit_bias"] = [[token, bias] for token, bias in sampling.logit_bias.items()]
     if sampling.logprobs is not None:
         body["n_probs"] = max(1, sampling.logprobs)
-    if sampling.stop_token_ids:
-        body["verbose"] = True  # each piece then names its last token
     return body
 
 

@@ -46,6 +46,8 @@ class _Usage(msgspec.Struct):
 
 class _Timings(msgspec.Struct):
     predicted_n: int = 0
+    draft_n: int = 0
+    draft_n_accepted: int = 0
 
 
 class _NativeTimings(msgspec.Struct):
@@ -147,15 +149,20 @@ class AnswerStream:
         if choice.finish_reason is not None:
             self._finish = "length" if choice.finish_reason == "length" else "stop"
         tokens = self._count(chunk)
+        # Told with the end for all of the answer.
+        looked = chunk.timings if chunk.usage and chunk.timings else _Timings()
         if tokens and chunk.verbose and not self._ends.isdisjoint(chunk.verbose.tokens):
             return Written(self._id, text="", text_tokens=tokens, finish="stop")
         return Written(
             self._id,
+            tokens=tuple(chunk.verbose.tokens[-1:]) if tokens and chunk.verbose else (),
             finish=None if chunk.usage is None else self._finish,
             text=choice.text,
             text_tokens=tokens,
             logprobs=self._logprobs(choice),
             cached_tokens=_cached(chunk),
+            guessed=looked.draft_n,
+            accepted=looked.draft_n_accepted,
         )
 
     def _count(self, chunk: _Chunk) -> int:

@@ -23,6 +23,7 @@ from worker.chat.prompt import Prompt
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.chat.vocabulary import Vocabulary
 from worker.engine import Stage
+from worker.engines.common.mapped import give_back_pages
 from worker.engines.openvino_chat.grammars import Grammars, structured
 from worker.engines.openvino_chat.load import BLOCK_TOKENS, chat_folder, chat_model
 
@@ -68,6 +69,7 @@ class OpenvinoTokens:
         self._numbers = itertools.count()
         loaded = Loaded(device="cpu", context_tokens=model.context_tokens, detail=model.detail)
         self._run_once()
+        give_back_pages(model.folder)  # weights lie by now as the products want them
         # xgrammar is given the text of every token, and so a control token may stand for its own.
         return TokenModel(
             loaded,

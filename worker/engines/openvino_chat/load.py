@@ -26,10 +26,14 @@ from worker.chat.hf import read_template, read_vocabulary
 from worker.chat.prompt import Layout
 from worker.chat.template import Template
 from worker.chat.vocabulary import Vocabulary
-from worker.conversion import prepared, stamp
+from worker.conversion import form_of, prepared, stamp
 from worker.engine import LoadError, Stage, options_of
+from worker.engines.common.openvino_cpu import on_cpu
+from worker.engines.openvino_chat.gguf_types import is_read, write_as_read
 from worker.engines.openvino_chat.id_tokenizer import write_id_tokenizer
+from worker.engines.openvino_chat.int8_rows import to_int8_rows
 from worker.engines.openvino_chat.merge import merge_products
+from worker.engines.openvino_chat.quality import check_quality
 from worker.engines.openvino_chat.tokenizer import DETOKENIZER, FILE, batched, make_plain
 from worker.engines.openvino_chat.vision import (
     ImageSize,
@@ -64,10 +68,12 @@ class Texts(NamedTuple):
 
 
 class ChatModel(NamedTuple):
-    """A model ready to run. ``eos`` are the tokens that end an answer; ``context_tokens`` is what
-    a prompt and its answer may have together, ``kv_blocks`` what all running ones may hold."""
+    """A model ready to run, whose files are in ``folder``. ``eos`` are the tokens that end an
+    answer; ``context_tokens`` is what a prompt and its answer may have together, ``kv_blocks`` what
+    all running ones may hold."""
 
     pipeline: Any
+    folder: Path
     texts: Texts
     eos: frozenset[int]
     context_tokens: int
@@ -85,8 +91,8 @@ def chat_folder(spec: Spec, stage: Stage) -> Path:
     if not path.exists():
         raise LoadError(f"{path} does not exist; pull the model first")
     if path.is_file() and path.suffix == ".gguf":
-        made = f"openvino-genai {version('openvino-genai')}, products merged, plain tokenizer"
-        key = f"{made}, {stamp(path)}"
+        library = f"openvino-genai {version('openvino-genai')}"
+        key = f"{library}, {form_of(spec)}, {stamp(path)}"
         return prepared(spec, stage, _CONVERT, key)
     sees = (path / _LANGUAGE_MODEL).is_file()
     needed = (*(_OF_MODEL_THAT_SEES if sees else (_MODEL,)), FILE, DETOKENIZER)
@@ -124,6 +130,7 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     config = pipeline.get_config()
     return ChatModel(
         pipeline,
+        folder,
         texts,
         eos=frozenset(config.stop_token_ids) | {config.eos_token_id},
         context_tokens=min(context_tokens, kv_tokens),
@@ -178,14 +185,18 @@ def _text_parts(path: Path, tokenizer: Any) -> tuple[Vocabulary, Template]:
 
 
 def convert_gguf(source: Path, target: Path) -> None:
-    """Write the GGUF file ``source`` into ``target`` as OpenVINO's model and tokenizer files.
+    """Write the GGUF file ``source`` into ``target`` as OpenVINO's model and tokenizer files, and
+    what that has cost (`worker.engines.openvino_chat.quality`).
 
     The library writes them beside the file that it reads. Raises `LoadError`.
     """
-    context_tokens = _check_gguf(source)
-    control = read_tokenizer(source).control
+    reader, context_tokens = _opened(source)
+    texts = read_tokenizer(source)
     file = target / "model.gguf"
-    _bring(source, file)
+    if is_read(reader):
+        _bring(source, file)
+    else:
+        write_as_read(reader, file)
     scheduling = genai.SchedulerConfig()
     scheduling.num_kv_blocks = 1
     try:
@@ -196,10 +207,11 @@ def convert_gguf(source: Path, target: Path) -> None:
     except RuntimeError as error:
         raise LoadError(_reason(error)) from error
     file.unlink()
-    _merge_products(target)
-    make_plain(target, control)
+    _rewrite(target)
+    make_plain(target, texts.control)
     config = {"max_position_embeddings": context_tokens}
     (target / "config.json").write_text(json.dumps(config))
+    check_quality(source, target, texts)
 
 
 def _bring(source: Path, place: Path) -> None:
@@ -211,18 +223,21 @@ def _bring(source: Path, place: Path) -> None:
         shutil.copyfile(source, place)
 
 
-def _merge_products(folder: Path) -> None:
-    """Rewrite the model in ``folder``, beside itself first: its weights are read from the file."""
-    written = folder / "merged.xml"
+def _rewrite(folder: Path) -> None:
+    """Make the model in ``folder`` a faster one, written beside itself first: its weights are read
+    from the file."""
+    written = folder / "rewritten.xml"
     model = openvino.Core().read_model(folder / _MODEL)
-    merge_products(model)
-    openvino.save_model(model, written, compress_to_fp16=False)
+    with tempfile.TemporaryDirectory(dir=folder) as weights:
+        to_int8_rows(model, Path(weights))
+        merge_products(model)
+        openvino.save_model(model, written, compress_to_fp16=False)
     for suffix in (".bin", ".xml"):
         written.with_suffix(suffix).replace((folder / _MODEL).with_suffix(suffix))
 
 
-def _check_gguf(source: Path) -> int | None:
-    """The context length that a GGUF file names.
+def _opened(source: Path) -> tuple[Any, int | None]:
+    """A GGUF file's `GGUFReader`, and the context length that it names.
 
     The library reads past the end of a file cut short, so its table of tensors is checked first.
     Raises `LoadError`.
@@ -230,10 +245,10 @@ def _check_gguf(source: Path) -> int | None:
     from gguf import GGUFReader
 
     try:
-        fields = GGUFReader(source).fields
-        architecture = fields["general.architecture"].contents()
-        field = fields.get(f"{architecture}.context_length")
-        return None if field is None else int(field.contents())
+        reader = GGUFReader(source)
+        architecture = reader.fields["general.architecture"].contents()
+        field = reader.fields.get(f"{architecture}.context_length")
+        return reader, None if field is None else int(field.contents())
     except (ValueError, LookupError, OverflowError) as error:
         raise LoadError(f"not a whole GGUF file ({error}); pull the model again") from error
 
@@ -267,7 +282,9 @@ def _properties(spec: Spec, options: OpenvinoChatOptions) -> dict[str, str | int
     # With bfloat16, which the library picks where the CPU has it, a prompt that is read afresh and
     # the same prompt from the cache give logits that differ, and so other answers.
     properties: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": options.precision}
-    if spec.threads > 0:
+    if spec.most_replicas > 1:
+        properties |= on_cpu(spec.threads)  # tied, all of them would compute on the same cores
+    elif spec.threads > 0:
         properties["INFERENCE_NUM_THREADS"] = spec.threads
     # No CACHE_DIR: OpenVINO 2026.4 writes a compiled model with paged attention to it and then
     # cannot read it back, so every start would write it anew.

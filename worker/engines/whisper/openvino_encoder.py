@@ -2,8 +2,7 @@
 
 CTranslate2 quantises what enters each of its 8-bit products anew, and has no bfloat16 on CPUs. Two
 cores with AMX took 447 ms for a window of whisper-base there, 338 in OpenVINO's float32, 95 in its
-bfloat16. The last is nearer to float32 than 8 bits are (off by 2 %, root mean square, to 10 %), but
-not the same: it put some words of a translation differently, so it has to be asked for.
+bfloat16. The last is nearer to float32 than 8 bits are (off by 2 %, root mean square, to 10 %).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 
-from worker.engines.common.openvino_cpu import on_cpu
+from worker.engines.common.openvino_cpu import computed_in, on_cpu
 from worker.engines.common.openvino_graph import attention, layer_norm, linear
 
 Weights = dict[str, npt.NDArray[Any]]
@@ -31,7 +30,8 @@ _LAYER_NORM_EPS = 1e-5
 
 class Encoder:
     """The encoder of the CTranslate2 file ``weights``, compiled for ``at_once`` windows at a
-    time on ``threads`` cores, computing in ``precision``: f32, or bf16 on CPUs that have it.
+    time on ``threads`` cores, computing in ``precision``: f32, bf16, or auto, which is bf16 on CPUs
+    that have it.
 
     Raises `ValueError` where the file is of another format or its weights are stored in 8 bits.
     """
@@ -40,7 +40,7 @@ class Encoder:
         graph = _graph(read(weights, "encoder/"))
         settings: dict[str, Any] = {
             "NUM_STREAMS": at_once,
-            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_PRECISION_HINT": computed_in(precision),
             **on_cpu(threads),
         }
         compiled = ov.Core().compile_model(graph, "CPU", settings)

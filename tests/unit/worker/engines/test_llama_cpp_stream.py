@@ -54,6 +54,16 @@ def test_a_prompt_is_read_then_text_comes_then_the_end() -> None:
     ]
 
 
+def test_what_was_guessed_is_told_once_for_all_of_the_answer() -> None:
+    timings = {"predicted_n": 9, "draft_n": 8, "draft_n_accepted": 5}
+    told = read(
+        stream(),
+        piece("Hi", timings={"predicted_n": 6, "draft_n": 8, "draft_n_accepted": 5}),
+        piece(timings=timings, finish_reason="stop", usage=usage(9)),
+    )
+    assert [(one.guessed, one.accepted) for one in told] == [(0, 0), (8, 5)]
+
+
 def test_an_answer_that_was_cut_says_so() -> None:
     cut = piece(tokens=1, finish_reason="length", usage=usage(1))
     (last,) = read(stream(), cut)
@@ -162,7 +172,7 @@ def test_the_servers_own_form_means_the_same() -> None:
         native(tokens=[9], tokens_predicted=2),
     ) == [
         Written("a", cached_tokens=2, read_tokens=3),
-        Written("a", text="a", text_tokens=1, logprobs=[TokenLogprob(7, b"a", -0.5)]),
+        Written("a", (7,), text="a", text_tokens=1, logprobs=[TokenLogprob(7, b"a", -0.5)]),
         Written("a", text="", text_tokens=1, finish="stop"),
     ]
 

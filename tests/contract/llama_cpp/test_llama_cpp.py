@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from worker.chat import requests
 from worker.chat.parser import PlainText
 from worker.engine import LoadError
 from worker.engines import make
+from worker.engines.llama_cpp.cores import one_a_core
 from worker.engines.llama_cpp.engine import LlamaChat
 
 STORY = "Tell me a long story about a boat on the open sea, its captain and his cat."
@@ -191,8 +194,8 @@ def test_what_is_no_gguf_file_is_named(tmp_path: Path, content: bytes) -> None:
 def test_options_and_devices_that_it_does_not_know_are_named(gguf: Path, tmp_path: Path) -> None:
     error = refusal(gguf, options={"precision": 1})
     assert (
-        "options.precision: unknown; the options are dialect, kv_cache_tokens, mmproj"
-        in error.reason
+        "options.precision: unknown; the options are dialect, kv_cache_tokens, "
+        "kv_cache_type, mmproj" in error.reason
     )
     assert "runs on cpu, not on cuda" in refusal(gguf, device="cuda").reason
     assert "does not exist; pull the model" in refusal(tmp_path / "gone.gguf").reason
@@ -261,6 +264,37 @@ def test_several_answers_are_drawn_each_by_a_seed_of_its_own(driver: Driver) -> 
     }
     assert len(set(texts.values())) == 3
     assert len(result(driver, one).others) == 2
+
+
+def tied_threads() -> set[int]:
+    """The CPUs that threads of this process are tied to."""
+    tied: set[int] = set()
+    for thread in psutil.Process().threads():
+        with suppress(ProcessLookupError):  # it has ended since
+            cpus = os.sched_getaffinity(thread.id)
+            tied |= cpus if len(cpus) == 1 else set()
+    return tied
+
+
+def test_each_thread_has_a_core_of_its_own(gguf: Path) -> None:
+    cores = one_a_core(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("there is one core")
+    engine = loaded(gguf, threads=len(cores))
+    driver = Driver(engine)
+    assert answer(driver, chat(STORY, max_tokens=2))
+    tied = tied_threads()
+    engine.close()
+    assert set(cores) <= tied
+
+
+def test_keys_and_values_may_be_kept_in_eight_bits(driver: Driver, gguf: Path) -> None:
+    plain = answer(driver, chat(STORY, max_tokens=8, temperature=0.0))
+    engine = loaded(gguf, options={"prefix_caching": True, "kv_cache_type": "q8_0"})
+    small = Driver(engine)
+    for _ in ("read", "from the cache"):
+        assert answer(small, chat(STORY, max_tokens=8, temperature=0.0)) == plain
+    engine.close()
 
 
 def test_what_was_read_before_is_not_read_again(gguf: Path) -> None:

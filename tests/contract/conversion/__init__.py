@@ -1,0 +1,1 @@
+"""Model files as they are converted, weight by weight."""
