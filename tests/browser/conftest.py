@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from ipc.messages.configuration import Setting, Value
+from ipc.messages.control import HistoryConfig
 from tests.process.box import CHAT, EMBED, SPEECH, Box, boxes, spec
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -16,6 +18,12 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 FAKE_MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 DEADLINE_MS = 30_000
 expect.set_options(timeout=DEADLINE_MS)
+SETTINGS = [
+    Setting(name="PORT", value=9000, default=8000, origin=".env", is_set=True, restart=True),
+    Setting(name="API_KEYS", secret=True, is_set=True, origin="environment"),
+    Setting(name="MAX_BATCHES", value=32, default=32, description="that have not ended"),
+]
+VALUES = {CHAT: {"slots": Value(value=4, origin="entry", file="/etc/own.yaml")}}
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +39,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[Box]:
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """Echo models for all that the page does; the slow one writes for as long as a test needs."""
+    history = HistoryConfig(file=str(tmp_path_factory.mktemp("state") / "history.db"))
     with boxes() as make:
-        yield make(spec(CHAT, slots=4), spec(EMBED), spec(SPEECH)).wait_ready()
+        models = spec(CHAT, slots=4), spec(EMBED), spec(SPEECH)
+        yield make(*models, settings=SETTINGS, values=VALUES, history=history).wait_ready()
 
 
 class Visit:

@@ -1,9 +1,11 @@
-// The frame around all pages: who is here, where to go, light or dark.
-import { logIn, logOut, session } from "./lib/api.js";
+// The frame around all pages: who is here, where to go, light or dark, in which language.
+import { logIn, logOut, session, whenLoggedOut } from "./lib/api.js";
 import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./lib/dom.js";
 import { Notices } from "./lib/notices.js";
 import { link, useRoute } from "./lib/router.js";
+import { Stale } from "./lib/stale.js";
 import { nextTheme, theme } from "./lib/theme.js";
+import { LANGUAGES, language, loadWords, said, speak, t } from "./lib/words.js";
 
 // Each page is loaded when it is first opened. Those marked so are for who manages the server.
 const PAGES = [
@@ -13,6 +15,8 @@ const PAGES = [
   { id: "tools", title: "Try out", load: () => import("./pages/tools.js") },
   { id: "requests", title: "Requests", load: () => import("./pages/requests.js"), admin: true },
   { id: "logs", title: "Logs", load: () => import("./pages/logs.js"), admin: true },
+  { id: "keys", title: "Keys & usage", load: () => import("./pages/keys.js") },
+  { id: "settings", title: "Settings", load: () => import("./pages/settings.js"), admin: true },
   { id: "connect", title: "Connect", load: () => import("./pages/connect.js") },
   { id: "api", title: "API", load: () => import("./pages/api.js") },
 ];
@@ -21,6 +25,7 @@ function App() {
   const [who, setWho] = useState(null);
   useEffect(() => {
     session().then(setWho, (error) => setWho({ refused: true, error }));
+    whenLoggedOut(() => setWho({ refused: true }));
   }, []);
   if (!who) return html`<p class="boot">edge-serve</p>`;
   if (who.refused) return html`<${LogIn} error=${who.error} onDone=${setWho} /><${Notices} />`;
@@ -34,26 +39,37 @@ function Frame({ who, onOut }) {
   const main = useRef(null);
   const shown = useRef(page.id);
   useEffect(() => {
-    document.title = `${page.title} · edge-serve`;
+    document.title = `${said(page.title)} · edge-serve`;
     if (shown.current !== page.id) main.current?.focus();
     shown.current = page.id;
   }, [page.id]);
   return html`
     <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current?.focus())}>
-      Skip to the page</a>
+      ${t`Skip to the page`}</a>
     <header>
       <a class="brand" href=${link("overview")}>edge-serve</a>
-      <nav aria-label="Pages">
-        ${pages.map((one) => html`<a key=${one.id} href=${link(one.id)}
-          aria-current=${one.id === page.id ? "page" : null}>${one.title}</a>`)}
-      </nav>
-      <${Theme} />
-      ${who.name && html`<button class="plain" title=${`Logged in with the key ${who.name}`}
-        onClick=${() => logOut().finally(onOut)}>Log out</button>`}
+      <${Menu} pages=${pages} page=${page} />
+      <${Stale} />
+      <div class="row tight"><${Language} /><${Theme} />
+      ${who.name && html`<button class="plain" title=${t`Logged in with the key ${who.name}`}
+        onClick=${() => logOut().finally(onOut)}>${t`Log out`}</button>`}</div>
     </header>
     <main id="main" tabindex="-1" ref=${main}>
       <${Lazy} key=${page.id} page=${page} route=${route} who=${who} />
     </main>`;
+}
+
+/** The pages side by side, or on a phone behind a button that says where one is. */
+function Menu({ pages, page }) {
+  const [open, setOpen] = useState(false);
+  useEffect(() => setOpen(false), [page.id]);
+  return html`<button class="menu" aria-expanded=${open} aria-controls="pages"
+      onClick=${() => setOpen(!open)}>${said(page.title)}</button>
+    <nav id="pages" class=${open ? "open" : ""} aria-label=${t`Pages`}
+        onKeyDown=${(event) => event.key === "Escape" && setOpen(false)}>
+      ${pages.map((one) => html`<a key=${one.id} href=${link(one.id)} onClick=${() => setOpen(false)}
+        aria-current=${one.id === page.id ? "page" : null}>${said(one.title)}</a>`)}
+    </nav>`;
 }
 
 function Lazy({ page, route, who }) {
@@ -63,20 +79,27 @@ function Lazy({ page, route, who }) {
     page.load().then((module) => setLoaded(() => module.default), (problem) => setLoaded(() => Gone(problem)));
   }, []);
   if (error) {
-    return html`<section><h1>${page.title}</h1><p class="error">This page has failed: ${error.message}</p>
-      <button onClick=${reset}>Try again</button></section>`;
+    return html`<section><h1>${said(page.title)}</h1><p class="error">${t`This page has failed: ${error.message}`}</p>
+      <button onClick=${reset}>${t`Try again`}</button></section>`;
   }
   return loaded ? html`<${loaded} route=${route} who=${who} />` : html`<p class="quiet">…</p>`;
 }
 
 // The server has been updated under an open page: its files have other addresses now.
-const Gone = () => () => html`<p>The server has a newer page.
-  <button onClick=${() => location.reload()}>Load it</button></p>`;
+const Gone = () => () => html`<p>${t`The server has a newer page.`}
+  <button onClick=${() => location.reload()}>${t`Load it`}</button></p>`;
 
 function Theme() {
   const [now, setNow] = useState(theme());
+  const words = { auto: t`as the system`, light: t`light`, dark: t`dark` }[now];
   return html`<button class="plain theme" onClick=${() => setNow(nextTheme())}
-    aria-label=${`Colours: ${now}. Change`} title=${`Colours: ${now}`}>${{ auto: "◐", light: "○", dark: "●" }[now]}</button>`;
+    aria-label=${t`Colours: ${words}. Change`} title=${t`Colours: ${words}`}>${{ auto: "◐", light: "○", dark: "●" }[now]}</button>`;
+}
+
+function Language() {
+  const other = Object.keys(LANGUAGES).find((one) => one !== language());
+  return html`<button class="plain" lang=${other} title=${LANGUAGES[other]} aria-label=${LANGUAGES[other]}
+    onClick=${() => speak(other)}>${other.toUpperCase()}</button>`;
 }
 
 function LogIn({ error, onDone }) {
@@ -94,17 +117,18 @@ function LogIn({ error, onDone }) {
     }
   }
   return html`<main class="login">
-    <form onSubmit=${submit}>
+    <form class="card" onSubmit=${submit}>
       <h1>edge-serve</h1>
-      <label for="key">One of this server's API keys</label>
+      <label for="key">${t`One of this server's API keys`}</label>
       <input id="key" name="key" type="password" autocomplete="current-password" required autofocus
         aria-describedby=${problem ? "problem" : null} />
       ${problem && html`<p id="problem" class="error" role="alert">${problem}</p>`}
-      <button class="main" disabled=${busy}>Log in</button>
-      <p class="quiet">It is sent once, and not kept here: a cookie stands for it until you log out.</p>
+      <button class="main" disabled=${busy}>${t`Log in`}</button>
+      <p class="quiet small">${t`It is sent once, and not kept here: a cookie stands for it until you log out.`}</p>
     </form>
   </main>`;
 }
 
+await loadWords();
 render(html`<${App} />`, document.getElementById("app"));
 document.querySelector("#app > .boot:not(:only-child)")?.remove();

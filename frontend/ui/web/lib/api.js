@@ -1,10 +1,18 @@
 // Calls to this server's API: the page knows and can do nothing else.
+import { t } from "./words.js";
 
 let token = null; // of the session, for requests that change something
+let onLoggedOut = () => {};
+
+/** Calls `listener` when the server no longer knows who asks: a session ends, also with the server. */
+export const whenLoggedOut = (listener) => (onLoggedOut = listener);
+
+// A 401 of these says nothing of a session.
+const DOORS = ["/session", "/login"];
 
 export class ApiError extends Error {
   constructor(status, body) {
-    super(body?.error?.message ?? `the server answered ${status}`);
+    super(body?.error?.message ?? t`the server answered ${status}`);
     this.status = status;
     this.body = body;
   }
@@ -27,6 +35,7 @@ export const logOut = () => post("/logout");
 
 export const get = (path, options) => send("GET", path, undefined, options);
 export const post = (path, body = {}, options) => send("POST", path, body, options);
+export const patch = (path, body) => send("PATCH", path, body);
 export const remove = (path) => send("DELETE", path);
 
 /** The answer's JSON, or the Response itself where `raw` is set. */
@@ -48,8 +57,9 @@ async function request(method, path, body, signal, more = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, { error: { message: "the server cannot be reached" } });
+    throw new ApiError(0, { error: { message: t`the server cannot be reached` } });
   }
+  if (response.status === 401 && !DOORS.includes(path)) onLoggedOut();
   if (!response.ok) throw await failure(response);
   return response;
 }

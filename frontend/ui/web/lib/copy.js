@@ -1,5 +1,6 @@
 // A text with a button that copies it.
-import { html, useState } from "./dom.js";
+import { html, render, useState } from "./dom.js";
+import { t } from "./words.js";
 
 const SHOWN_MS = 1500;
 
@@ -14,13 +15,30 @@ export async function copy(text) {
   area.remove();
 }
 
-export function Copyable({ text, label = "Copy" }) {
+/** `text`, or a function that gives it where it is long. */
+export function Copy({ text, kind = "" }) {
   const [done, setDone] = useState(false);
   async function onClick() {
-    await copy(text);
+    await copy(typeof text === "function" ? text() : text);
     setDone(true);
     setTimeout(() => setDone(false), SHOWN_MS);
   }
-  return html`<div class="copyable"><pre tabindex="0"><code>${text}</code></pre>
-    <button class="small" onClick=${onClick}>${done ? "Copied" : label}</button></div>`;
+  return html`<button type="button" class=${`small ${kind}`} onClick=${onClick}>${done ? t`Copied` : t`Copy`}</button>`;
+}
+
+export const Copyable = ({ text }) =>
+  html`<div class="copyable"><pre tabindex="0"><code>${text}</code></pre><${Copy} text=${text} /></div>`;
+
+/** The same for what stands in `place` already and is not drawn by preact. */
+export function makeCopyable(place) {
+  for (const pre of place.querySelectorAll("pre")) {
+    const around = document.createElement("div");
+    around.className = "copyable";
+    const text = pre.textContent;
+    pre.tabIndex = 0; // who has no mouse pushes a long line aside
+    pre.replaceWith(around);
+    const button = document.createElement("span");
+    around.append(pre, button);
+    render(html`<${Copy} text=${text} />`, button);
+  }
 }

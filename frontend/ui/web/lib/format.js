@@ -1,4 +1,5 @@
 // Numbers as people read them.
+import { language } from "./words.js";
 
 export function bytes(count) {
   if (count == null) return "–";
@@ -8,7 +9,7 @@ export function bytes(count) {
     count /= 1024;
     step += 1;
   }
-  return `${count >= 100 || step === 0 ? Math.round(count) : count.toFixed(1)} ${units[step]}`;
+  return `${decimal(count, count >= 100 || step === 0 ? 0 : 1)} ${units[step]}`;
 }
 
 export const megabytes = (count) => (count == null ? "–" : bytes(count * 2 ** 20));
@@ -16,20 +17,26 @@ export const megabytes = (count) => (count == null ? "–" : bytes(count * 2 ** 
 export function duration(seconds) {
   if (seconds == null) return "–";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10) return `${decimal(seconds, 1)} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 129600) return `${(seconds / 3600).toFixed(1)} h`;
-  return `${Math.round(seconds / 86400)} days`;
+  if (seconds < 129600) return `${decimal(seconds / 3600, 1)} h`;
+  return `${Math.round(seconds / 86400)} d`;
 }
 
-export const count = (number) => (number == null ? "–" : Math.round(number).toLocaleString("en"));
+export const count = (number) => (number == null ? "–" : decimal(number, 0));
+
+/** With so many digits behind the point, as the page's language writes it. */
+export const decimal = (number, digits) =>
+  number.toLocaleString(language(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 export function rate(number) {
   if (number == null) return "–";
-  return number >= 100 ? String(Math.round(number)) : number.toFixed(1);
+  return decimal(number, number >= 100 ? 0 : 1);
 }
 
 export function clock(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return new Date(seconds * 1000).toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
+
+export const date = (seconds) => new Date(seconds * 1000).toLocaleDateString(language(), { day: "numeric", month: "short" });

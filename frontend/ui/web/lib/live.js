@@ -1,81 +1,63 @@
-// What is shown all the time: a report every two seconds, and events as they come. Nothing is asked
-// while the page is hidden, so that one that nobody looks at costs the server nothing.
+// What is shown all the time: the server's report, and its events as they come. Both are asked for
+// while a component shows them, and not while the page is hidden.
 import { events, get } from "./api.js";
 import { useEffect, useState } from "./dom.js";
+import { repeat } from "./every.js";
 
 const EVERY_MS = 2000;
 const KEPT_EVENTS = 200;
 const KEPT_SAMPLES = 150; // five minutes
+const FRESH_S = 5; // older events are in the report already
 
-export const live = { report: null, error: null, at: 0, events: [], samples: [], rates: {} };
-const listeners = new Set();
-let timer = null;
-let following = null;
-let followed = 0;
+/** Something that components are drawn again for. `begin` is called for the first of them, and gives
+ * what `repeat` does, which ends with the last. */
+function shared(begin) {
+  const listeners = new Set();
+  let asking = null;
+  return {
+    use() {
+      const [, draw] = useState(0);
+      useEffect(() => {
+        const listener = () => draw((n) => n + 1);
+        listeners.add(listener);
+        asking ??= begin();
+        return () => {
+          listeners.delete(listener);
+          if (listeners.size) return;
+          asking.end();
+          asking = null;
+        };
+      }, []);
+    },
+    tell: () => listeners.forEach((listener) => listener()),
+    now: () => asking?.now(),
+  };
+}
+
+// --- the report ---
+
+export const live = { report: null, error: null, at: 0, samples: [], rates: {}, counted: null };
+const reports = shared(() => repeat(EVERY_MS, report, () => {}));
 
 /** The live state; the component is drawn again whenever it changes. */
 export function useLive() {
-  const [, draw] = useState(0);
-  useEffect(() => {
-    const listener = () => draw((n) => n + 1);
-    listeners.add(listener);
-    if (listeners.size === 1) start();
-    return () => {
-      listeners.delete(listener);
-      if (!listeners.size) stop();
-    };
-  }, []);
+  reports.use();
   return live;
 }
 
-function tell() {
-  for (const listener of listeners) listener();
-}
-
-function start() {
-  document.addEventListener("visibilitychange", onVisibility);
-  if (!document.hidden) begin();
-}
-
-function stop() {
-  document.removeEventListener("visibilitychange", onVisibility);
-  end();
-}
-
-function onVisibility() {
-  if (document.hidden) end();
-  else begin();
-}
-
-function begin() {
-  if (timer === null) poll();
-  if (!following) follow();
-}
-
-function end() {
-  clearTimeout(timer);
-  timer = null;
-  following?.abort();
-  following = null;
-}
-
 /** Ask now, in place of at the next turn: something was done that shows in the report. */
-export function refresh() {
-  clearTimeout(timer);
-  return poll();
-}
+export const refresh = () => reports.now();
 
-async function poll() {
-  timer = setTimeout(() => {}, 0);
-  const mine = timer;
+async function report(signal) {
   try {
-    take(await get("/health").catch(allowUnavailable));
+    take(await get("/health", { signal }).catch(allowUnavailable));
     live.error = null;
   } catch (error) {
-    live.error = error;
+    if (!signal.aborted) live.error = error;
+    throw error;
+  } finally {
+    reports.tell();
   }
-  if (timer === mine) timer = setTimeout(poll, EVERY_MS);
-  tell();
 }
 
 // 503 is how a server answers that has no model ready; its report is in the body all the same.
@@ -102,6 +84,8 @@ function take(report) {
     cpu: box.cpu_percent ?? null,
     memory: box.memory_total_mb ? 100 * (1 - box.memory_available_mb / box.memory_total_mb) : null,
     tokens: Object.values(live.rates).reduce((sum, one) => sum + one, 0),
+    gpus: Object.fromEntries((box.gpus ?? []).map((gpu) => [gpu.device, gpu.utilization_percent])),
+    requests: (report.models ?? []).reduce((sum, one) => sum + (one.queue?.in_flight ?? 0) + (one.queue?.depth ?? 0), 0),
   });
   if (live.samples.length > KEPT_SAMPLES) live.samples.shift();
 }
@@ -114,24 +98,25 @@ function tokens(report) {
   return found;
 }
 
-async function follow() {
-  const mine = (following = new AbortController());
-  let wait = 1000;
-  while (following === mine) {
-    try {
-      for await (const { data } of events("GET", `/admin/events?after=${followed}`, undefined, mine.signal)) {
-        if (!data) continue;
-        const event = JSON.parse(data);
-        followed = Math.max(followed, event.seq);
-        live.events.unshift(event);
-        live.events.length = Math.min(live.events.length, KEPT_EVENTS);
-        wait = 1000;
-        tell();
-      }
-    } catch (error) {
-      if (error.status === 401 || error.status === 403) return; // events are for those who manage
-    }
-    await new Promise((resolve) => setTimeout(resolve, wait));
-    wait = Math.min(wait * 2, 30000);
+// --- the events ---
+
+const happened = { events: [], last: 0 };
+const followers = shared(() => repeat(1000, follow, () => {}));
+
+/** The last events, the newest first. They are for those who manage the server. */
+export function useEvents() {
+  followers.use();
+  return happened.events;
+}
+
+async function follow(signal) {
+  for await (const { data } of events("GET", `/admin/events?after=${happened.last}`, undefined, signal)) {
+    if (!data) continue;
+    const event = JSON.parse(data);
+    if (event.seq < happened.last) happened.events = []; // another server, which counts anew
+    happened.last = event.seq;
+    happened.events = [event, ...happened.events].slice(0, KEPT_EVENTS);
+    followers.tell();
+    if (event.type === "model.state" && Date.now() / 1000 - event.time < FRESH_S) refresh();
   }
 }

@@ -1,5 +1,6 @@
 // What a model writes, as Markdown. It is hostile: nothing in it may run, ask another server or look
 // like a part of this page, so images and styles are left out and links say where they lead.
+import { makeCopyable } from "./copy.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./dom.js";
 
 let libraries = null;
@@ -26,13 +27,15 @@ const ALLOWED = {
   RETURN_TRUSTED_TYPE: true,
 };
 
-/** `text` as Markdown; as it is until the library has come. */
-export function Markdown({ text }) {
+/** `text` as Markdown; as it is until the library has come. Its code can be copied once it is `whole`. */
+export function Markdown({ text, whole }) {
   const [ready, setReady] = useState(null);
   const place = useRef(null);
   useEffect(() => void load().then((found) => setReady(() => found)), []);
   useLayoutEffect(() => {
-    if (ready) place.current.innerHTML = ready.purify.sanitize(ready.marked.parse(text, { gfm: true, breaks: true }), ALLOWED);
-  }, [ready, text]);
+    if (!ready) return;
+    place.current.innerHTML = ready.purify.sanitize(ready.marked.parse(text, { gfm: true, breaks: true }), ALLOWED);
+    if (whole) makeCopyable(place.current);
+  }, [ready, text, whole]);
   return ready ? html`<div class="markdown" ref=${place}></div>` : html`<div class="markdown asis">${text}</div>`;
 }

@@ -1,5 +1,6 @@
 // Short messages at the edge of the page: what has been done, or why it could not be.
 import { html, useEffect, useState } from "./dom.js";
+import { t } from "./words.js";
 
 const STAYS_MS = 6000;
 let notices = [];
@@ -29,7 +30,7 @@ export function Notices() {
   return html`<div class="notices" role="status" aria-live="polite">
     ${shown.map((one) => html`<div key=${one.id} class=${`notice ${one.kind}`}>
       <span>${one.text}</span>
-      <button class="plain" aria-label="Dismiss" onClick=${() => dismiss(one.id)}>×</button>
+      <button class="plain" aria-label=${t`Dismiss`} onClick=${() => dismiss(one.id)}>×</button>
     </div>`)}
   </div>`;
 }

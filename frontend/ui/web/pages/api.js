@@ -3,6 +3,7 @@ import { get } from "../lib/api.js";
 import { Copyable } from "../lib/copy.js";
 import { html, useEffect, useState } from "../lib/dom.js";
 import { curl } from "../lib/snippets.js";
+import { t } from "../lib/words.js";
 
 const DEEPEST = 4;
 
@@ -18,10 +19,10 @@ export default function Api({ who }) {
     Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), ...operation })));
   const shown = operations.filter((one) => `${one.method} ${one.path} ${one.summary}`.toLowerCase().includes(words));
   return html`<div class="stack"><div class="row apart"><h1>API</h1>
-      <div class="row"><label class="sr" for="find">Only routes with</label><input id="find" type="search" placeholder="Only routes with…" value=${search} onInput=${(event) => setSearch(event.target.value)} />
+      <div class="row"><label class="sr" for="find">${t`Only routes with`}</label><input id="find" type="search" placeholder=${t`Only routes with…`} value=${search} onInput=${(event) => setSearch(event.target.value)} />
         <a href="/openapi.json">openapi.json</a></div></div>
     <div class="stack close">${shown.map((one) => html`<${Operation} key=${one.operationId} one=${one} schemas=${document.components.schemas} keys=${who.keys} />`)}</div>
-    ${!shown.length && html`<p class="empty">No route is like that.</p>`}</div>`;
+    ${!shown.length && html`<p class="empty">${t`No route is like that.`}</p>`}</div>`;
 }
 
 function Operation({ one, schemas, keys }) {
@@ -34,10 +35,10 @@ function Operation({ one, schemas, keys }) {
 function Details({ one, schemas, keys }) {
   const [media, content] = Object.entries(one.requestBody?.content ?? {})[0] ?? [];
   return html`<div class="stack close">
-    ${one.parameters?.length > 0 && html`<h2>In the address</h2><${Fields} fields=${one.parameters.map((each) => [each.name, each.schema, each.required])} schemas=${schemas} />`}
-    ${content && html`<h2>Body <span class="quiet small">${media}</span></h2><${Shape} schema=${content.schema} schemas=${schemas} />`}
+    ${one.parameters?.length > 0 && html`<h2>${t`In the address`}</h2><${Fields} fields=${one.parameters.map((each) => [each.name, each.schema, each.required])} schemas=${schemas} />`}
+    ${content && html`<h2>${t`Body`} <span class="quiet small">${media}</span></h2><${Shape} schema=${content.schema} schemas=${schemas} />`}
     ${content?.example && html`<${Copyable} text=${curl(one.path, content.example, keys)} />`}
-    <h2>Answers</h2><ul>${Object.entries(one.responses).map(([status, told]) => html`<li key=${status}><strong>${status}</strong> ${told.description}${kinds(told) && html` <span class="quiet">${kinds(told)}</span>`}</li>`)}</ul></div>`;
+    <h2>${t`Answers`}</h2><ul>${Object.entries(one.responses).map(([status, told]) => html`<li key=${status}><strong>${status}</strong> ${told.description}${kinds(told) && html` <span class="quiet">${kinds(told)}</span>`}</li>`)}</ul></div>`;
 }
 
 const kinds = (told) => Object.keys(told.content ?? {}).join(", ");
@@ -45,7 +46,7 @@ const kinds = (told) => Object.keys(told.content ?? {}).join(", ");
 function Shape({ schema, schemas }) {
   const whole = resolved(schema, schemas);
   const shapes = whole.anyOf?.filter((one) => resolved(one, schemas).properties) ?? [];
-  if (!whole.properties && shapes.length) return shapes.map((one, at) => html`<div key=${at}>${at > 0 && html`<p class="quiet">or</p>`}<${Shape} schema=${one} schemas=${schemas} /></div>`);
+  if (!whole.properties && shapes.length) return shapes.map((one, at) => html`<div key=${at}>${at > 0 && html`<p class="quiet">${t`or`}</p>`}<${Shape} schema=${one} schemas=${schemas} /></div>`);
   const required = new Set(whole.required ?? []);
   const fields = Object.entries(whole.properties ?? {}).map(([name, one]) => [name, one, required.has(name)]);
   fields.sort((a, b) => b[2] - a[2]);
@@ -55,8 +56,8 @@ function Shape({ schema, schemas }) {
 function Fields({ fields, schemas }) {
   const words = ([, schema]) => schema.description ?? resolved(schema, schemas).description;
   const told = fields.some(words);
-  return html`<div class="table"><table><thead><tr><th>Name</th><th>Holds</th>${told && html`<th>What it is</th>`}</tr></thead><tbody>
-    ${fields.map(([name, schema, required]) => html`<tr key=${name}><td><code>${name}</code>${required ? html` <strong class="small">required</strong>` : ""}</td>
+  return html`<div class="table"><table><thead><tr><th>${t`Name`}</th><th>${t`Holds`}</th>${told && html`<th>${t`What it is`}</th>`}</tr></thead><tbody>
+    ${fields.map(([name, schema, required]) => html`<tr key=${name}><td><code>${name}</code>${required ? html` <strong class="small">${t`required`}</strong>` : ""}</td>
       <td>${holds(schema, schemas)}</td>${told && html`<td>${words([name, schema]) ?? ""}</td>`}</tr>`)}</tbody></table></div>`;
 }
 

@@ -3,6 +3,7 @@ import { html } from "../lib/dom.js";
 import { useLive } from "../lib/live.js";
 import { able } from "../lib/models.js";
 import { link } from "../lib/router.js";
+import { said, t } from "../lib/words.js";
 import { Embeddings } from "./tools/embeddings.js";
 import { Rerank } from "./tools/rerank.js";
 import { Speak } from "./tools/speak.js";
@@ -17,17 +18,18 @@ const TOOLS = [
 
 export default function Tools({ route, who }) {
   const { report } = useLive();
-  if (!report) return html`<h1>Try out</h1><p class="quiet">…</p>`;
+  if (!report) return html`<h1>${t`Try out`}</h1><p class="quiet">…</p>`;
   const offered = TOOLS.filter((tool) => able(report, tool.task).length);
   const tool = TOOLS.find((one) => one.id === route.rest) ?? offered[0] ?? TOOLS[0];
   return html`<div class="stack">
-    <h1>Try out</h1>
-    <nav class="row" aria-label="What to try">${TOOLS.map((one) => html`<a key=${one.id} class="pick" href=${link("tools", one.id)} aria-current=${one.id === tool.id ? "true" : null}>${one.title}</a>`)}</nav>
+    <h1>${t`Try out`}</h1>
+    <nav class="row tight" aria-label=${t`What to try`}>${TOOLS.map((one) => html`<a key=${one.id} class="pick" href=${link("tools", one.id)}
+      aria-current=${one.id === tool.id ? "true" : null}>${said(one.title)}</a>`)}</nav>
     <${One} key=${tool.id} tool=${tool} models=${able(report, tool.task)} who=${who} />
   </div>`;
 }
 
 function One({ tool, models, who }) {
-  if (!models.length) return html`<p class="empty card">No model is served for this. <a href=${link("models")}>Get one</a>.</p>`;
+  if (!models.length) return html`<p class="empty card">${t`No model is served for this.`} <a href=${link("models")}>${t`Get one`}</a></p>`;
   return html`<${tool.Tool} models=${models} who=${who} />`;
 }

@@ -3,7 +3,9 @@ import { get, post, remove } from "../../lib/api.js";
 import { html, useEffect, useState } from "../../lib/dom.js";
 import { every } from "../../lib/every.js";
 import { bytes, duration, megabytes } from "../../lib/format.js";
+import { taskOf } from "../../lib/models.js";
 import { failed, notice } from "../../lib/notices.js";
+import { said, t } from "../../lib/words.js";
 
 const EVERY_MS = 2000;
 const VERDICTS = {
@@ -17,7 +19,7 @@ export function Pulls() {
   const [pulls, setPulls] = useState([]);
   const look = async () => setPulls((await get("/admin/pulls")).pulls);
   useEffect(() => every(EVERY_MS, look), []);
-  return html`<section class="card stack close"><h2>Get a model</h2>
+  return html`<section class="card stack close"><h2>${t`Get a model`}</h2>
     <${Ask} onDone=${look} />
     ${pulls.length > 0 && html`<ul class="pulls">${pulls.map((pull) => html`<${Pull} key=${pull.id} pull=${pull} onDone=${look} />`)}</ul>`}
   </section>`;
@@ -42,7 +44,7 @@ function Ask({ onDone }) {
   async function start() {
     try {
       await post("/admin/pulls", { ...asked, force: ["no_memory", "no_disk"].includes(estimate?.verdict) });
-      notice(`${asked.source} is being fetched`);
+      notice(t`${asked.source} is being fetched`);
       setSource("");
       setEstimate(null);
     } catch (error) {
@@ -51,19 +53,19 @@ function Ask({ onDone }) {
     await onDone();
   }
   return html`<form class="stack close" onSubmit=${look}>
-    <div class="row"><div class="field grow"><label for="source">A model of the catalog, or of the hub as hf:publisher/repository, with :variant if you want a certain one</label>
+    <div class="row"><div class="field grow"><label for="source">${t`A model of the catalog, or of the hub as hf:publisher/repository, with :variant if you want a certain one`}</label>
       <input id="source" class="wide" required placeholder="hf:unsloth/Qwen3-0.6B-GGUF:Q4_K_M" value=${source} onInput=${(event) => (setSource(event.target.value), setEstimate(null))} /></div></div>
-    <div class="row"><button disabled=${busy || !asked.source}>${busy ? "Looking…" : "What would it take?"}</button>
-      ${estimate && html`<button type="button" class="main" onClick=${start}>Get it</button>`}</div>
+    <div class="row"><button disabled=${busy || !asked.source}>${busy ? t`Looking…` : t`What would it take?`}</button>
+      ${estimate && html`<button type="button" class="main" onClick=${start}>${t`Get it`}</button>`}</div>
     ${estimate && html`<${Estimate} found=${estimate} />`}</form>`;
 }
 
 function Estimate({ found }) {
   const [kind, words] = VERDICTS[found.verdict] ?? ["out", "Nobody knows whether it fits."];
-  return html`<div class="callout plainly" role="status"><p><span class=${`state ${kind}`}>${words}</span></p>
-    <dl class="facts"><dt>Model</dt><dd>${found.model}${found.variant ? `, ${found.variant}` : ""}</dd><dt>For</dt><dd>${found.task}, by ${found.engine} on ${found.device}</dd>
-      <dt>To fetch</dt><dd class="num">${bytes(found.fetch_bytes)}; the disk has ${bytes(found.disk_free_bytes)} free</dd>
-      <dt>Memory</dt><dd class="num">${found.memory_mb ? `about ${megabytes(found.memory_mb)}` : "not known"}; ${megabytes(found.memory_free_mb)} of ${megabytes(found.memory_total_mb)} are free</dd></dl>
+  return html`<div class="callout plainly" role="status"><p><span class=${`state ${kind}`}>${said(words)}</span></p>
+    <dl class="facts"><dt>${t`Model`}</dt><dd>${found.model}${found.variant ? `, ${found.variant}` : ""}</dd><dt>${t`For`}</dt><dd>${t`${taskOf(found)}, by ${found.engine} on ${found.device}`}</dd>
+      <dt>${t`To fetch`}</dt><dd class="num">${t`${bytes(found.fetch_bytes)}; the disk has ${bytes(found.disk_free_bytes)} free`}</dd>
+      <dt>${t`Memory`}</dt><dd class="num">${found.memory_mb ? t`about ${megabytes(found.memory_mb)}` : t`not known`}; ${t`${megabytes(found.memory_free_mb)} of ${megabytes(found.memory_total_mb)} are free`}</dd></dl>
     ${found.remarks.map((remark) => html`<p key=${remark} class="small">${remark}</p>`)}</div>`;
 }
 
@@ -80,11 +82,11 @@ function Pull({ pull, onDone }) {
   const share = pull.total_bytes ? pull.done_bytes / pull.total_bytes : 0;
   const goes = ["waiting", "running"].includes(pull.state);
   return html`<li class="stack close"><div class="row apart"><span class="name grow">${pull.model || pull.source}</span>
-      <span class="row"><span class="quiet">${pull.state === "running" ? pull.doing || "running" : pull.state}</span>
-        ${goes && html`<button type="button" class="small" onClick=${() => act("pause")}>Pause</button>`}
-        ${["paused", "failed"].includes(pull.state) && html`<button type="button" class="small" onClick=${() => act("resume")}>Go on</button>`}
-        ${(goes || pull.state === "paused") && html`<button type="button" class="small danger" onClick=${() => act("cancel")}>Cancel</button>`}</span></div>
-    ${pull.total_bytes > 0 && pull.state !== "finished" && html`<progress max="1" value=${share} aria-label=${`How much of ${pull.model || pull.source} is here`}></progress>
-      <p class="quiet small num">${bytes(pull.done_bytes)} of ${bytes(pull.total_bytes)}${pull.bytes_per_s ? `, ${bytes(pull.bytes_per_s)} a second` : ""}${pull.eta_s != null ? `, ${duration(pull.eta_s)} to go` : ""}</p>`}
+      <span class="row"><span class="quiet">${said(pull.state === "running" ? pull.doing || "running" : pull.state)}</span>
+        ${goes && html`<button type="button" class="small" onClick=${() => act("pause")}>${t`Pause`}</button>`}
+        ${["paused", "failed"].includes(pull.state) && html`<button type="button" class="small" onClick=${() => act("resume")}>${t`Go on`}</button>`}
+        ${(goes || pull.state === "paused") && html`<button type="button" class="small danger" onClick=${() => act("cancel")}>${t`Cancel`}</button>`}</span></div>
+    ${pull.total_bytes > 0 && pull.state !== "finished" && html`<progress max="1" value=${share} aria-label=${t`How much of ${pull.model || pull.source} is here`}></progress>
+      <p class="quiet small num">${t`${bytes(pull.done_bytes)} of ${bytes(pull.total_bytes)}`}${pull.bytes_per_s ? t`, ${bytes(pull.bytes_per_s)} a second` : ""}${pull.eta_s != null ? t`, ${duration(pull.eta_s)} to go` : ""}</p>`}
     ${pull.error && html`<p class="error small">${pull.error}</p>`}</li>`;
 }
