@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ipc.facts.languages import NAMES
 from ipc.messages.jobs import Task
 from ipc.options import WEEK_S, Options, option
 
@@ -49,6 +50,21 @@ def _address(text: str) -> None:
         raise ValueError(f"{text!r} is not an address; write one such as http://10.0.0.5:8000/v1")
 
 
+def addresses(given: str | list[str]) -> list[str]:
+    """An address, or several, as several."""
+    return [given] if isinstance(given, str) else given
+
+
+def _addresses(given: str | list[str]) -> None:
+    if not given:
+        raise ValueError("is empty; write at least one address")
+    found = addresses(given)
+    for text in found:
+        _address(text)
+    if len({*found}) < len(found):
+        raise ValueError("has the same address twice; write each once")
+
+
 def _variable(text: str) -> None:
     # Not shown: it may be the key itself.
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
@@ -62,6 +78,21 @@ def _command(text: str) -> None:
         raise ValueError(f"cannot be split into words: {error}") from None
     if not any("{port}" in word for word in words):
         raise ValueError("has no {port}; pass it to the server as the port to listen on")
+
+
+def _language(code: str) -> None:
+    if code not in NAMES:
+        raise ValueError(f"{code!r} is not the code of a language; write one such as en")
+
+
+def languages(given: str) -> list[str]:
+    """The codes in a list with commas."""
+    return [code.strip() for code in given.split(",")]
+
+
+def _languages(given: str) -> None:
+    for code in languages(given):
+        _language(code)
 
 
 def _sizes(value: bool | int | str) -> None:
@@ -115,6 +146,10 @@ class ChatOptions(Options, frozen=True, kw_only=True):
     ] = "auto"
 
 
+PromptLookup = Annotated[
+    bool,
+    option("guess that what was there before goes on as it did, and check several tokens at once"),
+]
 ImagePixels = Annotated[Count, option("pixels to which larger images are scaled down")]
 
 
@@ -123,6 +158,11 @@ class LlamaChatOptions(ChatOptions, frozen=True, kw_only=True):
         str | None,
         option("the GGUF file by which images are read; left out: `mmproj*.gguf` beside the model"),
     ] = None
+    prompt_lookup: PromptLookup = False
+    kv_cache_type: Annotated[
+        Literal["f16", "q8_0"],
+        option("in what keys and values are kept; q8_0: about half of the memory, a little lossy"),
+    ] = "f16"
 
 
 class OpenvinoChatOptions(ChatOptions, frozen=True, kw_only=True):
@@ -140,6 +180,7 @@ class TorchChatOptions(ChatOptions, frozen=True, kw_only=True):
     prefill_tokens: Annotated[
         Tokens, option("tokens of prompts that a step reads at most; 0: 1024 on CUDA, else 128")
     ] = 0
+    prompt_lookup: PromptLookup = False
     image_pixels: ImagePixels = IMAGE_PIXELS
 
 
@@ -172,7 +213,7 @@ class EmbedOptions(RerankOptions, frozen=True, kw_only=True):
 
 class SpeechOptions(Options, frozen=True, kw_only=True):
     vad: Annotated[bool, option("leave out what holds no voice")] = True
-    max_audio_s: Annotated[Seconds, option("seconds of audio that a file may have")] = 600.0
+    max_audio_s: Annotated[Seconds, option("seconds of audio that a file may have")] = 14_400.0
 
 
 class CTranslate2Options(SpeechOptions, frozen=True, kw_only=True):
@@ -184,15 +225,32 @@ class CTranslate2Options(SpeechOptions, frozen=True, kw_only=True):
         option("what is computed in; left out: float16 on CUDA, else int8"),
     ] = None
     encoder: Annotated[
-        Literal["openvino", "openvino_bf16", "ctranslate2"],
-        option("what computes the encoder on CPUs"),
-    ] = "openvino"
+        Literal["auto", "openvino", "openvino_bf16", "ctranslate2"],
+        option("what computes the encoder on CPUs; auto: OpenVINO, in bfloat16 where they have it"),
+    ] = "auto"
     beam_size: Annotated[Count, option("beams of the search for words")] = 5
 
 
 class TorchSpeechOptions(SpeechOptions, frozen=True, kw_only=True):
     dtype: Annotated[
         DType | None, option("what is computed in; left out: float16 on CUDA, else float32")
+    ] = None
+
+
+class MoonshineOptions(SpeechOptions, frozen=True, kw_only=True):
+    language: Annotated[
+        str, option("the code of the language that the model knows", check=_language)
+    ] = "en"
+
+
+class OnnxAsrOptions(SpeechOptions, frozen=True, kw_only=True):
+    languages: Annotated[
+        str | None,
+        option(
+            "the codes of the languages that the model knows, as en,de; a Canary hears the first "
+            "where a request names none; left out: Whisper's by its vocabulary, else any",
+            check=_languages,
+        ),
     ] = None
 
 
@@ -210,7 +268,14 @@ class UpstreamOptions(Options, frozen=True, kw_only=True):
 
 
 class RemoteOptions(UpstreamOptions, frozen=True, kw_only=True):
-    base_url: Annotated[str, option("the server's address, with its /v1", check=_address)]
+    base_url: Annotated[
+        str | list[str],
+        option(
+            "the server's address, with its /v1; or a list of those of several that have the same "
+            "model",
+            check=_addresses,
+        ),
+    ]
     api_key_env: Annotated[
         str | None, option("the variable that holds the server's key", check=_variable)
     ] = None
@@ -257,12 +322,17 @@ class EchoOptions(Options, frozen=True, kw_only=True):
 class Serving(msgspec.Struct, frozen=True):
     """How an engine serves one task: by the class ``at`` a dotted path, with these ``options``.
 
-    It ``reads`` files of these formats itself, converted first where the engine converts.
+    It ``reads`` files of these formats itself, converted first where the engine converts: into this
+    ``form``, to be renamed when the conversion changes, so that earlier results are made anew. The
+    supervisor has to know, since a worker may not write where `pull` has converted. One that
+    ``takes_whole`` has to be sent recordings as they are, and none while it comes.
     """
 
     at: str
     options: type[Options]
     reads: tuple[Format, ...] = ()
+    form: str = ""
+    takes_whole: bool = False
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,10 +351,12 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
     ``files`` says whether a model needs a source: a path to its files or where to pull them from.
     ``elsewhere`` stands for a model in another server, which has none here. ``cuda_by`` names what
     has to be usable on this machine for the engine to use an NVIDIA GPU: the installed torch, also
-    cuBLAS 12, or nothing that is known here since a program brings its own.
+    cuBLAS 12, a build of ONNX Runtime for GPUs, or nothing that is known here since a program
+    brings its own.
     ``conversion`` lists the packages by which it converts models before they are served
     (`worker.engine.Engine.prepare`): a conversion is stale once one is updated; empty: it converts
-    nothing. A hidden engine is for tests: nothing lists it, and `TEST_ENGINES` has to allow it.
+    nothing. ``libraries`` are those on which its pace depends. A hidden engine is for tests:
+    nothing lists it, and `TEST_ENGINES` has to allow it.
     """
 
     name: str
@@ -293,13 +365,15 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
     chat: Chat | None = None
     files: Literal["needed", "optional", "elsewhere"] = "needed"
     needs_torch: bool = False
-    cuda_by: Literal["torch", "torch and cublas12", "a program"] = "torch"
+    cuda_by: Literal["torch", "torch and cublas12", "onnxruntime", "a program"] = "torch"
     conversion: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
     is_hidden: bool = False
 
 
 _UPSTREAM: tuple[Task, ...] = ("chat", "embed", "rerank", "speech", "speak")
 _ENCODERS = "worker.engines.encoders"
+_ELSEWHERE = "worker.engines.upstream"
 
 _ALL = (
     Descriptor(
@@ -309,17 +383,19 @@ _ALL = (
                 "worker.engines.openvino_chat.engine.OpenvinoChat",
                 OpenvinoChatOptions,
                 reads=("openvino", "gguf"),
+                form="products merged, int8 rows, plain tokenizer",
             ),
             "embed": Serving(
-                f"{_ENCODERS}.openvino_encoder.OpenvinoEmbed", EmbedOptions, ("safetensors",)
+                f"{_ENCODERS}.openvino_encoder.OpenvinoEmbed", EmbedOptions, ("safetensors",), "2"
             ),
             "rerank": Serving(
-                f"{_ENCODERS}.openvino_encoder.OpenvinoRerank", RerankOptions, ("safetensors",)
+                f"{_ENCODERS}.openvino_encoder.OpenvinoRerank", RerankOptions, ("safetensors",), "2"
             ),
         },
         devices=("cpu",),
         chat=Chat(images=("openvino",), lacks=("logit_bias", "top_logprobs")),
         conversion=("openvino", "openvino-genai", "openvino-tokenizers", "transformers"),
+        libraries=("openvino", "openvino-genai"),
     ),
     Descriptor(
         name="torch",
@@ -352,11 +428,31 @@ _ALL = (
                 "worker.engines.whisper.ctranslate2_speech.WhisperSpeech",
                 CTranslate2Options,
                 reads=("ctranslate2", "safetensors"),
+                form="1",
             )
         },
         devices=("cpu", "cuda"),
         cuda_by="torch and cublas12",
         conversion=("ctranslate2", "transformers"),
+    ),
+    Descriptor(
+        name="moonshine",
+        serves={
+            "speech": Serving(
+                "worker.engines.moonshine.engine.MoonshineSpeech", MoonshineOptions, reads=("onnx",)
+            )
+        },
+        devices=("cpu",),
+    ),
+    Descriptor(
+        name="onnx-asr",
+        serves={
+            "speech": Serving(
+                "worker.engines.onnx_asr.engine.OnnxAsrSpeech", OnnxAsrOptions, reads=("onnx",)
+            )
+        },
+        devices=("cpu", "cuda"),
+        cuda_by="onnxruntime",
     ),
     Descriptor(
         name="llama.cpp",
@@ -368,6 +464,7 @@ _ALL = (
         devices=("cpu",),
         # Its server has no word for how long an answer must at least be.
         chat=Chat(images=("gguf",), lacks=("min_tokens",)),
+        libraries=("xllamacpp",),
     ),
     Descriptor(
         name="hibari",
@@ -390,7 +487,7 @@ _ALL = (
     Descriptor(
         name="remote",
         serves={
-            task: Serving("worker.engines.upstream.remote.Remote", RemoteOptions)
+            task: Serving(f"{_ELSEWHERE}.remote.Remote", RemoteOptions, takes_whole=True)
             for task in _UPSTREAM
         },
         devices=("cpu",),
@@ -400,7 +497,7 @@ _ALL = (
     Descriptor(
         name="command",
         serves={
-            task: Serving("worker.engines.upstream.command.Command", CommandOptions)
+            task: Serving(f"{_ELSEWHERE}.command.Command", CommandOptions, takes_whole=True)
             for task in _UPSTREAM
         },
         devices=("cpu", "cuda", "mps"),
@@ -427,6 +524,13 @@ def serving(engine: str, task: Task) -> Serving | None:
     """How ``engine`` serves ``task``; None if it does not, or is not one of ours."""
     found = ENGINES.get(engine)
     return None if found is None else found.serves.get(task)
+
+
+def hears_pieces(engine: str) -> bool:
+    """Whether recordings may be sent to ``engine`` while they come, as far as that is known without
+    a loaded model."""
+    found = serving(engine, "speech")
+    return found is not None and not found.takes_whole
 
 
 def is_own(engine: str) -> bool:

@@ -149,6 +149,8 @@ def _named(wanted: inspect.Type) -> str:
         limits = allowed(wanted.ge, wanted.gt, wanted.le)
         is_bounded = wanted.ge is not None or wanted.gt is not None
         return f"{name}, {limits.removeprefix('set it to ')}" if is_bounded else name
+    if isinstance(wanted, inspect.ListType):
+        return "a list of texts"
     return "true or false" if isinstance(wanted, inspect.BoolType) else "text"
 
 

@@ -42,6 +42,8 @@ from ipc.messages.spec import Loaded, Spec
 VISION = "vision"
 TRANSLATION = "audio-translation"
 TOOLS, REASONING, FILL = "tools", "reasoning", "fill"
+# It goes on with an answer that another server of this kind has begun.
+MIGRATION = "migration"
 _CHAT_SKILLS: Mapping[str, Callable[[Loaded], bool]] = {
     TOOLS: lambda loaded: loaded.tools,
     REASONING: lambda loaded: loaded.reasoning,
@@ -285,7 +287,7 @@ def capabilities(spec: Spec, loaded: Loaded | None) -> list[str]:
         known.append(VISION)
     if loaded is not None:
         known += [name for name, has in _CHAT_SKILLS.items() if has(loaded)]
-    # A Whisper of one language was not trained to translate.
-    if spec.task == "speech" and loaded is not None and len(loaded.languages or ()) > 1:
+        known += [MIGRATION] if loaded.goes_on and spec.migrate else []
+    if loaded is not None and loaded.translates:
         known.append(TRANSLATION)
     return known

@@ -16,11 +16,15 @@ _SAMPLE_RATE_HZ = 16_000
 
 def tone_wav(seconds: float) -> bytes:
     """A quiet 440 Hz tone as a 16 kHz mono WAV file."""
-    import wave  # of all processes that import this only a worker makes one
-
     count = int(seconds * _SAMPLE_RATE_HZ)
     wave_at = (math.sin(2 * math.pi * 440 * at / _SAMPLE_RATE_HZ) for at in range(count))
-    samples = struct.pack(f"<{count}h", *(int(3000 * value) for value in wave_at))
+    return wav(struct.pack(f"<{count}h", *(int(3000 * value) for value in wave_at)))
+
+
+def wav(samples: bytes) -> bytes:
+    """A 16 kHz mono WAV file of 16-bit ``samples``."""
+    import wave  # of all processes that import this only a worker makes one
+
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)

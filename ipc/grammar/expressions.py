@@ -128,13 +128,19 @@ def left_recursive(rules: Rules) -> str | None:
     """A rule that may begin with itself, if there is one: engines that read from left to right
     take no such."""
     bodies = dict(rules.rules)
-    empties: set[str] = set()
-    while more := {n for n, body in bodies.items() if n not in empties and nullable(body, empties)}:
-        empties |= more
+    empties = nullable_rules(bodies)
     begins = {name: _first(body, empties) for name, body in bodies.items()}
     while free := {name for name, firsts in begins.items() if not firsts & begins.keys()}:
         begins = {name: firsts for name, firsts in begins.items() if name not in free}
     return min(begins, default=None)
+
+
+def nullable_rules(bodies: Mapping[str, Expression]) -> set[str]:
+    """The names of those of ``bodies`` that admit the empty text."""
+    empties: set[str] = set()
+    while more := {n for n, body in bodies.items() if n not in empties and nullable(body, empties)}:
+        empties |= more
+    return empties
 
 
 def nullable(expression: Expression, empties: Collection[str]) -> bool:

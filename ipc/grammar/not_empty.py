@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ipc.grammar.expressions import NOTHING, either, nullable, sequence, times, without_dead_ends
+from ipc.grammar.expressions import (
+    NOTHING,
+    either,
+    nullable,
+    nullable_rules,
+    sequence,
+    times,
+    without_dead_ends,
+)
 from ipc.grammar.rules import (
     ROOT,
     Alternation,
@@ -22,9 +30,7 @@ _SOME = "some-"
 def without_the_empty_text(rules: Rules) -> Rules | None:
     """``rules`` without the empty text, None if they admit no other."""
     bodies = dict(rules.rules)
-    empties: set[str] = set()
-    while more := {n for n, body in bodies.items() if n not in empties and nullable(body, empties)}:
-        empties |= more
+    empties = nullable_rules(bodies)
     if ROOT not in empties:
         return rules
     some = {_SOME + name: _some(bodies[name], empties) for name in empties}

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from ipc.messages.errors import ErrorInfo
+from ipc.messages.keys import KeyChange
 
 # --- wishes ---------------------------------------------------------------------------------------
 
@@ -42,6 +43,14 @@ class PinModel(msgspec.Struct, frozen=True, kw_only=True, tag="pin"):
     pinned: bool
 
 
+class DrainModel(msgspec.Struct, frozen=True, kw_only=True, tag="drain"):
+    """Whether the model takes no new work, from now on until the server ends; what it has been
+    asked before goes on."""
+
+    model: str
+    drained: bool
+
+
 class RestartModel(msgspec.Struct, frozen=True, kw_only=True, tag="restart"):
     """Replace the model's workers one after the other; each finishes what it has in hand."""
 
@@ -50,6 +59,11 @@ class RestartModel(msgspec.Struct, frozen=True, kw_only=True, tag="restart"):
 
 class GetBox(msgspec.Struct, frozen=True, tag="box"):
     """Tells the machine, measured now: processors, memory, GPUs, disks, temperatures."""
+
+
+class GetConfig(msgspec.Struct, frozen=True, tag="config"):
+    """Tells the settings, and what is in force for each model, each with where it comes from: as
+    ``settings``, ``models`` and the ``files`` that were read."""
 
 
 class ReadLog(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
@@ -80,6 +94,13 @@ class EstimatePull(msgspec.Struct, frozen=True, tag="estimate_pull"):
     """Tells what a pull of ``source`` would fetch and take, once that has been found out."""
 
     source: str
+
+
+class RemoveModel(msgspec.Struct, frozen=True, tag="remove"):
+    """Remove the files of a model and what pulling it has written, and serve it no more; what it
+    has been asked before goes on. Tells once they are gone."""
+
+    model: str
 
 
 class ListPulls(msgspec.Struct, frozen=True, tag="pulls"):
@@ -113,12 +134,38 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True, tag="roll_back"):
     model: str
 
 
-ModelWish = LoadModel | UnloadModel | PinModel | RestartModel | RollBack
+class ListKeys(msgspec.Struct, frozen=True, tag="keys"):
+    """Tells the API keys, without their secrets, and whether they can be changed."""
+
+
+class AddKey(msgspec.Struct, frozen=True, kw_only=True, tag="add_key"):
+    """Let in who has the secret of ``key``'s digest, from now on. Tells the key."""
+
+    name: str
+    key: KeyChange
+
+
+class SetKey(msgspec.Struct, frozen=True, kw_only=True, tag="set_key"):
+    """Change what a key may do, or what its secret is. Tells the key."""
+
+    name: str
+    change: KeyChange
+
+
+class RemoveKey(msgspec.Struct, frozen=True, tag="remove_key"):
+    """Let nobody in with this key any more. Tells what it was."""
+
+    name: str
+
+
+ModelWish = LoadModel | UnloadModel | PinModel | DrainModel | RestartModel | RollBack
 PullWish = StartPull | ListPulls | GetPull | ControlPull
+KeyWish = ListKeys | AddKey | SetKey | RemoveKey
 Wish = (
-    (GetHealth | GetBox | ReadLog | StopServer | Reload)
-    | (LoadModel | UnloadModel | PinModel | RestartModel | RollBack)
-    | (StartPull | EstimatePull | ListPulls | GetPull | ControlPull)
+    (GetHealth | GetBox | GetConfig | ReadLog | StopServer | Reload)
+    | (LoadModel | UnloadModel | PinModel | DrainModel | RestartModel | RollBack)
+    | (StartPull | EstimatePull | RemoveModel | ListPulls | GetPull | ControlPull)
+    | (ListKeys | AddKey | SetKey | RemoveKey)
 )
 
 

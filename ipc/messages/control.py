@@ -6,12 +6,12 @@ heartbeat each second; the supervisor sends states as they change. Silence means
 
 from __future__ import annotations
 
-import hashlib
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from ipc.messages.admin import AdminAct, Ask, Happened, Note, Told
+from ipc.messages.keys import ApiKey
 from ipc.messages.spec import Loaded, Spec
 from ipc.messages.state import ModelState
 
@@ -25,7 +25,8 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 
     ``progress`` grows with every engine step: jobs in hand and no growth is what "hung" means.
     ``work_s`` is what the answered ones took, each from the first step that it was in.
-    ``reread_tokens`` are those of prompts that were read again in idle time, for no job.
+    ``reread_tokens`` are those of prompts that were read again in idle time, for no job. Of the
+    ``guessed_tokens`` of answers ``accepted_tokens`` were right.
     ``worn`` says why the engine should be replaced by a fresh one, if it should.
     """
 
@@ -40,6 +41,8 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     cache_hits: int = 0
     cache_misses: int = 0
     reread_tokens: int = 0
+    guessed_tokens: int = 0
+    accepted_tokens: int = 0
     worn: str = ""
 
 
@@ -115,13 +118,17 @@ class Left(msgspec.Struct, frozen=True, tag="left"):
 class ModelDemand(msgspec.Struct, frozen=True, kw_only=True):
     """What clients want of one model: how many requests wait, how many its workers have in hand,
     and how many there have been since the frontend started. ``keep_s`` is how long it is to stay
-    without work, as a client has said; None: nobody has, -1: for ever."""
+    without work, as a client has said; None: nobody has, -1: for ever. ``wait_s`` is for how long a
+    request would wait that came now, or the oldest has, in whole seconds; 0 for a model whose
+    number of workers is fixed. ``by_worker`` is who has those in hand, by `child_id`."""
 
     name: str
     waiting: int
     in_hand: int
     jobs: int
     keep_s: float | None = None
+    wait_s: int = 0
+    by_worker: dict[str, int] = {}
 
 
 class Demand(msgspec.Struct, frozen=True, tag="demand"):
@@ -162,27 +169,6 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
 FRONTEND_FILES = 256
 
 
-# An admin may load, change and watch what a user may only ask.
-Role = Literal["user", "admin"]
-
-
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key without its secret. ``digest`` is the secret's SHA-256 in hexadecimal. While several
-    clients wait for a model they are served in the ratio of their ``weight``. ``priority`` is that
-    of its requests that name none, from -10, which comes first, to 10."""
-
-    digest: str
-    role: Role = "user"
-    weight: float = 1.0
-    priority: int = 0
-
-    @classmethod
-    def of(cls, secret: str, role: Role = "user", weight: float = 1.0, priority: int = 0) -> ApiKey:
-        """The one whose secret this is."""
-        digest = hashlib.sha256(secret.encode()).hexdigest()
-        return cls(digest=digest, role=role, weight=weight, priority=priority)
-
-
 class AccessConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Who may come in, and how.
 
@@ -219,31 +205,56 @@ class BatchConfig(msgspec.Struct, frozen=True, kw_only=True):
     lines_at_once: int = 32
 
 
+class HistoryConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """In which file it is kept what the server has done, empty for nowhere; of how many bytes it is
+    at most, and for how many days requests, events and samples are in it."""
+
+    file: str = ""
+    max_bytes: int = 64 << 20
+    days: float = 7.0
+
+
+class IncidentsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """In which folder a file is kept of each crash, hang or overload, empty for nowhere; of how
+    many bytes all of them are at most."""
+
+    folder: str = ""
+    max_bytes: int = 32 << 20
+
+
 class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve", forbid_unknown_fields=True):
     """What the frontend needs to serve: the models and its limits. The listening sockets come as
     inherited descriptors, so a new frontend takes over the connections that wait in them.
 
     ``aliases`` maps other names that clients may send to those of models. ``ollama`` is whether
     Ollama's API is served beside OpenAI's; where that has a listener of its own, it is on there.
-    Who is no admin may have a model kept for ``keep_alive_max_s`` without work.
+    With ``wyoming_announced`` the listener for voice assistants is made known on the network.
+    Who is no admin may have a model kept for ``keep_alive_max_s`` without work. ``settings`` are
+    all that are in force, by name and without secrets, for people to read. With
+    ``trust_trace_parent`` a request's trace is part of its caller's.
     """
 
     specs: list[Spec]
     aliases: dict[str, str] = {}
     keepalive_s: float = 15.0
     max_json_bytes: int = 20 << 20
-    max_audio_bytes: int = 25 << 20
+    max_audio_bytes: int = 64 << 20
     max_batch_size: int = 2048
     max_text_chars: int = 200_000
     memory_mb: int = 512  # for all requests that the frontend has in hand together
     metrics: bool = True
     vllm_metrics: bool = True  # some of them also under vLLM's names
     ollama: bool = False
+    wyoming_announced: bool = False
     keep_alive_max_s: float = 86_400.0
+    trust_trace_parent: bool = False
     embedding_usage: bool = True
     gate: AccessConfig = AccessConfig()
     remote_images: RemoteImages = RemoteImages()
     batches: BatchConfig = BatchConfig()
+    history: HistoryConfig = HistoryConfig()
+    incidents: IncidentsConfig = IncidentsConfig()
+    settings: dict[str, Any] = {}
 
 
 class Reconfigure(msgspec.Struct, frozen=True, tag="reconfigure"):

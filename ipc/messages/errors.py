@@ -20,15 +20,19 @@
     ├── PayloadTooLarge           413  request_too_large
     ├── UriTooLong                414  uri_too_long
     ├── UnsupportedMediaType      415  unsupported_media_type
-    ├── QueueFull                 429  rate_limit_exceeded
+    ├── QueueFull                 429  rate_limit_exceeded     (also what a key has in a minute)
+    ├── InsufficientQuota         429  insufficient_quota      (what a key has in a day)
     ├── HeadersTooLarge           431  headers_too_large
     ├── Cancelled                 499  client_closed_request   (logs and metrics only)
+    ├── StreamStopped             499  stream_stopped          (by its client: DELETE /v1/stream)
     ├── InternalError             500  internal_error
     │   └── PoisonRequest         500  poison_request
     ├── Unavailable               503  unavailable
     │   ├── ModelLoading          503  model_loading
     │   ├── WorkerCrashed         503  worker_crashed
-    │   ├── Draining              503  draining
+    │   ├── LostWithFrontend      503  lost_with_frontend      (history only)
+    │   ├── Draining              503  draining                (the server ends)
+    │   ├── ModelDraining         503  model_draining          (until an operator resumes it)
     │   ├── CircuitOpen           503  circuit_open
     │   ├── QueueTimeout          503  queue_timeout
     │   ├── InsufficientMemory    503  insufficient_memory     (no room to load a model)
@@ -178,12 +182,25 @@ class QueueFull(ServeError):
     status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
 
 
+class InsufficientQuota(ServeError):
+    status, type, code = 429, "insufficient_quota", "insufficient_quota"
+    # The official SDK repeats every 429: not before the next day would it be another answer.
+    should_retry = False
+
+
 class HeadersTooLarge(ServeError):
     status, type, code = 431, "invalid_request_error", "headers_too_large"
 
 
 class Cancelled(ServeError):
     status, type, code = 499, "invalid_request_error", "client_closed_request"
+
+
+class StreamStopped(ServeError):
+    """Told to whoever still reads the stream that its client has stopped."""
+
+    status, type, code = 499, "invalid_request_error", "stream_stopped"
+    should_retry = False
 
 
 class InternalError(ServeError):
@@ -210,8 +227,18 @@ class WorkerCrashed(Unavailable):
     code = "worker_crashed"
 
 
+class LostWithFrontend(Unavailable):
+    """The frontend died that had it in hand. No client ever reads it: the history does."""
+
+    code = "lost_with_frontend"
+
+
 class Draining(Unavailable):
     code = "draining"
+
+
+class ModelDraining(Unavailable):
+    code = "model_draining"
 
 
 class CircuitOpen(Unavailable):

@@ -17,12 +17,15 @@ Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of a request. ``cached_tokens`` are part of the prompt's, None where the engine is not
     told how many they are, ``reasoning_tokens`` of the
-    completion's; with several choices the completion is that of all together."""
+    completion's; with several choices the completion is that of all together. Of the tokens that
+    were ``guessed_tokens`` before the model was asked, ``accepted_tokens`` were right."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int | None = None
     reasoning_tokens: int = 0
+    guessed_tokens: int = 0
+    accepted_tokens: int = 0
 
     @classmethod
     def of_choices(cls, counted: Sequence[Usage], n: int) -> Usage:
@@ -35,6 +38,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
             completion_tokens=sum(one.completion_tokens for one in counted),
             cached_tokens=sum(cached) if cached else None,
             reasoning_tokens=sum(one.reasoning_tokens for one in counted),
+            guessed_tokens=sum(one.guessed_tokens for one in counted),
+            accepted_tokens=sum(one.accepted_tokens for one in counted),
         )
 
 
@@ -90,7 +95,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpeechResult(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
-    """The whole transcript. Its text went out as deltas too, for clients that stream."""
+    """The whole transcript. Its text went out as deltas too, for clients that stream. ``dropped``
+    counts the pieces whose words were left out, by the rule that says that nobody spoke them."""
 
     text: str
     language: str
@@ -98,6 +104,7 @@ class SpeechResult(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
     segments: list[Segment]
     words: list[Word] | None
     usage: Usage
+    dropped: dict[str, int] = {}
 
 
 class SpeakResult(msgspec.Struct, frozen=True, kw_only=True, tag="speak"):
@@ -202,8 +209,35 @@ class Audio(_Piece, frozen=True, tag="audio"):
     tokens: int = 0
 
 
+class Turn(_Piece, frozen=True, tag="turn"):
+    """What comes of live speech, by the number of its ``turn``, from 0 on.
+
+    ``started`` and ``stopped`` tell when somebody speaks, at ``at_ms`` of the job's sound; a turn
+    that is ``committed`` gets no more sound. Its ``words`` never change: together they are the
+    ``text`` of its end. ``unstable`` is all that is heard behind them for now. A turn has ``ended``
+    once its ``at_ms`` of sound are heard; ``revised``: the last look at them would have put
+    something else for words that had been told. ``cleared``: it is forgotten, without an end.
+    Words of one turn may come when the next has started.
+    """
+
+    job: str
+    turn: int
+    what: Literal["started", "stopped", "committed", "words", "unstable", "ended", "cleared"]
+    text: str = ""
+    at_ms: int = 0
+    revised: bool = False
+    tokens: int = 0
+
+
 # What may come of a job's answer before its end.
-Piece = Delta | Reasoning | CallOpened | CallArguments | Audio
+Piece = Delta | Reasoning | CallOpened | CallArguments | Audio | Turn
+
+
+class Consumed(msgspec.Struct, frozen=True, tag="consumed"):
+    """So many pieces of a job's input, `More`, have been used: as much of its credit is free."""
+
+    job: str
+    pieces: int
 
 
 class Prefilled(msgspec.Struct, frozen=True, tag="prefilled"):
@@ -217,10 +251,46 @@ class Prefilled(msgspec.Struct, frozen=True, tag="prefilled"):
     left_s: float
 
 
+class Listened(msgspec.Struct, frozen=True, tag="listened"):
+    """A job's recording is still being heard: how many of its seconds have been, of how many where
+    that is known, and in how many seconds the others should be at this pace. No part of an answer,
+    and nothing comes of it where it is lost."""
+
+    job: str
+    heard_s: float
+    audio_s: float | None = None
+    left_s: float | None = None
+
+
+class Marks(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a worker knows of a job's time there, in seconds since the job arrived in it: when the
+    engine first worked on it, when the first piece of its answer was there, when it ended; None for
+    what did not come to be. ``steps`` counts the engine's while it worked on it.
+
+    They are durations, since two processes need not have one clock."""
+
+    began_s: float | None = None
+    first_s: float | None = None
+    ended_s: float = 0.0
+    steps: int = 0
+
+    @property
+    def reading_s(self) -> float | None:
+        """How long it took from the first work on it to the first piece of its answer."""
+        if self.began_s is None or self.first_s is None:
+            return None
+        return self.first_s - self.began_s
+
+    @property
+    def work_s(self) -> float | None:
+        """How long it was worked on."""
+        return None if self.began_s is None else self.ended_s - self.began_s
+
+
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """The end of a job that went well.
 
-    ``began_at`` is when the engine first worked on it, as the loop saw it. The two counts are of a
+    ``marks`` are set by the loop, no engine's business. The two counts are of a
     job's items (texts, pairs) whose outputs were found in the worker's cache or not; both are 0
     where nothing is cached. ``padding_tokens`` were computed only to make items of a batch equally
     long.
@@ -231,21 +301,25 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     cache_hits: int = 0
     cache_misses: int = 0
     padding_tokens: int = 0
-    began_at: float = 0.0
+    marks: Marks | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
-    """A job that ended without a result. One that never ``began`` may be queued again."""
+    """A job that ended without a result. One that never ``began`` may be queued again. One that
+    ``broke_off`` amid its answer, through no doing of the worker that tells it, may be gone on with
+    as if that worker had died."""
 
     job: str
     error: ErrorInfo
     began: bool = True
+    broke_off: bool = False
+    marks: Marks | None = None
 
 
 Terminal = Done | Failed
 
 
-Event = Piece | Prefilled | Terminal
+Event = Piece | Prefilled | Listened | Consumed | Terminal
 
 
 class Events(msgspec.Struct, frozen=True, tag="events"):

@@ -235,16 +235,49 @@ class Vad(msgspec.Struct, frozen=True, kw_only=True):
     padding_ms: int | None = None
 
 
+class TurnRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When somebody speaks and when he has ended: from which probability of a voice, after how long
+    a silence, and how much sound before it belongs to it."""
+
+    threshold: float = 0.5
+    silence_ms: int = 500
+    padding_ms: int = 300
+
+
+# How the samples of live sound are written: 16 bits, little-endian, or the two laws of telephony.
+Coding = Literal["pcm", "pcmu", "pcma"]
+
+
+class Live(msgspec.Struct, frozen=True, kw_only=True):
+    """Speech that is heard while it is said. With ``turns`` the model says when one has ended, else
+    whoever speaks does. A word is told once it ends ``guard_ms`` before what has come so far.
+    ``unstable`` asks for words, too, that may change."""
+
+    coding: Coding = "pcm"
+    rate_hz: int = 24_000
+    turns: TurnRules | None = TurnRules()
+    guard_ms: int = 400
+    unstable: bool = False
+
+
 class SpeechInput(msgspec.Struct, frozen=True, kw_only=True, tag="speech"):
-    """``audio`` is the uploaded file as it came; only the worker decodes it. With ``vad`` what has
-    no voice is left out, whatever the model's entry says."""
+    """``audio`` is the uploaded file as it came; only the worker decodes it. Where it is
+    ``streamed`` more follows as `More`: the other bytes of a file, of which ``audio`` is the
+    beginning, or samples as ``live`` has them, with nothing in ``audio``. ``request_bytes`` is how
+    long the request says to be that brings such a file, 0 where it does not. With ``vad`` what has
+    no voice is left out, whatever the model's entry says. Without ``segment_times`` nobody looks at
+    when a segment begins, and an engine may make fewer of them."""
 
     audio: Blob
+    streamed: bool = False
+    request_bytes: int = 0
+    live: Live | None = None
     translate: bool = False
     language: str | None = None
     prompt: str | None = None
     temperature: float | None = None
     word_times: bool = False
+    segment_times: bool = True
     vad: Vad | None = None
 
 
@@ -281,13 +314,54 @@ Input = ChatInput | EmbedInput | RerankInput | SpeechInput | SpeakInput | Tokeni
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
-    """One request to one model. ``attempt`` counts how often it was handed to a worker."""
+    """One request to one model. ``attempt`` counts how often it was handed to a worker.
+
+    ``written`` are the tokens that workers before this one have written of each choice, and that
+    its client has: it goes on behind them. A choice that is not there has not begun. Only a model
+    whose engine `Loaded.goes_on` is asked to.
+    """
 
     id: str
     model: str
     input: Input
     deadline_at: float
     attempt: int = 1
+    written: dict[int, list[int]] = {}
+
+
+# What of a job's input may be on its way, sent by the frontend and not yet used by the worker: 20 s
+# of live sound. Neither holds more of it.
+INPUT_CREDIT_BYTES = 1 << 20
+# The largest piece.
+MAX_MORE_BYTES = 64 << 10
+
+
+class More(msgspec.Struct, frozen=True, kw_only=True, tag="more"):
+    """A piece of the input of a job whose input is streamed, behind the job itself. ``number``
+    counts them from 0 on without a gap; nothing follows the ``last``. ``said`` is what a client of
+    live speech says behind ``data``: the turn has ended, it is to be forgotten, or how the rest is
+    to be heard."""
+
+    job: str
+    number: int
+    data: Blob = Blob(b"")
+    last: bool = False
+    said: Literal["commit", "clear"] | SpeechInput | None = None
+
+    @property
+    def cost_bytes(self) -> int:
+        """What it takes of the credit: one without data is none the less something to hold."""
+        return len(self.data) + 256
+
+
+def is_streamed(asked: Input) -> bool:
+    """Whether the input of such a job follows it in pieces."""
+    return isinstance(asked, SpeechInput) and asked.streamed
+
+
+def is_live(asked: Input) -> bool:
+    """Whether that is sound which is heard while it is made."""
+    return isinstance(asked, SpeechInput) and asked.live is not None
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -296,4 +370,4 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     job: str
 
 
-FromFrontend = Job | Cancel
+FromFrontend = Job | More | Cancel

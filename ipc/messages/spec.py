@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,8 @@ from ipc.messages.jobs import Task
 
 # When a model is loaded: as the server starts, when somebody asks for it, or when an operator says.
 LoadWhen = Literal["always", "on_demand", "never"]
+# What an option of an engine may be given.
+Option = str | int | float | bool | list[str]
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +60,29 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     quantization: str = ""
 
 
+class Scaling(msgspec.Struct, frozen=True, kw_only=True):
+    """More workers than a model has at least: up to ``most`` (0: none more), each once requests
+    would wait for ``wait_s`` or longer, and until one fewer has been enough for ``idle_s``."""
+
+    most: int = 0
+    wait_s: float = 2.0
+    idle_s: float = 300.0
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a model runs whose replicas are on several boxes: what each of them is, as ``served``
+    says, and which cluster this box belongs to, by what is in ``folder``.
+
+    A replica is placed where ``memory_mb`` are left of what a box gives the cluster; 0: nobody
+    knows what it takes. Paths are those below ``models_dir``, and on another box below its own.
+    """
+
+    served: Spec
+    folder: str
+    models_dir: str
+    memory_mb: int = 0
+
+
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model as a worker runs it; every limit is per worker process.
 
@@ -72,15 +98,18 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     path: str
     cache: str = ""  # folder for what an engine derives from path, say converted weights
     device: str = "cpu"
+    engine_why: str = ""  # for people: what was measured, where that has chosen the engine
     threads: int = 0  # 0: the engine's own choice
     load: LoadWhen = "always"
     idle_unload_s: float = 0.0  # how long it stays without work, if not always; 0: for ever
     pin: bool = False  # no other model takes its place
     priority: int = 0  # those with less leave first, and get less of processors that others want
     memory_mb: int = 0  # what a worker is estimated to take; 0: nobody knows
-    replicas: int = 1
+    replicas: int = 1  # workers that it has at least
+    scaling: Scaling = Scaling()
     slots: int = 8
     prefetch: int = 2
+    migrate: bool = True  # an answer of a chat goes on where a worker has left it, see docs
     queue_limit: int = 32
     queue_bytes: int = 128 << 20
     queue_timeout_s: float = 60.0
@@ -97,11 +126,22 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     vision: bool = False  # a chat model that takes images
     defaults: Defaults = Defaults()
     warmup: Warmup = Warmup()
+    cluster: Cluster | None = None  # its worker here only passes jobs on to its replicas there
     golden: str = ""  # a file of requests and what they must be answered, see ipc.facts.golden
-    options: dict[str, str | int | float | bool] = {}
+    options: Mapping[str, Option] = {}
     facts: FileFacts = FileFacts()  # for clients: no engine reads them
     owned_by: str = "edge-serve"
     created: int = 0
+
+    @property
+    def most_replicas(self) -> int:
+        """How many workers it may have."""
+        return max(self.replicas, self.scaling.most)
+
+    @property
+    def scales(self) -> bool:
+        """Whether it may have more workers than it has at least."""
+        return self.most_replicas > self.replicas
 
     @property
     def credit(self) -> int:
@@ -143,10 +183,13 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     dimensions: int | None = None
     languages: list[str] | None = None
+    translates: bool = False  # a speech model that writes English, whatever is said
     voices: list[Voice] | None = None  # the first is that of requests which name none
     tools: bool = False  # a chat model that calls them in a way of its own
     reasoning: bool = False  # one that thinks before it answers
     fills: bool = False  # one that fills gaps
     tokenizes: bool = False  # one whose tokenizer can be asked
     keeps_prefixes: bool = False  # one that keeps what it computed of how prompts begin
+    goes_on: bool = False  # one that names its tokens, and goes on behind those of another worker
+    streams_input: bool = False  # one that takes its input in pieces, too
     detail: str = ""

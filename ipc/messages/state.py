@@ -17,7 +17,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A living worker: one generation of one replica.
 
     One that is not ``open`` finishes what it has and takes nothing new; one that is no longer
-    listed is dead, and so are the jobs it had.
+    listed is dead, and so are the jobs it had. ``pid`` is 0 where it is not known.
     """
 
     replica: str
@@ -25,6 +25,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     credit: int
     open: bool = True
+    pid: int = 0
 
 
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +33,8 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
 
     ``faulty`` has the last generation of each replica that ended by its own doing, by the name of
     its route: what it was working on may be why. One that was killed from outside, or for want of
-    memory that others took, is not among them. ``refused`` says why it cannot be loaded now.
+    memory that others took, is not among them. ``refused`` says why it cannot be loaded now. One
+    that is ``drained`` takes no new work, whatever its routes could do.
 
     ``load_s`` is what its last load took, None where none was measured; of one that is being loaded
     ``load_began_at`` is when that began (monotonic), and ``stage`` what it has come to.
@@ -47,6 +49,7 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_s: float | None = None
     loaded: Loaded | None = None
     refused: str | None = None
+    drained: bool = False
     load_s: float | None = None
     load_began_at: float | None = None
     stage: str | None = None

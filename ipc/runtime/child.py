@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import gc
 import logging
 import os
 import sys
@@ -24,22 +23,16 @@ def begin(
     parser.add_argument("--generation", required=True, type=int)
     parser.add_argument("--parent", required=True, type=int, help="die when this pid does")
     parser.add_argument("--lifeline-fd", required=True, type=int)
+    parser.add_argument("--faults-fd", type=int, default=2, help="for the stacks of a crash")
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--log-format", default="text", choices=["text", "json"])
     add_arguments(parser)
     args = parser.parse_args()
     lifeline.hold(args.parent, args.lifeline_fd)
-    faulthandler.enable()  # SIGABRT, the stop ladder's second rung, leaves all stacks in the log
+    # SIGABRT, the stop ladder's second rung, leaves all stacks in the log.
+    faulthandler.enable(args.faults_fd)
     log.set_up(f"{args.name}.{args.generation}", args.log_level, args.log_format)
     return args
-
-
-def settle() -> None:
-    """What this process has loaded by now stays for good: the garbage collector need not look
-    through it again, which takes 20 ms in the frontend and much longer beside torch, and comes in
-    the middle of somebody's request."""
-    gc.collect()
-    gc.freeze()
 
 
 def end(status: int) -> NoReturn:

@@ -14,6 +14,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 _PARTIAL, _OLD = ".partial", ".old"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -93,6 +98,26 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
     finally:
         fresh.unlink(missing_ok=True)
     flush(path.parent)
+
+
+def read_json(path: Path, kind: type[T]) -> T | None:
+    """What JSON of that ``kind`` is in the file; None where there is none, or something else."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, ValueError, RecursionError):  # ValueError: of msgspec, and of text in UTF-8
+        return None
+
+
+def why_not_written(path: Path) -> str:
+    """What keeps `write_file` from its place, as far as the system tells beforehand; or nothing."""
+    try:
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return os.strerror(errno.EROFS)
+    except OSError as error:
+        return error.strerror or str(error)
+    if os.access(path.parent, os.W_OK | os.X_OK):
+        return ""
+    return f"{path.parent}: {os.strerror(errno.EACCES)}"
 
 
 def flush(path: Path) -> None:

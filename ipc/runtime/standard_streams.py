@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 
@@ -32,6 +33,33 @@ def outlive_readers() -> None:
     """Make output go to /dev/null from when nobody reads it: a server does not end with whoever
     watched it start."""
     sys.stdout, sys.stderr = _outliving(sys.stdout, 1), _outliving(sys.stderr, 2)
+
+
+@contextmanager
+def read_to_the_end() -> Iterator[None]:
+    """For a block that ends the program: what it has printed is written by then. Where nobody reads
+    it any more, as behind ``| head -1``, the program ends with status 1 and nothing is said."""
+    try:
+        yield
+    except SystemExit:
+        if not _flush():
+            raise SystemExit(1) from None
+        raise
+    except BrokenPipeError:
+        _flush()
+        raise SystemExit(1) from None
+
+
+def _flush() -> bool:
+    """Whether all that was said could be written."""
+    whole = True
+    for stream, fd in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            _to_null(fd)  # or Python says at its end that it cannot write there
+            whole = False
+    return whole
 
 
 def _outliving(stream: TextIO, fd: int) -> TextIO:

@@ -2,7 +2,8 @@
 
 ZeroMQ's descriptor is edge-triggered: it becomes readable when *something* changed, and both a
 receive and a send may consume that edge. So a `Port` reads until there is nothing left, and looks
-again after each send.
+again after each send. It asks whether there is something before it reads: an exception for an empty
+socket costs several times as much, and there would be one for each token of an answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import contextlib
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import zmq
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 MAX_PATH_BYTES = 107
 # Messages handled in one turn, so that a flood on one socket cannot starve the loop.
 BURST = 64
+_IN = int(zmq.POLLIN)  # as a plain number: it is asked for at each token
 
 OnMessage = Callable[[list[bytes]], None]
 
@@ -64,80 +67,89 @@ class SocketFile:
 
 
 class Port:
-    """One socket, read by ``on_message`` on the running loop. Owns the socket and closes it."""
+    """One socket, read by ``on_message`` on the running loop. Owns the socket and closes it.
+
+    Other threads may send by it, and nothing else: a lock gives them the socket in turn, which
+    ZeroMQ allows.
+    """
 
     def __init__(self, socket: zmq.Socket[bytes], on_message: OnMessage) -> None:
         self._socket = socket
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._fd = int(socket.getsockopt(zmq.FD))
-        self._again: asyncio.Handle | None = None
+        self._turn = threading.Lock()
+        self._is_due = False  # a look is on its way, for which no edge will come
         self._open = True
         self._loop.add_reader(self._fd, self._drain)
-        self._look_again()
+        with self._turn:
+            self._look_again()
 
     def bind_again(self, path: Path) -> None:
         """Bind at ``path`` where the file has gone. The lost one stays bound, since its end would
         be the end of those who are connected by it. Raises `OSError`."""
-        _bind(self._socket, path)
+        with self._turn:
+            _bind(self._socket, path)
 
     def send(self, frames: Sequence[bytes]) -> bool:
-        """Hand ``frames`` to ZeroMQ. False: the peer is gone or takes no more, nothing was sent."""
-        if not self._open:
-            return False
-        try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
-                raise
-            return False
-        finally:
-            self._look_again()
+        """Hand ``frames`` to ZeroMQ, from any thread. False: the peer is gone or takes no more,
+        nothing was sent."""
+        with self._turn:
+            if not self._open:
+                return False
+            try:
+                self._socket.send_multipart(frames, zmq.NOBLOCK)
+            except zmq.ZMQError as error:
+                if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                    raise
+                return False
+            finally:
+                self._look_again()
         return True
 
     def read(self) -> None:
         """Handle all that is there now, before anything else that is due. For sockets whose peers
-        send less than can be read."""
-        while messages := list(self.rest()):
-            for frames in messages:
-                self._deliver(frames)
-        self._look_again()
-
-    def rest(self) -> Iterator[list[bytes]]:
-        """The messages that are there now, taken out of turn; a bounded number of them."""
-        for _ in range(BURST):
-            try:
-                yield self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        send less than can be read, or are dead."""
+        while (frames := self._take()) is not None:
+            self._deliver(frames)
 
     def close(self, linger_ms: int = 0) -> None:
         """Release the socket; what was not sent yet gets ``linger_ms`` more. Idempotent."""
-        if not self._open:
-            return
-        self._open = False
-        self._loop.remove_reader(self._fd)
-        if self._again is not None:
-            self._again.cancel()
-        self._socket.close(linger=linger_ms)
-
-    def _look_again(self) -> None:
-        if self._again is None and self._open:
-            self._again = self._loop.call_soon(self._drain)
-
-    def _drain(self) -> None:
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
-        for _ in range(BURST):
+        with self._turn:
             if not self._open:
                 return
-            try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            self._open = False
+            self._loop.remove_reader(self._fd)
+            self._socket.close(linger=linger_ms)
+
+    def _look_again(self) -> None:
+        """Have what has come looked at, though its edge is gone. Called in turn, by any thread."""
+        if self._open and not self._is_due and self._has_mail():
+            self._is_due = True
+            self._loop.call_soon_threadsafe(self._on_due)
+
+    def _on_due(self) -> None:
+        self._is_due = False
+        self._drain()
+
+    def _drain(self) -> None:
+        for _ in range(BURST):
+            if (frames := self._take()) is None:
                 return
             self._deliver(frames)
-        self._look_again()
+        with self._turn:
+            self._look_again()
+
+    def _take(self) -> list[bytes] | None:
+        """The next message, if there is one."""
+        with self._turn:
+            if self._open and self._has_mail():
+                return self._socket.recv_multipart(zmq.NOBLOCK)
+        return None
+
+    def _has_mail(self) -> bool:
+        """Whether there is a message; where there is none its edge will come."""
+        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & _IN)
 
     def _deliver(self, frames: list[bytes]) -> None:
         try:

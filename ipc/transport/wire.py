@@ -15,7 +15,7 @@ import msgspec
 
 from ipc.messages.blob import Blob
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"ES" + bytes([VERSION])
 MAX_HEADER_BYTES = 32 << 20
 MAX_BLOB_BYTES = 64 << 20

@@ -253,3 +253,19 @@ def test_who_gives_up_on_a_lock_does_not_enter(tmp_path: Path) -> None:
 
     with pytest.raises(TimeoutError), durable.held(tmp_path / "lock", wait):
         pytest.fail("entered")
+
+
+def test_what_keeps_a_file_from_being_written_is_told_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    assert durable.why_not_written(file) == "No such file or directory"
+    file.write_bytes(b"")
+    assert durable.why_not_written(file) == ""
+    # Whoever is root may write to any folder.
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    assert durable.why_not_written(file) == f"{tmp_path}: Permission denied"
+    told = os.statvfs(file)
+    read_only = os.statvfs_result([*told[:8], told.f_flag | os.ST_RDONLY, told.f_namemax])
+    monkeypatch.setattr(os, "statvfs", lambda _path: read_only)
+    assert durable.why_not_written(file) == "Read-only file system"

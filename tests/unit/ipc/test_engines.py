@@ -35,7 +35,10 @@ def test_the_class_of_an_entry_is_there(engine: Descriptor, task: str, served: S
 
 @pytest.mark.parametrize(("engine", "task", "served"), SERVED, ids=str)
 def test_an_engine_reads_all_its_options(engine: Descriptor, task: str, served: Serving) -> None:
-    text = "".join(file.read_text() for file in module(served).parent.glob("*.py"))
+    files = [*module(served).parent.glob("*.py")]
+    if task == "speech":
+        files += (ROOT / "worker" / "hearing").glob("*.py")  # for all engines
+    text = "".join(file.read_text() for file in files)
     read = set(re.findall(r"\b_?options\.(\w+)", text))
     if task == "chat" and engine.chat and "dialect" in {o.name for o in described(served.options)}:
         read.add("dialect")  # by the chat core, for all engines

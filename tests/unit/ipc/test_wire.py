@@ -92,7 +92,7 @@ def test_what_is_not_ours_is_refused(frames: list[bytes]) -> None:
 def test_another_version_is_refused_however_well_it_reads() -> None:
     header, blob = wire.encode(SPEECH)
     with pytest.raises(wire.WireError, match="of another version"):
-        DECODER.decode([b"ES\x02" + header[3:], blob])
+        DECODER.decode([b"ES\x01" + header[3:], blob])
 
 
 @pytest.mark.parametrize("number", [-1, 0, 2, "1"])
