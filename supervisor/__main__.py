@@ -12,13 +12,14 @@ import logging
 import sys
 from pathlib import Path
 
-from ipc.runtime import log, standard_streams
+from ipc.runtime import heap, log, standard_streams
 from supervisor import plan as plans
 from supervisor.children import orphans
 from supervisor.daemon import Daemon
 from supervisor.listener import Listeners, listen_at
 from supervisor.plan import Plan, PlanError
 from supervisor.run_dir import InUseError, RunDir
+from supervisor.state.claim import claimed
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: the unit does not restart on it
@@ -26,6 +27,7 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: the unit does not restart on it
 
 def main(kind: type[Daemon] = Daemon) -> int:
     standard_streams.ensure()
+    heap.give_back_large_blocks()
     try:
         plan = plans.read(Path(sys.argv[1]))
     except (IndexError, PlanError) as error:
@@ -36,9 +38,14 @@ def main(kind: type[Daemon] = Daemon) -> int:
     run_dir = RunDir(Path(plan.run_dir))
     try:
         run_dir.claim()
-        with contextlib.closing(listen_at(plan.host, plan.port, plan.ollama_port)) as listeners:
-            logging.info("runtime_config", extra=plan.settings)
-            failed = asyncio.run(_run(kind, plan, run_dir, listeners))
+        with contextlib.closing(listen_at(plan)) as listeners:
+            logging.info("runtime_config", extra=plan.in_force())
+            plans.write_running(plan)
+            with claimed(plan.state_dir) as why_not:
+                if why_not:
+                    logging.warning("nothing_is_kept", extra={"why": why_not})
+                    plan = plan.keeping_nothing()
+                failed = asyncio.run(_run(kind, plan, run_dir, listeners))
     except (InUseError, OSError) as error:
         print(f"edge-serve: {error}", file=sys.stderr)
         return EXIT_FAILED

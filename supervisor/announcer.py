@@ -34,9 +34,11 @@ class Announcer:
 
     def on_listening(self) -> None:
         ollama = self._effects.ollama_url
-        facts = {"url": self._effects.url} | ({"ollama_url": ollama} if ollama else {})
-        logger.info("listening", extra=facts)
-        self._greeting.on_listening(self._effects.url, ollama)
+        wyoming = self._effects.wyoming_url
+        more = {"ollama_url": ollama, "wyoming_url": wyoming}
+        facts = {name: where for name, where in more.items() if where}
+        logger.info("listening", extra={"url": self._effects.url, **facts})
+        self._greeting.on_listening(self._effects.url, ollama, wyoming)
         self._effects.notify("READY=1")
 
     def on_worker_ready(self, spec: Spec, replica: Replica) -> None:

@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ import zmq
 from ipc.messages.admin import AdminAct
 from ipc.messages.control import FromChild, ToChild
 from ipc.messages.spec import Spec
-from ipc.runtime import log
+from ipc.runtime import durable, heap, log
 from ipc.runtime.recent_lines import Lines
 from ipc.transport.sockets import Port, SocketFile, bind_router, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
@@ -39,7 +40,8 @@ from supervisor.cleanup import Cleanup
 from supervisor.effects import Child
 from supervisor.fleet import FRONTEND
 from supervisor.host import gpu_memory, hardware, sensors
-from supervisor.listener import Listeners, url
+from supervisor.host.power import Power
+from supervisor.listener import Listeners, tcp_url, url
 from supervisor.notify import Notifier
 from supervisor.plan import Plan, Reading
 from supervisor.reload.watch import Watch
@@ -56,6 +58,7 @@ from supervisor.supervisor import TICK_S, Supervisor
 logger = logging.getLogger(__name__)
 
 SAMPLE_S = 1.0
+GIVE_BACK_S = 30.0
 
 
 class Daemon:
@@ -73,6 +76,7 @@ class Daemon:
         self._self = psutil.Process()
         self._cpu = Percent(self._self.cpu_percent)
         self._box_cpu = Percent(psutil.cpu_percent)
+        self._power = Power()
         state_dir = Path(plan.state_dir) if plan.state_dir else None
         self._recorder = Recorder(state_dir, plan.weights)
         self._prefixes = PrefixStore(state_dir, plan.keep_prefixes)
@@ -82,8 +86,7 @@ class Daemon:
         self._pulls = PullWriter(state_dir)
         self._residents = Residents(state_dir)
         self._ended = asyncio.Event()
-        tls = plan.serve.gate.ssl_certfile is not None
-        self._urls = [url(each, plan.host, tls=tls) for each in filter(None, listeners)]
+        self._plan = plan
         tree = cgroup.Tree.claim(cgroup.own_folder())
         self._cleanup = Cleanup(Orphans(), OomWatch(), tree)
         self.supervisor = Supervisor(plan, self, self._cleanup)
@@ -110,6 +113,7 @@ class Daemon:
         if self._watch is not None:
             self._watch.begin()
         every = [_every(TICK_S, self.supervisor.tick), _every(SAMPLE_S, self.supervisor.sample)]
+        every.append(_every(GIVE_BACK_S, heap.give_back))
         tasks = [asyncio.create_task(one) for one in every]
         await self._ended.wait()
         interrupt.hold(*interrupt.STOPS)  # all is done, and the loop takes none after its end
@@ -150,12 +154,27 @@ class Daemon:
         return ollama.fileno() if ollama else None
 
     @property
+    def wyoming_fd(self) -> int | None:
+        wyoming = self._listeners.wyoming
+        return wyoming.fileno() if wyoming else None
+
+    @property
     def url(self) -> str:
-        return self._urls[0]
+        return self._url(self._listeners.main)
 
     @property
     def ollama_url(self) -> str | None:
-        return self._urls[1] if self._listeners.ollama else None
+        ollama = self._listeners.ollama
+        return self._url(ollama) if ollama else None
+
+    @property
+    def wyoming_url(self) -> str | None:
+        wyoming = self._listeners.wyoming
+        return tcp_url(wyoming, self._plan.wyoming_host) if wyoming else None
+
+    def _url(self, listener: socket.socket) -> str:
+        tls = self._plan.serve.gate.ssl_certfile is not None
+        return url(listener, self._plan.host, tls=tls)
 
     @property
     def port(self) -> int:
@@ -179,13 +198,14 @@ class Daemon:
         pass_fds: Sequence[int],
         on_exit: Callable[[Exit], None],
     ) -> Child:
-        # The frontend says a line for each request, and keeps them itself.
-        output = Output(self._logs.of(name), log.pass_on) if name != FRONTEND else None
+        output = Output(self._logs.of(name), log.pass_on)
         try:
-            return Process(argv, env, pass_fds, on_exit, output)
+            if name == FRONTEND:
+                # It says a line for each request, and keeps them itself: but for its last words.
+                argv, pass_fds = [*argv, "--faults-fd", str(output.fd)], [*pass_fds, output.fd]
+            return Process(argv, env, pass_fds, on_exit, output, prints=name != FRONTEND)
         finally:
-            if output is not None:
-                output.on_started()
+            output.on_started()
 
     def run_command(
         self,
@@ -263,6 +283,16 @@ class Daemon:
         finally:
             path.unlink(missing_ok=True)
 
+    def read_keys(self, path: Path) -> str:
+        return path.read_bytes().decode()
+
+    def why_not_written(self, path: Path) -> str:
+        return durable.why_not_written(path.resolve())
+
+    def write_keys(self, path: Path, content: str) -> None:
+        # Where it is a link, what that leads to is written anew.
+        durable.write_file(path.resolve(), content.encode(), 0o600)
+
     def footprint(self, spec: Spec) -> Footprint | None:
         return self._recorder.footprint(spec)
 
@@ -273,7 +303,8 @@ class Daemon:
     def box(self) -> dict[str, Any]:
         told = health.box(self._box_cpu())
         disks, temperatures = sensors.disks(self._folders), sensors.temperatures()
-        return {**told, "disks": disks, "temperatures": temperatures}
+        power = self._power.report()
+        return {**told, "disks": disks, "temperatures": temperatures, "power": power}
 
     def log(self, process: str, tail: int, after: int) -> Lines:
         return self._logs.tail(process, tail, after)

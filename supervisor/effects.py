@@ -70,12 +70,20 @@ class Effects(Protocol):
         """The one for Ollama's API, if that has its own."""
 
     @property
+    def wyoming_fd(self) -> int | None:
+        """The one for voice assistants, if they are served."""
+
+    @property
     def url(self) -> str:
         """Where clients find the server."""
 
     @property
     def ollama_url(self) -> str | None:
         """Where Ollama's clients find it, if that is another place."""
+
+    @property
+    def wyoming_url(self) -> str | None:
+        """Where voice assistants find it, if they are served."""
 
     @property
     def port(self) -> int:
@@ -168,6 +176,15 @@ class Effects(Protocol):
 
     def reading(self, path: Path) -> Reading | None:
         """What a process has left in that file, which is removed; None if that is nothing."""
+
+    def read_keys(self, path: Path) -> str:
+        """The text of the file of keys. Raises `OSError` and `UnicodeDecodeError`."""
+
+    def why_not_written(self, path: Path) -> str:
+        """What keeps the file of keys from being written, if anything is known of that."""
+
+    def write_keys(self, path: Path, content: str) -> None:
+        """Put another text into it, all or none, for this user alone. Raises `OSError`."""
 
     def measure(self) -> dict[str, Any]:
         """The box and the supervisor itself, as /health prints them."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from ipc.engines import ENGINES
 from ipc.messages.control import child_id
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelPhase, ModelState, ReplicaState, Route
@@ -51,14 +52,15 @@ _BEST_FIRST: tuple[ReplicaState, ...] = (
 class Member:
     """One child: its state machine, its process while there is one, its model if it is a worker.
 
-    One that is ``held`` is given no requests: it is on its way in beside others, or kept for a
-    while after others have taken its place.
+    One that is ``held`` is given no requests: it is on its way in beside others, whom it leaves the
+    processors, or kept for a while after others have taken its place.
     """
 
     replica: Replica
     spec: Spec | None = None
     process: Child | None = field(default=None, repr=False)
     work_done: float | None = 0.0  # when it was last looked at, see Child.work_done
+    rss_mb: float | None = None  # its memory when it was last measured, in the last second or so
     vram: Vram | None = field(default=None, repr=False)
     cell: Cell | None = field(default=None, repr=False)
     held: bool = False
@@ -96,9 +98,16 @@ def argv(member: Member, plan: Plan, effects: Effects) -> list[str]:
         *("--log-format", plan.log_format),
     ]
     if member.spec is None:
-        sockets = zip(("--listen-fd", "--ollama-fd"), listening(effects), strict=False)
-        return [*command, *(part for flag, fd in sockets for part in (flag, str(fd)))]
-    return [*command, "--run-dir", plan.run_dir]
+        sockets = _sockets(effects)
+        return [*command, *(part for flag, fd in sockets.items() for part in (flag, str(fd)))]
+    command += ["--run-dir", plan.run_dir]
+    if plan.read_only:
+        command += ["--read-only", plan.read_only]
+        # An engine that reads files of its own has nobody to ask.
+        asks_others = member.spec.cluster is not None
+        needs_none = ENGINES[member.spec.engine].files == "needed" and not asks_others
+        command += ["--offline"] if needs_none else []
+    return command
 
 
 def nice(spec: Spec, served: Iterable[Spec]) -> int:
@@ -110,7 +119,17 @@ def nice(spec: Spec, served: Iterable[Spec]) -> int:
 
 def listening(effects: Effects) -> list[int]:
     """The sockets that the frontend inherits."""
-    return [fd for fd in (effects.listen_fd, effects.ollama_fd) if fd is not None]
+    return [*_sockets(effects).values()]
+
+
+def _sockets(effects: Effects) -> dict[str, int]:
+    """The same, by how the frontend is told of each."""
+    found = {
+        "--listen-fd": effects.listen_fd,
+        "--ollama-fd": effects.ollama_fd,
+        "--wyoming-fd": effects.wyoming_fd,
+    }
+    return {flag: fd for flag, fd in found.items() if fd is not None}
 
 
 def may_be_away(member: Member, group: list[Member]) -> bool:
@@ -176,10 +195,11 @@ def states(
     resting: Collection[str] = (),
     refused: Mapping[str, str] = MappingProxyType({}),
     measured: Callable[[Spec], Footprint | None] = lambda _: None,
+    drained: Collection[str] = (),
 ) -> list[ModelState]:
     """What the frontend may use: each model's routes, or why it has none. ``resting`` are those
-    that are loaded when somebody asks, ``refused`` those for which there is no room, with why;
-    ``measured`` is what earlier runs found out."""
+    that are loaded when somebody asks, ``refused`` those for which there is no room, with why,
+    ``drained`` those that take no new work; ``measured`` is what earlier runs found out."""
     found = [
         _state(
             name,
@@ -189,6 +209,7 @@ def states(
             phase=phase(group, resting=name in resting),
             refused=refused.get(name),
             load_s=_load_s(group, measured),
+            drained=name in drained,
         )
         for name, group in by_model(everyone).items()
     ]
@@ -208,6 +229,7 @@ def _state(
     phase: ModelPhase,
     refused: str | None,
     load_s: float | None,
+    drained: bool,
 ) -> ModelState:
     speaker = best(group)
     next_start_at = speaker.next_start_at
@@ -226,6 +248,7 @@ def _state(
         retry_after_s=max(1.0, round(next_start_at - now)) if next_start_at else None,
         loaded=speaker.loaded,
         refused=refused,
+        drained=drained,
         load_s=load_s,
         load_began_at=speaker.started_at if loads else None,
         stage=speaker.stage if loads else None,
@@ -251,4 +274,5 @@ def _route(member: Member, run_dir: Path) -> Route:
         endpoint=ipc_endpoint(run_dir / child_id(replica.name, replica.generation)),
         credit=member.spec.credit,
         open=replica.state == "ready" and not member.held,
+        pid=member.process.pid if member.process is not None else 0,
     )

@@ -50,11 +50,14 @@ class Greeting:
         self._listening = False
         self._early: list[str] = []  # of models that were quicker than the frontend
 
-    def on_listening(self, url: str, ollama_url: str | None = None) -> None:
+    def on_listening(
+        self, url: str, ollama_url: str | None = None, wyoming_url: str | None = None
+    ) -> None:
         if self._listening:  # a frontend that was replaced: it listens at the same place
             return
         self._listening = True
         more = [f"with Ollama's API on {ollama_url}"] if ollama_url else []
+        more += [f"for voice assistants, by Wyoming, on {wyoming_url}"] if wyoming_url else []
         asleep = [
             self._line(spec, "loaded when asked for")
             for spec in self._specs

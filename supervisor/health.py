@@ -41,6 +41,11 @@ def gpus() -> list[Report]:
     )
 
 
+# What slows a GPU down, by the bits of nvmlDeviceGetCurrentClocksThrottleReasons (nvml.h); those
+# that mean that it has nothing to do are left out.
+_SLOWED = {2: "power_cap", 3: "slowdown", 5: "heat", 6: "heat", 7: "power_brake"}
+
+
 def _gpu(nvml: Any, index: int) -> Report:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
@@ -50,6 +55,28 @@ def _gpu(nvml: Any, index: int) -> Report:
         "memory_total_mb": memory.total >> 20,
         "memory_used_mb": memory.used >> 20,
         "utilization_percent": nvml.nvmlDeviceGetUtilizationRates(handle).gpu,
+        **_power(nvml, handle),
+    }
+
+
+def _power(nvml: Any, handle: Any) -> Report:
+    """What not every GPU tells; None where it does not."""
+
+    def told(question: str, *more: Any) -> int | None:
+        try:
+            found: int = getattr(nvml, question)(handle, *more)
+        except (nvml.NVMLError, AttributeError):
+            return None
+        return found
+
+    watts, limit = told("nvmlDeviceGetPowerUsage"), told("nvmlDeviceGetEnforcedPowerLimit")
+    bits = told("nvmlDeviceGetCurrentClocksThrottleReasons")
+    slowed = {word for bit, word in _SLOWED.items() if bits is not None and bits >> bit & 1}
+    return {
+        "power_w": None if watts is None else round(watts / 1000, 1),
+        "power_limit_w": None if limit is None else round(limit / 1000, 1),
+        "celsius": told("nvmlDeviceGetTemperature", 0),  # NVML_TEMPERATURE_GPU
+        "throttling": None if bits is None else sorted(slowed),
     }
 
 
@@ -94,6 +121,8 @@ def member(one: Member, now: float) -> Report:
         "cache_hits": counters.cache_hits,
         "cache_misses": counters.cache_misses,
         "reread_tokens": counters.reread_tokens,
+        "guessed_tokens": counters.guessed_tokens,
+        "accepted_tokens": counters.accepted_tokens,
         "warm": replica.warm,
     }
 
@@ -147,6 +176,7 @@ def _model(
         "task": spec.task,
         "capability": TASKS[spec.task].capability,
         "engine": spec.engine,
+        "engine_why": spec.engine_why or None,
         "state": state,
         "load": spec.load,
         "reason": None if state == "unloaded" else speaker.explained,

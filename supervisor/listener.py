@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from supervisor.config.address import authority
+from supervisor.config.address import authority, reached
 from supervisor.config.address import url as address_url
 
 BACKLOG = 2048
 # A client that acknowledges nothing for this long loses its connection, and we its buffers.
 UNREAD_TIMEOUT_MS = 30_000
+
+_NOT_OLLAMA = "OLLAMA_PORT, or set OLLAMA_API=true in its place to have it on PORT"
+_NOT_WYOMING = "WYOMING_HOST and WYOMING_PORT"
 
 
 class InUseError(OSError):
@@ -24,27 +28,49 @@ class InUseError(OSError):
 
 
 class Listeners(NamedTuple):
-    """That of all routes, and the one that has Ollama's API besides, if it is to have its own."""
+    """That of all routes, the one that has Ollama's API besides, if it is to have its own, and that
+    of the Wyoming protocol, if it is wanted."""
 
     main: socket.socket
     ollama: socket.socket | None = None
+    wyoming: socket.socket | None = None
 
     def close(self) -> None:
         for each in filter(None, self):
             each.close()
 
 
-def listen_at(host: str, port: int, ollama_port: int | None) -> Listeners:
+class Places(Protocol):
+    """Where to listen, as the settings and the plan say it."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def ollama_port(self) -> int | None: ...
+    @property
+    def wyoming_host(self) -> str: ...
+    @property
+    def wyoming_port(self) -> int | None: ...
+
+
+def listen_at(places: Places) -> Listeners:
     """Raises `OSError` as `listen` does; then none is left open."""
-    main = listen(host, port)
-    if ollama_port is None:
-        return Listeners(main)
-    try:
-        instead = "OLLAMA_PORT, or set OLLAMA_API=true in its place to have it on PORT"
-        return Listeners(main, listen(host, ollama_port, instead))
-    except OSError:
-        main.close()
-        raise
+    with contextlib.ExitStack() as opened:
+
+        def another(host: str, port: int | None, instead: str) -> socket.socket | None:
+            if port is None:
+                return None
+            return opened.enter_context(listen(host, port, instead))
+
+        found = Listeners(
+            main=opened.enter_context(listen(places.host, places.port)),
+            ollama=another(places.host, places.ollama_port, _NOT_OLLAMA),
+            wyoming=another(places.wyoming_host, places.wyoming_port, _NOT_WYOMING),
+        )
+        opened.pop_all()
+    return found
 
 
 def listen(host: str, port: int, instead: str = "with --host and --port") -> socket.socket:
@@ -80,6 +106,11 @@ def _create(host: str, port: int) -> socket.socket:
 def url(listener: socket.socket, host: str, *, tls: bool) -> str:
     """Where a program on this machine finds what listens there; port 0 has become a free one."""
     return address_url(host, listener.getsockname()[1], tls=tls)
+
+
+def tcp_url(listener: socket.socket, host: str) -> str:
+    """The same of what speaks no HTTP."""
+    return f"tcp://{reached(host, listener.getsockname()[1])}"
 
 
 def _reason(error: OSError | UnicodeError) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from ipc.messages.errors import Conflict, ModelNotFound
 from ipc.messages.spec import Spec
@@ -59,6 +60,7 @@ class ModelSet:
         self._watch_s = watch_s
         self._specs: dict[str, Spec] = {}
         self._workers: dict[str, Member] = {}
+        self._of_model: dict[str, dict[str, Member]] = {}  # the same, by their model
         self._own: dict[str, list[str]] = {}  # who serves each model, those that leave too
         self._updates: dict[str, Update] = {}
         self._crowded: set[str] = set()  # the models whose workers wait until others have ended
@@ -66,6 +68,7 @@ class ModelSet:
         self._gone_at: dict[str, float] = {}  # when each model that leaves is waited for no longer
         self._retired: set[str] = set()  # the workers that are to end
         self._resting: set[str] = set()  # the models that are not to be loaded now
+        self._drained: set[str] = set()  # the models that take no new work
         self._worn: set[str] = set()  # the workers that are to be replaced, in turns
 
     @property
@@ -80,8 +83,10 @@ class ModelSet:
 
     @property
     def may_move(self) -> bool:
-        """Whether any of them may have to be loaded or unloaded now."""
-        return bool(self._resting) or any(spec.load != "always" for spec in self._specs.values())
+        """Whether any of them, or of their workers, may have to be loaded or unloaded now."""
+        return bool(self._resting) or any(
+            spec.load != "always" or spec.scales for spec in self._specs.values()
+        )
 
     @property
     def leaving(self) -> set[str]:
@@ -106,6 +111,18 @@ class ModelSet:
     def worker(self, name: str) -> Member | None:
         return self._workers.get(name)
 
+    def spec(self, name: str) -> Spec | None:
+        """The model of this name that clients may ask for."""
+        return self._specs.get(name)
+
+    def group(self, name: str) -> list[Member]:
+        """All workers of one model."""
+        return list(self._of_model.get(name, {}).values())
+
+    def awaited_of(self, name: str) -> list[Member]:
+        """Those of one model that a request may still be for."""
+        return [one for one in self.group(name) if self._is_awaited(one)]
+
     # --- what is to be served ---
 
     def add(self, spec: Spec, *, downtime: bool = False) -> None:
@@ -120,7 +137,7 @@ class ModelSet:
         elif name not in self._specs:
             self._resting.add(name)
         self._gone_at.pop(name, None)
-        update, own = self._updates.get(name), self._serving(name)
+        update, own = self._updates.get(name), self.serving(name)
         served = own[0].spec if own else None
         if update is not None and same_work(update.new, spec):
             update.new = spec
@@ -147,15 +164,21 @@ class ModelSet:
             )
         update.back = "somebody asked for it"
 
+    def update_of(self, name: str, now: float) -> dict[str, Any] | None:
+        """How far the update of a model is; None where there is none."""
+        update = self._updates.get(name)
+        return None if update is None else update.report(now, self._watch_s)
+
     def remove(self, name: str, now: float) -> None:
         """The model leaves: its workers stay for what is queued, as long as that may take."""
         spec = self._specs.pop(name)
         self._updates.pop(name, None)
         self._resting.discard(name)
+        self._drained.discard(name)
         self._gone_at[name] = now + spec.queue_timeout_s + spec.request_timeout_s
 
     def _begin(self, served: Spec, spec: Spec, *, downtime: bool) -> None:
-        name, others = spec.name, self._serving(spec.name)
+        name, others = spec.name, self.serving(spec.name)
         fresh = [self._new_worker(spec) for _ in range(spec.replicas)]
         self._specs[name] = served
         self._updates[name] = Update(served, spec, fresh, [] if downtime else others)
@@ -165,18 +188,24 @@ class ModelSet:
         else:
             _hold(fresh, held=True)
 
-    def _settle(self, spec: Spec) -> None:
-        """Serve it by ``spec`` from now on, with those of its workers that can."""
+    def _settle(self, spec: Spec, count: int | None = None) -> None:
+        """Serve it by ``spec`` from now on, with those of its workers that can: ``count`` of them,
+        or as many as there are, in the bounds that it has."""
         self._updates.pop(spec.name, None)
-        able = [one for one in self._serving(spec.name) if _serves(one, spec)]
+        serving = self.serving(spec.name)
+        able = [one for one in serving if _serves(one, spec)]
         able.sort(key=lambda one: one.replica.state != "ready")
-        del able[spec.replicas :]
-        missing = range(len(able), spec.replicas)
-        self._take_over(spec.name, [*able, *(self._new_worker(spec) for _ in missing)], spec)
+        wanted = len(serving) if count is None else count
+        wanted = min(max(wanted, spec.replicas), spec.most_replicas)
+        del able[wanted:]
+        new = [self._new_worker(spec) for _ in range(len(able), wanted)]
+        self._take_over(spec.name, [*able, *new], spec)
+        # Those that load beside others that serve are held until they are ready.
+        _hold(new, held=any(one.replica.state == "ready" for one in able))
 
     def _take_over(self, name: str, workers: list[Member], spec: Spec) -> None:
         """These serve the model from now on, and nobody else."""
-        _hold(self._serving(name), held=True)
+        _hold(self.serving(name), held=True)
         _hold(workers, held=False)
         _dress(workers, spec)
         self._own[name] = [one.replica.name for one in workers]
@@ -186,11 +215,40 @@ class ModelSet:
         count = self._counts[spec.task] = self._counts.get(spec.task, 0) + 1
         name = f"{spec.task}-{count}"
         worker = self._workers[name] = self._make(name, spec)
+        self._of_model.setdefault(spec.name, {})[name] = worker
         return worker
 
-    def _serving(self, name: str) -> list[Member]:
+    def serving(self, name: str) -> list[Member]:
+        """The workers that serve the model, or are on their way to it."""
         own = self._own.get(name, [])
         return [self._workers[one] for one in own if one not in self._retired]
+
+    # --- how many workers serve a model ---
+
+    def scales(self, name: str) -> bool:
+        """Whether the number of its workers may be changed now: it is loaded, and nobody updates
+        it."""
+        spec = self._specs.get(name)
+        moves = name in self._updates or name in self._resting
+        return spec is not None and spec.scales and not moves
+
+    def scale(self, name: str, count: int) -> None:
+        """Have so many workers serve the model, which `scales`. One too many finishes what it has
+        in hand."""
+        self._settle(self._specs[name], count)
+
+    # --- who takes work ---
+
+    def drain(self, name: str, *, drained: bool) -> bool:
+        """Whether the model takes no new work from now on. Returns whether that is news."""
+        news = drained != (name in self._drained)
+        self._drained ^= {name} if news else set()
+        return news
+
+    @property
+    def drained(self) -> set[str]:
+        """The models that take no new work until an operator says otherwise."""
+        return self._drained
 
     # --- who is in memory ---
 
@@ -213,16 +271,17 @@ class ModelSet:
         """The model is to be unloaded, and served again once it is woken."""
         if name in self._specs:
             self._resting.add(name)
-            self._settle(self.wanted[name])
+            spec = self.wanted[name]
+            self._settle(spec, spec.replicas)
 
     def renew(self, name: str) -> None:
         """The model's workers are to be replaced by fresh ones, one after the other."""
-        self._worn |= {one.replica.name for one in self._serving(name) if _is_up(one)}
+        self._worn |= {one.replica.name for one in self.serving(name) if _is_up(one)}
 
     def retry(self, name: str) -> None:
         """Those of the model's workers that have failed are to be tried again at once."""
         failed = ("backoff", "failed")
-        serving = self._serving(name)
+        serving = self.serving(name)
         self._worn |= {one.replica.name for one in serving if one.replica.state in failed}
 
     @property
@@ -254,7 +313,7 @@ class ModelSet:
                     due.retire.extend(staying)
             else:
                 self._look_after(name, staying, due)
-            due.renew.extend(self._due_for_renewal(self._serving(name)))
+            due.renew.extend(self._due_for_renewal(self.serving(name)))
         self._retired |= {one.replica.name for one in (*due.retire, *due.finish)}
         return due
 
@@ -274,7 +333,8 @@ class ModelSet:
         for one in staying:
             if one.replica.name not in own and one not in kept:
                 due.finish.append(one)
-        serving = self._serving(name)
+        serving = self.serving(name)
+        _hold((one for one in serving if one.replica.state == "ready"), held=False)
         if name in self._resting:
             due.rest.extend(one for one in serving if _is_up(one))
             return
@@ -285,8 +345,7 @@ class ModelSet:
     def _unborn(self, name: str, serving: list[Member]) -> list[Member]:
         """Those that are to be started, all at once; of a crowded model once all others ended."""
         if name in self._crowded:
-            others = [one for one in self.workers if one.spec and one.spec.name == name]
-            if any(one.replica.alive and one not in serving for one in others):
+            if any(one.replica.alive and one not in serving for one in self.group(name)):
                 return []
             self._crowded.discard(name)
         return [one for one in serving if one.replica.state == "stopped"]
@@ -325,7 +384,7 @@ class ModelSet:
         ended = [name for name in self._retired if self._workers[name].replica.state == "stopped"]
         for name in ended:
             self._retired.remove(name)
-            del self._workers[name]
+            self._drop(name)
         names = {one.spec.name for one in self.workers if one.spec is not None}
         self._gone_at = {name: at for name, at in self._gone_at.items() if name in names}
         kept = names | self._specs.keys()
@@ -334,6 +393,14 @@ class ModelSet:
             for name, own in self._own.items()
             if name in kept
         }
+
+    def _drop(self, name: str) -> None:
+        worker = self._workers.pop(name)
+        assert worker.spec is not None
+        group = self._of_model[worker.spec.name]
+        del group[name]
+        if not group:
+            del self._of_model[worker.spec.name]
 
 
 def _is_up(worker: Member) -> bool:

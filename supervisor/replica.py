@@ -77,6 +77,13 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """The frontend has sent it so many jobs that have not ended."""
+
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Worked:
     """It is silent, but the system accounts work to it: it is not stopped. A library that holds
     the GIL throughout a long step looks like this."""
@@ -165,6 +172,7 @@ Happening = (
     | Progressed
     | BecameReady
     | Beat
+    | Sent
     | Worked
     | Suspended
     | Resumed
@@ -228,6 +236,7 @@ class Replica:
         self.crashed = 0  # the last generation that ended without being asked to
         self.faulty = 0  # the last generation whose end was its own doing
         self.broke_idle = 0  # the last one that broke, or took all memory, with no job in hand
+        self.hung = 0  # the last one that was ended because nothing came of it any more
         self.recycles = 0
         self.stage: str | None = None
         self.reason: str | None = None  # why it is not ready, for people
@@ -236,10 +245,11 @@ class Replica:
         self.loaded: Loaded | None = None
         self.warm: dict[str, str] = {}
         self.counters = Counters()
+        self._sent = 0  # as the frontend has last said
         self.was_ready = False
         self.next_start_at: float | None = None
         self.started_at: float | None = None  # when its last load began
-        self.load_s: float | None = None  # what its last load took
+        self.load_s: float | None = None  # its last load, from the process's start to ready
         self.progress_at = 0.0
         self._stall_s = stall_s
         self._load_stall_s = load_stall_s
@@ -278,7 +288,7 @@ class Replica:
         else:
             window = f"{CIRCUIT_WINDOW_S / 60:.0f} minutes"
             outlook = f"{len(self._failures)} failures in {window}; tried again each {minutes}"
-        return f"{self.reason} ({outlook}, or at once when edge-serve is restarted)"
+        return f"{self.reason} ({outlook}, or at once by `edge-serve load MODEL`)"
 
     @property
     def alive(self) -> bool:
@@ -289,6 +299,12 @@ class Replica:
     def serving(self) -> bool:
         """Whether this generation has a socket that jobs can be on."""
         return self.alive and self._ready_at is not None
+
+    @property
+    def in_hand(self) -> int:
+        """How many jobs it has, by whoever says more: its heartbeats are seldom, and a frontend
+        that has died counts none."""
+        return max(self._sent, self.counters.in_flight)
 
     def silent_s(self, now: float) -> float:
         """How long a serving process has said nothing."""
@@ -348,6 +364,8 @@ class Replica:
                 self._become_ready(loaded, warm, now)
             case Beat(counters) if self.alive:
                 self._beat(counters, now)
+            case Sent(jobs) if self.alive:
+                self._sent = jobs
             case Worked() if self.alive:
                 self._life_at = now
             case CouldNotBoot(reason, permanent, outside, memory):
@@ -359,6 +377,7 @@ class Replica:
         self.state = "starting"
         self.stage = self.reason = self._blocked_by = None
         self.counters = Counters()
+        self._sent = 0
         self.started_at = now
         self.progress_at = self._beat_at = self._life_at = now
         self._ready_at = self._base_mb = None
@@ -430,7 +449,7 @@ class Replica:
 
     def _note_crash(self, oom: bool) -> None:
         self.crashed = self.generation
-        idle = self.counters.progress > 0 and self.counters.in_flight == 0
+        idle = self.counters.progress > 0 and self.in_hand == 0
         if idle and (oom or not self._outside):
             self.broke_idle = self.generation
 
@@ -525,8 +544,9 @@ class Replica:
         idle_s = now - self.progress_at
         silent_s = self.silent_s(now)
         if self.serving and now - self._life_at > SILENCE_S:
-            # It may be stopped, and a stopped process keeps every signal but this one pending.
-            self._judge(now, silent_s, f"no heartbeat for {silent_s:.0f} s", stacks=False)
+            # A stopped process keeps every signal but SIGKILL pending; any other tells where it is.
+            why = f"no heartbeat for {silent_s:.0f} s"
+            self._judge(now, silent_s, why, stacks=not self._suspended)
         elif silent_s > max(self._stall_s, SILENCE_S):
             why = f"no heartbeat for {silent_s:.0f} s, though it works"
             self._judge(now, silent_s, why, stacks=True)
@@ -541,6 +561,7 @@ class Replica:
         """Kill it for what it has not done ``for_s``. Where it has not come back to life after a
         pause of the supervisor, most likely whatever caused that pause has stopped it, too."""
         self._excused = now - for_s <= self._resumed_at
+        self.hung = self.generation
         self._kill(now, why, stacks=stacks)
 
     def _kill(self, now: float, why: str, *, stacks: bool) -> None:

@@ -11,12 +11,11 @@ import logging
 import signal
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ipc.messages.admin import AdminAct, Ask, BoxEvent, Happened, Note, Reload, Told
+from ipc.messages.admin import AdminAct, Ask, BoxEvent, GetConfig, Happened, Note, Reload, Told
 from ipc.messages.control import (
     Abandon,
     BootFailed,
@@ -39,17 +38,24 @@ from ipc.messages.control import (
     ToChild,
     child_id,
 )
+from ipc.messages.keys import ApiKey
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
 from supervisor import fleet, health
+from supervisor.admin.configuration import configuration
 from supervisor.admin.event_log import EventLog
+from supervisor.admin.last_state import last_state
 from supervisor.admin.wishes import Wishes
 from supervisor.announcer import Announcer
 from supervisor.children.process import Exit
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Effects
 from supervisor.fleet import FRONTEND, Member
+from supervisor.keys.grants import KeyGrants
 from supervisor.liveness import signs
+from supervisor.loop.published import Published
+from supervisor.loop.socket_watch import SocketWatch
+from supervisor.loop.starter import Starter
 from supervisor.model_set import ModelSet, News
 from supervisor.plan import Plan
 from supervisor.pulls.puller import Puller
@@ -71,6 +77,7 @@ from supervisor.replica import (
     Replica,
     Resumed,
     Sampled,
+    Sent,
     Signal,
     Spawn,
     Stop,
@@ -78,7 +85,6 @@ from supervisor.replica import (
     Warn,
 )
 from supervisor.residency.loader import Loader
-from supervisor.run_dir import InUseError
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +92,6 @@ TICK_S = 0.25
 # A tick that comes so much later than it should has been kept from coming: this process was
 # stopped, its container or machine paused, or its memory swapped out.
 LATE_S = 1.0
-# How long a run folder that was removed may fail to be made again.
-RUN_DIR_S = 5.0
 # Idle workers have nothing to drain when the frontend has gone; they need time to close only.
 WORKER_DRAIN_S = 1.0
 FRONTEND_GRACE_S = 3.0
@@ -107,11 +111,20 @@ class Supervisor:
         self._models = ModelSet(make, plan.update_watch_s)
         self._events = EventLog(effects.wall_s, self._tell_event)
         self._loader = Loader(self._models, effects, self._events, plan)
-        self._puller = Puller(effects, self._events, plan.command_env, self._join)
+        self._puller = Puller(effects, self._events, plan.command_env, self._join, self._leave)
+        self._keys = KeyGrants(
+            effects,
+            file=lambda: self._plan.origin.keys_file if self._plan.origin is not None else "",
+            digest=lambda: self._plan.origin.keys_digest if self._plan.origin is not None else "",
+            in_force=lambda: self._plan.serve.gate.api_keys,
+            take_over=self._let_in,
+            tell=lambda event, name: self._events.add(event, key=name),
+        )
         self._wishes = Wishes(
             self._report,
             self._loader,
             self._puller,
+            self._keys,
             effects,
             self._settle,
             self._wish_to_stop,
@@ -119,11 +132,18 @@ class Supervisor:
             self._answer,
         )
         self._reloader = Reloader(effects, self._events, self._as_server())
-        self._unavailable = dict(plan.unavailable)
-        self._published: list[ModelState] = []
+        self._published = Published(
+            self._models,
+            self._loader,
+            effects,
+            self._events,
+            plan.run_dir,
+            plan.unavailable,
+            self._tell_states,
+        )
+        self._starter = Starter(self._models, effects, cleanup, self._on_exit)
+        self._sockets = SocketWatch(plan.run_dir, effects, self._fail)
         self._announcer = Announcer(plan, effects)
-        self._run_dir = Path(plan.run_dir)
-        self._run_dir_lost_at: float | None = None
         self._ticked_at = effects.now()
         self._stopping = False
         self._stop_wished = False
@@ -161,7 +181,7 @@ class Supervisor:
     def add(self, spec: Spec, *, downtime: bool = False) -> None:
         """Serve ``spec`` from now on: a model that joins, or one that is served in another way,
         with ``downtime`` where its old and its new workers do not fit together."""
-        self._unavailable.pop(spec.name, None)
+        self._published.on_served(spec.name)
         self._models.add(spec, downtime=downtime)
         self._tell_models()
         self._keep_models()
@@ -174,6 +194,11 @@ class Supervisor:
         self._effects.know_weights(spec.name, weights)
         served = next((one.load for one in self._models.specs if one.name == spec.name), None)
         self.add(msgspec.structs.replace(spec, load=served or "on_demand"))
+
+    def _leave(self, name: str) -> None:
+        """The files of a model were removed: serve it no more, if it still is served."""
+        if name in self._models.wanted and not self._stopping:
+            self.remove(name)
 
     def remove(self, name: str) -> None:
         """Serve this model no more. What it was asked for is answered. Raises `KeyError`."""
@@ -197,6 +222,19 @@ class Supervisor:
         """Those of the configuration, as it is in force."""
         origin = self._plan.origin
         return origin.files if origin is not None else []
+
+    def _let_in(self, keys: dict[str, ApiKey], digest: str) -> None:
+        """These keys are let in from now on, and no others; the file says so by now, with a text of
+        that ``digest``."""
+        gate = msgspec.structs.replace(self._plan.serve.gate, api_keys=keys)
+        serve = msgspec.structs.replace(self._plan.serve, gate=gate)
+        origin = self._plan.origin and msgspec.structs.replace(
+            self._plan.origin, keys_digest=digest
+        )
+        self._plan = msgspec.structs.replace(self._plan, serve=serve, origin=origin)
+        self._tell_serve()
+        if self._reloader.is_reading:
+            self.reload()  # what is being read may be the file as it was
 
     def _as_server(self) -> Server:
         return Server(
@@ -225,15 +263,22 @@ class Supervisor:
             if spec.name in moved:
                 self.add(spec, downtime=spec.name in crowded)
         served = self._models.wanted
-        self._unavailable = {
-            name: why for name, why in plan.unavailable.items() if name not in served
-        }
-        if changes.settings and self._frontend.replica.generation == self._welcomed:
-            self._tell(self._frontend, Reconfigure(self._serve()))
-        self._publish(self._effects.now())
+        self._published.set_unavailable(
+            {name: why for name, why in plan.unavailable.items() if name not in served}
+        )
+        if changes.settings:
+            self._tell_serve()
+        self._published.look()
 
     def _serve(self) -> Serve:
-        return msgspec.structs.replace(self._plan.serve, specs=self._models.specs)
+        plan = self._plan
+        return msgspec.structs.replace(
+            plan.serve, specs=self._models.specs, settings=plan.in_force()
+        )
+
+    def _tell_serve(self) -> None:
+        if self._frontend.replica.generation == self._welcomed:
+            self._tell(self._frontend, Reconfigure(self._serve()))
 
     def _tell_models(self) -> None:
         if self._frontend.replica.generation == self._welcomed:
@@ -248,9 +293,9 @@ class Supervisor:
             self._tell_news(news)
         if due.switched:
             self._tell_models()
-            self._publish(self._effects.now())
+            self._published.look()
         for member in due.start:
-            self._happen(member, Begin())
+            self._begin_worker(member)
         for member in due.retire:
             self._happen(member, Stop(self._plan.drain_s, notice_s=NOTICE_S))
         for member in (*due.finish, *due.rest):
@@ -260,6 +305,15 @@ class Supervisor:
         for member in due.renew:
             self._happen(member, Renew("an operator asked for it"))
         self._models.forget()
+
+    def _begin_worker(self, member: Member) -> None:
+        """The first one of a model that has none is the load of it."""
+        assert member.spec is not None
+        name = member.spec.name
+        if not any(one.replica.alive for one in self._models.group(name)):
+            logger.info("load", extra={"model": name})
+            self._events.add("model.load", name)
+        self._happen(member, Begin())
 
     def _tell_news(self, news: News) -> None:
         level = logging.WARNING if news.why else logging.INFO
@@ -273,13 +327,14 @@ class Supervisor:
             return
         self._loader.turn()
         self._keep_models()
-        self._publish(self._effects.now())
+        self._published.look()
 
     def _settle(self, name: str) -> dict[str, Any]:
         """Do what has been wished for; returns how the model stands then."""
         self._keep_models()
         self._keep_resident()
-        standing = {one.name: one for one in self._published}[name]
+        self._loader.look()
+        standing = self._published.state(name)
         return {
             "model": name,
             "state": standing.state,
@@ -306,7 +361,6 @@ class Supervisor:
         self._stop_workers_when_alone()
         self._reloader.tick(now)
         self._cleanup.tick(self._pids())
-        self._keep_sockets(self._effects.now())
         self._effects.ping()
 
     def _catch_up(self, away_s: float) -> None:
@@ -319,26 +373,6 @@ class Supervisor:
                 member.process.resume()
             self._happen(member, Resumed(away_s))
 
-    def _keep_sockets(self, now: float) -> None:
-        """Without the run folder and its control socket, the next child would be the last."""
-        if self._stopping or self._effects.sockets_are_there():
-            self._run_dir_lost_at = None
-            return
-        try:
-            self._effects.restore_sockets()
-        except (InUseError, OSError) as error:
-            self._run_dir_lost_at = self._run_dir_lost_at or now
-            if isinstance(error, InUseError) or now - self._run_dir_lost_at >= RUN_DIR_S:
-                logger.error(
-                    "the run folder was removed and cannot be made again (%s); stopping, as nobody "
-                    "who dies could be replaced: start again, with another EDGE_SERVE_RUN_DIR if "
-                    "this one does not last",
-                    error,
-                )
-                self._fail()
-            return
-        logger.warning("run_dir_restored", extra={"path": str(self._run_dir)})
-
     def _tick(self, member: Member) -> None:
         """Time has passed; a start that is due waits while the GPU holds the dead one's memory."""
         vram, gone = member.vram, member.process is None
@@ -346,8 +380,13 @@ class Supervisor:
         self._happen(member, Blocked("GPU memory of its last process") if blocked else Tick())
 
     def sample(self) -> None:
-        """Measure what workers have limits for."""
+        """Measure what workers have limits for, and look whether the sockets are there."""
+        if not self._stopping:
+            self._sockets.look()
         self._cleanup.look(self._effects.now())
+        for member in self._everyone():
+            if member.process is not None:
+                member.rss_mb = member.process.rss_mb() or member.rss_mb
         for group in fleet.by_model(self._models.workers).values():
             for member in group:
                 if fleet.may_be_away(member, group):
@@ -361,6 +400,7 @@ class Supervisor:
         measured = member.replica.limited or member.replica.state == "starting"
         rss_mb = member.process.rss_mb() if measured else None
         if rss_mb is not None:
+            member.rss_mb = rss_mb
             self._happen(member, Sampled(rss_mb))
 
     def _weigh(self, member: Member) -> None:
@@ -403,17 +443,26 @@ class Supervisor:
                 self._models.on_left(message.model)
                 self._keep_models()
             case Demand():
+                self._note_sent(message)
                 self._loader.on_demand(message)
                 if self._models.may_move:
                     self._keep_resident()
             case Ask(id=number, wish=Reload() as wish):
                 self._reloader.ask(wish, number)
+            case Ask(id=number, wish=GetConfig()):
+                self._answer(Told(id=number, report=configuration(self._plan)))
             case Ask():
                 self._wishes.answer(message)
             case Note():
                 self._events.add(message.event, message.model, **message.facts)
             case AdminAct():
                 self._effects.write_down(message)
+
+    def _note_sent(self, demand: Demand) -> None:
+        sent = {child: jobs for one in demand.models for child, jobs in one.by_worker.items()}
+        for member in self._models.workers:
+            child = child_id(member.replica.name, member.replica.generation)
+            member.replica.on(Sent(sent.get(child, 0)), self._effects.now())
 
     def _on_misbehaved(self, message: Misbehaved) -> None:
         worker = self._member(child_id(message.replica, message.generation))
@@ -443,31 +492,33 @@ class Supervisor:
         self._cleanup.limit(member)
         self._weigh(member)
         if member.spec is None:
-            self._tell(member, States(self._published))
+            self._tell(member, States(self._published.states))
             self._tell(member, Happened(self._events.kept))
             self._announcer.on_listening()
         else:
             self._announcer.on_worker_ready(member.spec, member.replica)
         self._tell_status()
-        self._announcer.on_somebody_ready(self._published, self._frontend.replica)
+        self._announcer.on_somebody_ready(self._published.states, self._frontend.replica)
 
     def _tell_status(self) -> None:
-        self._announcer.on_status(self._published, self._frontend.replica)
+        self._announcer.on_status(self._published.states, self._frontend.replica)
 
     # --- what happens to processes ---
 
     def _happen(self, member: Member, happening: Happening) -> None:
-        now = self._effects.now()
-        actions = member.replica.on(happening, now)
+        actions = member.replica.on(happening, self._effects.now())
         # First, so that no job is on its way to a worker that has been asked to drain.
-        self._publish(now)
+        if member.spec is None:
+            self._published.look()
+        else:
+            self._published.look_at(member.spec.name)
         for action in actions:
             self._act(member, action)
 
     def _act(self, member: Member, action: Action) -> None:
         match action:
             case Spawn():
-                self._spawn(member)
+                self._starter.start(member, self._plan)
             case AskToDrain(seconds):
                 self._weigh(member)  # by now it takes what serving takes
                 if not self._tell(member, Drain(seconds)) and member.process is not None:
@@ -480,45 +531,22 @@ class Supervisor:
             case Warn(what):
                 logger.warning("limit", extra={"child": member.replica.name, "why": what})
 
-    def _spawn(self, member: Member) -> None:
-        generation = member.replica.generation
-        child = child_id(member.replica.name, generation)
-        member.work_done = 0.0
-        try:
-            member.process = self._effects.start(
-                member.replica.name,
-                fleet.argv(member, self._plan, self._effects),
-                fleet.environment(member.spec),
-                fleet.listening(self._effects) if member.spec is None else [],
-                lambda end: self._on_exit(member, generation, end),
-            )
-        except OSError as error:
-            # Out of processes, descriptors or memory: a failed start like any other, tried again.
-            self._on_exit(member, generation, Exit(f"could not be started: {error.strerror}"))
-            return
-        if member.spec is not None:
-            self._cleanup.enclose(member, child)
-            nice = fleet.nice(member.spec, self._models.specs)
-            if member.held:
-                member.process.let_others_first()
-            elif nice > 0:
-                member.process.be_nice(nice)
-        facts = {"child": member.replica.name, "generation": generation}
-        model = member.spec.name if member.spec else None
-        logger.info("started", extra={**facts, "pid": member.process.pid, "model": model})
-
     def _on_exit(self, member: Member, generation: int, end: Exit) -> None:
-        member.process = None
-        replica = member.replica
+        now, replica = self._effects.now(), member.replica
         if member.vram is not None:
-            member.vram.on_exit(self._effects.now())
-        self._happen(member, self._cleanup.exited(member, end, self._effects.now()))
+            member.vram.on_exit(now)
+        exited = self._cleanup.exited(member, end, now)
+        circumstances = last_state(member, exited)
+        member.process = None
+        self._happen(member, exited)
         planned = self._stopping or replica.crashed != generation
         level = logging.INFO if planned else logging.ERROR
         facts = {"child": replica.name, "generation": generation, "reason": replica.last_exit}
         logger.log(level, "exited", extra={**facts, "state": replica.state})
         model = member.spec.name if member.spec else None
-        self._events.add("replica.exit", model, **facts, planned=planned)
+        self._events.add(
+            "replica.exit", model, **facts, planned=planned, **({} if planned else circumstances)
+        )
         self._effects.remove_socket(child_id(replica.name, generation))
         self._cleanup.clear(member, self._pids())
         if member.spec is None:
@@ -542,6 +570,7 @@ class Supervisor:
     def _on_frontend_exit(self, generation: int) -> None:
         """Its clients have gone with it: nobody waits for the jobs that it had sent."""
         self._models.on_frontend_gone()
+        self._note_sent(Demand([]))
         self._loader.on_frontend_gone()
         self._reloader.on_frontend_gone()
         for member in self._models.workers:
@@ -594,32 +623,10 @@ class Supervisor:
         child = child_id(member.replica.name, member.replica.generation)
         return self._effects.send(child, message)
 
-    def _publish(self, now: float) -> None:
-        """Send the models' states to the frontend when one of them has changed."""
-        # Not those that have left: to a frontend, one that is not in its set could not be fetched.
-        states = fleet.states(
-            self._models.awaited,
-            self._unavailable,
-            self._run_dir,
-            now,
-            self._models.resting,
-            self._loader.refused,
-            self._effects.footprint,
-        )
-        if states != self._published:
-            self._note_changes(states)
-            self._published = states
-            if self._frontend.replica.serving:
-                self._tell(self._frontend, States(states))
-                self._tell_status()
-
-    def _note_changes(self, states: list[ModelState]) -> None:
-        """An event for each model that stands otherwise than before."""
-        before = {one.name: one.state for one in self._published}
-        for one in states:
-            if one.state != before.get(one.name):
-                facts = {"reason": one.reason} if one.reason else {}
-                self._events.add("model.state", one.name, state=one.state, **facts)
+    def _tell_states(self, states: list[ModelState]) -> None:
+        if self._frontend.replica.serving:
+            self._tell(self._frontend, States(states))
+            self._tell_status()
 
     def _answer(self, told: Told) -> None:
         self._tell(self._frontend, told)
@@ -631,6 +638,7 @@ class Supervisor:
     def _report(self) -> dict[str, Any]:
         """The full health report, sampled now."""
         now = self._effects.now()
+        self._loader.look()
         return {
             **self._effects.measure(),
             "frontend": health.member(self._frontend, now),
@@ -638,9 +646,14 @@ class Supervisor:
                 self._models.workers,
                 self._models.leaving,
                 self._models.resting,
-                self._unavailable,
+                self._published.unavailable,
                 self._effects.footprint,
-                self._loader.terms,
+                self._terms,
                 now,
             ),
         }
+
+    def _terms(self, name: str) -> dict[str, Any]:
+        """How long a model stays in memory, and how far its update is."""
+        update = self._models.update_of(name, self._effects.now())
+        return {**self._loader.terms(name), "update": update}

@@ -31,6 +31,6 @@ class ProcessLogs:
         if process == self._name:
             return self._own.tail(count, after)
         if process not in self._children:
-            known = ", ".join([self._name, "frontend", *sorted(self._children)])
+            known = ", ".join([self._name, "frontend", *sorted({*self._children} - {"frontend"})])
             raise NotFound(f"there is no such process; there are {known}", param="process")
         return self._children[process].tail(count, after)

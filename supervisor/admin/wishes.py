@@ -6,20 +6,27 @@ from collections.abc import Callable
 from typing import Any
 
 from ipc.messages.admin import (
+    AddKey,
     Ask,
     ControlPull,
+    DrainModel,
     EstimatePull,
     GetBox,
+    GetConfig,
     GetHealth,
     GetPull,
+    ListKeys,
     ListPulls,
     LoadModel,
     ModelWish,
     PinModel,
     ReadLog,
     Reload,
+    RemoveKey,
+    RemoveModel,
     RestartModel,
     RollBack,
+    SetKey,
     StartPull,
     StopServer,
     Told,
@@ -27,11 +34,12 @@ from ipc.messages.admin import (
 )
 from ipc.messages.errors import ErrorInfo, ServeError
 from supervisor.effects import Effects
+from supervisor.keys.grants import KeyGrants
 from supervisor.pulls.puller import Puller
 from supervisor.residency.loader import Loader
 
 Report = dict[str, Any]
-_OtherWish = (GetHealth | GetBox | ReadLog | StopServer | Reload) | ModelWish
+_OtherWish = (GetHealth | GetBox | GetConfig | ReadLog | StopServer | Reload) | ModelWish
 
 
 class Wishes:
@@ -44,6 +52,7 @@ class Wishes:
         report: Callable[[], Report],
         loader: Loader,
         puller: Puller,
+        keys: KeyGrants,
         effects: Effects,
         settle: Callable[[str], Report],
         stop: Callable[[], Report],
@@ -53,6 +62,7 @@ class Wishes:
         self._report = report
         self._loader = loader
         self._puller = puller
+        self._keys = keys
         self._effects = effects
         self._stop = stop
         self._tell = tell
@@ -69,8 +79,12 @@ class Wishes:
             match ask.wish:
                 case EstimatePull():
                     self._puller.estimate(ask.wish, tell)
+                case RemoveModel():
+                    self._puller.remove(ask.wish, tell)
                 case StartPull() | ListPulls() | GetPull() | ControlPull():
                     tell(self._puller.grant(ask.wish), None)
+                case ListKeys() | AddKey() | SetKey() | RemoveKey():
+                    tell(self._keys.grant(ask.wish), None)
                 case _:
                     tell(self._grant(ask.wish), None)
         except ServeError as error:
@@ -86,8 +100,8 @@ class Wishes:
                 return self._effects.log(wish.process, wish.tail, wish.after)._asdict()
             case StopServer():
                 return self._stop()
-            case Reload():
-                raise AssertionError("it is answered once the files are read")
+            case Reload() | GetConfig():
+                raise AssertionError("whoever has the configuration answers it")
             case _:
                 self._grant_of_model(wish)
                 return self._settle(wish.model)
@@ -100,6 +114,8 @@ class Wishes:
                 self._loader.unload(wish.model, force=wish.force)
             case PinModel():
                 self._loader.pin(wish.model, pinned=wish.pinned)
+            case DrainModel():
+                self._loader.drain(wish.model, drained=wish.drained)
             case RestartModel():
                 self._loader.restart(wish.model)
             case RollBack():

@@ -111,6 +111,19 @@ class Cell:
         """Whether it was its own limit that it came to, not that of all together."""
         return count(self.folder / "memory.events", "oom") > 0
 
+    def account(self) -> dict[str, int]:
+        """What the kernel tells of its memory: the limit, what it had now and at most, in bytes,
+        and the counts of memory.events. What it does not tell is left out."""
+        found: dict[str, int] = {}
+        for name in ("memory.max", "memory.current", "memory.peak"):
+            with contextlib.suppress(OSError, ValueError):  # a limit of "max" is none
+                found[name] = int((self.folder / name).read_text())
+        with contextlib.suppress(OSError, ValueError):
+            for line in (self.folder / "memory.events").read_text().splitlines():
+                name, times = line.split()
+                found[f"memory.events.{name}"] = int(times)
+        return found
+
     def end(self) -> bool:
         """Kill all that is left in it, and remove it. False: not empty yet, to be called again."""
         with contextlib.suppress(OSError):

@@ -115,13 +115,15 @@ class Process:
         pass_fds: Sequence[int],
         on_exit: Callable[[Exit], None],
         output: Output | None = None,
+        *,
+        prints: bool = True,
     ) -> None:
-        """Start it; ``output`` takes what it prints, else that goes where ours does. The
+        """Start it; ``output`` takes what it ``prints``, else that goes where ours does. The
         supervisor's main thread must call this: the kernel's parent-death signal belongs to the
         thread that spawned, not to the process. Raises `OSError`."""
         read_end, self._lifeline = os.pipe()
         self._output = output
-        prints_to = None if output is None else output.fd
+        prints_to = output.fd if output is not None and prints else None
         try:
             self._popen = subprocess.Popen(
                 [

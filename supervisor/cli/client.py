@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import httpx2
+import msgspec
+from msgspec import Struct
 
 from supervisor.config.errors import ConfigError, words
 from supervisor.config.settings import Settings
 
 # X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL's x509_vfy.h.
 _OTHER_NAME = (62, 64)
+
+
+_DATA = "data: "
 
 
 class Unreached(Exception):
@@ -53,18 +58,30 @@ def connect(settings: Settings, url: str | None, timeout_s: float) -> httpx2.Cli
 
 
 def ask(
-    client: httpx2.Client, path: str, key: str, wish: dict[str, Any] | None = None
+    client: httpx2.Client,
+    path: str,
+    form: type[Struct],
+    wish: dict[str, Any] | None = None,
+    method: Literal["GET", "POST", "PATCH", "DELETE"] | None = None,
 ) -> dict[str, Any]:
-    """What is at ``path`` of an edge-serve, or what it answers to a ``wish`` there: an object with
-    ``key`` whatever its status. Raises `Unreached`."""
+    """What is at ``path`` of an edge-serve, or what it answers to a ``wish`` there, whatever its
+    status: all of it, of which what ``form`` names is as it says. Raises `Unreached`."""
+    method = method or ("GET" if wish is None else "POST")
     try:
-        answer = client.get(path) if wish is None else client.post(path, json=wish)
+        answer = client.request(method, path, json=wish)
     except httpx2.HTTPError as error:
         raise _unreached(client, error) from None
-    found = _checked(client, answer)
-    if not isinstance(found, dict) or key not in found:
-        raise _no_edge_serve(client)
-    return found
+    return _formed(client, _checked(client, answer), form)
+
+
+def events(
+    client: httpx2.Client, path: str, form: type[Struct], **query: str | int
+) -> Iterator[dict[str, Any]]:
+    """What the server-sent events at ``path`` of an edge-serve hold, each of that ``form``, as they
+    come. Raises `Unreached`."""
+    for line in lines(client, path, **query):
+        if line.startswith(_DATA):
+            yield _formed(client, decoded(line.removeprefix(_DATA)), form)
 
 
 def lines(client: httpx2.Client, path: str, **query: str | int) -> Iterator[str]:
@@ -81,13 +98,29 @@ def lines(client: httpx2.Client, path: str, **query: str | int) -> Iterator[str]
         raise _unreached(client, error) from None
 
 
+def file(client: httpx2.Client, path: str, most_bytes: int) -> bytes:
+    """The bytes of what is at ``path`` of an edge-serve, and little more of it than ``most_bytes``
+    where it has more. Raises `Unreached`."""
+    found = bytearray()
+    try:
+        with client.stream("GET", path) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                _checked(client, answer)
+                raise _no_edge_serve(client)
+            for piece in answer.iter_bytes():
+                found += piece
+                if len(found) > most_bytes:
+                    break
+    except httpx2.HTTPError as error:
+        raise _unreached(client, error) from None
+    return bytes(found)
+
+
 def _checked(client: httpx2.Client, answer: httpx2.Response) -> Any:
     """The JSON of an answer, None where it has none. Raises `Unreached` where it is a refusal."""
     where = str(client.base_url).rstrip("/")
-    try:
-        found = answer.json()
-    except ValueError:
-        found = None
+    found = decoded(answer.content)
     if answer.status_code == 401 and "authorization" in client.headers:
         raise Unreached(f"{where} does not know the API key in EDGE_SERVE_API_KEY")
     if answer.status_code == 401:
@@ -97,14 +130,32 @@ def _checked(client: httpx2.Client, answer: httpx2.Response) -> Any:
     return found
 
 
+def decoded(text: bytes | str) -> Any:
+    """The value of a JSON text that anybody may have written; None where it is none."""
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _formed(client: httpx2.Client, found: Any, form: type[Struct]) -> dict[str, Any]:
+    """It, if it is of this form. Raises `Unreached`."""
+    try:
+        msgspec.convert(found, form)
+    except msgspec.ValidationError as error:
+        raise _no_edge_serve(client, error if isinstance(found, dict) else None) from None
+    known: dict[str, Any] = found
+    return known
+
+
 def _unreached(client: httpx2.Client, error: Exception) -> Unreached:
     where = str(client.base_url).rstrip("/")
     return Unreached(f"no edge-serve answers at {where}: {trouble(error)}")
 
 
-def _no_edge_serve(client: httpx2.Client) -> Unreached:
-    where = str(client.base_url).rstrip("/")
-    return Unreached(f"what answers at {where} is not edge-serve; name another with --url")
+def _no_edge_serve(client: httpx2.Client, error: Exception | None = None) -> Unreached:
+    where, why = str(client.base_url).rstrip("/"), f" ({error})" if error else ""
+    return Unreached(f"what answers at {where} is not edge-serve; name another with --url{why}")
 
 
 def trouble(error: Exception) -> str:

@@ -16,7 +16,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
+from supervisor.cli.harmless import harmless
 from supervisor.models.archive import Report
 
 
@@ -28,7 +30,7 @@ class Bars:
         self._console = console
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._progress = Progress(
-            TextColumn("{task.description}", table_column=Column(ratio=2)),
+            TextColumn("{task.description}", markup=False, table_column=Column(ratio=2)),
             BarColumn(bar_width=None, table_column=Column(ratio=1)),
             DownloadColumn(binary_units=True, table_column=Column(no_wrap=True)),
             TransferSpeedColumn(table_column=Column(no_wrap=True)),
@@ -49,10 +51,11 @@ class Bars:
         def report(label: str, done: int, total: int) -> None:
             task = self._tasks.get((model, label))
             if task is None:
-                what = f"{model}: {label}"
+                what = harmless(f"{model}: {label}")
                 if not (total and self._console.is_terminal):
                     length = f", {total >> 20} MiB" if total >> 20 else ""
-                    self._console.print(f"{what}{length}", highlight=False, soft_wrap=True)
+                    line = Text(f"{what}{length}")
+                    self._console.print(line, highlight=False, soft_wrap=True)
                 task = self._progress.add_task(what, total=total or None, visible=total > 0)
                 self._tasks[model, label] = task
             if total:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any
 
 import httpx2
+import msgspec
 
 from ipc.tasks import TASKS
+from supervisor.cli.answers import Chunk, Listed
 from supervisor.cli.client import Unreached, ask, trouble
 from supervisor.config.errors import nearest
 
@@ -22,8 +22,10 @@ def chat_model(client: httpx2.Client, wanted: str | None) -> str:
 
     Raises `Unreached`.
     """
-    listed = ask(client, "/v1/models", "data")["data"]
-    names = [one["id"] for one in listed if TASKS["chat"].capability in one.get("capabilities", ())]
+    listed = ask(client, "/v1/models", Listed)["data"]
+    names = [
+        one["id"] for one in listed if TASKS["chat"].capability in (one.get("capabilities") or ())
+    ]
     if wanted in names:
         return str(wanted)
     if wanted is not None:
@@ -84,17 +86,24 @@ def _pieces(lines: Iterable[str]) -> Iterator[str]:
             return
         if not line.startswith("data:"):
             continue
-        event: dict[str, Any] = json.loads(data)
-        if isinstance(event.get("error"), dict):
-            raise NoAnswer(str(event["error"].get("message")))
-        for choice in event.get("choices") or []:
-            yield choice.get("delta", {}).get("content") or ""
+        event = _event(data)
+        if isinstance(event.error, dict):
+            raise NoAnswer(str(event.error.get("message")))
+        for choice in event.choices or []:
+            yield (choice.delta and choice.delta.content) or ""
     raise NoAnswer("the answer was cut off")
+
+
+def _event(data: str) -> Chunk:
+    try:
+        return msgspec.json.decode(data, type=Chunk)
+    except (ValueError, RecursionError) as error:
+        raise NoAnswer(f"the answer is not of the API's shape ({error})") from None
 
 
 def _refusal(response: httpx2.Response) -> str:
     response.read()
     try:
         return f"{response.status_code}: {response.json()['error']['message']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return f"{response.status_code}: {response.text[:200]}"

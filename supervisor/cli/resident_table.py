@@ -28,7 +28,7 @@ def rows(models: Iterable[dict[str, Any]]) -> Iterator[Row]:
         stay = model.get("residency") or {}
         mb = memory.get("resident_mb") or memory.get("measured_mb") or memory.get("estimated_mb")
         cells = (
-            str(model.get("state") or ""),
+            _state(model),
             f"{mb:.0f}" if mb else "",
             _count(jobs.get("waiting")),
             _count(jobs.get("in_hand")),
@@ -38,6 +38,11 @@ def rows(models: Iterable[dict[str, Any]]) -> Iterator[Row]:
             str(model.get("device") or ""),
         )
         yield Row(str(model.get("id", "?")), cells, str(model.get("last_error") or ""))
+
+
+def _state(model: dict[str, Any]) -> str:
+    state = str(model.get("state") or "")
+    return f"{state}, drained" if model.get("drained") else state
 
 
 def _count(value: Any) -> str:

@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 import httpx2
 
 from ipc.facts.samples import grey_png
-from ipc.tasks import FILL, REASONING, TASKS, TOOLS, TRANSLATION, VISION, Smoke, WrongAnswer
+from ipc.tasks import (
+    FILL,
+    MIGRATION,
+    REASONING,
+    TASKS,
+    TOOLS,
+    TRANSLATION,
+    VISION,
+    Smoke,
+    WrongAnswer,
+)
+from supervisor.cli.answers import Listed
 from supervisor.cli.client import Unreached, ask
 from supervisor.config.errors import nearest, words
 
@@ -59,8 +70,8 @@ def checks(client: httpx2.Client, names: Sequence[str], audio: bytes | None) -> 
 
 def _listed(client: httpx2.Client) -> list[dict[str, Any]]:
     """The models of an edge-serve. Raises `Unreached`."""
-    listed: list[dict[str, Any]] = ask(client, "/v1/models", "data")["data"]
-    if not all("capabilities" in model for model in listed):
+    listed: list[dict[str, Any]] = ask(client, "/v1/models", Listed)["data"]
+    if not all(model.get("capabilities") is not None for model in listed):
         where = str(client.base_url).rstrip("/")
         raise Unreached(f"{where} does not say what its models can do; it is not edge-serve")
     return listed
@@ -76,7 +87,7 @@ def _check(client: httpx2.Client, model: str, capability: str, audio: bytes | No
             ok, said = False, "not known to this version; update it"
     except (WrongAnswer, httpx2.HTTPError) as error:
         ok, said = False, words(error)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         ok, said = False, f"the answer is not of the API's shape ({type(error).__name__}: {error})"
     return Check(model, capability, ok, time.monotonic() - began_at, said)
 
@@ -114,6 +125,11 @@ def _with_tool(smoke: Smoke) -> Smoke:
     return replace(smoke, fields=fields, summary=_called)
 
 
+def _with_migration(smoke: Smoke) -> Smoke:
+    """The same chat, as another server asks for it that may have to hand it over."""
+    return replace(smoke, fields={**smoke.fields, "migration": {}})
+
+
 def _called(answer: Answer) -> str:
     function = answer["choices"][0]["message"]["tool_calls"][0]["function"]
     return f"{function['name']}({function['arguments']})"
@@ -134,6 +150,7 @@ _TRIALS = {
     TOOLS: _Trial(TASKS["chat"].path, _with_tool(TASKS["chat"].smoke)),
     REASONING: _Trial(TASKS["chat"].path, TASKS["chat"].smoke),
     FILL: _Trial("/v1/completions", Smoke(fields=_GAP, summary=_filled)),
+    MIGRATION: _Trial(TASKS["chat"].path, _with_migration(TASKS["chat"].smoke)),
     TRANSLATION: _Trial("/v1/audio/translations", TASKS["speech"].smoke),
 }
 

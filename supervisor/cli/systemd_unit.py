@@ -22,8 +22,35 @@ _STEPS_VERSION = 254
 _STEPS_KEYS = ("RestartSteps=", "RestartMaxDelaySec=")
 
 
-def unit(settings: Settings, models: Path, allow: Sequence[str]) -> str:
+# What a service is whose models somebody else fetches.
+_FED = {
+    "fetching": """\
+# Serving never fetches: `edge-serve pull` does, beforehand.
+Environment=AUTO_DOWNLOAD_MODELS=0
+Environment=HF_HUB_OFFLINE=1
+Environment=EDGE_SERVE_MODELS_DIR={models}""",
+    "folders": "edge-serve",
+    "kept": """\
+# For models that are fetched while it runs (POST /admin/pulls, the page): install-service --pulls.
+ReadOnlyPaths=-{models}""",
+    "wall": "# A last wall against requests that make a model's process call out.",
+}
+# One that fetches them by itself has a folder for them, and a way out.
+_PULLING = {
+    "fetching": """\
+# It fetches models by itself, into a folder of its own that its workers cannot change.
+Environment=EDGE_SERVE_MODELS_DIR=%S/edge-serve-models""",
+    "folders": "edge-serve edge-serve-models",
+    "kept": "# Its workers give up changing models, by Landlock: see supervisor/DESIGN.md.",
+    "wall": "# To fetch models it has to reach their hub: who may connect, its keys decide.",
+}
+_ANYWHERE = "any"
+
+
+def unit(settings: Settings, models: Path, allow: Sequence[str], *, pulls: bool = False) -> str:
     """The unit's text, with the settings in force that differ from its defaults written into it.
+    With ``pulls`` the service fetches models by itself, into a folder of its own in place of
+    ``models``.
 
     Raises `ConfigError` where an unprivileged service could not work.
     """
@@ -32,16 +59,18 @@ def unit(settings: Settings, models: Path, allow: Sequence[str]) -> str:
     for path in (ROOT, python, models, *filter(None, secrets)):
         if any(mark in str(path) for mark in " \t%\"'\\"):
             raise ConfigError(f"{path}: a unit cannot name a path with such characters; move it")
-    needed = [ROOT, python, python.resolve(), models]
+    needed = [ROOT, python, python.resolve(), *([] if pulls else [models])]
+    networks = _networks(settings, allow)
+    kind = _PULLING if pulls else _FED
     text = TEMPLATE.read_text().format(
+        **{name: part.format(models=models) for name, part in kind.items()},
         root=ROOT,
         python=python,
-        models=models,
         settings="\n".join(_settings(settings)),
         account=_account(needed),
         home="read-only" if any(_is_private(path) for path in needed) else "yes",
         groups=_gpu_groups(),
-        networks=_networks(settings.host, allow),
+        networks=_ANYWHERE if pulls else networks,
     )
     if _systemd_version() < _STEPS_VERSION:
         lines = text.splitlines(keepends=True)
@@ -56,6 +85,9 @@ def _settings(settings: Settings) -> list[str]:
         shown["ollama_api"] = 1
     if settings.ollama_port is not None:
         shown["ollama_port"] = settings.ollama_port
+    if settings.wyoming_port is not None:
+        shown |= {"wyoming_port": settings.wyoming_port, "wyoming_host": settings.wyoming_host}
+        shown |= {"wyoming_announce": 1} if settings.wyoming_announce else {}
     if settings.models:
         shown["models"] = ",".join(settings.models)
     if settings.edge_serve_config:
@@ -115,12 +147,16 @@ def _gpu_groups() -> str:
     return f"SupplementaryGroups={' '.join(groups)}" if groups else ""
 
 
-def _networks(host: str, allow: Sequence[str]) -> str:
-    if not is_loopback(host) and not allow:
-        raise ConfigError(
-            f"HOST: {host} is reachable from outside, but nobody is let in; name the network with "
-            "--allow, say --allow 192.168.1.0/24"
-        )
+def _networks(settings: Settings, allow: Sequence[str]) -> str:
+    hosts = {"HOST": settings.host}
+    if settings.wyoming_port is not None:
+        hosts["WYOMING_HOST"] = settings.wyoming_host
+    for name, host in hosts.items():
+        if not is_loopback(host) and not allow:
+            raise ConfigError(
+                f"{name}: {host} is reachable from outside, but nobody is let in; name the network "
+                "with --allow, say --allow 192.168.1.0/24"
+            )
     return " ".join(["localhost", *allow])
 
 

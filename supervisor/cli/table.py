@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.text import Text
+
+from supervisor.cli.harmless import harmless
 
 _GAP = "  "
 _STYLES = {
@@ -14,7 +16,7 @@ _STYLES = {
     "yellow": ("starting", "backoff", "draining", "loading", "degraded", "pulled"),
     "red": ("failed", "unavailable", "FAILED"),
 }
-_STYLE_OF = {word: style for style, words in _STYLES.items() for word in words}
+STYLE_OF = {word: style for style, words in _STYLES.items() for word in words}
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ def show(console: Console, columns: Sequence[Column], rows: Sequence[Row], note:
     As long as all of it fits, a row is a line. Else columns are left out, then notes move below
     their rows, then names have lines of their own.
     """
+    columns = [replace(column, head=harmless(column.head)) for column in columns]
+    rows = [_harmless(row) for row in rows]
     cells = [[row.name, *row.cells] for row in rows]
     whole = [[*cells[at], row.note] for at, row in enumerate(rows)]
     if any(row.note for row in rows) and _width([*columns, Column(note)], whole) <= console.width:
@@ -55,6 +59,12 @@ def show(console: Console, columns: Sequence[Column], rows: Sequence[Row], note:
         _lines(console, kept_columns, shown, notes)
     else:
         _stacked(console, kept_columns, shown, notes)
+
+
+def _harmless(row: Row) -> Row:
+    """The lines of a note are for one line here."""
+    note = harmless(" ".join(row.note.splitlines()))
+    return Row(harmless(row.name), tuple(map(harmless, row.cells)), note)
 
 
 def _fitting(columns: Sequence[Column], rows: list[list[str]], width: int) -> list[int]:
@@ -119,7 +129,7 @@ def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]
 def _coloured(line: str, row: Sequence[str]) -> Text:
     text = Text(line)
     for cell in row[1:]:
-        if style := _STYLE_OF.get(cell):
+        if style := STYLE_OF.get(cell):
             text.highlight_words([f"{_GAP}{cell}"], style)
     return text
 

@@ -7,46 +7,27 @@ random, not words that people choose, so that one round of SHA-256 is enough.
 from __future__ import annotations
 
 import os
-import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
 
 from ipc.loopback import is_loopback
-from ipc.messages.control import AccessConfig, ApiKey, Role
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from supervisor.config.address import authority
 from supervisor.config.allowed_names import host_rule, origin_rule
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
+from supervisor.keys.line import GivenKey, LineError, has_odd_end, is_key, parse
+from supervisor.keys.text import digest_of, lines_of
 
 # The file's name among the credentials that systemd passes to a service.
 CREDENTIAL = "api_keys"
 SHORT_KEY_CHARS = 16
 # Names that no other site's DNS can claim for this machine.
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
-
-_KEY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# What may follow a key: its role, how much it counts among others that wait, and the priority of
-# its requests.
-_RANK = re.compile(r"(.+):(user|admin)(?::(\d{1,4}(?:\.\d{1,3})?)(?::([+-]?\d{1,2}))?)?")
-MOST_PRIORITY = 10
-
-
-@dataclass(frozen=True, slots=True)
-class GivenKey:
-    """A key as it was written down."""
-
-    secret: str = field(repr=False)
-    role: Role = "user"
-    weight: float = 1.0
-    priority: int = 0
-
-    def digested(self) -> ApiKey:
-        """The same without its secret."""
-        return ApiKey.of(self.secret, self.role, self.weight, self.priority)
 
 
 def gate(settings: Settings, kept: Mapping[str, ApiKey] = MappingProxyType({})) -> AccessConfig:
@@ -72,7 +53,7 @@ def read_keys(settings: Settings) -> dict[str, GivenKey]:
     sources = [("API_KEYS", settings.api_keys)]
     for label, path in key_files(settings):
         try:
-            sources.append((f"{label}: {path}", path.read_text("utf-8").splitlines()))
+            sources.append((f"{label}: {path}", lines_of(path.read_bytes().decode())))
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise ConfigError(f"{label}: {path} cannot be read: {reason}") from None
@@ -87,7 +68,7 @@ def read_keys(settings: Settings) -> dict[str, GivenKey]:
 
 def digested(keys: Mapping[str, GivenKey]) -> dict[str, ApiKey]:
     """The same without their secrets."""
-    return {name: given.digested() for name, given in keys.items()}
+    return {name: given.key for name, given in keys.items()}
 
 
 def keys_of_variable(settings: Settings) -> dict[str, ApiKey]:
@@ -95,6 +76,17 @@ def keys_of_variable(settings: Settings) -> dict[str, ApiKey]:
     keys: dict[str, GivenKey] = {}
     _add(keys, "API_KEYS", settings.api_keys)
     return digested(keys)
+
+
+def keys_digest(settings: Settings) -> str:
+    """That of the text of API_KEYS_FILE. To be asked for before the keys are read: if the file is
+    written in between, it differs from what was read. Empty where it cannot be read, which is told
+    then."""
+    try:
+        file = settings.api_keys_file
+        return digest_of(file.read_bytes().decode()) if file is not None else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def key_files(settings: Settings) -> list[tuple[str, Path]]:
@@ -110,33 +102,17 @@ def key_files(settings: Settings) -> list[tuple[str, Path]]:
 
 def _add(keys: dict[str, GivenKey], label: str, lines: list[str]) -> None:
     for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text or text.startswith("#"):
+        if not is_key(line):
             continue
-        given, colon, key = text.partition(":")
-        name, key = (given, key) if colon else (f"key-{len(keys) + 1}", text)
-        ranked = _RANK.fullmatch(key) if colon else None
-        key, *rank = ranked.groups() if ranked else (key, "user", None, None)
         where = f"{label}, key {number}"
-        if not _KEY_NAME.fullmatch(name):
-            raise ConfigError(f"{where}: a name has letters, digits, '.', '_' and '-' only")
-        if not key or not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigError(f"{where}: a key has printable ASCII characters only, without spaces")
-        if len(key) > 1 and key[0] == key[-1] and key[0] in "'\"":
-            raise ConfigError(f"{where}: has quotes around it, as part of the key; remove them")
+        try:
+            given = parse(line)
+        except LineError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        name = given.name or f"key-{len(keys) + 1}"
         if name in keys:
             raise ConfigError(f"{where}: the name {name!r} is used twice; give each its own")
-        keys[name] = _ranked(where, key, *rank)
-
-
-def _ranked(where: str, key: str, role: str, weight: str | None, priority: str | None) -> GivenKey:
-    """The key with its rank, None where that is not written. Raises `ConfigError`."""
-    given = GivenKey(key, cast(Role, role), float(weight or "1"), int(priority or "0"))
-    if not given.weight:
-        raise ConfigError(f"{where}: a weight of 0 would never be served; write 0.1 or more")
-    if abs(given.priority) > MOST_PRIORITY:
-        raise ConfigError(f"{where}: a priority is -10, which comes first, to 10")
-    return given
+        keys[name] = replace(given, place=where)
 
 
 def _hosts(settings: Settings, *, with_keys: bool) -> list[str]:
@@ -210,9 +186,15 @@ def warnings(settings: Settings) -> list[str]:
         )
     if not keys and "*" in settings.cors_allow_origins:
         found.append("CORS_ALLOW_ORIGINS=* without API keys: every web page may use this server.")
-    short = [name for name, key in keys.items() if len(key.secret) < SHORT_KEY_CHARS]
+    short = [name for name, key in keys.items() if 0 < len(key.secret) < SHORT_KEY_CHARS]
     if short:
         found.append(f"short API keys can be guessed ({', '.join(short)}); openssl rand -hex 32")
+    found += [
+        f"{key.place}: what stands behind its last colon is a part of the secret, since it is none "
+        "of :user and :admin with a weight of 0.001 to 9999.999 and a priority of -10 to 10"
+        for key in keys.values()
+        if has_odd_end(key)
+    ]
     private = [path for label, path in key_files(settings) if label == "API_KEYS_FILE"]
     private += [settings.ssl_keyfile] if settings.ssl_keyfile else []
     opened = [path for path in private if path.stat().st_mode & 0o077]

@@ -29,4 +29,9 @@ def authority(host: str, port: int) -> str:
 
 def url(host: str, port: int, *, tls: bool) -> str:
     """Where a program on this machine finds what listens on ``host``."""
-    return f"{'https' if tls else 'http'}://{authority(_LOOPBACK_OF.get(host, host), port)}"
+    return f"{'https' if tls else 'http'}://{reached(host, port)}"
+
+
+def reached(host: str, port: int) -> str:
+    """The same without a scheme."""
+    return authority(_LOOPBACK_OF.get(host, host), port)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -21,12 +21,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 
 from ipc.engines import ENGINES, is_own
 from ipc.facts import golden
 from ipc.messages.jobs import Task
-from ipc.messages.spec import Groups, LoadWhen
+from ipc.messages.spec import Groups, LoadWhen, Option, Scaling
 from ipc.options import shown
 from supervisor.config import compat_catalog, options, strict_yaml
 from supervisor.config.engines import check_allowed
@@ -41,6 +42,7 @@ from supervisor.config.values import (
     OptionalMilliseconds,
     OptionalSeconds,
     OptionalSecondsOrZero,
+    Seconds,
     expanded,
 )
 from supervisor.config.variables import unexpanded
@@ -51,9 +53,14 @@ _SOURCES = "pypi:<package>==<version>, sdist:<package>==<version>, hf:<repositor
 
 
 def plain_name(name: str) -> str:
-    """A name that is safe in a URL, a log line and, with its slash replaced, as a folder."""
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name, re.ASCII):
-        raise ValueError(f"{name!r} is not a model name; use letters, digits, . _ - and one slash")
+    """A name that is safe in a URL, a log line and, with its slash replaced, as a folder. It may
+    end with a tag, as Ollama's and llama.cpp's users tell the forms of a model apart."""
+    word = r"[A-Za-z0-9][\w.-]*"
+    if not re.fullmatch(rf"{word}(/{word})?(:{word})?", name, re.ASCII):
+        raise ValueError(
+            f"{name!r} is not a model name; use letters, digits, . _ - and one slash, perhaps with "
+            "a tag such as :Q4_K_M"
+        )
     return name
 
 
@@ -141,6 +148,26 @@ class Sampling(_Strict):
     max_tokens: OptionalCount = None
 
 
+class Replicas(_Strict):
+    """How many workers: one more of them, up to ``max``, while requests would wait for ``wait_s``;
+    one fewer where that has been enough for ``idle_s``."""
+
+    min: Count = 1
+    max: Count
+    wait_s: Seconds = Scaling().wait_s
+    idle_s: Seconds = Scaling().idle_s
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Replicas:
+        if self.min > self.max:
+            raise ValueError(f"min: {self.min} is more than max: {self.max}; swap them")
+        return self
+
+
+def _range(value: Any) -> Any:
+    return value if value is None or isinstance(value, dict) else {"min": value, "max": value}
+
+
 class Variant(_Strict):
     """One of the forms in which a model can be had, the best first: what it needs, the kinds of
     device that it is for (all, if it names none), and its keys in place of the entry's."""
@@ -179,9 +206,11 @@ class Entry(_Strict):
     pin: bool = False
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     threads: OptionalCount = None
-    replicas: OptionalCount = None
+    cluster: bool = False  # its replicas are on any boxes of this one's cluster
+    replicas: Annotated[Replicas | None, BeforeValidator(_range)] = None
     slots: OptionalCount = None
     prefetch: OptionalCountOrZero = None
+    migrate: bool | None = None
     queue_limit: OptionalCount = None
     queue_mb: OptionalCount = None
     queue_timeout_s: OptionalSeconds = None
@@ -198,7 +227,11 @@ class Entry(_Strict):
     golden: str | None = None  # a file of what it must answer, relative to the catalog's folder
     vision: bool | None = None  # a chat model that takes images; None: if its files say so
     defaults: Sampling = Sampling()
-    options: dict[str, str | int | float | bool] = {}
+    options: dict[str, Option] = {}
+
+    @property
+    def least_replicas(self) -> int:
+        return self.replicas.min if self.replicas is not None else 1
 
     def origin(self) -> str | None:
         """The source as text, however it was written."""
@@ -210,12 +243,14 @@ class Model:
     """A checked entry and where its files come from; None where the engine needs none.
 
     One of several ``variants``, by name, is as its entry would be for the first of them, until
-    `supervisor.config.variants` has chosen one.
+    `supervisor.config.variants` has chosen one. ``said_in`` has the file of each key of the entry,
+    of which several may say a part.
     """
 
     entry: Entry
     source: Source | None
     variants: dict[str, Model] = field(default_factory=dict)
+    said_in: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -252,7 +287,7 @@ def _on_demand(model: Model) -> Model:
         return model
     entry = model.entry.model_copy(update={"load": "on_demand"})
     variants = {name: _on_demand(one) for name, one in model.variants.items()}
-    return Model(entry, model.source, variants)
+    return replace(model, entry=entry, variants=variants)
 
 
 def aliases(models: list[Model]) -> dict[str, str]:
@@ -277,15 +312,19 @@ def load(
     file exists, and the user's ``own`` file over both. ``found`` are entries that are to be in
     ``pulled``. Raises `ConfigError`."""
     content = _read(BUILT_IN)
+    layers = [content.entries]
     if pulled is not None:
-        content = _with_pulled(content, pulled, found)
+        entries = _pulled_entries(pulled, found)
+        layers.append(entries.entries)
+        content = _with_pulled(content, entries)
     if own is not None:
         added = _read(own)
+        layers.append(added.entries)
         serve = added.serve or list(added.entries)
-        entries = _laid_over(content.entries, added.entries)
+        laid = _laid_over(content.entries, added.entries)
         notes = content.notes + added.notes
-        content = _Content(entries, serve, notes, added.groups, content.joined)
-    return _checked(content)
+        content = _Content(laid, serve, notes, added.groups, content.joined)
+    return _checked(content, _said_in(layers))
 
 
 # Those of a whole file.
@@ -309,11 +348,24 @@ class _Content(NamedTuple):
     joined: list[str] = []
 
 
-def _with_pulled(content: _Content, file: Path, found: Sequence[Mapping[str, Any]]) -> _Content:
+def _pulled_entries(file: Path, found: Sequence[Mapping[str, Any]]) -> _Content:
     added = _read(file) if file.exists() else _Content({}, [], [], {})
     entries = {**added.entries, **{str(one["name"]): (dict(one), file) for one in found}}
-    laid = _laid_over(content.entries, entries)
+    return added._replace(entries=entries)
+
+
+def _with_pulled(content: _Content, added: _Content) -> _Content:
+    laid = _laid_over(content.entries, added.entries)
     return content._replace(entries=laid, notes=added.notes, joined=added.serve)
+
+
+def _said_in(layers: Sequence[_Raw]) -> dict[str, dict[str, Path]]:
+    """The file of each key of each entry, the later layers lying over the earlier ones."""
+    found: dict[str, dict[str, Path]] = {}
+    for entries in layers:
+        for name, (entry, file) in entries.items():
+            found[name] = _over(found.get(name, {}), dict.fromkeys(entry, file))
+    return found
 
 
 def _laid_over(entries: _Raw, added: _Raw) -> _Raw:
@@ -397,8 +449,11 @@ def _serve_list(names: Any, path: Path) -> list[str]:
     return names
 
 
-def _checked(content: _Content) -> Catalog:
-    models = {name: _model(raw, file) for name, (raw, file) in content.entries.items()}
+def _checked(content: _Content, said_in: Mapping[str, Mapping[str, Path]]) -> Catalog:
+    models = {
+        name: _with_files(_model(raw, file), said_in[name])
+        for name, (raw, file) in content.entries.items()
+    }
     for name in content.serve:
         if name not in models:
             raise ConfigError(f"serve: no model {name!r} in the catalog{nearest(name, models)}")
@@ -411,6 +466,11 @@ def _checked(content: _Content) -> Catalog:
     notes = content.notes + [f"{name}: has joined, and no catalog has it any more" for name in lost]
     warnings = ["\n".join(notes)] if notes else []
     return Catalog(models, content.serve, warnings, Groups(**content.groups), joined)
+
+
+def _with_files(model: Model, said_in: Mapping[str, Path]) -> Model:
+    variants = {name: replace(one, said_in=said_in) for name, one in model.variants.items()}
+    return replace(model, variants=variants, said_in=said_in)
 
 
 def _model(raw: dict[str, Any], file: Path) -> Model:
@@ -497,6 +557,7 @@ def _in_entry(error: ValidationError) -> str:
         # Of the kinds of values that are allowed each has its own complaint.
         where = f"options.{first['loc'][1]}"
         if first["input"] is not None:
-            return f"{where}: {shown(first['input'])} is not text, a number, true or false"
+            given = shown(first["input"])
+            return f"{where}: {given} is not text, a number, true, false or a list of texts"
     field = Entry.model_fields.get(str(first["loc"][0]))
     return f"{where}: {explain(first, field)}"

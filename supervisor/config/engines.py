@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 
-from ipc.engines import ENGINES, LISTED, TEST_ENGINES, allows_tests, is_own
-from ipc.facts.gguf import Header
+from ipc.engines import ENGINES, LISTED, TEST_ENGINES, Descriptor, allows_tests, is_own
+from ipc.facts.gguf import OPENVINO_TENSORS, UNPACKED_TENSORS, Header
 from ipc.messages.jobs import Task
 from supervisor.config.errors import ConfigError
 from supervisor.host.hardware import Box
 
 _X86 = {"x86_64", "AMD64"}
 
-# What OpenVINO GenAI makes of a GGUF file (its src/cpp/src/gguf_utils, release 2026.4): three
-# architectures, and weights as F32, F16, Q4_0, Q4_1, Q8_0, Q4_K, Q6_K or BF16, by ggml's numbers.
+# Of which GGUF files OpenVINO GenAI makes a model (its src/cpp/src/gguf_utils, release 2026.4).
 _OPENVINO_ARCHITECTURES = {"llama", "qwen2", "qwen3"}
-_OPENVINO_TENSORS = {0, 1, 2, 3, 8, 12, 14, 30}
 
 
 def parse_device(text: str) -> str:
@@ -35,9 +33,17 @@ def check_allowed(engine: str) -> None:
 
 
 def openvino_reads(header: Header) -> bool:
-    """Whether the GGUF file of such a header is one for OpenVINO."""
+    """Whether the GGUF file of such a header is one for OpenVINO, where nothing was measured."""
     known = header.architecture in _OPENVINO_ARCHITECTURES
-    return known and header.tensor_types <= _OPENVINO_TENSORS
+    return known and header.tensor_types <= OPENVINO_TENSORS
+
+
+def gguf_readers(header: Header, machine: str) -> tuple[str, ...]:
+    """The engines that can serve the GGUF file of such a header on CPUs of that ``machine``:
+    weights that OpenVINO's reader does not know are rewritten as it is converted."""
+    known = header.architecture in _OPENVINO_ARCHITECTURES
+    rewritten = header.tensor_types <= OPENVINO_TENSORS | UNPACKED_TENSORS
+    return ("openvino", "llama.cpp") if known and rewritten and machine in _X86 else ("llama.cpp",)
 
 
 def choose(
@@ -49,23 +55,28 @@ def choose(
     box: Box,
     gguf: bool = False,
     checkpoint: bool = False,
+    fastest: str = "",
+    hears: str = "",
 ) -> tuple[str, str]:
     """The engine and the device of a model, ``auto`` resolved. Raises `ConfigError`.
 
     ``converted``: the files are OpenVINO IR, or GGUF that openvino reads as it is; it would have to
     be handed a conversion of any other chat model. ``gguf``: the model is one file of that kind.
-    ``checkpoint``: the files are known to be those of transformers, which torch reads.
+    ``checkpoint``: the files are known to be those of transformers, which torch reads. ``fastest``
+    is the engine that was measured to be the quickest with the file on this box's CPU. ``hears``:
+    the engine whose own the files of a speech model are.
     """
     if engine in ENGINES and ENGINES[engine].files == "elsewhere":
         device = "cpu"  # its worker's; a device that is set for all models is not meant for it
     if engine == "auto" and task == "speech":
-        engine = _speech_engine(device, checkpoint, box)
+        engine = hears or _speech_engine(device, checkpoint, box)
     if engine == "auto" and task == "speak":
         engine = "hibari"
     if device == "auto":
         device = _best_device(engine, box)
     if engine == "auto":
-        engine = _best_engine(device, task, converted, gguf, box)
+        is_measured = fastest and gguf and (device, task) == ("cpu", "chat")
+        engine = fastest if is_measured else _best_engine(device, task, converted, gguf, box)
     if not is_own(engine):
         _check(engine, device, task)
     return engine, device
@@ -82,10 +93,19 @@ def _best_device(engine: str, box: Box) -> str:
         engine = "torch"
     found = ENGINES.get(engine)
     able = found.devices if found else ("cpu", "cuda", "mps")
-    lacks_cublas = found and found.cuda_by == "torch and cublas12" and not box.cublas12
-    if box.cuda and "cuda" in able and not lacks_cublas:
+    if "cuda" in able and _can_use_cuda(found, box):
         return "cuda"
     return "mps" if box.mps and "mps" in able else "cpu"
+
+
+def _can_use_cuda(engine: Descriptor | None, box: Box) -> bool:
+    match engine.cuda_by if engine else "torch":
+        case "onnxruntime":
+            return box.onnxruntime
+        case "torch and cublas12":
+            return box.cuda and box.cublas12
+        case _:
+            return box.cuda
 
 
 def _best_engine(device: str, task: Task, converted: bool, gguf: bool, box: Box) -> str:

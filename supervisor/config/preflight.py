@@ -43,6 +43,8 @@ def _absent_device(spec: Spec, box: Box) -> str | None:
         return f"device: {spec.device} is not there: the NVIDIA driver has {has}; set another"
     engine = ENGINES.get(spec.engine)
     cuda_by = engine.cuda_by if engine else "torch"
+    if cuda_by == "onnxruntime":
+        return None if box.onnxruntime else _absent_onnxruntime(spec.device)
     if not box.cuda and cuda_by != "a program":
         return f"device: the torch that is installed cannot use {spec.device}; install a CUDA build"
     if cuda_by == "torch and cublas12" and not box.cublas12:
@@ -51,6 +53,13 @@ def _absent_device(spec: Spec, box: Box) -> str | None:
             "loader does not find it; install cuBLAS 12, or set device: cpu"
         )
     return None
+
+
+def _absent_onnxruntime(device: str) -> str:
+    return (
+        f"device: the ONNX Runtime that is installed cannot use {device}; replace the package "
+        "onnxruntime with onnxruntime-gpu, or set device: cpu"
+    )
 
 
 def _absent_program(options: CommandOptions, path: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ipc.loopback import is_loopback
 from ipc.messages.control import KeepPrefixes
 from ipc.messages.spec import LoadWhen
 from ipc.runtime.log import Format, Level
@@ -39,6 +40,8 @@ from supervisor.config.values import (
     lower,
 )
 
+# No WAV file is larger; a longer recording is one in another format.
+MAX_RECORDING_BYTES = (4 << 30) - 1
 ROOT = Path(__file__).resolve().parents[2]
 DOTENV = ".env"
 SECRETS = frozenset({"HF_TOKEN", "API_KEYS", "EDGE_SERVE_API_KEY"})
@@ -107,6 +110,11 @@ class Settings(BaseSettings):
     auto_download_models: bool = Field(
         default=True, description="0: serve only what `edge-serve pull` has fetched"
     )
+    measure_engines: bool = Field(
+        default=True,
+        description="0: `pull` does not measure which engine is the fastest with a GGUF model on "
+        "this CPU, and the rule of docs/models.md holds",
+    )
     hf_token: str | None = Field(
         default=None, repr=False, description="for gated hub models; used by pulls only"
     )
@@ -151,6 +159,21 @@ class Settings(BaseSettings):
     ollama_port: OptionalPort = Field(
         default=None, description="a second port, which has it whatever PORT has, say 11434"
     )
+    wyoming_port: OptionalPort = Field(
+        default=None,
+        description="the Wyoming protocol, by which Home Assistant hears, speaks and chats, on a "
+        "port of its own, say 10300; it has no key",
+    )
+    wyoming_host: Annotated[Text, AfterValidator(address.bare)] = Field(
+        default="127.0.0.1",
+        description="where that listens, whatever HOST is: wider means that whoever reaches the "
+        "port may use the models",
+    )
+    wyoming_announce: bool = Field(
+        default=False,
+        description="1: Home Assistant finds it by itself (mDNS), once requirements-zeroconf.txt "
+        "is installed",
+    )
     log_format: Annotated[Format, BeforeValidator(lower)] = Field(
         default="text", description="or json"
     )
@@ -174,7 +197,9 @@ class Settings(BaseSettings):
         default=None,
         description="a key on each line, as name:key, name:key:admin where it may also manage the "
         "server, name:key:user:2 where it counts twice among others that wait, name:key:user:1:-10 "
-        "where its requests come first (10: last); not set: all may come in",
+        "where its requests come first (10: last); behind it what it may have, as "
+        "requests_per_min=60 tokens_per_day=100000 models=a,b (docs/keys.md); not set: all may "
+        "come in",
     )
     api_keys: Names = Field(
         default=[],
@@ -212,7 +237,10 @@ class Settings(BaseSettings):
     # What one request may bring.
     max_batch_size: Count = Field(default=2048, description="texts to embed, documents to rerank")
     max_text_chars: Count = Field(default=200_000, description="characters of one text")
-    max_audio_bytes: Count = Field(default=25 << 20, description="bytes of one recording")
+    max_audio_bytes: Annotated[int, Field(ge=1, le=MAX_RECORDING_BYTES), Number] = Field(
+        default=64 << 20,
+        description="bytes of one recording; a server elsewhere is sent no more than the default",
+    )
     max_new_tokens: Count = Field(
         default=512,
         description="of an answer whose request names no max_tokens; left out: models that reason "
@@ -230,6 +258,22 @@ class Settings(BaseSettings):
     )
     batch_lines_at_once: Count = Field(
         default=32, description="requests of one batch in hand; at least the slots of its model"
+    )
+
+    # What the server has done, without what was asked and answered; in the state folder too.
+    history_days: Annotated[float, Field(ge=0, le=3650, allow_inf_nan=False), Number] = Field(
+        default=7.0, description="for which requests, events and samples are kept"
+    )
+    history_mb: Annotated[int, Field(ge=0, le=1 << 20), Number] = Field(
+        default=64, description="of all that is kept, at most; 0: nothing, no usage of keys either"
+    )
+    incidents_mb: Annotated[int, Field(ge=0, le=1 << 20), Number] = Field(
+        default=32, description="of the files of crashes, hangs and overloads; 0: none is kept"
+    )
+
+    # Traces; the other variables of OpenTelemetry are its own, see docs/observe.md.
+    otel_trust_parent: bool = Field(
+        default=False, description="1: a request's trace is part of that of its caller"
     )
 
     # Images that requests name by their address.
@@ -315,7 +359,7 @@ class Settings(BaseSettings):
         default=1, description="clips that a model works on at once"
     )
     audio_process_timeout_sec: Seconds = Field(
-        default=600.0, description="how long the work may take, also of speaking"
+        default=14_400.0, description="how long the work may take, also of speaking"
     )
     speak_max_concurrent: Count = Field(
         default=8, description="texts that a model speaks at once, sentence by sentence"
@@ -376,10 +420,24 @@ def load(flags: Flags) -> Settings:
         flag = next((flag for flag in vars(flags) if _SETTING_OF[flag] == name), None)
         shown = f"--{flag}" if flag and name in given else name.upper()
         raise ConfigError(f"{shown}: {explain(first, Settings.model_fields[name])}") from None
+    _check_ports(found)
+    return found
+
+
+def _check_ports(found: Settings) -> None:
     if found.ollama_port and found.ollama_port == found.port:
         instead = "choose another, or set OLLAMA_API=1 in its place to have it on PORT"
         raise ConfigError(f"OLLAMA_PORT: {found.port} is PORT too; {instead}")
-    return found
+    for name, port in (("PORT", found.port), ("OLLAMA_PORT", found.ollama_port)):
+        if found.wyoming_port and found.wyoming_port == port:
+            raise ConfigError(f"WYOMING_PORT: {port} is {name} too; choose another, say 10300")
+    if found.wyoming_announce and found.wyoming_port is None:
+        raise ConfigError("WYOMING_ANNOUNCE: nothing is to be announced; set WYOMING_PORT too")
+    if found.wyoming_announce and is_loopback(found.wyoming_host):
+        raise ConfigError(
+            f"WYOMING_ANNOUNCE: nobody else reaches {found.wyoming_host}; set WYOMING_HOST to this "
+            "machine's address in your network, or to 0.0.0.0"
+        )
 
 
 def _values(flags: Flags) -> dict[str, str]:

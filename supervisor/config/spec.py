@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ipc.engines import ENGINES, LISTED
+from ipc.messages.configuration import AUTO, DEFAULT, ENTRY
 from ipc.messages.jobs import Task
-from ipc.messages.spec import Defaults, FileFacts, LoadWhen, Spec, Warmup
+from ipc.messages.spec import Defaults, FileFacts, LoadWhen, Scaling, Spec, Warmup
 from ipc.tasks import TASKS, TaskDescriptor
 from supervisor.config import options
 from supervisor.config.catalog import Entry
@@ -15,18 +16,19 @@ from supervisor.config.engines import choose
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
 from supervisor.host.hardware import Box
+from supervisor.host.timings import Timing, fastest
 
 # Keys of an entry that are keys of a Spec too, in the same unit.
-_SAME = (
+SAME = (
     "load",
     "idle_unload_s",
     "pin",
     "priority",
     "memory_mb",
     "threads",
-    "replicas",
     "slots",
     "prefetch",
+    "migrate",
     "queue_limit",
     "queue_timeout_s",
     "request_timeout_s",
@@ -46,16 +48,34 @@ _SAME = (
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """Where a model's files are, and what the store knows about them."""
+    """Where a model's files are, and what the store knows about them. ``readers`` are the engines
+    that can serve a GGUF file on this box's CPU, ``timings`` what was measured of all of them."""
 
     path: str = ""
     cache: str = ""
     converted: bool = False  # OpenVINO IR, or GGUF that openvino reads
     gguf: bool = False
     checkpoint: bool = False  # of transformers, in safetensors
+    hears: str = ""  # the engine whose own the files of a speech model are
     vision: bool = False  # weights for images too
     created: int = 0
+    readers: tuple[str, ...] = ()
+    timings: tuple[Timing, ...] = ()
     facts: FileFacts = field(default_factory=FileFacts)
+
+
+class Said(NamedTuple):
+    """A value and who has said so, see `ipc.messages.configuration`."""
+
+    value: Any
+    by: str
+
+
+class Specified(NamedTuple):
+    """A spec, and by key who has said what is in it; what nobody has is its default."""
+
+    spec: Spec
+    said_by: dict[str, str]
 
 
 def spec_for(
@@ -63,7 +83,16 @@ def spec_for(
 ) -> Spec:
     """The spec of one model: its entry wins over the settings, ``forced_device`` (a flag) over
     its entry. Raises `ConfigError`."""
+    return specified(entry, settings, box, files, forced_device).spec
+
+
+def specified(
+    entry: Entry, settings: Settings, box: Box, files: Files, forced_device: str | None = None
+) -> Specified:
+    """The same, with who has said what. Raises `ConfigError`."""
     wanted = forced_device or entry.device or settings.model_device
+    limits = {**_from_settings(TASKS[entry.task], settings), **_from_entry(entry)}
+    measured = fastest(files.timings, limits["slots"].value)
     try:
         engine, device = choose(
             entry.engine,
@@ -72,34 +101,39 @@ def spec_for(
             converted=files.converted and not (files.gguf and entry.vision),
             gguf=files.gguf,
             checkpoint=files.checkpoint,
+            fastest=measured.engine if measured else "",
+            hears=files.hears,
             box=box,
         )
         options.check(engine, entry.task, entry.options, has_source=entry.origin() is not None)
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"{entry.name}: {error}") from None
-    values: dict[str, Any] = {
-        "threads": box.threads,
-        "load": settings.model_load,
-        "idle_unload_s": settings.model_idle_unload_sec,
-        **_from_settings(TASKS[entry.task], settings),
+    said = {
+        "threads": Said(_threads(entry, device, box), AUTO),
+        "load": Said(settings.model_load, "MODEL_LOAD"),
+        "idle_unload_s": Said(settings.model_idle_unload_sec, "MODEL_IDLE_UNLOAD_SEC"),
+        "vision": Said(files.vision and _sees(engine, entry.task), AUTO),
+        **limits,
     }
-    values["vision"] = files.vision and _sees(engine, entry.task)
-    for key in _SAME:
-        if (value := getattr(entry, key)) is not None:
-            values[key] = value
-    if values["load"] != "on_demand":
-        _check_stays(entry, values["load"])
-    if entry.queue_mb is not None:
-        values["queue_bytes"] = entry.queue_mb << 20
-    if values["vision"]:
+    if said["load"].value != "on_demand":
+        _check_stays(entry, said["load"].value)
+    if said["vision"].value:
         _check_vision(entry, engine, files)
         if entry.slots is None and not settings.chat_batch_allow_vision:
-            values["slots"] = 1
-    return Spec(
+            said["slots"] = Said(1, "CHAT_BATCH_ALLOW_VISION")
+    values: dict[str, Any] = {key: one.value for key, one in said.items()}
+    said_by = {
+        **{key: one.by for key, one in said.items()},
+        **_defaults_said_by(entry, settings),
+        "engine": AUTO if entry.engine == "auto" else ENTRY,
+        "device": _device_said_by(device, entry, settings, forced_device),
+    }
+    spec = Spec(
         name=entry.name,
         task=entry.task,
         engine=engine,
         device=device,
+        engine_why=measured.why if measured and _is_chosen(entry, engine, device) else "",
         path=files.path,
         cache=files.cache,
         created=files.created,
@@ -110,6 +144,58 @@ def spec_for(
         warmup=_warmup(entry.name, settings),
         **values,
     )
+    return Specified(spec, said_by)
+
+
+def _is_chosen(entry: Entry, engine: str, device: str) -> bool:
+    """Whether a measurement has chosen the engine: of a file on a CPU, and its entry names none."""
+    return entry.engine == "auto" and device == "cpu" and engine in ("openvino", "llama.cpp")
+
+
+def _from_entry(entry: Entry) -> dict[str, Said]:
+    """The part that the entry says itself."""
+    values = {key: getattr(entry, key) for key in SAME} | _replicas(entry)
+    if entry.queue_mb is not None:
+        values["queue_bytes"] = entry.queue_mb << 20
+    given = entry.model_fields_set | {"queue_bytes", "scaling"}
+    return {
+        key: Said(value, ENTRY if key in given else DEFAULT)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _device_said_by(device: str, entry: Entry, settings: Settings, forced: str | None) -> str:
+    if device != (forced or entry.device or settings.model_device):
+        return AUTO
+    return ENTRY if entry.device and not forced else "MODEL_DEVICE"
+
+
+def _defaults_said_by(entry: Entry, settings: Settings) -> dict[str, str]:
+    """Who says how answers are sampled where a request does not: see `_defaults`."""
+    found = {f"defaults.{key}": ENTRY for key in entry.defaults.model_dump(exclude_none=True)}
+    max_tokens = found.setdefault("defaults.max_tokens", "MAX_NEW_TOKENS")
+    is_said = max_tokens == ENTRY or "max_new_tokens" in settings.model_fields_set
+    found["defaults.thinking_max_tokens"] = max_tokens if is_said else "CHAT_MAX_NEW_TOKENS"
+    return found
+
+
+def _threads(entry: Entry, device: str, box: Box) -> int:
+    """Those of one worker: of several that there always are each has its part of the cores. Those
+    that come while requests wait have as many as the others: who is alone has all."""
+    if device != "cpu" or not box.threads:
+        return box.threads
+    return max(1, box.threads // entry.least_replicas)
+
+
+def _replicas(entry: Entry) -> dict[str, Any]:
+    found = entry.replicas
+    if found is None:
+        return {}
+    if found.min == found.max:
+        return {"replicas": found.min}
+    scaling = Scaling(most=found.max, wait_s=found.wait_s, idle_s=found.idle_s)
+    return {"replicas": found.min, "scaling": scaling}
 
 
 def _check_stays(entry: Entry, load: LoadWhen) -> None:
@@ -140,27 +226,29 @@ def _sees(engine: str, task: Task) -> bool:
     return found is not None and task == "chat" and bool(found.serves[task].reads)
 
 
-def _from_settings(task: TaskDescriptor, settings: Settings) -> dict[str, Any]:
+def _from_settings(task: TaskDescriptor, settings: Settings) -> dict[str, Said]:
     """The part of the settings that concerns models of one task."""
-    values: dict[str, Any] = dict(task.limits)
+    said = {key: Said(value, DEFAULT) for key, value in task.limits.items()}
     for key, name in task.settings.items():
-        values[key] = getattr(settings, name)
-    values["queue_limit"] = _queue_limit(task.settings["queue_limit"], settings)
+        said[key] = Said(getattr(settings, name), name.upper())
+    said["queue_limit"] = _queue_limit(task.settings["queue_limit"], settings)
     if task.batching is not None and not getattr(settings, task.batching):
-        values |= task.unbatched
-    if settings.max_concurrent is not None:
-        values["slots"] = min(values["slots"], settings.max_concurrent)
-    return values
+        off = task.batching.upper()
+        said |= {key: Said(value, off) for key, value in task.unbatched.items()}
+    most = settings.max_concurrent
+    if most is not None and most < said["slots"].value:
+        said["slots"] = Said(most, "MAX_CONCURRENT")
+    return said
 
 
-def _queue_limit(name: str, settings: Settings) -> int:
+def _queue_limit(name: str, settings: Settings) -> Said:
     """The queue's own setting, else MAX_QUEUE_SIZE, each if it was set; else the own default, if
     there is one."""
     given = settings.model_fields_set
     own: int | None = getattr(settings, name)
     if own is None or (name not in given and "max_queue_size" in given):
-        return settings.max_queue_size
-    return own
+        return Said(settings.max_queue_size, "MAX_QUEUE_SIZE")
+    return Said(own, name.upper())
 
 
 def _warmup(name: str, settings: Settings) -> Warmup:

@@ -34,10 +34,10 @@ class Contender(NamedTuple):
     measured_mb: Mapping[str, int] = {}
 
     def memory_mb(self, variant: Model) -> int:
-        """What all replicas take as this variant; 0 if nobody knows."""
+        """What all replicas that it has at least take as this variant; 0 if nobody knows."""
         entry = variant.entry
         one_mb = self.measured_mb.get(entry.variant or "", entry.memory_mb or 0)
-        return one_mb * (entry.replicas or 1)
+        return one_mb * entry.least_replicas
 
     @property
     def least_mb(self) -> int:
@@ -97,7 +97,7 @@ def settle(contenders: Sequence[Contender], free_mb: Callable[[str], int]) -> Se
         model, kind = contender.model, _kind(contender.device)
         if one is None:
             left_mb = max(0, free_mb(kind) - taken[kind] + contender.least_mb)
-            share_mb = left_mb // (model.entry.replicas or 1)
+            share_mb = left_mb // model.entry.least_replicas
             name, why = choose(contender.offers, kind, share_mb)
             one = model.variants[name]
             taken[kind] += contender.memory_mb(one) - contender.least_mb

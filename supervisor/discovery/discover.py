@@ -196,7 +196,9 @@ def _entry(
     if model.vision and form.format == "gguf":
         entry["vision"] = True  # its own file does not tell, as a checkpoint's config.json does
     weights_bytes = _weights_bytes(repository, model, form)
-    if model.task == "speech" and weights_bytes >= estimate.LARGE_WHISPER_BYTES:
+    if form.format == "onnx":
+        entry["engine"] = "onnx-asr"
+    elif model.task == "speech" and weights_bytes >= estimate.LARGE_WHISPER_BYTES:
         entry["options"] = {"encoder": "ctranslate2"}  # float32 takes gigabytes more
     if model.task == "chat" and (defaults := _sampling(repository.sampling)):
         entry["defaults"] = defaults
@@ -224,7 +226,7 @@ def _weights_bytes(repository: Repository, model: Recognised, form: Form) -> int
     """Those of the files that are loaded; of a checkpoint as if it were in 16 bits a number."""
     if form.format in ("safetensors", "pickle") and repository.parameters:
         return 2 * repository.parameters
-    endings = (".gguf", ".safetensors", ".bin")
+    endings = (".gguf", ".safetensors", ".bin", ".onnx", ".onnx.data", ".onnx_data")
     size = repository.bytes_of(name for name in form.files if name.endswith(endings))
     wide = repository.config.get("torch_dtype") or repository.config.get("dtype")
     is_wide = form.format in ("safetensors", "pickle") and wide in (None, "float32")

@@ -8,7 +8,7 @@ from supervisor.config import catalog as catalogs
 from supervisor.config import pulled_catalog
 from supervisor.config.catalog import Catalog, Model
 from supervisor.config.settings import Settings
-from supervisor.discovery import reference
+from supervisor.discovery import onnx_forms, reference
 from supervisor.discovery.gguf_forms import forms, named
 from supervisor.discovery.reference import Reference, is_reference
 
@@ -44,5 +44,6 @@ def name_of(catalog: Catalog, wanted: Reference) -> str | None:
 
 
 def _is_form(model: Model, wanted: str) -> bool:
-    path = model.entry.path or ""
-    return not wanted or any(named(form, wanted) for form in forms([path]))
+    entry = model.entry
+    is_file = any(named(form, wanted) for form in forms([entry.path or ""]))
+    return not wanted or is_file or onnx_forms.is_form(entry.include or [], wanted)

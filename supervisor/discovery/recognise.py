@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, NamedTuple
 
 from ipc.messages.jobs import Task
-from supervisor.discovery import gguf_forms
+from supervisor.discovery import gguf_forms, onnx_forms
 from supervisor.discovery.gguf_forms import GgufForm
 from supervisor.discovery.repository import Repository
 from supervisor.models import hub
 from supervisor.models.archive import FetchError
 
-Format = Literal["gguf", "safetensors", "openvino", "ctranslate2", "pickle"]
+Format = Literal["gguf", "safetensors", "openvino", "ctranslate2", "onnx", "pickle"]
 
 # Pickles that nothing here rewrites, and formats that no engine here reads.
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
@@ -45,11 +47,15 @@ class Recognised:
     remarks: list[str] = field(default_factory=list)
 
 
+_Reader = Callable[[Repository, str], Recognised | None]
+
+
 def recognise(found: Repository, wanted: str = "", *, on_cpu: bool = True) -> Recognised:
     """What ``found`` is; of its forms only that which is ``wanted``, if one is. A language model
     that it has both as GGUF and as a checkpoint is taken as GGUF where that runs ``on_cpu``, which
     is smaller and quicker there. Raises `FetchError` with what is missing and what to take."""
-    readers = [_openvino, _ctranslate2, _checkpoint]
+    onnx = partial(_onnx, on_cpu=on_cpu)
+    readers: list[_Reader] = [_openvino, _ctranslate2, onnx, _checkpoint]
     readers.insert(0 if on_cpu or wanted else len(readers), _gguf)
     for reader in readers:
         if (model := reader(found, wanted)) is not None:
@@ -115,6 +121,17 @@ def _ctranslate2(found: Repository, wanted: str) -> Recognised | None:
     files = tuple(name for name in found.files if name == "model.bin" or _is_text(name))
     form = Form("", "ctranslate2", files, include=tuple(_CTRANSLATE2))
     return Recognised(task="speech", forms=[form])
+
+
+def _onnx(found: Repository, wanted: str, *, on_cpu: bool) -> Recognised | None:
+    """Speech as onnx-asr reads it, unless the repository has the checkpoint too."""
+    if not onnx_forms.has_model(found) or _checkpoint_form(found) is not None:
+        return None
+    forms = [
+        Form(one.precision, "onnx", one.files, include=one.files)
+        for one in onnx_forms.chosen(found, wanted, on_cpu=on_cpu)
+    ]
+    return Recognised(task="speech", forms=forms)
 
 
 def _checkpoint(found: Repository, wanted: str) -> Recognised | None:

@@ -21,6 +21,7 @@ TASKS = {
 _BYTES_OF = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "F8_E4M3": 1, "I8": 1}
 # Of a weight in the precision that most take of a GGUF file, Q4_K_M.
 _GGUF_BYTES = 0.6
+_FACTS = ("downloads", "gated", "gguf", "pipeline_tag", "safetensors", "tags")
 # Beside its weights a worker needs room for its work.
 _WORK_MB = 500
 
@@ -41,16 +42,7 @@ class Hit(NamedTuple):
 
 def search(words: str, task: str | None, limit: int, token: str | None) -> Iterator[Hit]:
     """The models that are served here, the most fetched ones first. Raises `FetchError`."""
-    from huggingface_hub import HfApi
-
-    with hub_files.told(words, ""):
-        found = HfApi(token=token or False).list_models(
-            search=words,
-            sort="downloads",
-            limit=MOST,
-            expand=["downloads", "gated", "gguf", "pipeline_tag", "safetensors", "tags"],
-        )
-        hits = [_hit(info) for info in found]
+    hits = [_hit(info) for info in hub_files.search(words, MOST, _FACTS, token)]
     wanted = [hit for hit in hits if hit.task and task in (None, hit.task)]
     yield from wanted[:limit]
 

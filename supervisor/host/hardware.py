@@ -30,6 +30,7 @@ class Box:
     gpus: int = 0  # what the NVIDIA driver has
     cuda: bool = False  # and torch can use
     cublas12: bool = True  # where there is a GPU: CTranslate2 can use it
+    onnxruntime: bool = False  # and the one that is installed can use a GPU
     mps: bool = False
 
 
@@ -42,6 +43,7 @@ def detect() -> Box:
         gpus=gpus,
         cuda=gpus > 0 and not _torch_is_for_cpus(),
         cublas12=gpus == 0 or _opens("libcublas.so.12"),
+        onnxruntime=gpus > 0 and _is_installed("onnxruntime-gpu"),
         mps=sys.platform == "darwin" and platform.machine() == "arm64",
     )
 
@@ -50,6 +52,13 @@ def _torch_is_for_cpus() -> bool:
     """Whether such a build is installed. Where none is, the one to come will be for the GPU."""
     try:
         return "+cpu" in version("torch")
+    except PackageNotFoundError:
+        return False
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(version(package))
     except PackageNotFoundError:
         return False
 

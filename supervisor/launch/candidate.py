@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ipc.messages.spec import Spec
+from supervisor.cluster import forwarding
 from supervisor.config.catalog import Model
 from supervisor.config.spec import Files
 from supervisor.host.hardware import Box
@@ -18,8 +19,9 @@ class Candidate:
     """A model of the catalog, its variant chosen, and what has been found out about it by now.
 
     ``pulled`` is what the store has by its name, ``files`` what its files are, and ``spec`` what a
-    worker would be told on ``box``. ``weights`` tells its files from others, and ``memory`` is what
-    one worker takes of the box. A stage that changes one of these returns another candidate.
+    worker would be told on ``box``, each part of it by whom ``said_by`` has, see `Specified`.
+    ``weights`` tells its files from others, and ``memory`` is what one worker takes of the box. A
+    stage that changes one of these returns another candidate.
     """
 
     model: Model
@@ -27,6 +29,7 @@ class Candidate:
     files: Files
     box: Box
     spec: Spec
+    said_by: dict[str, str]
     weights: str
     memory: Memory
 
@@ -42,11 +45,20 @@ class Candidate:
     @property
     def needed_mb(self) -> int:
         """What all its replicas take; 0 if nobody knows."""
+        if self.model.entry.cluster:
+            return forwarding.MEMORY_MB
         return (self.memory.mb or 0) * self.spec.replicas
 
 
 class Candidates(NamedTuple):
-    """The chosen models, and a line for each variant that was chosen: which, and why."""
+    """The chosen models, and a line for each variant and engine that was chosen by what was found
+    out here: which, and why."""
 
     all: list[Candidate]
     notes: list[str]
+
+    def with_reasons(self) -> Candidates:
+        """The same, with the lines of engines."""
+        specs = [one.spec for one in self.all if one.spec.engine_why]
+        told = [f"{spec.name}: engine {spec.engine}: {spec.engine_why}" for spec in specs]
+        return Candidates(self.all, self.notes + told)

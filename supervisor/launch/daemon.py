@@ -7,15 +7,29 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from ipc.messages.control import AccessConfig, BatchConfig, RemoteImages, Serve
+from ipc import cluster
+from ipc.engines import ENGINES
+from ipc.messages.control import (
+    AccessConfig,
+    BatchConfig,
+    HistoryConfig,
+    IncidentsConfig,
+    RemoteImages,
+    Serve,
+)
 from ipc.messages.spec import Groups, Spec
 from supervisor import interrupt
+from supervisor.cluster.forwarding import forwarding
 from supervisor.config import access as gates
+from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Flags, Settings, child_env
 from supervisor.host.hardware import total_mb
+from supervisor.launch import setting_origins
 from supervisor.launch.candidate import Candidate
+from supervisor.launch.service_folders import service_folders
+from supervisor.launch.values import values_of
 from supervisor.plan import Origin, Plan
 
 # Enough for a hundred of the largest bodies, however large the machine.
@@ -44,11 +58,13 @@ def plan_for(
         host=settings.host,
         port=settings.port,
         ollama_port=settings.ollama_port,
+        wyoming_host=settings.wyoming_host,
+        wyoming_port=settings.wyoming_port,
         run_dir=str(run_dir),
         state_dir=str(state_dir or ""),
         serve=_serve(
             settings,
-            [one.spec for one in ready],
+            [_told(one, state_dir) for one in ready],
             aliases or {},
             state_dir,
             gates.gate(settings, {} if settings.api_keys or not origin else origin.api_keys),
@@ -68,10 +84,40 @@ def plan_for(
         preload=settings.model_preload,
         fail_fast=settings.warmup_fail_fast,
         weights={one.name: one.weights for one in ready},
-        settings=in_force(settings),
+        settings=setting_origins.told(settings, flags or Flags(), origin.added if origin else ()),
+        values={one.name: values_of(one) for one in ready},
         command_env=_command_env(flags or Flags()),
+        read_only=_read_only(settings),
         origin=origin,
     )
+
+
+def _told(candidate: Candidate, state_dir: Path | None) -> Spec:
+    """What its workers on this box are. Raises `ConfigError` where it is for a cluster and the box
+    belongs to none, or the model is in another server, which any box can ask."""
+    if not candidate.model.entry.cluster:
+        return candidate.spec
+    if candidate.spec.engine in ENGINES and ENGINES[candidate.spec.engine].files == "elsewhere":
+        raise ConfigError(
+            f"{candidate.name}: cluster: engine {candidate.spec.engine} has no replicas to place; "
+            "remove cluster"
+        )
+    folder = cluster.folder_of(state_dir) if state_dir else None
+    member = cluster.read(folder) if folder else None
+    if folder is None or member is None:
+        raise ConfigError(
+            f"{candidate.name}: cluster: this box belongs to none; run: edge-serve cluster init, "
+            "or join"
+        )
+    return forwarding(candidate.spec, candidate.memory.mb or 0, folder, Path(member.models_dir))
+
+
+def _read_only(settings: Settings) -> str:
+    """The models folder, where the service may change it: its pulls do, its workers shall not. A
+    user's own server is not confined: what its programs write where is his."""
+    folder = settings.edge_serve_models_dir.resolve()
+    own = [one.resolve() for one in service_folders("STATE")]
+    return str(folder) if folder in own else ""
 
 
 def _command_env(flags: Flags) -> dict[str, str]:
@@ -103,7 +149,9 @@ def _serve(
         metrics=settings.enable_metrics,
         vllm_metrics=settings.metrics_compat == "vllm",
         ollama=settings.ollama_api,
+        wyoming_announced=settings.wyoming_announce,
         keep_alive_max_s=settings.keep_alive_max_sec,
+        trust_trace_parent=settings.otel_trust_parent,
         embedding_usage=not settings.embedding_usage_disable_token_count,
         gate=gate,
         remote_images=RemoteImages(
@@ -120,13 +168,16 @@ def _serve(
             max_batches=settings.max_batches,
             lines_at_once=settings.batch_lines_at_once,
         ),
+        history=HistoryConfig(
+            file=str(state_dir / "history.db") if state_dir and settings.history_mb else "",
+            max_bytes=settings.history_mb << 20,
+            days=settings.history_days,
+        ),
+        incidents=IncidentsConfig(
+            folder=str(state_dir / "incidents") if state_dir and settings.incidents_mb else "",
+            max_bytes=settings.incidents_mb << 20,
+        ),
     )
-
-
-def in_force(settings: Settings) -> dict[str, Any]:
-    """The settings by name as JSON knows them, without secrets and what is not set."""
-    secret = {name for name, field in Settings.model_fields.items() if not field.repr}
-    return settings.model_dump(mode="json", exclude=secret, exclude_none=True)
 
 
 def become_daemon(plan_file: Path) -> NoReturn:

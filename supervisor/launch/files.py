@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from ipc.facts.gguf import Header, read_header
-from supervisor.config.engines import openvino_reads
+from ipc.facts.speech_files import engine_of
+from supervisor.config.engines import gguf_readers, openvino_reads
 from supervisor.config.spec import Files
 from supervisor.launch import file_facts
 
 
-def look(path: Path, cache: Path, pulled_at: int | None) -> Files:
+def look(path: Path, cache: Path, pulled_at: int | None, machine: str = "") -> Files:
     """What is in ``path``, a folder or the one file to load, which may not be there yet.
 
     ``cache`` is the folder for its conversion. ``pulled_at`` is in seconds since 1970; None for a
-    model that is not the store's, which the time of its own file or folder dates.
+    model that is not the store's, which the time of its own file or folder dates. ``machine`` is
+    this box's kind of processor.
     """
     gguf = path.suffix == ".gguf"
     header = _header(path) if gguf else None
@@ -24,10 +26,18 @@ def look(path: Path, cache: Path, pulled_at: int | None) -> Files:
         converted=any(path.glob("openvino_*model.xml")) or (gguf and _openvino_reads(header)),
         gguf=gguf,
         checkpoint=any(path.glob("*.safetensors")),
+        hears=engine_of(_names(path), file_facts.object_in(path / "config.json")),
         vision=has_vision(path / "config.json"),
+        readers=gguf_readers(header, machine) if header else (),
         created=_changed_at(path) if pulled_at is None else pulled_at,
         facts=file_facts.told(path, header),
     )
+
+
+def _names(folder: Path) -> set[str]:
+    """Those of its graphs, and of what tells whose they are."""
+    found = [*folder.glob("*.*"), *folder.glob("onnx/*.on*")]
+    return {file.relative_to(folder).as_posix() for file in found}
 
 
 def _changed_at(path: Path) -> int:

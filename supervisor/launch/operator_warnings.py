@@ -6,6 +6,8 @@ import os
 import resource
 from collections.abc import Collection
 
+from ipc import tracing, zeroconf
+from ipc.loopback import is_loopback
 from ipc.messages.control import FRONTEND_FILES
 from supervisor.config import access as gates
 from supervisor.config import compat_settings
@@ -16,12 +18,31 @@ from supervisor.config.settings import Settings
 def warnings(settings: Settings, served: Collection[str], needed_mb: int = 0) -> list[str]:
     """Each as a line. ``served`` are the models by name, and all of them take ``needed_mb``."""
     found = gates.warnings(settings) + compat_settings.warnings(os.environ)
+    found += tracing.warnings(os.environ, installed=tracing.is_installed())
+    found += _of_wyoming(settings, announces=zeroconf.is_installed())
     found += _unmet(settings, served)
     found += _open_files(settings.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     total_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     if needed_mb > total_mb:
         found.append(
             f"the models need about {needed_mb} MB of memory; this machine has {total_mb} MB"
+        )
+    return found
+
+
+def _of_wyoming(settings: Settings, *, announces: bool) -> list[str]:
+    """What a listener without keys means, and what keeps it from being found by itself."""
+    found = []
+    if settings.wyoming_port is not None and not is_loopback(settings.wyoming_host):
+        found.append(
+            f"WYOMING_HOST={settings.wyoming_host}: the Wyoming protocol has no key, so whoever "
+            f"reaches port {settings.wyoming_port} may use the models; have a firewall let in "
+            "those alone who shall"
+        )
+    if settings.wyoming_announce and not announces:
+        found.append(
+            "WYOMING_ANNOUNCE: nothing is announced, since a package is missing; run: pip install "
+            f"-r {zeroconf.PACKAGES}"
         )
     return found
 

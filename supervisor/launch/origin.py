@@ -24,8 +24,15 @@ def origin_of(flags: Flags, settings: Settings, before: Collection[str]) -> Orig
         added=sorted((os.environ.keys() | {OFFLINE}) - set(before)),
         api_keys=access.keys_of_variable(settings) if has_keys else {},
         files=[str(path) for path in files_of(settings)],
+        keys_file=keys_file_of(settings),
+        keys_digest=access.keys_digest(settings),
         watched=settings.edge_serve_watch,
     )
+
+
+def keys_file_of(settings: Settings) -> str:
+    """The file of API keys; empty: there is none."""
+    return str(settings.api_keys_file.absolute()) if settings.api_keys_file else ""
 
 
 def files_of(settings: Settings) -> list[Path]:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from ipc.messages.configuration import ENVIRONMENT, Setting
 from ipc.runtime import lifeline
 from supervisor import plan as plans
-from supervisor.config import settings
+from supervisor.config import access, settings
 from supervisor.config.catalog import Catalog, aliases
 from supervisor.config.dotenv_file import load_dotenv
 from supervisor.config.errors import ConfigError
@@ -25,7 +28,7 @@ from supervisor.host import hardware
 from supervisor.launch.candidate import Candidate
 from supervisor.launch.daemon import plan_for
 from supervisor.launch.operator_warnings import warnings
-from supervisor.launch.origin import files_of
+from supervisor.launch.origin import files_of, keys_file_of
 from supervisor.launch.stages import Launch, fetch_all
 from supervisor.models.archive import FetchError
 from supervisor.plan import Origin, Plan, Reading
@@ -46,7 +49,7 @@ def read_again(started: Plan) -> Reading:
     """What the server would be told if it were started again as ``started`` was, with the files as
     they are. Fetches nothing. Raises `ConfigError`."""
     origin = _origin(started)
-    found, catalog, launch, candidates, said = _look(origin)
+    found, catalog, launch, candidates, said, added = _look(origin)
     ready, missing = [], {}
     for candidate in candidates:
         try:
@@ -64,9 +67,10 @@ def read_again(started: Plan) -> Reading:
         aliases([one.model for one in candidates]),
         Path(started.state_dir) if started.state_dir else None,
         Flags(**origin.flags),
-        _renewed(origin, found),
+        _renewed(origin, found, added),
         groups=catalog.groups,
     )
+    plan = replace(plan, settings=_with_secrets(plan.settings, started.settings))
     needed_mb = sum(one.needed_mb for one in candidates)
     said += warnings(found, [one.name for one in candidates], needed_mb)
     return Reading(plan=plan, missing=missing if fetches else {}, warnings=said)
@@ -74,33 +78,47 @@ def read_again(started: Plan) -> Reading:
 
 def _fetch(started: Plan, names: Sequence[str]) -> Reading:
     """Get the files of the models that are called so. Those that could not be had are missing."""
-    _, _, launch, candidates, _ = _look(_origin(started))
+    _, _, launch, candidates, *_ = _look(_origin(started))
     wanted = [one for one in candidates if one.name in names]
     _, unavailable = fetch_all(launch, wanted, lambda _name: _silent)
     return Reading(missing=unavailable)
 
 
-def _look(origin: Origin) -> tuple[Settings, Catalog, Launch, list[Candidate], list[str]]:
-    """The settings, the catalog, and the models that are chosen; what is odd about the files."""
+def _look(
+    origin: Origin,
+) -> tuple[Settings, Catalog, Launch, list[Candidate], list[str], set[str]]:
+    """The settings, the catalog, and the models that are chosen; what is odd about the files, and
+    the variables that .env has."""
     for name in origin.added:
         os.environ.pop(name, None)
     if origin.api_keys:
         os.environ["API_KEYS"] = ""  # those of the environment win over .env, as at the start
+    before = set(os.environ)
     said = load_dotenv(Path(settings.DOTENV))
+    added = set(os.environ) - before
     found, catalog = known(settings.load(Flags(**origin.flags)))
     forced = found.model_device if "device" in origin.flags else None
     launch = Launch(found, hardware.detect(), forced)
     candidates, notes = launch.candidates(catalog.served(found.models))
-    return found, catalog, launch, candidates, [*said, *catalog.warnings, *notes]
+    return found, catalog, launch, candidates, [*said, *catalog.warnings, *notes], added
 
 
-def _renewed(origin: Origin, found: Settings) -> Origin:
-    """``origin`` with the files that are to be looked at from now on."""
+def _with_secrets(new: list[Setting], old: list[Setting]) -> list[Setting]:
+    """``new``, but for secrets of the environment, which no process but the first can see."""
+    kept = {one.name: one for one in old if one.secret and one.origin == ENVIRONMENT}
+    return [kept.get(one.name, one) for one in new]
+
+
+def _renewed(origin: Origin, found: Settings, added: Collection[str]) -> Origin:
+    """``origin`` with what .env gives by now, and the files that are to be looked at from now
+    on."""
     return Origin(
         flags=origin.flags,
-        added=origin.added,
+        added=sorted({*origin.added, *added}),
         api_keys=origin.api_keys,
         files=[str(path) for path in files_of(found)],
+        keys_file=keys_file_of(found),
+        keys_digest=access.keys_digest(found),
         watched=origin.watched,
     )
 

@@ -55,3 +55,18 @@ def run_dir_of(settings: Settings) -> Path:
     # Port 0 takes any free port, which is not known yet; the daemon keeps this process's pid.
     port = settings.port or f"any-{os.getpid()}"
     return Path(tempfile.gettempdir()) / f"edge-serve-{os.getuid()}-{port}"
+
+
+def run_dirs_of(settings: Settings) -> list[Path]:
+    """The run folders in which servers of this user may run: the one that these settings make, and
+    those of other ports."""
+    others = sorted(Path(tempfile.gettempdir()).glob(f"edge-serve-{os.getuid()}-*"))
+    return list(dict.fromkeys([run_dir_of(settings), *filter(_is_own, others)]))
+
+
+def _is_own(path: Path) -> bool:
+    """Anybody may make a folder of that name in /tmp."""
+    try:
+        return path.lstat().st_uid == os.getuid()
+    except OSError:
+        return False

@@ -6,9 +6,15 @@ import os
 from pathlib import Path
 from typing import Literal
 
+Kind = Literal["CACHE", "RUNTIME", "STATE"]
 
-def service_folder(variable: Literal["CACHE", "RUNTIME", "STATE"]) -> Path | None:
-    """What ``<variable>_DIRECTORY`` names, the first where it names several (systemd.exec(5));
-    None where there is none, as outside of systemd."""
-    given = os.environ.get(f"{variable}_DIRECTORY", "").partition(":")[0]
-    return Path(given) if given else None
+
+def service_folder(variable: Kind) -> Path | None:
+    """The first of `service_folders`, if there is one."""
+    return next(iter(service_folders(variable)), None)
+
+
+def service_folders(variable: Kind) -> list[Path]:
+    """Those that ``<variable>_DIRECTORY`` names (systemd.exec(5)); none outside of systemd."""
+    given = os.environ.get(f"{variable}_DIRECTORY", "")
+    return [Path(one) for one in given.split(":") if one]

@@ -25,6 +25,10 @@ class FetchError(Exception):
     """Files that could not be had as they must be. One line, for the person who asked for them."""
 
 
+class UnreachedError(FetchError):
+    """Whoever has them could not be reached, or was busy: the same may go well later."""
+
+
 class Wanted(Protocol):
     """A file to unpack: its parts' names in the archives, and what they amount to.
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from ipc.engines import ENGINES
+from ipc.engines import ENGINES, serving
 from ipc.messages.spec import Spec
-from ipc.runtime import durable
+from ipc.runtime import durable, lifeline
 from supervisor.config.settings import child_env
 from supervisor.models.archive import FetchError
 from supervisor.notify import Notifier
@@ -80,14 +80,18 @@ def _convert(
 
 def _holds(cache: Path, key: str) -> bool:
     """Whether the folder ``cache`` has the conversion of that ``key``."""
-    marker = cache / MARKER
-    return marker.is_file() and marker.read_text() == key
+    try:
+        return (cache / MARKER).read_bytes() == key.encode()
+    except OSError:
+        return False
 
 
 def _key(spec: Spec) -> str:
     """Changes with everything that a conversion may depend on."""
     facts = [spec.engine, spec.task, spec.device, spec.path, str(spec.created), str(spec.options)]
     facts += [_version(library) for library in _libraries(spec.engine)]
+    found = serving(spec.engine, spec.task)
+    facts.append(found.form if found else "")
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
@@ -124,8 +128,8 @@ def _run(spec: Spec, on_stage: Callable[[str], None]) -> None:
                 on_stage(line.strip())
         if process.returncode:
             errors.seek(0)
-            said = errors.read().decode(errors="replace").strip().splitlines()
-            why = said[-1] if said else f"the conversion ended with status {process.returncode}"
+            why = lifeline.last_words(errors.read())
+            why = why or f"the conversion ended with status {process.returncode}"
             raise _TorchMissing(why) if process.returncode == os.EX_UNAVAILABLE else FetchError(why)
 
 

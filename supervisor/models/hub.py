@@ -52,6 +52,13 @@ def download(
     return _fetch_all(here, files, folder, done, token)
 
 
+def bytes_of(repo: str, revision: str, include: list[str] | None, token: str | None) -> int:
+    """How many bytes `download` would fetch. Raises `FetchError`."""
+    here = hub_files.listing(repo, revision, token)
+    names = _chosen(here, include)
+    return sum(file.size for file in here.files if file.name in names)
+
+
 def _chosen(here: Listing, include: list[str] | None) -> set[str]:
     names = [file.name for file in here.files]
     if include:

@@ -10,16 +10,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx2
 
 from supervisor.config.errors import words
-from supervisor.models.archive import CHUNK_BYTES, FetchError, digest
+from supervisor.models.archive import CHUNK_BYTES, FetchError, UnreachedError, digest
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
 
 TIMEOUT_S = 30.0
+SEARCH_TIMEOUT_S = 5.0  # to connect, and between two pieces of the answer
 # How often a transfer that brought nothing is tried again, and how long it waits before.
 TRIES = 5
 WAIT_S = 1.0
@@ -65,6 +69,35 @@ def listing(repo: str, revision: str, token: str | None) -> Listing:
     ]
     parameters = int(getattr(info.safetensors, "total", 0) or 0)
     return Listing(repo, info.sha or revision, files, parameters)
+
+
+def search(words: str, most: int, facts: Sequence[str], token: str | None) -> list[ModelInfo]:
+    """The models that the hub finds by these words, the most fetched ones first, with those
+    ``facts`` of each. Asked once: somebody waits for it. Raises `FetchError`."""
+    from huggingface_hub import ModelInfo, constants, get_session
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        build_hf_headers,
+        hf_raise_for_status,
+    )
+
+    query: dict[str, str | int | Sequence[str]] = {
+        "search": words,
+        "sort": "downloads",
+        "limit": most,
+        "expand": list(facts),
+    }
+    with _told_of_search():
+        answer = get_session().get(
+            f"{constants.ENDPOINT}/api/models",
+            params=query,
+            headers=build_hf_headers(token=token or False),
+            timeout=SEARCH_TIMEOUT_S,
+        )
+        hf_raise_for_status(answer)
+        return [
+            ModelInfo(**{"siblings": None, **one})  # type: ignore[no-untyped-call]
+            for one in answer.json()
+        ]
 
 
 def fetch(
@@ -125,7 +158,31 @@ def told(repo: str, revision: str) -> Iterator[None]:
     except errors.OfflineModeIsEnabled:
         raise FetchError(f"hf:{repo}: HF_HUB_OFFLINE is set; unset it to pull") from None
     except (errors.HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise FetchError(f"hf:{repo} cannot be downloaded: {_first_sentence(error)}") from None
+        kind = UnreachedError if _passes(error) else FetchError
+        raise kind(f"hf:{repo} cannot be downloaded: {_first_sentence(error)}") from None
+
+
+@contextlib.contextmanager
+def _told_of_search() -> Iterator[None]:
+    """As `told`, where no repository is meant."""
+    from huggingface_hub import constants, errors
+
+    try:
+        yield
+    except errors.OfflineModeIsEnabled:
+        raise FetchError("HF_HUB_OFFLINE is set; unset it to search the hub") from None
+    except (errors.HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+        kind = UnreachedError if _passes(error) else FetchError
+        why = _first_sentence(error)
+        raise kind(f"the hub at {constants.ENDPOINT} cannot be searched: {why}") from None
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it is the network's trouble or the hub's: no answer, too many requests, a 5xx."""
+    answer = getattr(error, "response", None)
+    if answer is None:
+        return isinstance(error, httpx2.TransportError)
+    return bool(answer.status_code == httpx2.codes.TOO_MANY_REQUESTS or answer.is_server_error)
 
 
 class _Transfer:

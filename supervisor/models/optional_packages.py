@@ -45,7 +45,7 @@ class OptionalPackages:
         """
         if Path(sys.prefix).resolve() != _OWN.resolve():
             if not self.are_here():
-                raise FetchError(f"{self.modules[0]} is not installed here; run: {self._by_hand()}")
+                raise FetchError(f"{self.modules[0]} is not installed here; run: {self.by_hand}")
             return
         if not self.are_here() and not os.access(_OWN, os.W_OK):
             what = f"{self.modules[0]} is not installed"
@@ -54,10 +54,13 @@ class OptionalPackages:
         run_pip(["bash", str(_SCRIPT), self.pins], self.name, report, env)
         invalidate_caches()
 
-    def _by_hand(self) -> str:
+    @property
+    def by_hand(self) -> str:
+        """The command that installs them into this environment."""
         pins = ROOT / self.pins
         what = f"--requirement {pins}" if pins.is_file() else f"'edge-serve[{self.name}]'"
         return f"{sys.executable} -m pip install {what}"
 
 
+RAY = OptionalPackages("ray", ("ray", "cryptography"))
 PLOT = OptionalPackages("plot", ("matplotlib",))

@@ -174,8 +174,9 @@ def bytes_in(folder: Path) -> int:
 
 
 def slug(name: str) -> str:
-    """A model's name as a folder: ``publisher--name``, as the hub's own cache writes it."""
-    return name.replace("/", "--")
+    """A model's name as a folder: ``publisher--name``, as the hub's own cache writes it. A colon
+    would part it from others in lists of folders."""
+    return name.replace("/", "--").replace(":", "--")
 
 
 class PackedFile(NamedTuple):
@@ -300,10 +301,7 @@ def _changed(place: Path, manifest: Manifest, report: Report) -> str | None:
 
 
 def _read_manifest(place: Path) -> Manifest | None:
-    try:
-        return msgspec.json.decode((place / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.MsgspecError):
-        return None
+    return durable.read_json(place / MANIFEST, Manifest)
 
 
 def _write_manifest(place: Path, manifest: Manifest) -> None:

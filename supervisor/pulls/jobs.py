@@ -6,7 +6,8 @@
 
 Each runs as a child process of the server. `PullJobs` is told what operators wish and what the
 children say, and says what is to be done with them (`due`). One that is to end gets SIGTERM, later
-SIGKILL. Estimates are children of the same kind that fetch nothing. Times are monotonic seconds.
+SIGKILL. Estimates, which fetch nothing, and removals of models are children of the same kind, for
+whose answers somebody waits. Times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, Literal
 import msgspec
 
 from ipc.messages.errors import Conflict, NotFound, QueueFull
-from supervisor.pulls.lines import Line, NotPulled, Progressed, Pulled
+from supervisor.pulls.lines import Line, NotPulled, NotRemoved, Progressed, Pulled, Removed
 from supervisor.pulls.lines import Looked as LookedLine
 from supervisor.state.pull_book import ENDED, Book, Job, Looked
 
@@ -30,8 +31,9 @@ AT_ONCE = 2
 # Jobs that have not ended, and those that are remembered when they have.
 MOST_OPEN = 16
 MOST_ENDED = 50
-ESTIMATES_AT_ONCE = 2
-ESTIMATE_S = 90.0
+# Of estimates as of removals; who waits for one is answered within this time.
+ANSWERS_AT_ONCE = 2
+ANSWER_S = 90.0
 # How long a child may take to end before it is killed.
 GRACE_S = 5.0
 # Over what time the rate of a download is told.
@@ -39,7 +41,8 @@ RATE_S = 10.0
 _WORDS = 20
 
 Act = Literal["pause", "resume", "cancel"]
-Kind = Literal["pull", "estimate", "discard"]
+Kind = Literal["pull", "estimate", "remove", "discard"]
+_ANSWERED: tuple[Kind, ...] = ("estimate", "remove")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +74,24 @@ class _Child:
     end_at: float = math.inf  # when it was asked to end
     killed: bool = False
     words: deque[str] = field(default_factory=lambda: deque(maxlen=_WORDS))
-    last: Pulled | NotPulled | LookedLine | None = None
+    last: Pulled | NotPulled | LookedLine | Removed | NotRemoved | None = None
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What came of a child: of which ``job``, the model that is ``pulled``, or the ``estimate``."""
+    """What came of a child of that ``kind``: of which ``job``, the model that is ``pulled`` or
+    ``removed``, or the ``estimate``; else the ``error``, and whether it ``passes``: that of a child
+    which has not said why it ends is nobody's wrong question."""
 
     key: str
+    kind: Kind
     job: Job | None = None
     pulled: Pulled | None = None
     estimate: LookedLine | None = None
+    removed: Removed | None = None
     error: str = ""
+    passes: bool = False
 
 
 class PullJobs:
@@ -92,8 +100,8 @@ class PullJobs:
     def __init__(self, book: Book | None = None) -> None:
         self.book = book or Book()
         self._children: dict[str, _Child] = {}
-        self._wanted: deque[_Child] = deque()  # estimates and removals that are to be started
-        self._estimates = 0
+        self._wanted: deque[_Child] = deque()  # other children than pulls that are to be started
+        self._answers = 0
         self.changed = False  # whether there is anything new that is to be kept
         for job in self.book.jobs:
             if job.state == "running":
@@ -130,14 +138,11 @@ class PullJobs:
     def estimate(self, source: str) -> str:
         """Have it found out what a pull would take; returns the key of its child. Raises
         `QueueFull`."""
-        running = [one for one in self._children.values() if one.kind == "estimate"]
-        if len(running) + len(self._wanted) >= ESTIMATES_AT_ONCE:
-            raise QueueFull("other estimates are being made; try again soon", retry_after_s=5.0)
-        self._estimates += 1
-        key = f"estimate-{self._estimates}"
-        arguments = ("pull", "--dry-run", "--progress", "json", "--", source)
-        self._wanted.append(_Child(key, "estimate", arguments))
-        return key
+        return self._answered("estimate", ("pull", "--dry-run", "--progress", "json", "--", source))
+
+    def remove(self, model: str) -> str:
+        """Have the files of a model removed; returns and raises as `estimate`."""
+        return self._answered("remove", ("rm", "--force", "--progress", "json", "--", model))
 
     def control(self, job_id: str, act: Act, now_s: float) -> Job:
         """Raises `NotFound`, and `Conflict` for what cannot be done with it as it stands."""
@@ -153,7 +158,7 @@ class PullJobs:
             case "pause":
                 self._set(job, "paused", now_s)
             case "resume" if job.state in ("paused", "failed"):
-                job.error = ""
+                job.error, job.unreached = "", False
                 self._set(job, "waiting", now_s)
             case "cancel" if job.state != "cancelled":
                 self._set(job, "cancelled", now_s)
@@ -189,24 +194,30 @@ class PullJobs:
         if child is None:
             return None
         last = child.last
-        error = last.error if isinstance(last, NotPulled) else _last_words(child, reason)
-        if child.kind == "estimate":
-            found = last if isinstance(last, LookedLine) else None
-            return Ended(key, estimate=found, error="" if found else error)
-        job = child.job
-        if child.kind == "discard" or job is None:
-            return None
-        pulled = last if isinstance(last, Pulled) else None
-        if pulled is not None:
+        said = last.error if isinstance(last, NotPulled | NotRemoved) else ""
+        error = said or _last_words(child, reason)
+        match last:
+            case LookedLine() if child.kind == "estimate":
+                return Ended(key, child.kind, estimate=last)
+            case Removed() if child.kind == "remove":
+                return Ended(key, child.kind, removed=last)
+        if child.kind in _ANSWERED:
+            passes = last.unreached if isinstance(last, NotPulled) else not said
+            return Ended(key, child.kind, error=error, passes=passes)
+        return None if child.job is None else self._on_pull_exit(child, child.job, error, now_s)
+
+    def _on_pull_exit(self, child: _Child, job: Job, error: str, now_s: float) -> Ended:
+        if isinstance(child.last, Pulled):
             was_wanted = job.state != "cancelled"  # else that has come too late
             self._set(job, "finished", now_s)
-            return Ended(key, job, pulled=pulled if was_wanted else None)
+            return Ended(child.key, "pull", job, pulled=child.last if was_wanted else None)
         if job.state == "cancelled":
             self._discard(job)
         elif job.state == "running":
             job.error = error
+            job.unreached = isinstance(child.last, NotPulled) and child.last.unreached
             self._set(job, "failed", now_s)
-        return Ended(key, job, error=error)
+        return Ended(child.key, "pull", job, error=error)
 
     # --- what is to be done ---
 
@@ -250,7 +261,7 @@ class PullJobs:
     def _ending(self, now: float) -> list[Action]:
         actions: list[Action] = []
         for child in self._children.values():
-            late = child.kind == "estimate" and now - child.began >= ESTIMATE_S
+            late = child.kind in _ANSWERED and now - child.began >= ANSWER_S
             unwanted = child.job is not None and child.job.state != "running"
             if (late or unwanted) and child.end_at == math.inf:
                 child.end_at = now
@@ -287,7 +298,17 @@ class PullJobs:
         return max(0, job.done_bytes - had) / took if took > 0 else None
 
     def _pulling(self) -> int:
-        return sum(one.kind != "estimate" for one in self._children.values())
+        return sum(one.kind not in _ANSWERED for one in self._children.values())
+
+    def _answered(self, kind: Kind, arguments: tuple[str, ...]) -> str:
+        """A child for whose answer somebody waits."""
+        children = [*self._children.values(), *self._wanted]
+        if sum(one.kind == kind for one in children) >= ANSWERS_AT_ONCE:
+            raise QueueFull("others of the same are being made; try again soon", retry_after_s=5.0)
+        self._answers += 1
+        key = f"{kind}-{self._answers}"
+        self._wanted.append(_Child(key, kind, arguments))
+        return key
 
     def _discard(self, job: Job) -> None:
         if job.model:

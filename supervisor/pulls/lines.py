@@ -1,4 +1,4 @@
-"""What `edge-serve pull --progress json` says as it goes: a JSON object on each line.
+"""What `edge-serve pull --progress json` says as it goes, and `rm`: a JSON object on each line.
 
 The server reads the same of the jobs that it runs. Keys are only ever added.
 """
@@ -47,11 +47,26 @@ class Pulled(msgspec.Struct, frozen=True, kw_only=True, tag="pulled", tag_field=
 
 
 class NotPulled(msgspec.Struct, frozen=True, kw_only=True, tag="failed", tag_field="event"):
+    """``unreached``: the network or the hub was not there, so the same may go well later."""
+
+    model: str
+    error: str
+    unreached: bool = False
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True, tag="removed", tag_field="event"):
+    """The files of the model are gone, which took so many bytes, and what was written of it."""
+
+    model: str
+    bytes: int
+
+
+class NotRemoved(msgspec.Struct, frozen=True, kw_only=True, tag="not_removed", tag_field="event"):
     model: str
     error: str
 
 
-Line = Looked | Progressed | Pulled | NotPulled
+Line = Looked | Progressed | Pulled | NotPulled | Removed | NotRemoved
 _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 

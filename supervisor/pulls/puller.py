@@ -16,9 +16,10 @@ from ipc.messages.admin import (
     GetPull,
     ListPulls,
     PullWish,
+    RemoveModel,
     StartPull,
 )
-from ipc.messages.errors import ErrorInfo, InvalidRequest
+from ipc.messages.errors import Conflict, ErrorInfo, InvalidRequest, ServeError, Unavailable
 from ipc.messages.spec import Spec
 from supervisor.admin.event_log import EventLog
 from supervisor.children.process import Exit, python
@@ -31,26 +32,36 @@ logger = logging.getLogger(__name__)
 
 # How often an event tells how far a pull is.
 EVENT_S = 1.0
+# When to ask again for an estimate that the network has kept from being made.
+RETRY_S = 30.0
 
 Report = dict[str, Any]
 Tell = Callable[[Report | None, ErrorInfo | None], None]
 Join = Callable[[Spec, str], None]
+Leave = Callable[[str], None]
 
 
 class Puller:
     """Owns the children that pull. ``environment`` is what a command line needs that is no variable
-    of this process; ``join`` has a model served, which has those weights, from now on."""
+    of this process; ``join`` has a model served, which has those weights, from now on, and
+    ``leave`` one no more, whose files are gone."""
 
     def __init__(
-        self, effects: Effects, events: EventLog, environment: Mapping[str, str], join: Join
+        self,
+        effects: Effects,
+        events: EventLog,
+        environment: Mapping[str, str],
+        join: Join,
+        leave: Leave,
     ) -> None:
         self._effects = effects
         self._events = events
         self._environment = environment
         self._join = join
+        self._leave = leave
         self._jobs = PullJobs()
         self._children: dict[str, Child] = {}
-        self._asked: dict[str, Tell] = {}  # who waits for which estimate
+        self._asked: dict[str, Tell] = {}  # who waits for the answer of which child
         self._told_at: dict[str, float] = {}
         self._stopping = False
 
@@ -91,6 +102,12 @@ class Puller:
         """Find out what a pull would take, and ``tell`` it once. Raises `ServeError`."""
         self._check()
         self._asked[self._jobs.estimate(wish.source)] = tell
+        self.turn()
+
+    def remove(self, wish: RemoveModel, tell: Tell) -> None:
+        """Remove a model's files, and ``tell`` it once. Raises `ServeError`."""
+        self._check()
+        self._asked[self._jobs.remove(wish.model)] = tell
         self.turn()
 
     def turn(self) -> None:
@@ -151,10 +168,12 @@ class Puller:
         self.turn()
 
     def _on_ended(self, ended: Ended) -> None:
-        tell = self._asked.pop(ended.key, None)
-        if tell is not None:
-            report = msgspec.to_builtins(ended.estimate) if ended.estimate else None
-            tell(report, None if report else InvalidRequest(ended.error, param="source").info())
+        if ended.removed is not None:
+            self._leave(ended.removed.model)
+        if (tell := self._asked.pop(ended.key, None)) is not None:
+            found = ended.estimate or ended.removed
+            report = msgspec.to_builtins(found) if found else None
+            tell(report, None if report else _refusal(ended).info())
         if ended.job is None or self._stopping:
             return
         if ended.job.state == "failed":
@@ -179,3 +198,12 @@ class Puller:
     def _check(self) -> None:
         if self._stopping:
             raise InvalidRequest("the server is ending")
+
+
+def _refusal(ended: Ended) -> ServeError:
+    """Why there is no estimate, or nothing was removed."""
+    if ended.passes:
+        return Unavailable(ended.error, retry_after_s=RETRY_S)
+    if ended.kind == "remove":
+        return Conflict(ended.error)
+    return InvalidRequest(ended.error, param="source")

@@ -6,12 +6,13 @@ named, and left as it was.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from ipc.messages.configuration import Setting
 from ipc.messages.control import AccessConfig, Serve
 from ipc.messages.spec import Spec
 from supervisor.plan import Plan
@@ -26,22 +27,36 @@ _LIVE_SERVE = (
 _LIVE_GATE = ("api_keys", "hosts", "cors_origins")
 # What is compared elsewhere, differs with each start, or is nothing that somebody sets.
 _NO_SETTING = frozenset(
-    {"serve", "unavailable", "greet", "log_level", "weights", "settings", "origin", "specs", "gate"}
+    {"serve", "unavailable", "greet", "log_level", "weights", "specs", "gate"}
+    | {"settings", "values", "origin"}
 )
 # What the daemon itself reads of the settings at its start.
-_AT_START = ("log_level", "edge_serve_watch")
-_NAMES = {
-    "drain_s": "DRAIN_TIMEOUT_SEC",
-    "update_watch_s": "UPDATE_WATCH_SEC",
-    "fail_fast": "WARMUP_FAIL_FAST",
-    "run_dir": "EDGE_SERVE_RUN_DIR",
-    "metrics": "ENABLE_METRICS",
-    "ollama": "OLLAMA_API",
-    "embedding_usage": "EMBEDDING_USAGE_DISABLE_TOKEN_COUNT",
-    "memory_mb": "FRONTEND_MEMORY_MB",
-    "hosts": "TRUSTED_HOSTS",
-    "cors_origins": "CORS_ALLOW_ORIGINS",
-    "remote_images": "ALLOW_REMOTE_IMAGES",
+_AT_START = frozenset({"LOG_LEVEL", "EDGE_SERVE_WATCH"})
+# What a field is made from, where that is not called alike.
+_NAMES: Mapping[str, Sequence[str]] = {
+    "drain_s": ["DRAIN_TIMEOUT_SEC"],
+    "update_watch_s": ["UPDATE_WATCH_SEC"],
+    "preload": ["MODEL_PRELOAD"],
+    "fail_fast": ["WARMUP_FAIL_FAST"],
+    "run_dir": ["EDGE_SERVE_RUN_DIR"],
+    "state_dir": ["EDGE_SERVE_STATE_DIR"],
+    "metrics": ["ENABLE_METRICS"],
+    "vllm_metrics": ["METRICS_COMPAT"],
+    "ollama": ["OLLAMA_API"],
+    "wyoming_announced": ["WYOMING_ANNOUNCE"],
+    "keep_alive_max_s": ["KEEP_ALIVE_MAX_SEC"],
+    "embedding_usage": ["EMBEDDING_USAGE_DISABLE_TOKEN_COUNT"],
+    "memory_mb": ["FRONTEND_MEMORY_MB"],
+    "hosts": ["TRUSTED_HOSTS"],
+    "cors_origins": ["CORS_ALLOW_ORIGINS"],
+    "remote_images": [
+        *("ALLOW_REMOTE_IMAGES", "REMOTE_IMAGE_HOST_ALLOWLIST"),
+        *("REMOTE_IMAGE_TIMEOUT", "MAX_REMOTE_IMAGE_BYTES"),
+    ],
+    "batches": [
+        *("BATCH_STORAGE_MB", "MAX_BATCH_FILE_BYTES", "MAX_BATCH_LINES"),
+        *("MAX_BATCHES", "BATCH_LINES_AT_ONCE"),
+    ],
 }
 
 
@@ -99,8 +114,19 @@ def merged(old: Plan, new: Plan) -> Plan:
     """``new``, but for what only a restart takes over."""
     gate = _taken(old.serve.gate, new.serve.gate, _LIVE_GATE)
     serve = replace(_taken(old.serve, new.serve, _LIVE_SERVE), gate=gate)
-    kept = {name: getattr(new, name) for name in ("unavailable", "weights", "settings", "origin")}
-    return replace(_taken(old, new, _LIVE_PLAN), serve=serve, **kept)
+    kept = {name: getattr(new, name) for name in ("unavailable", "weights", "values", "origin")}
+    settings = _settings(old, new)
+    return replace(_taken(old, new, _LIVE_PLAN), serve=serve, settings=settings, **kept)
+
+
+def _settings(old: Plan, new: Plan) -> list[Setting]:
+    """Those of ``new``, but for those that are still as in ``old`` until a restart."""
+    waiting = {name for name, is_live in _differing(old, new).items() if not is_live}
+    before = {one.name: one for one in old.settings if one.name in waiting}
+    return [
+        replace(before[one.name], restart=True) if one.name in before else one
+        for one in new.settings
+    ]
 
 
 def _taken(old: _T, new: _T, fields: tuple[str, ...]) -> _T:
@@ -114,10 +140,23 @@ def _differing(old: Plan, new: Plan) -> dict[str, bool]:
         (old.serve, new.serve, _LIVE_SERVE),
         (old.serve.gate, new.serve.gate, _LIVE_GATE),
     )
-    kept = [name for name in _AT_START if old.settings.get(name) != new.settings.get(name)]
-    return dict.fromkeys(map(str.upper, kept), False) | {
-        _NAMES.get(name, name.upper()): name in fields
+    changed = _changed(old, new)
+    return dict.fromkeys(changed & _AT_START, False) | {
+        setting: name in fields
         for before, after, fields in parts
         for name in before.__struct_fields__
         if name not in _NO_SETTING and getattr(before, name) != getattr(after, name)
+        for setting in _settings_of(name, changed)
     }
+
+
+def _changed(old: Plan, new: Plan) -> set[str]:
+    """The settings that have another value."""
+    before = {one.name: one.value for one in old.settings}
+    return {one.name for one in new.settings if one.value != before.get(one.name)}
+
+
+def _settings_of(field: str, changed: set[str]) -> Sequence[str]:
+    """Those by which ``field`` has changed; the first that it is made from if nobody knows."""
+    names = _NAMES.get(field, [field.upper()])
+    return [name for name in names if name in changed] or names[:1]

@@ -6,9 +6,10 @@ from ipc.messages.spec import Spec
 
 # The frontend's limits and values for requests, and what the supervisor decides by.
 LIVE = (
-    *("load", "idle_unload_s", "pin", "memory_mb", "replicas", "prefetch", "golden"),
+    *("load", "idle_unload_s", "pin", "memory_mb", "replicas", "scaling", "prefetch", "golden"),
+    "migrate",
     *("queue_limit", "queue_bytes", "queue_timeout_s", "request_timeout_s"),
-    *("defaults", "owned_by", "created"),
+    *("defaults", "owned_by", "created", "engine_why"),
 )
 
 

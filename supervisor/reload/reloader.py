@@ -15,7 +15,7 @@ import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -46,6 +46,7 @@ READER = "reader"
 MOST_WAITING = 64
 
 Report = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,11 @@ class Reloader:
     def pids(self) -> set[int]:
         """The living processes."""
         return {one.child.pid for one in self._readers if one.child is not None}
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether somebody reads the files now, as they may have been before."""
+        return any(not one.fetch for one in self._readers)
 
     def ask(self, wish: Reload, number: int | None = None) -> None:
         """Grant ``wish``, now or once the present reading has ended."""
@@ -210,7 +216,8 @@ class Reloader:
         if not wish.dry_run:
             done = found if wish.downtime else found.without(crowded)
             self._tell_of(wish, reading, done)
-            plan = _in_force(self._server.plan(), new, reading.missing, asked)
+            left = [] if wish.downtime else crowded
+            plan = _in_force(self._server.plan(), new, reading.missing, asked, left)
             self._server.take_over(plan, new.serve.specs, done, crowded)
             self._fetch(fetched)
         return {
@@ -257,10 +264,20 @@ class Reloader:
             self._server.tell(Told(id=asked.number, report=report, error=info))
 
 
-def _in_force(old: Plan, new: Plan, missing: Mapping[str, str], asked: Asked) -> Plan:
-    """The plan from now on; where one model alone was asked for, the ``old`` one with its files."""
+def _in_force(
+    old: Plan, new: Plan, missing: Mapping[str, str], asked: Asked, left: Collection[str]
+) -> Plan:
+    """The plan from now on; where one model alone was asked for, the ``old`` one with its files.
+    Models that are ``left`` as they were keep their values."""
+    values = new.values | {name: old.values[name] for name in left if name in old.values}
     if (model := asked.wish.model) is not None:
-        known = {model: new.weights[model]} if model in new.weights else {}
-        return msgspec.structs.replace(old, weights=old.weights | known)
+        weights = old.weights | _only(model, new.weights)
+        values = old.values | _only(model, values)
+        return msgspec.structs.replace(old, weights=weights, values=values)
     why = dict.fromkeys(missing, "its files are being fetched") if asked.fetches else missing
-    return msgspec.structs.replace(merged(old, new), unavailable={**new.unavailable, **why})
+    unavailable = {**new.unavailable, **why}
+    return msgspec.structs.replace(merged(old, new), unavailable=unavailable, values=values)
+
+
+def _only(model: str, found: Mapping[str, T]) -> dict[str, T]:
+    return {model: found[model]} if model in found else {}

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 from ipc.messages.spec import Spec
 from supervisor.fleet import Member
@@ -51,6 +52,24 @@ class Update:
     def may_go_back(self) -> bool:
         """Whether it can be undone: others serve meanwhile, or still could."""
         return self.keeps_others or (self.switched_at is None and bool(self.others))
+
+    def report(self, now: float, watch_s: float) -> dict[str, Any]:
+        """How far it is, for operators: ``state`` is ``loading`` or ``watched``; in ``done_in_s``
+        it is done if nothing happens, None before the switch."""
+        switched = self.switched_at is not None
+        return {
+            "state": "watched" if switched else "loading",
+            "stage": None if switched else self._stage(),
+            "may_go_back": self.may_go_back,
+            "done_in_s": round(max(0.0, self.switched_at + watch_s - now), 1)
+            if self.switched_at is not None
+            else None,
+        }
+
+    def _stage(self) -> str | None:
+        """What the first of the fresh workers that is not ready does now."""
+        awaited = (one.replica for one in self.fresh if not _is_ready(one))
+        return next((one.stage or None for one in awaited), None)
 
     def step(self, now: float, watch_s: float) -> Step:
         """What is to be done; `on_switch` tells that a switch has been."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InsufficientMemory, ModelBusy, ModelNotFound, ModelPinned
 from ipc.messages.spec import Groups
-from supervisor.residency.eviction import victims
+from supervisor.residency.eviction import room_among
 from supervisor.residency.policy import Phase, Policy
 from supervisor.residency.resident import Resident
 from supervisor.residency.returns import Returns
@@ -49,6 +49,15 @@ class Unload:
 
 
 @dataclass(frozen=True, slots=True)
+class Spare:
+    """The model gives ``workers`` that it has over its least, for ``whom``."""
+
+    model: str
+    workers: int
+    whom: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """The model cannot be loaded, nor soon: whoever waits is told ``why`` for ``seconds``."""
 
@@ -66,7 +75,7 @@ class Leaked:
     missing_mb: int
 
 
-Decision = Load | Unload | Refuse | Leaked
+Decision = Load | Unload | Spare | Refuse | Leaked
 
 
 @dataclass
@@ -75,6 +84,9 @@ class Residency:
 
     groups: Groups = field(default_factory=Groups)
     _models: dict[str, Resident] = field(default_factory=dict)
+    # Those that matter, and some that did a moment ago: what is decided looks at no others, so that
+    # it costs what a box has in memory and is asked for, and not what its catalog has.
+    _near: dict[str, Resident] = field(default_factory=dict)
     _returns: Returns = field(default_factory=Returns)
 
     # --- what it is told ---
@@ -83,8 +95,11 @@ class Residency:
         """These are the models that clients may ask for."""
         for name in self._models.keys() - policies.keys():
             del self._models[name]
+            self._near.pop(name, None)
         for name, policy in policies.items():
-            model = self._models.setdefault(name, Resident(name, policy, since=now, idle_since=now))
+            model = self._models.get(name)
+            if model is None:
+                model = self._models[name] = Resident(name, policy, since=now, idle_since=now)
             model.policy = policy.raised(model.least_mb)
 
     def on_demand(self, demand: ModelDemand, now: float) -> None:
@@ -94,7 +109,8 @@ class Residency:
             return
         waiting, in_hand, jobs = demand.waiting, demand.in_hand, demand.jobs
         model.hear(demand.keep_s, anew=jobs != model.jobs)
-        if model.busy and not (waiting or in_hand):
+        # A job that began and ended since the last report is known by the count alone.
+        if jobs > model.jobs or (model.busy and not (waiting or in_hand)):
             model.idle_since = now
         if waiting and not model.wanted:
             model.waiting_since = now
@@ -103,31 +119,44 @@ class Residency:
         model.waiting, model.in_hand, model.jobs = waiting, in_hand, jobs
         if not model.wanted:
             model.waiting_since = math.inf
+        self._note(model)
 
     def on_frontend_gone(self, now: float) -> None:
         """Whoever waited has gone with it, and it counts afresh."""
         for model in self._models.values():
             self.on_demand(ModelDemand(name=model.name, waiting=0, in_hand=0, jobs=0), now)
 
-    def on_phase(self, name: str, phase: Phase, now: float) -> None:
-        """The model's workers stand like this."""
+    def on_phase(self, name: str, phase: Phase, now: float, load_s: float | None = None) -> None:
+        """The model's workers stand like this; ``load_s`` is what its last load took them, if that
+        was measured."""
         model = self._models.get(name)
-        if model is None or model.phase == phase:
+        if model is None:
+            return
+        model.load_s = model.load_s if load_s is None else load_s
+        if model.phase == phase:
             return
         if phase == "in":
-            if model.phase == "loading":
-                model.load_s, model.was_loaded = now - model.since, True
             model.idle_since, model.lacked = now, False
         if phase == "out":
             model.keep_s = None
             self._returns.on_left(name, now)
         model.phase, model.since = phase, now
+        self._note(model)
 
-    def on_beside(self, name: str, beside_mb: int) -> None:
-        """Workers of the model that do not serve it hold so much: those of an update."""
+    def on_beside(self, name: str, beside_mb: int, leaving_mb: int = 0) -> None:
+        """Workers of the model that do not serve it hold so much: those of an update, and those
+        that leave, which hold ``leaving_mb`` of it."""
         model = self._models.get(name)
         if model is not None:
-            model.beside_mb = beside_mb
+            model.beside_mb, model.leaving_mb = beside_mb, leaving_mb
+            self._note(model)
+
+    def on_extras(self, name: str, extras: int, extra_mb: int) -> None:
+        """The model has so many workers over its least, each of which holds so much."""
+        model = self._models.get(name)
+        if model is not None:
+            model.extras, model.extra_mb = extras, extra_mb
+            self._note(model)
 
     def on_lacked_memory(self, name: str, seen_mb: float, now: float) -> list[Decision]:
         """There was not enough memory for its load, which came to hold ``seen_mb``. It is tried
@@ -140,6 +169,7 @@ class Residency:
         model.policy = model.policy.raised(model.least_mb)
         again = not model.lacked
         model.lacked, model.wished = again, again
+        self._note(model)
         gone = self._unload(model, "it lacked memory while it was loaded", now)
         if again:
             return [gone]
@@ -153,7 +183,16 @@ class Residency:
         """Load these where there is room without anybody leaving, the most important first."""
         for name in names:
             if name in self._models:
-                self._models[name].invited = True
+                self._invite(self._models[name])
+
+    def _invite(self, model: Resident) -> None:
+        model.invited = True
+        self._note(model)
+
+    def _note(self, model: Resident) -> None:
+        """What is known of it has changed, so it may matter from now on."""
+        if model.matters:
+            self._near[model.name] = model
 
     # --- what operators wish ---
 
@@ -169,6 +208,7 @@ class Residency:
             model.refused_until = -math.inf
             model.waiting_since = min(model.waiting_since, now)
             model.wished = True
+            self._note(model)
         if keep_s is not None:
             model.keep_s = keep_s
 
@@ -205,7 +245,7 @@ class Residency:
             "idle_unload_s": None if ever else model.idle_s,
             "leaves_in_s": model.leaves_in_s(now),
             "idle_s": now - model.idle_since if model.phase == "in" and not model.busy else None,
-            "load_s": model.load_s if model.was_loaded else None,
+            "load_s": model.load_s,
         }
 
     def _named(self, name: str) -> Resident:
@@ -224,19 +264,34 @@ class Residency:
         why = self._shortage(model, room)
         raise ModelPinned(why) if pinned_mb >= short_mb else InsufficientMemory(why)
 
+    def lacks_for_another(self, name: str, extra_mb: int, look: Look) -> str:
+        """Why there is no room for one more worker of the model, which would hold so much; empty
+        where there is. Nobody leaves for it, and who waits to be loaded is before it."""
+        model = self._named(name)
+        beside = self._beside(model)
+        if not extra_mb:
+            return "nobody knows what it would hold"
+        if others := [one.name for one in beside if one.needs_room]:
+            return f"{', '.join(others)} comes first"
+        left_mb = self.left_mb(look(model.policy.device), model.policy.device)
+        if left_mb >= extra_mb:
+            return ""
+        return f"it would hold {extra_mb} MB and {max(0, math.floor(left_mb))} MB are free"
+
     # --- what it says ---
 
     def decide(self, look: Look, now: float) -> list[Decision]:
         """What is to be done now. A `Load` and an `Unload` count as done once they are said: the
         model is loading or leaving from then on. ``look`` measures the room of a device, where
         somebody needs some."""
+        self._near = {name: one for name, one in self._near.items() if one.matters}
         decisions: list[Decision] = [*self._idle(now), *self._leaks(look, now)]
-        for device in {one.policy.device for one in self._models.values()}:
+        for device in {one.policy.device for one in self._near.values()}:
             decisions += self._decide_for(device, look, now)
         return decisions
 
     def _decide_for(self, device: str, look: Look, now: float) -> list[Decision]:
-        models = [one for one in self._models.values() if one.policy.device == device]
+        models = self._at(device)
         if any(one.phase == "loading" for one in models):
             return []  # what it will take is not known before it has
         wanted = [one for one in models if one.may_load(now)]
@@ -255,7 +310,7 @@ class Residency:
         return decisions
 
     def _idle(self, now: float) -> Iterable[Decision]:
-        for model in self._models.values():
+        for model in self._near.values():
             if model.stays or model.phase != "in":
                 continue
             together = [model, *self._companions(model)]
@@ -294,26 +349,29 @@ class Residency:
         if rivals:
             free = all(one.may_leave(now, late=late) for one in rivals)
             return [self._evict(one, model, room, now) for one in rivals] if free else []
-        short_mb = self._short_mb(model, room)
         beside = self._beside(model)
-        leaving = victims(beside, short_mb, now, late=False)
-        if not leaving and late:
-            leaving = victims(beside, short_mb, now, late=True)
-        if not leaving and self._could_leave_mb(model) < short_mb:
+        short_mb = self._short_mb(model, room)
+        missing_mb = short_mb - sum(one.leaving_mb for one in beside)
+        if missing_mb <= 0:
+            return []  # it comes free by itself
+        found = room_among(beside, missing_mb, now, late=late)
+        if found is None and self._could_leave_mb(model) < short_mb:
             return [self._refuse(model, self._shortage(model, room), REFUSAL_S, now)]
-        return [self._evict(one, model, room, now) for one in leaving]
+        if found is None:
+            return []
+        spares = [self._spare(one, model, workers) for one, workers in found.spares]
+        return [*spares, *(self._evict(one, model, room, now) for one in found.victims)]
 
     def left_mb(self, room: Room, device: str = "cpu") -> float:
         """What no model of the device holds, or may while it loads."""
-        models = self._models.values()
-        return room.left_mb(sum(one.held_mb for one in models if one.policy.device == device))
+        return room.left_mb(sum(one.held_mb for one in self._at(device)))
 
     def _load(self, model: Resident, now: float) -> list[Decision]:
         model.phase, model.since = "loading", now
         model.wished = model.invited = False
         self._returns.on_load(model.policy.device)
         for one in self._companions(model):
-            one.invited = True
+            self._invite(one)
         return [Load(model.name)]
 
     def _refuse(self, model: Resident, why: str, seconds: float, now: float) -> Refuse:
@@ -322,18 +380,22 @@ class Residency:
 
     # --- who is beside whom ---
 
+    def _at(self, device: str) -> list[Resident]:
+        """All models of the device that matter."""
+        return [one for one in self._near.values() if one.policy.device == device]
+
     def _beside(self, model: Resident) -> list[Resident]:
-        """All models of its device, itself among them."""
-        device = model.policy.device
-        return [one for one in self._models.values() if one.policy.device == device]
+        """All models of its device that matter, itself among them."""
+        return self._at(model.policy.device)
 
     def _companions(self, model: Resident) -> list[Resident]:
-        names = self.groups.companions(model.name)
-        return [one for name, one in self._models.items() if name in names]
+        return self._called(self.groups.companions(model.name))
 
     def _rivals(self, model: Resident) -> list[Resident]:
-        names = self.groups.rivals(model.name)
-        return [one for name, one in self._models.items() if name in names]
+        return self._called(self.groups.rivals(model.name))
+
+    def _called(self, names: Iterable[str]) -> list[Resident]:
+        return [self._models[name] for name in sorted(names) if name in self._models]
 
     def _rivalry(self, model: Resident) -> str | None:
         """Why it will not be loaded for a model that stays, however much memory there is."""
@@ -349,8 +411,7 @@ class Residency:
 
     def _could_leave_mb(self, model: Resident) -> float:
         """What will come free sooner or later if it has to."""
-        beside = self._beside(model)
-        return sum(one.beside_mb if one.stays else one.held_mb for one in beside)
+        return sum(one.could_leave_mb for one in self._beside(model))
 
     def _shortage(self, model: Resident, room: Room) -> str:
         staying = [one for one in self._beside(model) if one.held_mb and one.stays]
@@ -364,6 +425,12 @@ class Residency:
             f"model {model.name!r} needs {needs_mb} MB and {max(0, math.floor(left_mb))} MB are "
             f"free{where}{bound}{kept}"
         )
+
+    def _spare(self, model: Resident, whom: Resident, workers: int) -> Spare:
+        model.extras -= workers
+        model.beside_mb += workers * model.extra_mb
+        model.leaving_mb += workers * model.extra_mb
+        return Spare(model.name, workers, whom.name)
 
     def _evict(self, model: Resident, whom: Resident, room: Room, now: float) -> Unload:
         rival = model.name in self.groups.rivals(whom.name)

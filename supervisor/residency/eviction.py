@@ -1,10 +1,37 @@
-"""Who leaves so that another has room: the fewest, and of least value. Pure."""
+"""Who leaves so that another has room: workers over what a model has at least before models, then
+the fewest models, and of least value. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from supervisor.residency.resident import Resident
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The models that give workers which they have over their least, and how many; those that
+    leave."""
+
+    spares: list[tuple[Resident, int]]
+    victims: list[Resident]
+
+
+def room_among(
+    residents: Sequence[Resident], short_mb: float, now: float, *, late: bool
+) -> Found | None:
+    """Who gives so much memory; None where all that may leave do not hold it. ``late``: whoever
+    they give it to has waited for long."""
+    spares = _spares(residents, short_mb, now)
+    left_mb = short_mb - sum(workers * one.extra_mb for one, workers in spares)
+    if left_mb <= 0:
+        return Found(spares, [])
+    leaving = victims(residents, left_mb, now, late=False)
+    if not leaving and late:
+        leaving = victims(residents, left_mb, now, late=True)
+    return Found(spares, leaving) if leaving else None
 
 
 def victims(
@@ -18,6 +45,22 @@ def victims(
         if chosen := _fewest(among, short_mb, now):
             return chosen
     return []
+
+
+def _spares(
+    residents: Iterable[Resident], short_mb: float, now: float
+) -> list[tuple[Resident, int]]:
+    """Until so much comes free or nobody has more: models of low priority first, of these the least
+    valuable."""
+    found = []
+    giving = (one for one in residents if one.extras and one.extra_mb)
+    for one in sorted(giving, key=lambda one: (one.policy.priority, one.value(now))):
+        if short_mb <= 0:
+            break
+        workers = min(one.extras, math.ceil(short_mb / one.extra_mb))
+        short_mb -= workers * one.extra_mb
+        found.append((one, workers))
+    return found
 
 
 def _fewest(may_leave: list[Resident], short_mb: float, now: float) -> list[Resident]:

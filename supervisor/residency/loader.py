@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,9 +16,18 @@ from supervisor.effects import Effects
 from supervisor.fleet import Member
 from supervisor.model_set import ModelSet
 from supervisor.plan import Plan
-from supervisor.residency.decisions import Decision, Leaked, Load, Refuse, Residency, Unload
+from supervisor.residency.decisions import (
+    Decision,
+    Leaked,
+    Load,
+    Refuse,
+    Residency,
+    Spare,
+    Unload,
+)
 from supervisor.residency.policy import place, policy
 from supervisor.residency.room import Room
+from supervisor.residency.scaler import Scaler
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +43,7 @@ class Loader:
         self._preloads = plan.preload
         self._residency = Residency(plan.groups)
         self._refused: dict[str, tuple[str, float]] = {}  # why, and until when
+        self._scaler = Scaler(models, events, self._lacks_for_another)
 
     @property
     def refused(self) -> dict[str, str]:
@@ -45,15 +56,17 @@ class Loader:
         self._look(now)
         for one in demand.models:
             self._residency.on_demand(one, now)
+        self._scaler.on_demand(demand)
 
     def on_frontend_gone(self) -> None:
         self._residency.on_frontend_gone(self._effects.now())
+        self._scaler.on_demand(Demand([]))
 
     def on_lacked_memory(self, name: str, seen_mb: float) -> None:
         """A worker of the model has found too little memory for its load, of which it had so much
         when it was last looked at."""
         now = self._effects.now()
-        if fleet.best(fleet.by_model(self._models.workers)[name]).state == "ready":
+        if fleet.best(self._models.group(name)).state == "ready":
             return  # others of its workers are in memory
         for decision in self._residency.on_lacked_memory(name, seen_mb, now):
             self._do(decision, now)
@@ -105,11 +118,27 @@ class Loader:
         self._residency.check(name)
         self._models.renew(name)
 
+    def drain(self, name: str, *, drained: bool) -> None:
+        """Whether the model takes no new work. Raises `ModelNotFound`."""
+        self._look(self._effects.now())
+        self._residency.check(name)
+        if self._models.drain(name, drained=drained):
+            act = "model.drain" if drained else "model.resume"
+            logger.info(act, extra={"model": name})
+            self._events.add(act, name)
+
     def terms(self, name: str) -> dict[str, Any]:
-        """What decides how long the model stays, as JSON-ready data."""
-        now = self._effects.now()
-        self._look(now)
-        return self._residency.terms(name, now)
+        """What decides how long the model stays, how many workers it has and whether it takes work,
+        as JSON-ready data: as of the last `look`."""
+        return {
+            **self._residency.terms(name, self._effects.now()),
+            **self._scaler.terms(name),
+            "drained": name in self._models.drained,
+        }
+
+    def look(self) -> None:
+        """Hear how all models and their workers stand."""
+        self._look(self._effects.now())
 
     def has_room_beside(self, spec: Spec) -> bool:
         """Whether workers of ``spec`` could be loaded now beside all that are in memory. Of what
@@ -129,6 +158,10 @@ class Loader:
         self._look(now)
         for decision in self._residency.decide(self._room, now):
             self._do(decision, now)
+        self._scaler.turn(now)
+
+    def _lacks_for_another(self, spec: Spec) -> str:
+        return self._residency.lacks_for_another(spec.name, self._worker_mb(spec), self._room)
 
     def _left_mb(self, device: str) -> float:
         return self._residency.left_mb(self._room(device), device)
@@ -144,19 +177,27 @@ class Loader:
         }
         self._residency.set_policies(policies, now)
         for name, group in fleet.by_model(self._models.workers).items():
-            self._residency.on_phase(name, place(fleet.best(group).state), now)
-            self._residency.on_beside(name, self._beside_mb(group))
+            best = fleet.best(group)
+            self._residency.on_phase(name, place(best.state), now, best.load_s)
+            beside = self._models.beside(group)
+            leaving = [one for one in beside if one.replica.state == "draining"]
+            self._residency.on_beside(name, self._held_mb(beside), self._held_mb(leaving))
+        for spec in self._models.specs:
+            if spec.scales:
+                extras = max(0, len(self._models.serving(spec.name)) - spec.replicas)
+                self._residency.on_extras(spec.name, extras, self._worker_mb(spec))
 
-    def _beside_mb(self, group: list[Member]) -> int:
-        """What the living workers of a model take that do not serve it."""
-        specs = [replace(one.spec, replicas=1) for one in self._models.beside(group) if one.spec]
-        return sum(policy(each, self._effects.footprint(each)).room_mb for each in specs)
+    def _held_mb(self, workers: Iterable[Member]) -> int:
+        """What these take, or may while they load."""
+        return sum(self._worker_mb(one.spec) for one in workers if one.spec is not None)
+
+    def _worker_mb(self, spec: Spec) -> int:
+        """What must be free for one worker."""
+        return policy(replace(spec, replicas=1), self._effects.footprint(spec)).room_mb
 
     def _do(self, decision: Decision, now: float) -> None:
         match decision:
             case Load(model):
-                logger.info("load", extra={"model": model})
-                self._events.add("model.load", model)
                 self._models.wake(model)
             case Unload(model, why, whom, freed_mb):
                 logger.info("unload", extra={"model": model, "why": why})
@@ -165,6 +206,8 @@ class Loader:
                     facts = {"victim": model, "for": whom, "freed_mb": freed_mb, "reason": why}
                     self._events.add("eviction", model, **facts)
                 self._models.rest(model)
+            case Spare(model, workers, whom):
+                self._scaler.fewer(model, workers, f"{whom} needs room")
             case Leaked(model, device, missing_mb):
                 facts = {"device": device, "missing_mb": missing_mb}
                 logger.error("device_leaked", extra={"model": model, **facts})

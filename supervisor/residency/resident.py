@@ -11,6 +11,8 @@ from supervisor.residency.policy import Phase, Policy
 # whichever is more: two that do not fit together would do nothing but load.
 RESIDENCE_S = 30.0
 RESIDENCE_LOADS = 4
+# What a load is taken to cost that was never measured.
+UNMEASURED_LOAD_S = 1.0
 # How fast it is forgotten that a model was asked for.
 RATE_HALF_LIFE_S = 300.0
 
@@ -23,8 +25,7 @@ class Resident:
     policy: Policy
     phase: Phase = "out"
     since: float = 0.0  # when its phase began
-    load_s: float = 1.0  # what its last load took
-    was_loaded: bool = False  # whether that was measured
+    load_s: float | None = None  # what its last load took, if that was measured
     waiting: int = 0
     in_hand: int = 0
     waiting_since: float = math.inf
@@ -36,11 +37,21 @@ class Resident:
     wished: bool = False  # an operator wants it, and it is not on its way yet
     invited: bool = False  # it is to be loaded where nobody has to leave for it
     lacked: bool = False  # its last load lacked memory
-    beside_mb: int = 0  # what its workers hold that do not serve it: those of an update
+    beside_mb: int = 0  # what its workers hold that do not serve it: of an update, or leaving
+    leaving_mb: int = 0  # what those of them hold that leave
+    extras: int = 0  # its workers over those that it has at least
+    extra_mb: int = 0  # what each of these holds
     least_mb: int = 0  # what its load has been seen to need
     pin: bool | None = None  # what an operator has said of it, in place of its policy
     keep_s: float | None = None  # how long it stays without work, if somebody has said so
     told_keep_s: float | None = None  # what clients have said of it last
+
+    @property
+    def matters(self) -> bool:
+        """Whether it has any part in what is decided now. One that does not is out, holds nothing,
+        and nobody asks for it, as most of a large catalog are."""
+        asked = self.waiting or self.wished or self.invited
+        return bool(self.phase != "out" or asked or self.beside_mb or self.extras)
 
     @property
     def busy(self) -> bool:
@@ -50,6 +61,11 @@ class Resident:
     def wanted(self) -> bool:
         """Whether anybody wants it in memory who has not got it."""
         return self.wished or (bool(self.waiting) and not self.policy.never)
+
+    @property
+    def needs_room(self) -> bool:
+        """Whether it takes room that it had not, or somebody waits for it to."""
+        return self.phase == "loading" or (self.wanted and self.phase in ("out", "leaving"))
 
     def may_load(self, now: float) -> bool:
         """Whether it is to be loaded as soon as there is room."""
@@ -80,6 +96,11 @@ class Resident:
         self.told_keep_s = keep_s
 
     @property
+    def cost_s(self) -> float:
+        """What it takes to load it again."""
+        return UNMEASURED_LOAD_S if self.load_s is None else self.load_s
+
+    @property
     def held(self) -> bool:
         """Whether it is in memory, wholly or in part."""
         return self.phase in ("loading", "in", "leaving")
@@ -90,7 +111,12 @@ class Resident:
         own_mb = self.policy.need_mb if self.held else 0
         if self.phase == "loading":
             own_mb = max(own_mb, self.policy.load_mb)
-        return own_mb + self.beside_mb
+        return own_mb + self.beside_mb + self.extras * self.extra_mb
+
+    @property
+    def could_leave_mb(self) -> int:
+        """What comes free sooner or later if it has to."""
+        return self.beside_mb + self.extras * self.extra_mb if self.stays else self.held_mb
 
     def leaves_in_s(self, now: float) -> float | None:
         """In how many seconds it leaves if it gets no more work; None: not by itself."""
@@ -104,12 +130,12 @@ class Resident:
 
     def value(self, now: float) -> float:
         """What keeping it saves: seconds of loading, for each MB that it holds."""
-        return self.rate_by(now) * self.load_s / max(1, self.policy.need_mb)
+        return self.rate_by(now) * self.cost_s / max(1, self.policy.need_mb)
 
     def may_leave(self, now: float, *, late: bool) -> bool:
         """Whether its place may be given to another, once it has finished what it has in hand.
         Where that one has waited for long (``late``) neither its work nor a slow load keep it."""
-        stays_s = RESIDENCE_S if late else max(RESIDENCE_S, RESIDENCE_LOADS * self.load_s)
+        stays_s = RESIDENCE_S if late else max(RESIDENCE_S, RESIDENCE_LOADS * self.cost_s)
         if self.phase != "in" or self.stays or now - self.since < stays_s:
             return False
         return late or not self.busy

@@ -17,8 +17,9 @@ MOST = 200
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured. ``device`` is the kind, say ``cuda``; ``weights`` is `weights_digest` of
-    the model's files, empty where it has none."""
+    """What was measured. ``device`` is the kind, say ``cuda``, or ``cluster`` where a worker only
+    passes jobs on; ``weights`` is `weights_digest` of the model's files, empty where it has none.
+    """
 
     model: str
     engine: str
@@ -27,7 +28,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, spec: Spec, weights: str) -> Subject:
-        device = spec.device.partition(":")[0]
+        device = "cluster" if spec.cluster is not None else spec.device.partition(":")[0]
         return cls(model=spec.name, engine=spec.engine, device=device, weights=weights)
 
 

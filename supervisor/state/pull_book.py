@@ -33,6 +33,7 @@ class Job(msgspec.Struct, kw_only=True):
     ``name``. With ``serve`` the model joins the server once it is here.
 
     ``model`` is what it is called, empty until that is known. Times are seconds since 1970.
+    ``unreached``: it has failed because the network or the hub was not there.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Job(msgspec.Struct, kw_only=True):
     done_bytes: int = 0
     total_bytes: int = 0
     error: str = ""
+    unreached: bool = False
 
 
 class Book(msgspec.Struct, kw_only=True):

@@ -51,6 +51,12 @@ Url = Annotated[
 ]
 
 
+Progress = Annotated[
+    str,
+    typer.Option(
+        metavar="FORM", help="auto: bars on a terminal, else lines; json: a document a line."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="For programs: print JSON.")]
 
 

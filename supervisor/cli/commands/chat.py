@@ -46,7 +46,7 @@ def chat(
         with connect(settings, url, timeout_s=TIMEOUT_S) as client:
             name = chat_model(client, model)
             if sys.stdin.isatty():
-                print(f"{name}: /bye leaves, Ctrl-C stops an answer, /help tells more")
+                output.say(f"{name}: /bye leaves, Ctrl-C stops an answer, /help tells more")
             failed = _talk(Conversation(client, name, system))
     except Unreached as error:
         output.fail(str(error))
@@ -65,7 +65,7 @@ def _talk(conversation: Conversation) -> bool:
             case "/clear":
                 conversation.clear()
             case command if command.startswith("/") and " " not in command:
-                print(_HELP)
+                output.say(_HELP)
             case message:
                 failed |= not _answer(conversation, message)
     return failed
@@ -81,9 +81,9 @@ def _read() -> str | None:
         try:
             return input(_PROMPT)
         except KeyboardInterrupt:
-            print("\n(/bye leaves)")
+            output.say("\n(/bye leaves)")
         except EOFError:
-            print()
+            output.say()
             return None
 
 
@@ -94,12 +94,12 @@ def _answer(conversation: Conversation, message: str) -> bool:
     pieces = conversation.answer(message)
     try:
         for piece in pieces:
-            print(piece, end="", flush=True)
+            output.say(piece, end="")
     except KeyboardInterrupt:
         pieces.close()
     except NoAnswer as error:
-        print(file=sys.stderr)
-        print(f"edge-serve: {error}", file=sys.stderr)
+        output.note()
+        output.problem(error)
         return False
-    print()
+    output.say()
     return True

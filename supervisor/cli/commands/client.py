@@ -64,9 +64,10 @@ def status(
 
 
 def _report(client: Client) -> Health:
+    from supervisor.cli.answers import Health
     from supervisor.cli.client import ask
 
-    return ask(client, "/health", "models")
+    return ask(client, "/health", Health)
 
 
 def _rates(client: Client, report: Health) -> Rates:
@@ -97,7 +98,7 @@ def _watch(client: Client, base: str, json: bool) -> NoReturn:
         counted = (began_at, fleet_table.tokens(report))
         rates = fleet_table.rates(before[1], counted[1], counted[0] - before[0])
         if json:
-            print(dumps({"url": base, **report}), flush=True)
+            output.json_line(dumps({"url": base, **report}))
         else:
             with console.capture() as frame:
                 _show(console, base, report, rates)
@@ -109,14 +110,15 @@ def _watch(client: Client, base: str, json: bool) -> NoReturn:
 
 def _show(console: Console, base: str, report: Health, rates: Rates) -> None:
     from supervisor.cli import fleet_table
+    from supervisor.cli.harmless import harmless
     from supervisor.cli.table import show
 
     up_s = (report.get("supervisor") or {}).get("uptime_s")
     up = "" if up_s is None else f", up {fleet_table.duration(up_s)}"
     print_line = partial(console.print, highlight=False, soft_wrap=True, markup=False)
-    print_line(f"{base}: {report.get('status')}{up}")
+    print_line(harmless(f"{base}: {report.get('status')}{up}"))
     if error := report.get("error"):
-        print_line(error)
+        print_line(harmless(error))
         return
     show(console, fleet_table.COLUMNS, list(fleet_table.rows(report, rates)), "why")
 
@@ -190,6 +192,15 @@ def _show_checks(found: Sequence[Check]) -> None:
 
 def bench(context: typer.Context) -> None:
     """Measure a running server under load, or this machine."""
+    _become_bench(context, *context.args)
+
+
+def replay(context: typer.Context) -> None:
+    """Make the load of the minutes before an incident again, from its file."""
+    _become_bench(context, "replay", *context.args)
+
+
+def _become_bench(context: typer.Context, *args: str) -> NoReturn:
     # A process of its own: what it loads to measure and to draw is nothing for the supervisor's.
-    argv = [sys.executable, "-P", "-m", "bench", *context.args]
+    argv = [sys.executable, "-P", "-m", "bench", *args]
     os.execve(sys.executable, argv, {**os.environ, **context.obj.variables()})

@@ -67,10 +67,11 @@ def _listed(launch: Launch, candidate: Candidate, served: bool) -> dict[str, Any
         "aliases": entry.aliases,
         "task": entry.task,
         "engine": spec.engine,
+        "engine_why": spec.engine_why or None,
         "device": spec.device,
         "from": {
-            "engine": "auto" if entry.engine == "auto" else "entry",
-            "device": _device_from(spec.device, entry.device, launch.settings.model_device),
+            "engine": candidate.said_by["engine"],
+            "device": candidate.said_by["device"],
         },
         "capabilities": capabilities(spec, None),
         "options": options.in_force(spec.engine, spec.task, spec.options),
@@ -81,13 +82,6 @@ def _listed(launch: Launch, candidate: Candidate, served: bool) -> dict[str, Any
         "served": served,
         "description": entry.description,
     }
-
-
-def _device_from(device: str, of_entry: str | None, of_all: str) -> str:
-    """Who has named the ``device``: the entry, the setting for all models, or nobody."""
-    if device != (of_entry or of_all):
-        return "auto"
-    return "entry" if of_entry else "MODEL_DEVICE"
 
 
 def check(
@@ -128,16 +122,16 @@ def check(
         output.as_json({"ok": not found, "models": checked, **told})
         raise typer.Exit(1 if found else 0)
     for note in notes:
-        print(note)
+        output.say(note)
     _show(checked)
     _show_aliases(candidates)
     _show_on_demand(candidates)
     output.warn(warned)
     for note in in_use:
-        output.console().print(note, highlight=False, markup=False)
+        output.say(note)
     if found:
         output.fail(*found)
-    print("ok")
+    output.say("ok")
 
 
 def _checked(candidate: Candidate, fault: str | None) -> dict[str, Any]:
@@ -145,6 +139,7 @@ def _checked(candidate: Candidate, fault: str | None) -> dict[str, Any]:
     spec = candidate.spec
     names = ("name", "task", "engine", "device", "replicas", "slots", "queue_limit", "load")
     return {name: getattr(spec, name) for name in names} | {
+        "max_replicas": spec.most_replicas,
         "path": spec.path or None,
         "missing": fault,
         "memory_mb": candidate.memory.mb,
@@ -168,7 +163,7 @@ def _show(checked: Sequence[dict[str, Any]]) -> None:
         Row(
             one["name"],
             (
-                *(one["task"], one["engine"], one["device"], str(one["replicas"])),
+                *(one["task"], one["engine"], one["device"], _replicas(one)),
                 *(str(one["slots"]), str(one["queue_limit"])),
             ),
             one["missing"] or one["path"] or "no files",
@@ -178,16 +173,21 @@ def _show(checked: Sequence[dict[str, Any]]) -> None:
     show(output.console(), columns, rows, "files")
 
 
+def _replicas(one: dict[str, Any]) -> str:
+    least, most = one["replicas"], one["max_replicas"]
+    return str(least) if least == most else f"{least} to {most}"
+
+
 def _show_aliases(candidates: Iterable[Candidate]) -> None:
     for one in candidates:
         if aliases := one.model.entry.aliases:
-            print(f"{one.name} is also called {', '.join(aliases)}")
+            output.say(f"{one.name} is also called {', '.join(aliases)}")
 
 
 def _show_on_demand(candidates: Iterable[Candidate]) -> None:
     for one in candidates:
         if one.spec.load == "on_demand":
-            print(f"{one.name} is loaded when somebody asks for it")
+            output.say(f"{one.name} is loaded when somebody asks for it")
 
 
 def _listening(settings: Settings) -> tuple[list[str], list[str]]:
@@ -196,7 +196,7 @@ def _listening(settings: Settings) -> tuple[list[str], list[str]]:
     from supervisor.listener import InUseError, listen_at
 
     try:
-        listen_at(settings.host, settings.port, settings.ollama_port).close()
+        listen_at(settings).close()
     except InUseError as error:
         return [
             f"{error.where} is in use now, perhaps by a running edge-serve: see edge-serve status"

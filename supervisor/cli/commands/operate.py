@@ -6,9 +6,7 @@ keys they must run on its machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from json import dumps, loads
-from time import localtime, strftime
+from json import dumps
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -17,6 +15,7 @@ import typer
 from supervisor.cli import output
 from supervisor.cli.commands.arguments import Host, Json, Port, Url
 from supervisor.cli.commands.running import running
+from supervisor.cli.event_line import event_line
 
 # A load that is waited for, which the server ends at ten minutes; a silence between two events.
 WAIT_S = 630.0
@@ -35,10 +34,11 @@ def ps(
     json: Json = False,
 ) -> None:
     """Show the models of a running edge-serve: which are in memory, for how long, what waits."""
+    from supervisor.cli import answers
     from supervisor.cli.client import ask
 
     with running(context, url, host, port, WAIT_S) as (client, where):
-        models = ask(client, "/admin/models", "models")["models"]
+        models = ask(client, "/admin/models", answers.Models)["models"]
     if json:
         output.as_json({"url": where, "models": models})
         return
@@ -67,6 +67,7 @@ def load(
     json: Json = False,
 ) -> None:
     """Have a model of a running edge-serve loaded. Exits 1 if it cannot be."""
+    from supervisor.cli import answers
     from supervisor.cli.client import ask
 
     wish: dict[str, Any] = {"wait": wait}
@@ -75,7 +76,7 @@ def load(
     if keep is not None:
         wish["keep_alive_s"] = keep
     with running(context, url, host, port, WAIT_S) as (client, where):
-        told = ask(client, f"/admin/models/{quote(model)}/load", "state", wish)
+        told = ask(client, f"/admin/models/{quote(model)}/load", answers.Model, wish)
     _tell(told, where, json)
     if wait and told["state"] != "ready":
         raise typer.Exit(1)
@@ -97,11 +98,12 @@ def unload(
 
     Exits 1 if it may not, as while it has work.
     """
+    from supervisor.cli import answers
     from supervisor.cli.client import ask
 
     with running(context, url, host, port, WAIT_S) as (client, where):
         path = f"/admin/models/{quote(model)}/unload"
-        told = ask(client, path, "state", {"force": force})
+        told = ask(client, path, answers.Model, {"force": force})
     _tell(told, where, json)
 
 
@@ -123,19 +125,22 @@ def logs(
     json: Json = False,
 ) -> None:
     """Show what a process of a running edge-serve has said last."""
-    from supervisor.cli.client import lines
+    from supervisor.cli import answers
+    from supervisor.cli.client import events, lines
 
-    query = {"tail": tail, "follow": "true" if follow else "false"}
+    query: dict[str, str | int] = {"tail": tail, "follow": "true" if follow else "false"}
     with running(context, url, host, port, WAIT_S) as (client, where):
-        found = lines(client, f"/admin/logs/{quote(process, safe='')}", **query)
+        path = f"/admin/logs/{quote(process, safe='')}"
         if follow:
-            for told in _data(found):
-                print(dumps(told) if json else told["line"], flush=True)
+            for told in events(client, path, answers.LogLine, **query):
+                _print(told, told["line"], json)
         elif json:
-            output.as_json({"url": where, "process": process, "lines": list(found)})
+            found = list(lines(client, path, **query))
+            output.as_json({"url": where, "process": process, "lines": found})
+        elif said := list(lines(client, path, **query)):
+            output.say("\n".join(said))
         else:
-            for line in found:
-                print(line)
+            output.note(f"{process} has said nothing yet")
 
 
 def events(
@@ -147,16 +152,17 @@ def events(
     json: Json = False,
 ) -> None:
     """Show what has happened to a running edge-serve: loads, crashes, full queues."""
-    from supervisor.cli.client import lines
+    from supervisor.cli import answers
+    from supervisor.cli.client import events as told_by
 
-    query = {"follow": "true" if follow else "false"}
+    query: dict[str, str | int] = {"follow": "true" if follow else "false"}
     with running(context, url, host, port, WAIT_S) as (client, where):
-        found = _data(lines(client, "/admin/events", **query))
+        found = told_by(client, "/admin/events", answers.Event, **query)
         if json and not follow:
             output.as_json({"url": where, "events": list(found)})
             return
         for told in found:
-            print(dumps(told) if json else _line(told), flush=True)
+            _print(told, event_line(told), json)
 
 
 def _tell(model: dict[str, Any], where: str, json: bool) -> None:
@@ -164,17 +170,11 @@ def _tell(model: dict[str, Any], where: str, json: bool) -> None:
         output.as_json({"url": where, **model})
     else:
         why = f": {model['last_error']}" if model.get("last_error") else ""
-        print(f"{model['id']}: {model['state']}{why}")
+        output.say(f"{model['id']}: {model['state']}{why}")
 
 
-def _data(found: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """What server-sent events hold."""
-    return (loads(line[6:]) for line in found if line.startswith("data: "))
-
-
-def _line(event: dict[str, Any]) -> str:
-    """An event for people: when, what, of which model, and the rest of what is known."""
-    known = ("seq", "time", "type", "model")
-    facts = [f"{key}={value}" for key, value in event.items() if key not in known]
-    at = strftime("%Y-%m-%d %H:%M:%S", localtime(event["time"]))
-    return " ".join([at, event["type"], *filter(None, [event.get("model")]), *facts])
+def _print(told: dict[str, Any], line: str, json: bool) -> None:
+    if json:
+        output.json_line(dumps(told))
+    else:
+        output.say(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from supervisor.cli import output
-from supervisor.cli.commands.arguments import Config, Json, joined
+from supervisor.cli.commands.arguments import Config, Json, Progress, joined
 from supervisor.cli.commands.load_settings import load
 
 if TYPE_CHECKING:
@@ -54,12 +53,7 @@ def pull(
         bool,
         typer.Option("--serve", help="Serve it from the next start or reload on, until rm."),
     ] = False,
-    progress: Annotated[
-        str,
-        typer.Option(
-            metavar="FORM", help="auto: bars on a terminal, else lines; json: a document a line."
-        ),
-    ] = "auto",
+    progress: Progress = "auto",
     json: Json = False,
 ) -> None:
     """Fetch and convert models now, to serve offline later.
@@ -69,14 +63,14 @@ def pull(
     """
     from supervisor.config.errors import ConfigError
     from supervisor.config.settings import Flags
-    from supervisor.models.archive import FetchError
+    from supervisor.models.archive import FetchError, UnreachedError
 
     way = _way(progress, json)
     flags = Flags(models=joined(models), config=config).over(context.obj)
     try:
         _pull(flags, name, way, dry_run=dry_run, force=force, serve=serve)
     except FetchError as error:
-        _refuse(models or [], str(error), way)
+        _refuse(models or [], str(error), way, unreached=isinstance(error, UnreachedError))
     except ConfigError as error:
         if way != "lines":
             raise
@@ -89,6 +83,7 @@ def _pull(
     """Raises `ConfigError`, and `FetchError` for what is not even begun with."""
     settings, catalog, launch = load(flags)
     launch.settings = settings.model_copy(update={"auto_download_models": True})
+    launch.times_engines = settings.measure_engines
     here = _look(launch, catalog, settings.models, name, way, force=force or dry_run)
     choose = here.catalog.served if flags.models is None else here.catalog.select
     candidates, notes = launch.candidates(choose(here.names))
@@ -98,7 +93,7 @@ def _pull(
     if way == "lines":
         _tell_looked(candidates, here.found, notes)
     if dry_run:
-        _end_dry_run(here.found, way)
+        _end_dry_run(launch, candidates, here.found, way)
     _fetch(launch, candidates, here.found, way, serve=serve)
 
 
@@ -114,7 +109,7 @@ def _way(progress: str, json: bool) -> Way:
 def _say(line: str, way: Way) -> None:
     """For people; programs are told it otherwise."""
     if way != "lines":
-        print(line, file=sys.stdout if way == "bars" else sys.stderr, flush=True)
+        (output.say if way == "bars" else output.note)(line)
 
 
 def _look(
@@ -134,11 +129,12 @@ def _look(
     return here
 
 
-def _refuse(names: Sequence[str], error: str, way: Way) -> NoReturn:
+def _refuse(names: Sequence[str], error: str, way: Way, *, unreached: bool = False) -> NoReturn:
     from supervisor.pulls.lines import NotPulled, written
 
     if way == "lines":
-        print(written(NotPulled(model=", ".join(names), error=error)), flush=True)
+        told = NotPulled(model=", ".join(names), error=error, unreached=unreached)
+        output.json_line(written(told))
     elif way == "json":
         failed = [{"name": name, "path": None, "error": error} for name in names]
         output.as_json({"ok": False, "models": failed})
@@ -146,12 +142,25 @@ def _refuse(names: Sequence[str], error: str, way: Way) -> NoReturn:
     output.fail(error)
 
 
-def _end_dry_run(found: Sequence[Found], way: Way) -> None:
+def _end_dry_run(
+    launch: Launch, candidates: Sequence[Candidate], found: Sequence[Found], way: Way
+) -> NoReturn:
+    """What is found on the hub has been told of to people by now; of the catalog, nothing."""
+    from supervisor.launch.outlook import outlook
+
+    of_the_hub = {one.name for one in found}
+    known = [
+        outlook(launch, launch.settings, one) for one in candidates if one.name not in of_the_hub
+    ]
+    for one in known:
+        if way == "bars":
+            output.say("\n".join(one.words()))
     fits = all(one.fit.verdict in ("fits", "fits_alone") for one in found)
+    ok = fits and all(one.is_well for one in known)
     if way == "json":
         told = [{"name": one.name, **_facts(one)} for one in found]
-        output.as_json({"ok": fits, "models": told})
-    raise typer.Exit(0 if fits else 1)
+        output.as_json({"ok": ok, "models": told + [one.facts() for one in known]})
+    raise typer.Exit(0 if ok else 1)
 
 
 def _facts(one: Found) -> dict[str, object]:
@@ -183,7 +192,7 @@ def _tell_looked(
                 memory_mb=candidate.needed_mb,
                 remarks=[note for note in notes if note.startswith(f"{entry.name}: ")],
             )
-        print(written(line), flush=True)
+        output.json_line(written(line))
 
 
 def _fetch(
@@ -227,7 +236,7 @@ def _lines_for(model: str) -> Report:
             return
         said[label] = now
         line = Progressed(model=model, doing=label, done_bytes=done, total_bytes=total)
-        print(written(line), flush=True)
+        output.json_line(written(line))
 
     return report
 
@@ -244,10 +253,10 @@ def _tell(ready: Sequence[Candidate], failed: dict[str, str], way: Way) -> None:
     if way == "lines":
         for one in ready:
             pulled = Pulled(model=one.name, path=one.spec.path, spec=one.spec, weights=one.weights)
-            print(written(pulled), flush=True)
+            output.json_line(written(pulled))
         for name, why in failed.items():
-            print(written(NotPulled(model=name, error=why)), flush=True)
+            output.json_line(written(NotPulled(model=name, error=why)))
         return
     for spec in specs:
-        print(f"{spec.name}: ready in {spec.path or 'no files'}")
+        output.say(f"{spec.name}: ready in {spec.path or 'no files'}")
     output.failures(failed)

@@ -42,11 +42,12 @@ def reload(
     It takes over what has changed and restarts nothing else. Exits 1 where the files are wrong, or
     something is left as it was; a wrong file changes nothing.
     """
+    from supervisor.cli.answers import Reloaded
     from supervisor.cli.client import ask
 
     asked = {"dry_run": dry_run, "allow_downtime": allow_downtime}
     with running(context, url, host, port, TIMEOUT_S) as (client, _):
-        report = ask(client, "/admin/reload", "restart", asked)
+        report = ask(client, "/admin/reload", Reloaded, asked)
     _show(report, json)
 
 
@@ -63,11 +64,12 @@ def update(
 
     New workers are loaded beside the old ones, which are kept for a while: see rollback.
     """
+    from supervisor.cli.answers import Reloaded
     from supervisor.cli.client import ask
 
     asked = {"allow_downtime": allow_downtime}
     with running(context, url, host, port, TIMEOUT_S) as (client, _):
-        report = ask(client, f"/admin/models/{quote(model)}/update", "restart", asked)
+        report = ask(client, f"/admin/models/{quote(model)}/update", Reloaded, asked)
     _show(report, json)
 
 
@@ -80,14 +82,15 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Have a running edge-serve serve a model as before its last update."""
+    from supervisor.cli.answers import RolledBack
     from supervisor.cli.client import ask
 
     with running(context, url, host, port, TIMEOUT_S) as (client, _):
-        report = ask(client, f"/admin/models/{quote(model)}/rollback", "id", {})
+        report = ask(client, f"/admin/models/{quote(model)}/rollback", RolledBack, {})
     if json:
         output.as_json(report)
     else:
-        print(f"{model} is served as before")
+        output.say(f"{model} is served as before")
 
 
 def _show(report: dict[str, Any], json: bool) -> None:
@@ -95,7 +98,7 @@ def _show(report: dict[str, Any], json: bool) -> None:
         output.as_json(report)
     else:
         for line in lines(report):
-            print(line)
+            output.say(line)
     raise typer.Exit(1 if report["left"] or report["restart"] else 0)
 
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from supervisor.cli import output
-from supervisor.cli.commands.arguments import Config, Json
+from supervisor.cli.commands.arguments import Config, Json, Progress
 from supervisor.cli.commands.load_settings import load
 
 if TYPE_CHECKING:
     from supervisor.config.catalog import Catalog
     from supervisor.config.settings import Settings
     from supervisor.launch.stages import Launch
-
-# A server that runs here answers at once.
-ASK_S = 5.0
 
 
 def rm(
@@ -31,6 +28,7 @@ def rm(
     partial: Annotated[
         bool, typer.Option("--partial", help="Only what an interrupted pull has left.")
     ] = False,
+    progress: Progress = "auto",
     json: Json = False,
 ) -> None:
     """Remove the files of models, and the entries that pulling them from the hub has made.
@@ -39,40 +37,57 @@ def rm(
     """
     from supervisor.config.settings import Flags
     from supervisor.discovery.known import with_names
+    from supervisor.models.archive import FetchError
 
     settings, catalog, launch = load(Flags(config=config).over(context.obj))
     names = with_names(catalog, models)
-    if not force and not partial and (served := _served(settings, names)):
-        output.fail(
-            f"{', '.join(served)}: is served at {settings.url}; stop that first, or add --force"
-        )
+    if not force and not partial:
+        _refuse_served(settings, names)
     removed = []
     for name in names:
-        freed = _removed(launch, catalog, name, partial=partial)
+        try:
+            freed = _removed(launch, catalog, name, partial=partial)
+        except FetchError as error:
+            _fail(name, str(error), progress)
         removed.append({"name": name, "bytes": freed})
         if not json:
-            print(f"{name}: {freed // 10**6} MB removed")
+            _tell(name, freed, progress)
     if json:
         output.as_json({"removed": removed})
 
 
 def _removed(launch: Launch, catalog: Catalog, name: str, *, partial: bool) -> int:
-    """How many bytes it had."""
+    """How many bytes it had. Raises `FetchError` where it cannot be removed."""
     from supervisor.config import pulled_catalog
     from supervisor.models.archive import FetchError
 
     _check_name(name)
-    try:
-        freed = launch.store.discard(name)
-        if partial:
-            return freed
-        freed += launch.store.remove(name) + _remove(launch.cache_of(name))
-    except FetchError as error:
-        output.fail(str(error))
+    freed = launch.store.discard(name)
+    if partial:
+        return freed
+    freed += launch.store.remove(name) + _remove(launch.cache_of(name))
     entry = pulled_catalog.remove(pulled_catalog.file_in(launch.store.folder), name)
     if not freed and not entry and name not in catalog.models:
-        output.fail(f"there is no model {name!r}; see edge-serve models")
+        raise FetchError(f"there is no model {name!r}; see edge-serve models")
     return freed
+
+
+def _tell(name: str, freed: int, progress: str) -> None:
+    from supervisor.pulls.lines import Removed, written
+
+    if progress == "json":
+        output.json_line(written(Removed(model=name, bytes=freed)))
+    else:
+        output.say(f"{name}: {freed // 10**6} MB removed")
+
+
+def _fail(name: str, error: str, progress: str) -> NoReturn:
+    from supervisor.pulls.lines import NotRemoved, written
+
+    if progress != "json":
+        output.fail(error)
+    output.json_line(written(NotRemoved(model=name, error=error)))
+    raise typer.Exit(1)
 
 
 def _check_name(name: str) -> None:
@@ -85,17 +100,17 @@ def _check_name(name: str) -> None:
         output.fail(str(error))
 
 
-def _served(settings: Settings, names: list[str]) -> list[str]:
-    """Those that a running server has; none where nobody answers."""
-    from supervisor.cli.client import Unreached, ask, connect
+def _refuse_served(settings: Settings, names: list[str]) -> None:
+    from supervisor.cli.serving import serving
 
-    try:
-        with connect(settings, None, timeout_s=ASK_S) as client:
-            report = ask(client, "/v1/models", "data")
-    except Unreached:
-        return []
-    served = {str(one.get("id")) for one in report["data"]}
-    return [name for name in names if name in served]
+    found = serving(settings)
+    served = [
+        f"{name}: is served at {' and '.join(found[name])}; stop that first, or add --force"
+        for name in names
+        if name in found
+    ]
+    if served:
+        output.fail(*served)
 
 
 def _remove(folder: Path) -> int:

@@ -17,22 +17,15 @@ if TYPE_CHECKING:
     from supervisor.config.settings import Flags, Settings
     from supervisor.launch.stages import Launch
     from supervisor.launch.unlisted import Listed
+    from supervisor.plan import Plan
 
 
 def _version(wanted: bool) -> None:
     if not wanted:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from ipc.program import program_version
 
-    try:
-        print(version("edge-serve"))
-    except PackageNotFoundError:
-        import tomllib
-
-        from supervisor.config.settings import ROOT
-
-        with (ROOT / "pyproject.toml").open("rb") as file:
-            print(tomllib.load(file)["project"]["version"])
+    say.say(program_version())
     raise typer.Exit
 
 
@@ -80,7 +73,7 @@ def _serve(flags: Flags) -> None:
     # A mistake in any entry shows here, before anything is fetched.
     candidates, notes = launch.candidates(here.catalog.served(here.names))
     for note in notes:
-        print(note)
+        say.say(note)
     run_dir = make_run_dir(settings)
     gate(settings)
     state_dir, unkept = make_state_dir(settings)
@@ -109,7 +102,19 @@ def _serve(flags: Flags) -> None:
         origin,
         groups=catalog.groups,
     )
+    if any(spec.cluster for spec in plan.serve.specs):
+        _have_node(plan)
     become_daemon(plans.write(plan))
+
+
+def _have_node(plan: Plan) -> None:
+    """Start this box's node of its cluster where it does not run; workers wait for it."""
+    from ipc.cluster import folder_of
+    from supervisor.cluster import node
+
+    folder = folder_of(Path(plan.state_dir))
+    if node.running(folder) is None:
+        node.spawn(folder)
 
 
 def _listed(launch: Launch, catalog: Catalog, settings: Settings) -> Listed:
@@ -123,7 +128,7 @@ def _listed(launch: Launch, catalog: Catalog, settings: Settings) -> Listed:
     try:
         here = listed(launch.discovery, settings, catalog, settings.models)
         for found in here.found:
-            check_fit(found, print, force=False)
+            check_fit(found, say.say, force=False)
     except FetchError as error:
         say.fail(str(error))
     return here
@@ -138,14 +143,21 @@ def install_service(
         list[str] | None,
         typer.Option(metavar="NETWORK", help="Who may connect, say 192.168.1.0/24; repeatable."),
     ] = None,
+    pulls: Annotated[
+        bool,
+        typer.Option(
+            "--pulls",
+            help="It fetches models by itself, into a folder of its own; needs a way out.",
+        ),
+    ] = False,
 ) -> None:
     """Write the systemd unit that serves from this checkout."""
     from supervisor.cli.systemd_unit import unit
 
     settings, _, launch = load(context.obj)
-    text = unit(settings, launch.store.folder, allow or [])
+    text = unit(settings, launch.store.folder, allow or [], pulls=pulls)
     if str(output) == "-":
-        print(text, end="")
+        say.say(text, end="")
         return
     try:
         output.write_text(text)
@@ -153,4 +165,5 @@ def install_service(
         say.fail(
             f"{output} cannot be written ({error.strerror}); run this with sudo, or set --output"
         )
-    print(f"wrote {output}; next: edge-serve pull && systemctl enable --now {output.stem}")
+    first = "" if pulls else "edge-serve pull && "
+    say.say(f"wrote {output}; next: {first}systemctl enable --now {output.stem}")

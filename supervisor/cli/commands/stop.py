@@ -45,6 +45,8 @@ def stop(
     if json:
         output.as_json({"stopped": pid is not None, "pid": pid, "port": settings.port})
     elif pid is None:
-        print(f"no edge-serve of this user runs on {where} (a service: systemctl stop edge-serve)")
+        output.say(
+            f"no edge-serve of this user runs on {where} (a service: systemctl stop edge-serve)"
+        )
     else:
-        print(f"edge-serve on {where} has stopped (process {pid})")
+        output.say(f"edge-serve on {where} has stopped (process {pid})")

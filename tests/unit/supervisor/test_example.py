@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from supervisor.example import curl
 
 URL = "https://127.0.0.1:8000"

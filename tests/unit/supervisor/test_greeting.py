@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ipc.messages.control import AccessConfig, ApiKey, Serve
+from ipc.messages.control import AccessConfig, Serve
+from ipc.messages.keys import ApiKey
 from ipc.messages.spec import Spec
 from supervisor.greeting import Greeting, command
 from supervisor.plan import Plan
@@ -41,10 +42,13 @@ def test_a_start_is_the_address_each_model_and_what_to_try() -> None:
     ]
 
 
-def test_where_ollamas_clients_find_it_is_told_too() -> None:
+def test_where_clients_of_other_protocols_find_it_is_told_too() -> None:
     one, said = greeting()
-    one.on_listening(URL, "http://127.0.0.1:11434")
-    assert said[1] == "with Ollama's API on http://127.0.0.1:11434"
+    one.on_listening(URL, "http://127.0.0.1:11434", "tcp://127.0.0.1:10300")
+    assert said[1:3] == [
+        "with Ollama's API on http://127.0.0.1:11434",
+        "for voice assistants, by Wyoming, on tcp://127.0.0.1:10300",
+    ]
 
 
 def test_what_is_replaced_later_is_not_greeted_again() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing
+from dataclasses import dataclass
 
 import pytest
 
-from supervisor.listener import InUseError, listen, listen_at, url
+from supervisor.listener import InUseError, listen, listen_at, tcp_url, url
 
 
 def test_a_port_that_is_taken_is_told_apart() -> None:
@@ -20,13 +21,34 @@ def test_a_port_that_is_taken_is_told_apart() -> None:
     listen("127.0.0.1", port).close()
 
 
-def test_ollamas_api_may_have_a_port_of_its_own() -> None:
-    with closing(listen_at("127.0.0.1", 0, 0)) as listeners:
+@dataclass(frozen=True)
+class Wanted:
+    """Where to listen."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    ollama_port: int | None = None
+    wyoming_host: str = "127.0.0.1"
+    wyoming_port: int | None = None
+
+
+def test_other_protocols_may_have_ports_of_their_own() -> None:
+    with closing(listen_at(Wanted(ollama_port=0, wyoming_port=0))) as listeners:
         assert listeners.ollama is not None
-        ports = {each.getsockname()[1] for each in listeners if each}
-        assert len(ports) == 2
-    with closing(listen_at("127.0.0.1", 0, None)) as listeners:
-        assert listeners.ollama is None
+        assert listeners.wyoming is not None
+        assert len({each.getsockname()[1] for each in listeners if each}) == 3
+        where = f"tcp://127.0.0.1:{listeners.wyoming.getsockname()[1]}"
+        assert tcp_url(listeners.wyoming, "0.0.0.0") == where
+    with closing(listen_at(Wanted())) as listeners:
+        assert listeners[1:] == (None, None)
+
+
+def test_voice_assistants_are_listened_to_at_a_host_of_their_own() -> None:
+    """They have no key, so that what is open to the network is not by itself open to them."""
+    with closing(listen_at(Wanted(host="0.0.0.0", wyoming_port=0))) as listeners:
+        assert listeners.main.getsockname()[0] == "0.0.0.0"
+        assert listeners.wyoming is not None
+        assert listeners.wyoming.getsockname()[0] == "127.0.0.1"
 
 
 def test_where_one_of_two_ports_is_taken_neither_is_kept() -> None:
@@ -36,7 +58,9 @@ def test_where_one_of_two_ports_is_taken_neither_is_kept() -> None:
         with pytest.raises(
             InUseError, match="; choose another OLLAMA_PORT, or set OLLAMA_API=true"
         ):
-            listen_at("127.0.0.1", port, taken)
+            listen_at(Wanted(port=port, ollama_port=taken))
+        with pytest.raises(InUseError, match=r"; choose another WYOMING_HOST and WYOMING_PORT$"):
+            listen_at(Wanted(port=port, wyoming_port=taken))
     listen("127.0.0.1", port).close()
 
 

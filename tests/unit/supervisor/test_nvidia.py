@@ -71,10 +71,29 @@ def test_what_the_driver_knows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             "memory_total_mb": 8192,
             "memory_used_mb": 3072,
             "utilization_percent": 40,
+            "power_w": None,
+            "power_limit_w": None,
+            "celsius": None,
+            "throttling": None,
         }
     ]
     assert [nvml("cuda:0", pid) for pid in (77, 78, 79)] == [True, True, False]
     assert hardware.free_mb("cuda") == 5120
+
+
+def test_power_heat_and_what_slows_it_down_are_told_where_the_driver_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = library(
+        nvmlDeviceGetPowerUsage=lambda _: 61_480,
+        nvmlDeviceGetEnforcedPowerLimit=fail,
+        nvmlDeviceGetTemperature=lambda _, sensor: 70 + sensor,
+        nvmlDeviceGetCurrentClocksThrottleReasons=lambda _: 0x1 | 0x4 | 0x20 | 0x40,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", known)
+    (told,) = health.gpus()
+    assert (told["power_w"], told["power_limit_w"], told["celsius"]) == (61.5, None, 70)
+    assert told["throttling"] == ["heat", "power_cap"]
 
 
 def test_the_library_is_shut_down_however_the_question_ends(

@@ -136,8 +136,8 @@ def test_a_load_that_fails_for_what_may_pass_is_tried_again_like_a_crash() -> No
     replica.on(Exited("exited with status 3"), 160)
     assert (replica.state, replica.explained) == (
         "failed",
-        "the GPU is busy (5 failures in 10 minutes; tried again each 5 minutes, or at once when "
-        "edge-serve is restarted)",
+        "the GPU is busy (5 failures in 10 minutes; tried again each 5 minutes, or at once by "
+        "`edge-serve load MODEL`)",
     )
 
 
@@ -146,7 +146,7 @@ def test_a_load_that_fails_for_what_stays_says_that_waiting_does_not_mend_it() -
     assert (replica.state, replica.explained) == (
         "failed",
         "no such file (waiting does not mend this; once mended it starts within 5 minutes, or at "
-        "once when edge-serve is restarted)",
+        "once by `edge-serve load MODEL`)",
     )
 
 
@@ -160,13 +160,21 @@ def test_ten_healthy_minutes_wipe_out_what_went_before() -> None:
     assert (replica.state, replica.next_start_at) == ("backoff", 1000)
 
 
-def test_silence_means_a_stopped_process_which_only_sigkill_ends() -> None:
+def test_a_silent_process_says_where_it_is_before_it_is_killed() -> None:
     replica, actions = play([(0, Begin()), (1, READY), (2, Beat(Counters())), (7.0, Tick())])
     assert signals(actions) == []
-    assert signals(replica.on(Tick(), 7.1)) == [signal.SIGKILL]
+    assert signals(replica.on(Tick(), 7.1)) == [signal.SIGABRT]
     assert signals(replica.on(Tick(), 7.3)) == []
-    replica.on(CRASH, 7.4)
+    assert signals(replica.on(Tick(), 8.2)) == [signal.SIGKILL]
+    replica.on(CRASH, 8.3)
     assert replica.last_exit == "no heartbeat for 5 s (killed by SIGKILL)"
+    assert replica.hung == 1
+
+
+def test_only_sigkill_ends_a_stopped_process_which_is_sent_no_other() -> None:
+    replica, _ = play([(0, Begin()), (1, READY), (2, Beat(Counters())), (7.0, Suspended(4.9))])
+    assert signals(replica.on(Tick(), 7.1)) == [signal.SIGKILL]
+    assert signals(replica.on(Tick(), 8.2)) == []
 
 
 def test_a_silent_process_that_works_has_longer() -> None:
@@ -382,7 +390,7 @@ def test_a_stop_during_a_recycle_is_final() -> None:
 
 def test_one_that_stops_while_it_drains_does_not_keep_its_drain_waiting() -> None:
     replica, _ = play([(0, Begin()), (1, READY), (2, Beat(Counters())), (2, Stop(30.0))])
-    assert signals(replica.on(Tick(), 7.0)) == []
+    assert signals(play([(7.0, Suspended(4.9)), (7.0, Tick())], replica)[1]) == []
     assert signals(replica.on(Tick(), 7.1)) == [signal.SIGKILL]
     assert signals(replica.on(Tick(), 40)) == []
 
@@ -439,7 +447,7 @@ def test_who_said_nothing_while_the_supervisor_did_not_run_was_not_silent() -> N
         (LONG_AGO + 4.9, Tick()),
     ]
     assert signals(play(away, replica)[1]) == []
-    assert signals(replica.on(Tick(), LONG_AGO + 5.1)) == [signal.SIGKILL]
+    assert signals(replica.on(Tick(), LONG_AGO + 5.1)) == [signal.SIGABRT]
 
 
 def test_a_pause_is_no_stall_of_a_load_or_of_work_in_hand() -> None:

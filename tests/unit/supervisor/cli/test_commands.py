@@ -9,60 +9,27 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
-from ipc.messages.control import ApiKey
+from ipc.engines import serving
+from ipc.messages.keys import ApiKey
 from ipc.messages.spec import Spec
-from supervisor import cli, plan
+from supervisor import plan
 from supervisor.cli import systemd_unit
 from supervisor.config import catalog, settings
 from supervisor.config.errors import ConfigError
 from supervisor.models import convert
 from supervisor.models.archive import FetchError
+from tests.unit.supervisor.cli.conftest import Run
 
 ROOT = Path(__file__).parents[4]
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(autouse=True)
-def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A box of the test's own: no settings but these, an empty folder to stand in."""
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    for name in settings.Settings.model_fields:
-        os.environ.pop(name.upper(), None)
-    for name in ("RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "STATE_DIRECTORY"):
-        os.environ.pop(name, None)
-    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "NOTIFY_SOCKET"):
-        os.environ.pop(name, None)
-    os.environ["EDGE_SERVE_MODELS_DIR"] = str(tmp_path / "models")
-    os.environ["EDGE_SERVE_RUN_DIR"] = str(tmp_path / "run")
-    os.environ["EDGE_SERVE_STATE_DIR"] = str(tmp_path / "state")
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run ``edge-serve`` with arguments; gives exit status, stdout, stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["edge-serve", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capfd.readouterr()
-        code = exit_.value.code
-        assert code is None or isinstance(code, int)
-        return code or 0, out, err
-
-    return call
 
 
 @pytest.fixture
@@ -161,6 +128,26 @@ def test_a_table_whose_reader_has_left_is_no_traceback() -> None:
         check=False,
     )
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["models", "--json"], ["no-such-command"]])
+def test_nothing_is_said_where_nobody_reads(arguments: list[str]) -> None:
+    """Short output is written at the end, long output on the way there."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "supervisor.cli", *arguments],
+        env={**env, "PYTHONPATH": str(ROOT)},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert "BrokenPipeError" not in ended.stderr
+    assert ended.returncode == (2 if arguments == ["no-such-command"] else 1)
 
 
 def test_help_imports_nothing_slow() -> None:
@@ -300,6 +287,29 @@ def test_a_model_is_prepared_once_for_each_version_of_it(tmp_path: Path) -> None
     assert stages == ["preparing", "preparing"]
 
 
+def test_what_was_prepared_by_an_earlier_way_to_convert_is_prepared_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the worker would convert, which a service may not do where `pull` has."""
+    spec = Spec(name="a", task="chat", engine="openvino", path="/p", cache=str(tmp_path))
+    monkeypatch.setattr(convert, "_run", lambda _spec, on_stage: on_stage("preparing"))
+    served = serving("openvino", "chat")
+    assert served is not None
+    earlier = msgspec.structs.replace(served, form="another")
+    with monkeypatch.context() as before:
+        before.setattr(convert, "serving", lambda _engine, _task: earlier)
+        convert.prepare(spec, lambda _stage: None, pytest.fail)
+        assert convert.prepared(spec) == spec
+    assert convert.prepared(spec) is None
+
+
+@pytest.mark.parametrize("marker", [b"\xff", b"", b"x" * 64])
+def test_a_marker_that_is_none_of_ours_marks_nothing(tmp_path: Path, marker: bytes) -> None:
+    spec = Spec(name="a", task="chat", engine="openvino", path="/p", cache=str(tmp_path))
+    (tmp_path / convert.MARKER).write_bytes(marker)
+    assert convert.prepared(spec) is None
+
+
 def test_engines_that_convert_nothing_are_not_asked(tmp_path: Path) -> None:
     spec = Spec(name="a", task="chat", engine="torch", path="/p", cache=str(tmp_path / "c"))
     convert.prepare(spec, pytest.fail, pytest.fail)  # importing torch to ask takes seconds
@@ -324,6 +334,34 @@ def test_check_shows_what_would_be_served(run: Run, echo: str) -> None:
     assert lines[1].split()[:7] == ["echo/chat", "chat", "echo", "cpu", "1", "3", "256"]
     assert lines[2].endswith("not pulled yet")
     assert lines[-1] == "ok"
+
+
+def test_config_says_what_is_in_force_and_where_that_is_from(run: Run, echo: str) -> None:
+    Path(".env").write_text("MAX_TEXT_CHARS=500\n")
+    os.environ["API_KEYS"] = "ann:sesame-sesame"
+    code, out, _ = run("config", "--config", echo, "--port", "9000", "--json")
+    told = json.loads(out)
+    settings = {one["name"]: one for one in told["settings"]}
+    assert code == 0
+    assert "sesame" not in out
+    assert (settings["PORT"]["value"], settings["PORT"]["from"]) == (9000, "flag")
+    assert (settings["MAX_TEXT_CHARS"]["value"], settings["MAX_TEXT_CHARS"]["from"]) == (
+        500,
+        ".env",
+    )
+    assert (settings["API_KEYS"]["is_set"], settings["HOST"]["from"]) == (True, "default")
+    assert told["models"]["echo/chat"]["slots"] == {"value": 3, "from": "entry", "file": echo}
+    assert echo in told["files"]
+
+
+def test_config_shows_what_somebody_has_set(run: Run, echo: str) -> None:
+    code, out, _ = run("config", "--config", echo)
+    rows = [line.split() for line in out.splitlines()]
+    assert code == 0
+    assert ["EDGE_SERVE_CONFIG", echo, "flag"] in rows
+    assert not [row for row in rows if row[:1] == ["MAX_TEXT_CHARS"]]
+    assert ["slots", "3", "entry", echo] in rows
+    assert len(run("config", "--config", echo, "--all")[1]) > 2 * len(out)
 
 
 def test_models_may_be_named_one_after_the_other(run: Run, echo: str) -> None:
@@ -458,6 +496,37 @@ def answer() -> Iterator[tuple[str, dict[str, Any]]]:
     server.server_close()
 
 
+@pytest.fixture
+def silent_process() -> Iterator[str]:
+    """The URL of a server that has no line of any process."""
+
+    class Nothing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_args: Any) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Nothing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_process_that_has_said_nothing_is_told_of_beside_the_output(
+    run: Run, silent_process: str
+) -> None:
+    assert run("logs", "chat-1", "--url", silent_process) == (
+        0,
+        "",
+        "chat-1 has said nothing yet\n",
+    )
+    code, out, err = run("logs", "chat-1", "--url", silent_process, "--json")
+    assert (code, json.loads(out)["lines"], err) == (0, [], "")
+
+
 def test_status_shows_every_process_and_fails_unless_all_is_well(
     run: Run, answer: tuple[str, dict[str, Any]]
 ) -> None:
@@ -512,6 +581,7 @@ def test_check_as_json_tells_models_warnings_and_problems(run: Run, echo: str) -
                 "engine": "echo",
                 "device": "cpu",
                 "replicas": 1,
+                "max_replicas": 1,
                 "slots": 1 if task == "embed" else 3,
                 "queue_limit": 7,
                 "load": "always",
@@ -540,6 +610,7 @@ def test_models_as_json_tell_what_is_known_of_each(run: Run, echo: str) -> None:
         "aliases": [],
         "task": "chat",
         "engine": "echo",
+        "engine_why": None,
         "device": "cpu",
         "from": {"engine": "entry", "device": "auto"},
         "capabilities": ["chat-completion"],
@@ -660,6 +731,23 @@ def test_the_unit_names_this_checkout_and_fills_every_brace(
     assert "RestartPreventExitStatus=78" in lines
     assert "IPAddressAllow=localhost" in lines
     assert "{" not in text
+
+
+def test_a_service_that_pulls_has_a_folder_of_its_own_and_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd_unit, "_account", lambda _needed: "DynamicUser=yes")
+    given = settings.load(settings.Flags())
+    closed = systemd_unit.unit(given, tmp_path, []).splitlines()
+    pulling = systemd_unit.unit(given, tmp_path, [], pulls=True).splitlines()
+    for line in ("Environment=HF_HUB_OFFLINE=1", "Environment=AUTO_DOWNLOAD_MODELS=0"):
+        assert (line in closed, line in pulling) == (True, False)
+    assert f"Environment=EDGE_SERVE_MODELS_DIR={tmp_path}" in closed
+    assert "StateDirectory=edge-serve" in closed
+    assert "Environment=EDGE_SERVE_MODELS_DIR=%S/edge-serve-models" in pulling
+    assert "StateDirectory=edge-serve edge-serve-models" in pulling
+    assert "IPAddressAllow=any" in pulling
+    assert not any(str(tmp_path) in line or "{" in line for line in pulling)
 
 
 def test_secrets_are_handed_to_the_service_by_systemd(

@@ -11,7 +11,15 @@ from ipc.messages.spec import Loaded, Spec
 from ipc.tasks import capabilities
 from supervisor.cli.smoke import _TRIALS
 
-ABLE = Loaded(device="cpu", languages=["en", "de"], tools=True, reasoning=True, fills=True)
+ABLE = Loaded(
+    device="cpu",
+    languages=["en", "de"],
+    translates=True,
+    tools=True,
+    reasoning=True,
+    fills=True,
+    goes_on=True,
+)
 
 
 @pytest.mark.parametrize("task", get_args(Task))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ipc.messages.control import ApiKey
+from ipc.messages.keys import ApiKey
 from supervisor.config import access as gates
 from supervisor.config import settings
 from supervisor.config.access import gate
@@ -242,6 +242,26 @@ def test_warnings(environment: dict[str, str], said: list[str]) -> None:
     assert len(found) == len(said)
     assert all(part in line for part, line in zip(said, found, strict=True))
     assert all("API_KEYS_FILE" in line for line in found if "WITHOUT AUTHENTICATION" in line)
+
+
+@pytest.mark.parametrize(
+    "end", ["root", "user:nan", "user:-1", "user:1e308", "user:inf", "x:admin"]
+)
+def test_what_is_no_role_is_said_to_be_a_part_of_the_secret(tmp_path: Path, end: str) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"# for people\nann:{KEY}:{end}\nbob:{KEY}-b:admin:2:-3\n")
+    file.chmod(0o600)
+    (line,) = gates.warnings(load(API_KEYS_FILE=file))
+    assert line.startswith(f"API_KEYS_FILE: {file}, key 2: what stands behind its last colon")
+    assert KEY not in line
+
+
+@pytest.mark.parametrize("end", ["\x1c", "\x0b", "\x85", "\u2028", "\r"])
+def test_a_line_of_the_file_ends_with_a_line_feed_alone(tmp_path: Path, end: str) -> None:
+    file = tmp_path / "keys"
+    file.write_bytes(f"ann:{KEY} models=x{end}ghost:{KEY}-ghost:admin\n".encode())
+    with pytest.raises(ConfigError, match="key 1: a key has printable ASCII characters only"):
+        gate(load(API_KEYS_FILE=file))
 
 
 def test_a_key_file_that_others_may_read_is_warned_about(tmp_path: Path) -> None:

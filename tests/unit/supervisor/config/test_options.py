@@ -62,7 +62,10 @@ def test_a_command_may_have_files_or_not(tmp_path: Path) -> None:
         ("remote", {"base_url": "http://:8000/v1"}, "is not an address"),
         ("remote", {"base_url": "http:///v1"}, "is not an address"),
         ("remote", {"base_url": None}, "options.base_url: has no value; write one, or"),
-        ("remote", {"base_url": [URL]}, "options.base_url: a list is not text, a number, true or"),
+        ("remote", {"base_url": [[URL]]}, "options.base_url: a list is not text, a number, true"),
+        ("remote", {"base_url": []}, "options.base_url: is empty; write at least one address"),
+        ("remote", {"base_url": [URL, URL]}, "options.base_url: has the same address twice"),
+        ("remote", {"base_url": [URL, "host"]}, "'host' is not an address"),
         ("openvino", {"precission": "f16"}, "options.precission: unknown to engine openvino for c"),
         (
             "torch",

@@ -32,6 +32,7 @@ def spec(engine: str, device: str = "cpu", **options: Any) -> Spec:
         ("torch", "cuda:0", Box(gpus=1), "the torch that is installed cannot use cuda:0; install"),
         ("torch", "mps", NO_GPU, "device: mps is there on Macs with Apple silicon only; set auto"),
         ("ctranslate2", "cuda:0", Box(gpus=1, cuda=True, cublas12=False), "libcublas.so.12 to use"),
+        ("onnx-asr", "cuda:0", ONE_GPU, "replace the package onnxruntime with onnxruntime-gpu"),
         ("my.Engine", "cuda:2", ONE_GPU, "device: cuda:2 is not there"),
     ],
 )
@@ -45,6 +46,7 @@ def test_a_device_that_is_not_there(engine: str, device: str, box: Box, message:
         ("torch", "cpu", NO_GPU),
         ("torch", "cuda", ONE_GPU),
         ("torch", "cuda:0", ONE_GPU),
+        ("onnx-asr", "cuda:0", Box(gpus=1, onnxruntime=True)),
         ("torch", "mps", Box(mps=True)),
     ],
 )

@@ -18,8 +18,10 @@ from supervisor.launch.operator_warnings import warnings
 
 # Where the effect is neither in a spec nor in the plan, and what shows it.
 ELSEWHERE = {
+    "WYOMING_ANNOUNCE": "config/test_setting_effects",
     "MODELS": "cli/test_commands",
     "AUTO_DOWNLOAD_MODELS": "cli/test_commands",
+    "MEASURE_ENGINES": "launch/test_timed",
     "HF_TOKEN": "cli/test_commands",
     "EDGE_SERVE_CONFIG": "cli/test_commands",
     "EDGE_SERVE_MODELS_DIR": "cli/test_commands",
@@ -89,7 +91,12 @@ ON_PLANS: list[tuple[str, str, dict[str, Any]]] = [
     ("LOG_LEVEL", "debug", {"log_level": "debug"}),
     ("OLLAMA_API", "1", {"serve.ollama": True}),
     ("OLLAMA_PORT", "7", {"ollama_port": 7}),
+    ("WYOMING_PORT", "7", {"wyoming_port": 7}),
+    ("WYOMING_HOST", "0.0.0.0", {"wyoming_host": "0.0.0.0"}),
     ("ENABLE_METRICS", "0", {"serve.metrics": False}),
+    ("HISTORY_DAYS", "2", {"serve.history.days": 2.0}),
+    ("HISTORY_MB", "2", {"serve.history.max_bytes": 2 << 20}),
+    ("OTEL_TRUST_PARENT", "1", {"serve.trust_trace_parent": True}),
     ("METRICS_COMPAT", "none", {"serve.vllm_metrics": False}),
     ("DRAIN_TIMEOUT_SEC", "7", {"drain_s": 7.0}),
     ("KEEP_PREFIXES", "disk", {"keep_prefixes": "disk"}),
@@ -111,6 +118,7 @@ ON_PLANS: list[tuple[str, str, dict[str, Any]]] = [
     ("MAX_BATCH_LINES", "7", {"serve.batches.max_lines": 7}),
     ("MAX_BATCHES", "7", {"serve.batches.max_batches": 7}),
     ("BATCH_LINES_AT_ONCE", "7", {"serve.batches.lines_at_once": 7}),
+    ("INCIDENTS_MB", "7", {"serve.incidents.max_bytes": 7 << 20}),
     ("EMBEDDING_USAGE_DISABLE_TOKEN_COUNT", "1", {"serve.embedding_usage": False}),
     ("TRUSTED_HOSTS", "box.example", {"serve.gate.hosts": [*LOCAL, "box.example"]}),
     ("CORS_ALLOW_ORIGINS", "https://a.example", {"serve.gate.cors_origins": ["https://a.example"]}),
@@ -168,6 +176,13 @@ def test_a_setting_changes_the_plan(name: str, value: str, expected: dict[str, A
     assert all(before[path] != after[path] for path in expected)
 
 
+def test_what_can_be_reached_is_announced_where_that_is_wanted() -> None:
+    os.environ.update(WYOMING_PORT="7", WYOMING_HOST="0.0.0.0")
+    assert not plan().serve.wyoming_announced
+    os.environ["WYOMING_ANNOUNCE"] = "1"
+    assert plan().serve.wyoming_announced
+
+
 def test_no_setting_is_without_effect() -> None:
     shown = {row[0] for row in ON_SPECS} | {row[0] for row in ON_PLANS} | set(ELSEWHERE)
     assert shown == {name.upper() for name in Settings.model_fields}
@@ -179,7 +194,7 @@ def test_no_setting_is_without_effect() -> None:
 def test_the_plan_shows_the_settings_but_no_secret() -> None:
     os.environ.update(HF_TOKEN="s3cret", EDGE_SERVE_API_KEY="s3cret", API_KEYS="a:" + "s3cret" * 8)
     shown = plan().settings
-    assert shown["chat_batch_max_size"] == 8
+    assert plan().in_force()["chat_batch_max_size"] == 8
     assert "s3cret" not in repr(shown)
     for name, field in Settings.model_fields.items():
         if name.rpartition("_")[2] in ("key", "keys", "token"):

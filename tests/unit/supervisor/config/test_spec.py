@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ipc.facts.gguf import Header
+from ipc.messages.spec import Scaling
 from ipc.tasks import TASKS
 from supervisor.config import catalog, dotenv_example, settings
 from supervisor.config.dotenv_file import load_dotenv
@@ -43,14 +44,34 @@ def test_two_listeners_need_two_ports() -> None:
     os.environ.update(PORT="11434", OLLAMA_PORT="11434")
     with pytest.raises(ConfigError, match=r"^OLLAMA_PORT: 11434 is PORT too; choose another, or "):
         settings.load(Flags())
-    os.environ.update(PORT="0", OLLAMA_PORT="0")
+    os.environ.update(PORT="0", OLLAMA_PORT="0", WYOMING_PORT="0")
     assert settings.load(Flags()).ollama_port == 0
+    os.environ.update(OLLAMA_PORT="7", WYOMING_PORT="7")
+    with pytest.raises(ConfigError, match=r"^WYOMING_PORT: 7 is OLLAMA_PORT too; choose another"):
+        settings.load(Flags())
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "told"),
+    [
+        ("0.0.0.0", "", "nothing is to be announced; set WYOMING_PORT too"),
+        ("127.0.0.1", "10300", "nobody else reaches 127.0.0.1; set WYOMING_HOST"),
+        ("::1", "10300", "nobody else reaches ::1; set WYOMING_HOST"),
+    ],
+)
+def test_what_nobody_could_use_is_not_announced(host: str, port: str, told: str) -> None:
+    os.environ.update(WYOMING_ANNOUNCE="1", WYOMING_HOST=host, WYOMING_PORT=port)
+    with pytest.raises(ConfigError, match=f"^WYOMING_ANNOUNCE: {told}"):
+        settings.load(Flags())
+    os.environ.update(WYOMING_HOST="0.0.0.0", WYOMING_PORT="10300")
+    assert settings.load(Flags()).wyoming_announce
 
 
 def test_without_any_setting_the_defaults_are_those_of_the_example_file() -> None:
     found = settings.load(Flags())
     lines = (ROOT / ".env.example").read_text().splitlines()
-    shown = dict(line[2:].split("#")[0].strip().split("=", 1) for line in lines if "=" in line)
+    values = [line[2:].split("#")[0].strip() for line in lines if re.match("# [A-Z]", line)]
+    shown = dict(value.split("=", 1) for value in values if "=" in value)
     named = catalog.load(None).serve
     special = {"MODELS": ",".join(named), "EDGE_SERVE_MODELS_DIR": "models"}
 
@@ -88,7 +109,8 @@ MISTAKES = [
     ("MODEL_DEVICE", "gpu", "'gpu' is not a device; set it to auto, cpu, mps, cuda or cuda:<n>"),
     ("AUDIO_PROCESS_TIMEOUT_SEC", "0", "'0' is too low; set it to more than 0, up to 604800"),
     ("AUDIO_PROCESS_TIMEOUT_SEC", "30s", "'30s' is not a number; set it to more than 0, up to"),
-    ("MAX_AUDIO_BYTES", "2GB", "'2GB' is not a whole number; set it to 1 or more"),
+    ("MAX_AUDIO_BYTES", "2GB", "'2GB' is not a whole number; set it to 1, up to 4294967295"),
+    ("MAX_AUDIO_BYTES", "4294967296", "'4294967296' is too high; set it to 1, up to 4294967295"),
     ("MAX_AUDIO_BYTES", "1_000", "'1_000' is not a plain number; write it as 1000"),
     ("PORT", "010", "'010' is not a plain number; write it as 10"),
     ("PORT", '"8000"', "its value has quotes around it, as part of it; remove them"),
@@ -303,10 +325,21 @@ PRECEDENCE: list[tuple[str, dict[str, str], dict[str, Any], str | None, dict[str
     ("rerank", {"EMBEDDING_CACHE_SIZE": "9"}, {}, None, {"cache_items": 0, "slots": 16}),
     ("rerank", {"EMBEDDING_BATCH_WINDOW_MS": "2"}, {}, None, {"batch_window_ms": 2.0}),
     ("rerank", {"EMBEDDING_BATCH_QUEUE_SIZE": "3"}, {"cache_items": 7}, None, {"cache_items": 7}),
-    ("speech", {}, {}, None, {"request_timeout_s": 600.0, "slots": 1, "queue_timeout_s": 300.0}),
+    ("speech", {}, {}, None, {"request_timeout_s": 14_400.0, "slots": 1, "queue_timeout_s": 300.0}),
     ("speech", {"AUDIO_MAX_QUEUE_SIZE": "2"}, {}, None, {"queue_limit": 2}),
     ("speech", {"AUDIO_QUEUE_TIMEOUT_SEC": "9"}, {}, None, {"queue_timeout_s": 9.0}),
     ("chat", {}, {"queue_mb": 2}, None, {"queue_bytes": 2 << 20}),
+    ("chat", {}, {}, None, {"replicas": 1, "most_replicas": 1, "scales": False}),
+    ("chat", {}, {"replicas": 3}, None, {"replicas": 3, "most_replicas": 3, "scales": False}),
+    ("chat", {}, {"replicas": {"max": 2}}, None, {"replicas": 1, "scaling": Scaling(most=2)}),
+    ("chat", {}, {"replicas": {"min": 2, "max": 2}}, None, {"replicas": 2, "scales": False}),
+    (
+        "chat",
+        {},
+        {"replicas": {"min": 2, "max": 4, "wait_s": 0.5, "idle_s": 9}},
+        None,
+        {"replicas": 2, "scaling": Scaling(most=4, wait_s=0.5, idle_s=9.0), "scales": True},
+    ),
     ("chat", {"MODEL_DEVICE": "cpu"}, {"device": "cuda:1"}, None, {"device": "cuda:1"}),
     ("chat", {"MODEL_DEVICE": "mps"}, {"device": "cuda:1"}, "cpu", {"device": "cpu"}),
     ("chat", {"MODEL_DEVICE": "CUDA"}, {}, None, {"device": "cuda"}),
@@ -363,17 +396,18 @@ def test_a_model_that_reasons_may_write_more_unless_it_is_said(
 
 def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
     from ipc.messages.spec import Spec
-    from supervisor.config.spec import _SAME
+    from supervisor.config.spec import SAME
 
-    read_by_name = {"name", "task", "engine", "device", "defaults", "options", "queue_mb"}
+    read_by_name = {"name", "task", "engine", "device", "defaults", "options"}
+    read_by_name |= {"queue_mb", "replicas", "cluster"}
     files_and_people = {"source", "hf_repo_id", "files", "include", "path"} | {
         "description",
         "aliases",
         "variants",
         "variant",
     }
-    assert set(catalog.Entry.model_fields) == set(_SAME) | read_by_name | files_and_people
-    assert set(_SAME) <= set(Spec.__struct_fields__)
+    assert set(catalog.Entry.model_fields) == set(SAME) | read_by_name | files_and_people
+    assert set(SAME) <= set(Spec.__struct_fields__)
 
 
 @pytest.mark.parametrize("key", ["idle_unload_s", "pin"])
@@ -392,6 +426,25 @@ def test_the_head_of_the_catalog_describes_every_key_of_an_entry() -> None:
     assert catalog.Entry.model_fields.keys() - described == set()
 
 
+@pytest.mark.parametrize(
+    ("keys", "threads"),
+    [
+        ({}, 8),
+        ({"replicas": 2}, 4),
+        ({"replicas": 3}, 2),
+        ({"replicas": 99}, 1),
+        ({"replicas": {"min": 1, "max": 4}}, 8),
+        ({"replicas": {"min": 2, "max": 4}}, 4),
+        ({"replicas": 2, "threads": 8}, 8),
+    ],
+)
+def test_workers_that_there_always_are_share_the_cores(keys: dict[str, Any], threads: int) -> None:
+    for engine, device, expected in (("openvino", "cpu", threads), ("torch", "cuda", 8)):
+        given = entry(engine=engine, device=device, **keys)
+        box = Box(cuda=True, threads=8)
+        assert spec_for(given, settings.load(Flags()), box, Files()).threads == expected
+
+
 # --- engine and device ---------------------------------------------------------------------------
 
 CPU, GPU, MAC = Box(), Box(cuda=True), Box(mps=True, machine="arm64")
@@ -406,6 +459,8 @@ CHOICES = [
     ("auto", "auto", "rerank", False, GPU, ("torch", "cuda")),
     ("auto", "auto", "speech", False, GPU, ("ctranslate2", "cuda")),
     ("torch", "auto", "speech", False, GPU, ("torch", "cuda")),
+    ("onnx-asr", "auto", "speech", False, GPU, ("onnx-asr", "cpu")),
+    ("onnx-asr", "auto", "speech", False, Box(onnxruntime=True), ("onnx-asr", "cuda")),
     ("auto", "cpu", "chat", True, GPU, ("openvino", "cpu")),
     ("openvino", "auto", "chat", True, GPU, ("openvino", "cpu")),
     ("auto", "auto", "chat", True, MAC, ("torch", "mps")),
@@ -683,6 +738,19 @@ def test_the_echo_engine_needs_no_source(tmp_path: Path) -> None:
 BAD_CATALOGS = [
     ("models: [{name: a, task: chat, engine: echo, slotz: 1}]", "a: slotz: unknown key.*slots"),
     ("models: [{name: a, task: chat, engine: echo, slots: 0}]", "a: slots: 0 is too low; set it"),
+    ("models: [{name: a, task: chat, engine: echo, replicas: 0}]", "a: replicas.min: 0 is too low"),
+    (
+        "models: [{name: a, task: chat, engine: echo, replicas: {min: 2}}]",
+        "replicas.max: is missin",
+    ),
+    (
+        "models: [{name: a, task: chat, engine: echo, replicas: {min: 3, max: 2}}]",
+        "a: replicas: min: 3 is more than max: 2; swap them",
+    ),
+    (
+        "models: [{name: a, task: chat, engine: echo, replicas: {max: 2, idle: 2}}]",
+        "a: replicas.idle: unknown key",
+    ),
     ("models: [{name: a, task: sing, engine: echo}]", "a: task: 'sing' is not one of 'chat', 'emb"),
     ("models: [{name: a, engine: echo}]", "a: task: is missing; add it"),
     ("models: [{name: a, task: chat}]", "a: source: is missing; write pypi:"),

@@ -105,6 +105,17 @@ def test_an_embedding_model_is_for_openvino(hub: FakeHub) -> None:
     assert (found.name, found.spec.task, found.spec.engine) == ("mine", "embed", "openvino")
 
 
+def test_speech_in_onnx_is_for_onnx_asr(hub: FakeHub) -> None:
+    graphs = {"encoder-model.int8.onnx": bytes(5 << 20), "decoder-model.int8.onnx": bytes(1 << 20)}
+    config = json.dumps({"model_type": "nemo-conformer-aed"}).encode()
+    hub.put("acme/canary", {**graphs, "vocab.txt": b"a 0\n", "config.json": config})
+    found = find("hf:acme/canary")
+    assert (found.spec.task, found.spec.engine, found.spec.device) == ("speech", "onnx-asr", "cpu")
+    assert found.entry["engine"] == "onnx-asr"
+    assert found.entry["memory_mb"] == 309
+    assert set(found.entry["include"]) == {*graphs, "vocab.txt", "config.json"}
+
+
 def test_what_its_authors_recommend_becomes_its_defaults(hub: FakeHub) -> None:
     config = json.dumps({"architectures": ["LlamaForCausalLM"]}).encode()
     told = json.dumps({"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": -5}).encode()
@@ -176,6 +187,8 @@ def test_a_model_of_the_catalog_is_known_by_its_place(hub: FakeHub) -> None:
     precise = "hf:unsloth/Llama-3.2-1B-Instruct-GGUF"
     assert name_of(shipped, parse(f"{precise}:Q4_K_M")) == precise.removeprefix("hf:")
     assert name_of(shipped, parse(f"{precise}:Q2_K")) is None
+    assert name_of(shipped, parse("hf:istupakov/whisper-base-onnx:int8"))
+    assert name_of(shipped, parse("hf:istupakov/whisper-base-onnx:fp16")) is None
     assert name_of(shipped, parse("hf:acme/none")) is None
     assert hub.asked == []
 

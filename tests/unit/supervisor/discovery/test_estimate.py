@@ -27,7 +27,9 @@ CATALOG: list[tuple[str, Task, str, int, Shape, dict[str, Any], int]] = [
     ),
     ("all-MiniLM-L6-v2", "embed", "openvino", 45_434_188, NONE, {}, 320),
     ("bge-m3", "embed", "openvino", 1_135_000_000, NONE, {}, 2700),
-    ("whisper-base", "speech", "ctranslate2", 145_217_532, NONE, {}, 820),
+    ("whisper-base", "speech", "ctranslate2", 145_217_532, NONE, {}, 1000),
+    ("Parakeet TDT v3, int8", "speech", "onnx-asr", 670_386_003, NONE, {}, 1300),
+    ("Canary 1B v2, int8", "speech", "onnx-asr", 1_029_118_512, NONE, {}, 1800),
     ("whisper-large-v2", "speech", "ctranslate2", 3_090_000_000, NONE, {}, 2100),
 ]
 
@@ -42,6 +44,16 @@ def test_an_estimate_is_within_a_fifth_of_what_the_catalog_has(
 ) -> None:
     found_mb = memory_mb(task, engine, "cpu", size, shape, spec(task, **options))
     assert found_mb == pytest.approx(told_mb, rel=0.2)
+
+
+@pytest.mark.parametrize(("threads", "slots", "measured_mb"), [(1, 4, 612), (4, 4, 1938)])
+def test_a_whisper_in_onnx_takes_as_much_as_its_windows(
+    threads: int, slots: int, measured_mb: int
+) -> None:
+    shape = shape_of_config({"model_type": "whisper", "encoder_attention_heads": 6})
+    tiny = Spec(name="a/b", task="speech", engine="onnx-asr", path="", threads=threads, slots=slots)
+    found_mb = memory_mb("speech", "onnx-asr", "cpu", 41 << 20, shape, tiny)
+    assert found_mb == pytest.approx(measured_mb, rel=0.2)
 
 
 def test_torch_takes_twice_as_much_on_a_cpu() -> None:

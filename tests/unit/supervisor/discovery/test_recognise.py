@@ -172,6 +172,61 @@ def test_an_embedding_model_is_not_taken_for_a_chat_because_of_a_gguf_file() -> 
     assert recognise(found).task == "embed"
 
 
+# --- ONNX -----------------------------------------------------------------------------------------
+
+PARAKEET = repository(
+    *("encoder-model.onnx", "encoder-model.onnx.data", "decoder_joint-model.onnx"),
+    *("encoder-model.int8.onnx", "decoder_joint-model.int8.onnx", "encoder-model.fp16.onnx"),
+    *("decoder_joint-model.fp16.onnx", "nemo128.onnx", "vocab.txt", "config.json"),
+    config={"model_type": "nemo-conformer-tdt"},
+)
+GIGAAM = repository(
+    *("v3_ctc.int8.onnx", "v3_vocab.txt", "v3_e2e_ctc.int8.onnx", "v3_e2e_ctc.onnx"),
+    *("v3_e2e_ctc_vocab.txt", "config.json"),
+    config={"version": "v3"},
+)
+
+
+def test_speech_in_onnx_comes_in_eight_bits_first_on_a_cpu() -> None:
+    model = recognise(PARAKEET)
+    assert (model.task, model.forms[0].format) == ("speech", "onnx")
+    assert names(model) == ["int8", "f32"]
+    assert model.forms[0].include == (
+        *("decoder_joint-model.int8.onnx", "encoder-model.int8.onnx", "config.json", "vocab.txt"),
+    )
+    assert names(recognise(PARAKEET, on_cpu=False)) == ["f32", "int8"]
+
+
+def test_another_precision_has_to_be_named() -> None:
+    assert names(recognise(PARAKEET, "fp16")) == ["fp16"]
+    with pytest.raises(FetchError, match="has no q4; it has nemo-conformer-tdt-f32"):
+        recognise(PARAKEET, "q4")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "forms"),
+    [
+        ("gigaam-v3-e2e-ctc", ["int8", "f32"]),
+        ("gigaam-v3-e2e-ctc-f32", ["f32"]),
+        ("gigaam-v3-ctc", ["int8"]),
+    ],
+)
+def test_of_several_models_one_is_named(wanted: str, forms: list[str]) -> None:
+    assert names(recognise(GIGAAM, wanted)) == forms
+
+
+def test_without_a_name_they_are_listed() -> None:
+    with pytest.raises(FetchError, match="name one after a colon, say of gigaam-v3-ctc-int8, giga"):
+        recognise(GIGAAM)
+
+
+def test_a_checkpoint_goes_before_its_export() -> None:
+    config = {"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper"}
+    exported = ("encoder_model.onnx", "decoder_model_merged.onnx", "vocab.json")
+    found = repository("model.safetensors", *exported, "added_tokens.json", config=config)
+    assert recognise(found).forms[0].format == "safetensors"
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 REFUSED: list[tuple[Repository, str]] = [

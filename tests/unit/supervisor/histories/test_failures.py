@@ -23,6 +23,7 @@ from tests.unit.supervisor.histories.world import (
     exits,
     falls_silent,
     grows,
+    is_sent,
     late,
     run,
     says,
@@ -90,15 +91,64 @@ def test_a_reason_that_waiting_does_not_mend_opens_the_circuit_at_once() -> None
     assert "start embed-1.2" in world.done
 
 
+def in_hand(world: World) -> list[int]:
+    """How many requests were in hand at each exit that nobody had asked for."""
+    exits = [one for one in world.events if one.type == "replica.exit"]
+    return [one.facts["in_hand"] for one in exits if not one.facts["planned"]]
+
+
+def test_a_request_that_no_heartbeat_has_told_of_was_in_hand_when_its_worker_died() -> None:
+    world = run(msgspec.structs.replace(EMBED, replicas=2))
+    is_sent("embed-2.1")(world)
+    exits("embed-1.1", KILLED)(world)
+    exits("embed-2.1", KILLED)(world)
+    assert in_hand(world) == [0, 1]
+
+
+def test_what_was_sent_to_a_dead_worker_is_not_in_hand_at_the_next() -> None:
+    world = run(EMBED)
+    is_sent("embed-1.1")(world)
+    exits("embed-1.1", KILLED)(world)
+    is_sent("embed-1.1")(world)  # said before it heard of that
+    exits("embed-1.2", KILLED)(world)
+    assert in_hand(world) == [1, 0]
+
+
+def test_a_frontend_that_died_has_nothing_in_hand_and_heartbeats_still_tell() -> None:
+    world = run(EMBED)
+    is_sent("embed-1.1", 3)(world)
+    works("embed-1.1")(world)
+    exits("frontend.1", KILLED)(world)
+    connects("frontend.2")(world)
+    becomes_ready("frontend.2")(world)
+    exits("embed-1.1", KILLED)(world)
+    assert in_hand(world) == [0, 1]
+
+
 # --- hangs ---
 
 
-def test_silence_is_ended_by_sigkill_after_five_heartbeats() -> None:
-    run(EMBED).play(
+def test_silence_is_ended_after_five_heartbeats_by_a_signal_that_writes_down_its_stacks() -> None:
+    world = run(EMBED).play(
         (5.0, falls_silent("embed-1.1"), []),
-        (9.75, turn, [UNWELL, "SIGKILL to embed-1.1"]),
-        (10.0, exits("embed-1.1", KILLED), [CRASHED, STARTING, "start embed-1.2"]),
+        (9.75, turn, [UNWELL, "SIGABRT to embed-1.1"]),
+        (10.75, turn, ["SIGKILL to embed-1.1"]),
+        (11.0, exits("embed-1.1", KILLED), [CRASHED, STARTING, "start embed-1.2"]),
     )
+    (died,) = [event for event in world.events if event.type == "replica.exit"]
+    assert (died.facts["cause"], died.facts["rss_mb"], died.facts["loading"]) == (
+        "hang",
+        50.0,
+        False,
+    )
+
+
+def test_one_that_was_stopped_is_ended_by_the_only_signal_that_it_takes() -> None:
+    def is_stopped(world: World) -> None:
+        falls_silent("embed-1.1")(world)
+        world.children["embed-1.1"].stopped_at = world.at
+
+    run(EMBED).play((5.0, is_stopped, []), (9.75, turn, [UNWELL, "SIGKILL to embed-1.1"]))
 
 
 def test_one_to_which_the_system_accounts_work_is_busy_and_has_until_its_stall_limit() -> None:
@@ -194,7 +244,7 @@ def test_who_was_silent_while_the_whole_box_stood_still_has_all_the_time_again()
     run(EMBED).play(
         (5.0, falls_silent("embed-1.1"), []),
         (8.0, wake(at=600.0), []),
-        (605.25, turn, [UNWELL, "SIGKILL to embed-1.1"]),
+        (605.25, turn, [UNWELL, "SIGABRT to embed-1.1"]),
         # It counts neither for the backoff nor for the circuit.
         (605.5, exits("embed-1.1", KILLED), [CRASHED, STARTING, "start embed-1.2"]),
         (607.0, exits("embed-1.2"), [CRASHED, STARTING, "start embed-1.3"]),
@@ -231,7 +281,7 @@ def test_a_turn_that_is_less_than_a_second_late_is_no_pause() -> None:
 
     run(EMBED).play(
         (5.0, falls_silent("embed-1.1"), []),
-        (8.75, wakes, [UNWELL, "SIGKILL to embed-1.1"]),
+        (8.75, wakes, [UNWELL, "SIGABRT to embed-1.1"]),
     )
 
 

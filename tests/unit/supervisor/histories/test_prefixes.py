@@ -14,6 +14,7 @@ from tests.unit.supervisor.histories.world import (
     World,
     connects,
     exits,
+    is_sent,
     run,
 )
 
@@ -55,6 +56,13 @@ def test_what_was_told_is_for_the_next(counters: Counters, end: Exit, expected: 
     world = run(EMBED)
     world.supervisor.on_message(f"{CHILD}.1", Prefixes(b"told"))
     assert restarted(world, counters, end) == expected
+
+
+def test_what_broke_over_a_request_that_no_heartbeat_has_told_of_is_for_the_next() -> None:
+    world = run(EMBED)
+    world.supervisor.on_message(f"{CHILD}.1", Prefixes(b"told"))
+    is_sent(f"{CHILD}.1")(world)
+    assert restarted(world, IDLE, FAULT) == b"told"
 
 
 def test_the_frontend_has_none_to_tell() -> None:

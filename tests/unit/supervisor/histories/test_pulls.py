@@ -6,11 +6,27 @@ from typing import Any
 
 import msgspec
 
-from ipc.messages.admin import ControlPull, EstimatePull, GetPull, ListPulls, StartPull
+from ipc.messages.admin import (
+    ControlPull,
+    EstimatePull,
+    GetPull,
+    ListPulls,
+    RemoveModel,
+    StartPull,
+)
 from ipc.messages.spec import Spec
 from supervisor.children.process import Exit
 from supervisor.plan import Reading
-from supervisor.pulls.lines import Line, Looked, NotPulled, Progressed, Pulled, written
+from supervisor.pulls.lines import (
+    Line,
+    Looked,
+    NotPulled,
+    NotRemoved,
+    Progressed,
+    Pulled,
+    Removed,
+    written,
+)
 from supervisor.state.pull_book import Book, Job
 from tests.unit.supervisor.histories.world import (
     EMBED,
@@ -140,7 +156,47 @@ def test_an_estimate_that_cannot_be_made_is_refused_by_words() -> None:
         (6.0, says(LOOK, NotPulled(model=SOURCE, error="does not exist")), []),
         (6.5, ends(LOOK, Exit("exited with status 1")), [ANSWER]),
     )
-    assert str(refused(world)) == "does not exist"
+    assert (refused(world).status, str(refused(world))) == (400, "does not exist")
+
+
+def test_an_estimate_that_the_network_keeps_from_being_made_may_be_asked_for_again() -> None:
+    away = NotPulled(model=SOURCE, error="Connection refused", unreached=True)
+    world = run(EMBED).play(
+        (5.0, wishes(EstimatePull(SOURCE)), [f"run {LOOK}"]),
+        (6.0, says(LOOK, away), []),
+        (6.5, ends(LOOK, Exit("exited with status 1")), [ANSWER]),
+    )
+    assert (refused(world).status, str(refused(world))) == (503, "Connection refused")
+    assert refused(world).retry_after_s
+
+
+REMOVE = "rm --force --progress json -- embed"
+
+
+def test_a_model_that_is_removed_leaves_once_its_files_are_gone() -> None:
+    world = run(EMBED)
+    world.play(
+        (5.0, wishes(RemoveModel("embed")), [f"run {REMOVE}"]),
+        (6.0, says(REMOVE, Removed(model="embed", bytes=7)), []),
+        (
+            6.5,
+            ends(REMOVE),
+            ["frontend.1 <- models ", ANSWER],
+        ),
+    )
+    assert told(world)["bytes"] == 7
+    assert world.supervisor._models.leaving == {"embed"}
+
+
+def test_a_model_that_cannot_be_removed_stays() -> None:
+    why = "embed: another process is pulling it; end that first"
+    world = run(EMBED).play(
+        (5.0, wishes(RemoveModel("embed")), [f"run {REMOVE}"]),
+        (6.0, says(REMOVE, NotRemoved(model="embed", error=why)), []),
+        (6.5, ends(REMOVE, Exit("exited with status 1")), [ANSWER]),
+    )
+    assert (refused(world).status, str(refused(world))) == (409, why)
+    assert not world.supervisor._models.leaving
 
 
 def test_a_crash_is_told_with_its_last_words() -> None:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from ipc.messages.admin import Ask, Reload, Told
-from ipc.messages.control import AccessConfig, ApiKey, Reconfigure
+from ipc.messages.control import AccessConfig, Reconfigure
+from ipc.messages.keys import ApiKey
 from ipc.messages.spec import Spec
 from supervisor.plan import Plan, Reading
 from tests.unit.supervisor.histories.world import (
@@ -107,7 +108,7 @@ def test_what_is_new_joins_what_is_missing_leaves_what_is_otherwise_is_updated()
 
 def test_limits_and_keys_change_without_a_restart() -> None:
     world = run(EMBED)
-    shorter = msgspec.structs.replace(EMBED, queue_limit=3)
+    shorter = msgspec.structs.replace(EMBED, queue_limit=3, engine_why="measured again")
     gate = AccessConfig(api_keys={"ann": ApiKey.of("s3cret", "admin")})
     world.play(
         (2.0, asks(7), READS),
@@ -122,7 +123,7 @@ def test_limits_and_keys_change_without_a_restart() -> None:
     assert (told.serve.gate, told.serve.aliases) == (gate, {"short": "embed"})
     assert told.serve.specs == [shorter]
     report = answer(world, 7)
-    assert report["adjusted"] == {"embed": ["queue_limit"]}
+    assert set(report["adjusted"]["embed"]) == {"queue_limit", "engine_why"}
     assert report["settings"] == ["ALIASES", "API_KEYS"]
 
 

@@ -37,6 +37,14 @@ def test_the_frontend_is_started_first_and_then_every_replica() -> None:
     )
 
 
+def test_a_load_is_told_once_for_each_model_that_is_started() -> None:
+    world = run(TWO_CHATS, EMBED)
+    assert [one.model for one in world.events if one.type == "model.load"] == ["chat", "embed"]
+    exits("embed-1.1")(world)  # of its repair tells the exit
+    loads = [one.model for one in world.events if one.type == "model.load"]
+    assert loads == ["chat", "embed"]
+
+
 def test_from_hello_to_ready() -> None:
     World(CHAT).play(
         (0.0, begin, ["start frontend.1", "start chat-1.1"]),

@@ -180,7 +180,7 @@ def lose_sockets(world: World) -> None:
 def test_a_run_folder_that_has_gone_is_made_again() -> None:
     run(EMBED).play(
         (5.0, lose_sockets, []),
-        (5.25, turn, ["restore sockets"]),
+        (5.5, turn, ["restore sockets"]),
         (60.0, turn, []),
     )
 
@@ -189,10 +189,8 @@ def test_where_it_cannot_be_made_again_for_five_seconds_that_is_the_end() -> Non
     world = run(EMBED)
     world.cannot_restore = PermissionError("not private")
     lose_sockets(world)
-    rows = [(at / 4, turn, ["restore sockets"]) for at in range(5, 25)]
-    world.play(
-        *rows, (6.25, turn, ["restore sockets", STOPPING, "frontend.1 <- drain within 30 s"])
-    )
+    rows = [(at + 0.5, turn, ["restore sockets"]) for at in range(1, 6)]
+    world.play(*rows, (6.5, turn, ["restore sockets", STOPPING, "frontend.1 <- drain within 30 s"]))
     assert world.supervisor.failed
     world.play((8.0, turn, []))
 
@@ -202,7 +200,7 @@ def test_where_another_server_has_been_faster_that_is_the_end_at_once() -> None:
     world.cannot_restore = InUseError("another edge-serve runs there")
     lose_sockets(world)
     world.play(
-        (1.25, turn, ["restore sockets", STOPPING, "frontend.1 <- drain within 30 s"]),
+        (1.5, turn, ["restore sockets", STOPPING, "frontend.1 <- drain within 30 s"]),
     )
     assert world.supervisor.failed
 
@@ -216,10 +214,10 @@ def test_a_failure_to_make_it_again_is_forgotten_with_the_first_success() -> Non
     def passes(world: World) -> None:
         world.cannot_restore = None
 
-    rows = [(at / 4, turn, ["restore sockets"]) for at in range(9, 25)]
-    later = [(at / 4, turn, ["restore sockets"]) for at in range(33, 50)]
+    rows = [(at + 0.5, turn, ["restore sockets"]) for at in range(2, 6)]
+    later = [(at + 0.5, turn, ["restore sockets"]) for at in range(8, 13)]
     world.play(
-        (2.0, fails, []), *rows, (6.0, passes, []), (6.25, turn, ["restore sockets"]),
+        (2.0, fails, []), *rows, (6.0, passes, []), (6.5, turn, ["restore sockets"]),
         (8.0, fails, []), *later,
     )  # fmt: skip
     assert not world.supervisor.failed

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ipc.messages.admin import Ask, GetHealth
 from ipc.messages.control import (
     BootFailed,
     Counters,
@@ -33,6 +34,7 @@ from tests.unit.supervisor.histories.world import (
     run,
     says,
     stop,
+    told,
     turn,
 )
 
@@ -93,6 +95,25 @@ def why(world: World) -> str:
 
 def news_of(world: World) -> dict[str, Any]:
     return [event.facts for event in world.events if event.type.startswith("update")][-1]
+
+
+def update_told(world: World, at: float) -> dict[str, Any] | None:
+    """What is told of the update to whoever asks at that time."""
+    world.play((at, says("frontend.1", Ask(1, GetHealth())), ["frontend.1 <- told 1"]))
+    found: dict[str, Any] | None = told(world)["models"][0]["update"]
+    return found
+
+
+# --- it is told ----------------------------------------------------------------------------------
+
+
+def test_how_far_an_update_is_can_be_asked() -> None:
+    assert update_told(run(EMBED), 2.0) is None
+    world = run(EMBED).play((2.0, adds(LARGER), [TOLD, "start embed-2.1"]))
+    loading = {"state": "loading", "stage": None, "may_go_back": True, "done_in_s": None}
+    assert update_told(world, 2.0) == loading
+    watched = {"state": "watched", "stage": None, "may_go_back": True, "done_in_s": 50.0}
+    assert update_told(switched(), 13.25) == watched
 
 
 # --- it goes well --------------------------------------------------------------------------------

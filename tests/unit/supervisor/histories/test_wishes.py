@@ -7,6 +7,7 @@ import pytest
 
 from ipc.messages.admin import (
     AdminAct,
+    DrainModel,
     GetBox,
     GetHealth,
     LoadModel,
@@ -64,7 +65,8 @@ def test_a_model_is_loaded_when_an_operator_says_so() -> None:
         "idle_unload_s": 20.0,
         "leaves_in_s": 20.0,
         "idle_s": 0.0,
-        "load_s": 2.25,
+        "load_s": 2.0,
+        "drained": False,
     }
     assert kinds(world) == ["model.load", "model.unload"]
 
@@ -99,6 +101,28 @@ def test_a_model_is_unloaded_and_comes_back_at_its_next_request() -> None:
     )
     unloads = [one.facts for one in world.events if one.type == "model.unload"]
     assert unloads == [{"why": "an operator has unloaded it"}]
+
+
+def test_a_drained_model_is_published_as_such_until_it_is_resumed() -> None:
+    drains = wishes(DrainModel(model="embed", drained=True))
+    world = run(EMBED)
+    world.play(
+        (2.0, drains, ["frontend.1 <- embed ready embed-1.1", TOLD]),
+        (3.0, drains, [TOLD]),
+    )
+    assert told(world)["drained"]
+    assert [one.drained for one in world.published()] == [True]
+    world.play(
+        (
+            4.0,
+            wishes(DrainModel(model="embed", drained=False)),
+            ["frontend.1 <- embed ready embed-1.1", TOLD],
+        ),
+        (5.0, wishes(DrainModel(model="none", drained=True)), [TOLD]),
+    )
+    assert isinstance(refused(world), ModelNotFound)
+    assert [one.drained for one in world.published()] == [False]
+    assert kinds(world) == ["model.load", "model.drain", "model.resume"]
 
 
 def test_one_that_is_always_loaded_stays_out_until_somebody_asks() -> None:
@@ -301,4 +325,4 @@ def test_health_tells_how_long_a_model_has_had_no_work_and_what_its_load_took() 
         (10.0, wishes(GetHealth()), [TOLD]),
     )
     (model,) = told(world)["models"]
-    assert (model["idle_s"], model["leaves_in_s"], model["load_s"]) == (5.75, 14.25, 2.25)
+    assert (model["idle_s"], model["leaves_in_s"], model["load_s"]) == (5.75, 14.25, 2.0)

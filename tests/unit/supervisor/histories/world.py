@@ -19,11 +19,13 @@ from ipc.messages.admin import AdminAct, Ask, BoxEvent, Happened, Told, Wish
 from ipc.messages.control import (
     Abandon,
     Counters,
+    Demand,
     Drain,
     FromChild,
     Heartbeat,
     Hello,
     Left,
+    ModelDemand,
     Models,
     Noted,
     Ready,
@@ -125,8 +127,10 @@ class World:
     control = "ipc:///run/control"
     listen_fd = 9
     ollama_fd: int | None = None
+    wyoming_fd: int | None = None
     url = "http://127.0.0.1:8000"
     ollama_url: str | None = None
+    wyoming_url: str | None = None
     port = 8000
 
     def __init__(
@@ -158,6 +162,8 @@ class World:
         self.readings: dict[str, Reading] = {}  # by the process that has left it
         self.sockets_lost = False
         self.cannot_restore: Exception | None = None
+        self.keys_file: str | OSError = ""
+        self.cannot_write_keys: OSError | None = None
         self._pids = itertools.count(100)
         self.orphans = FakeOrphans(self.done.append)
         serve = Serve(specs=list(specs))
@@ -325,6 +331,19 @@ class World:
     def keep_residents(self, models: Sequence[str]) -> None:
         self.kept_residents = list(models)
 
+    def read_keys(self, _path: Path) -> str:
+        if isinstance(self.keys_file, OSError):
+            raise self.keys_file
+        return self.keys_file
+
+    def why_not_written(self, _path: Path) -> str:
+        return "" if self.cannot_write_keys is None else str(self.cannot_write_keys.strerror)
+
+    def write_keys(self, _path: Path, content: str) -> None:
+        if self.cannot_write_keys is not None:
+            raise self.cannot_write_keys
+        self.keys_file = content
+
     def measure(self) -> dict[str, Any]:
         return {"box": {}, "supervisor": {}}
 
@@ -487,6 +506,15 @@ def works(child: str, *, progress: int = 0, jobs: int = 0) -> Happens:
         world.supervisor.on_message(child, Heartbeat(counters=world.ready[child]))
 
     return happens
+
+
+def is_sent(child: str, jobs: int = 1) -> Happens:
+    """The frontend has sent so many jobs to it that have not ended."""
+    worker = child.rpartition(".")[0]
+    model = worker.rpartition("-")[0]
+    held = {child: jobs} if jobs else {}
+    demand = ModelDemand(name=model, waiting=0, in_hand=jobs, jobs=1, by_worker=held)
+    return says("frontend.1", Demand([demand]))
 
 
 def falls_silent(child: str) -> Happens:

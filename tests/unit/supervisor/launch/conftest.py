@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from supervisor.config.settings import Settings
+from tests.unit.supervisor import own_box
 
 
 @pytest.fixture(autouse=True)
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    for name in Settings.model_fields:
-        os.environ.pop(name.upper(), None)
-    for name in ("RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "STATE_DIRECTORY"):
-        os.environ.pop(name, None)
-    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "NOTIFY_SOCKET"):
-        os.environ.pop(name, None)
-    os.environ["EDGE_SERVE_MODELS_DIR"] = str(tmp_path / "models")
-    os.environ["EDGE_SERVE_RUN_DIR"] = str(tmp_path / "run")
-    os.environ["EDGE_SERVE_STATE_DIR"] = str(tmp_path / "state")
+    own_box.take(tmp_path, monkeypatch)

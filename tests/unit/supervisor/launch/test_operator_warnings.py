@@ -27,3 +27,17 @@ def test_too_few_open_files_are_told_with_the_number_that_is_needed(
         assert "MAX_CONNECTIONS=1024 needs 1280 open files" in line
         assert "which leaves 1023 connections" in line
         assert "LimitNOFILE=1280" in line
+
+
+def test_a_listener_without_keys_that_others_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WYOMING_PORT", "10300")
+    assert warnings(settings.load(settings.Flags()), []) == []
+    monkeypatch.setenv("WYOMING_HOST", "0.0.0.0")
+    (told,) = warnings(settings.load(settings.Flags()), [])
+    assert told.startswith("WYOMING_HOST=0.0.0.0: the Wyoming protocol has no key, so whoever")
+    monkeypatch.setenv("WYOMING_ANNOUNCE", "1")
+    monkeypatch.setattr("ipc.zeroconf.is_installed", lambda: False)
+    assert (
+        "pip install -r requirements-zeroconf.txt"
+        in warnings(settings.load(settings.Flags()), [])[-1]
+    )

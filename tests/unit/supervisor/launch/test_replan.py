@@ -14,6 +14,7 @@ from supervisor.config.dotenv_file import load_dotenv
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Flags, child_env
 from supervisor.host.hardware import detect
+from supervisor.keys.text import digest_of
 from supervisor.launch.daemon import plan_for
 from supervisor.launch.origin import origin_of
 from supervisor.launch.replan import read_again
@@ -100,6 +101,8 @@ def test_a_file_of_keys_is_read_again() -> None:
     assert reading.plan is not None
     assert reading.plan.serve.gate.api_keys["ann"].role == "admin"
     assert set(reading.plan.serve.gate.api_keys) == {"ann", "bob"}
+    assert reading.plan.origin is not None
+    assert reading.plan.origin.keys_digest == digest_of(Path("keys").read_text())
 
 
 def test_keys_of_an_environment_that_the_daemon_has_not_stay_as_they_are() -> None:

@@ -65,7 +65,7 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, counted)
 
-    count(stages, "spec_for")
+    count(stages, "specified")
     count(files, "look")
     count(files, "read_header")
     count(store, "_read_manifest")
@@ -100,7 +100,7 @@ models:
       - {name: Q8_0, memory_mb: 5000, hf_repo_id: acme/chat-GGUF, path: chat-Q8_0.gguf}
       - {name: Q4_0, memory_mb: 3000, hf_repo_id: acme/chat-GGUF, path: chat-Q4_0.gguf}
 """
-ONCE = {"spec_for": 1, "look": 1, "_read_manifest": 1}
+ONCE = {"specified": 1, "look": 1, "_read_manifest": 1}
 
 
 # --- each fact once ------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_what_was_pulled_just_now_is_looked_at_again(
     spec = start.fetch(candidate, silent).spec
     assert spec.path.endswith("models/acme--chat/model.gguf")
     assert spec.created > 0
-    assert (looked_up["spec_for"], looked_up["look"]) == (2, 2)
+    assert (looked_up["specified"], looked_up["look"]) == (2, 2)
 
 
 def test_a_model_without_files_has_no_facts_but_its_spec(
@@ -157,7 +157,7 @@ def test_a_model_without_files_has_no_facts_but_its_spec(
     (candidate,) = launch().candidates(models).all
     assert (candidate.spec.path, candidate.spec.cache) == ("", "")
     assert launch().fault(candidate, silent) is None
-    assert looked_up == {"spec_for": 1, "_read_manifest": 1}
+    assert looked_up == {"specified": 1, "_read_manifest": 1}
 
 
 # --- variants ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Flags, Settings, load
+from supervisor.launch.daemon import _read_only
 from supervisor.launch.memory import known
 from supervisor.launch.state_folder import make_state_dir, state_dir_of
 from supervisor.state.footprints import SCHEMA
@@ -16,6 +17,18 @@ from supervisor.state.footprints import SCHEMA
 
 def settings() -> Settings:
     return load(Flags())
+
+
+def test_workers_give_up_the_models_where_these_are_the_services_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (tmp_path / "link").symlink_to(models)
+    monkeypatch.setenv("EDGE_SERVE_MODELS_DIR", str(tmp_path / "link"))
+    assert _read_only(settings()) == ""
+    monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/state:{models}")
+    assert _read_only(settings()) == str(models)
 
 
 # variables -> the folder

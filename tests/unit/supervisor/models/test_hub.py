@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.config.catalog import Entry, Model, parse_source
 from supervisor.models import hub_files, to_safetensors
-from supervisor.models.archive import FetchError, Report
+from supervisor.models.archive import FetchError, Report, UnreachedError
 from supervisor.models.store import Store
 from tests.fake_hub import FakeHub
 from tests.unit.supervisor.discovery.conftest import hub
@@ -173,6 +173,13 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line(
     store: Store, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(FetchError, match=r"hf:acme/one cannot be downloaded: .*refused"):
+    with pytest.raises(UnreachedError, match=r"hf:acme/one cannot be downloaded: .*refused"):
         store.pull(GGUF, silent)
     assert hub.asked == []
+
+
+@pytest.mark.usefixtures("hub")
+def test_what_is_not_there_will_not_be_there_later(store: Store) -> None:
+    with pytest.raises(FetchError) as raised:
+        store.pull(GGUF, silent)
+    assert not isinstance(raised.value, UnreachedError)

@@ -11,7 +11,15 @@ from ipc.messages.errors import Conflict, NotFound, QueueFull
 from ipc.messages.spec import Spec
 from supervisor.pulls import jobs
 from supervisor.pulls.jobs import Action, Begin, End, PullJobs
-from supervisor.pulls.lines import Line, Looked, NotPulled, Progressed, Pulled
+from supervisor.pulls.lines import (
+    Line,
+    Looked,
+    NotPulled,
+    NotRemoved,
+    Progressed,
+    Pulled,
+    Removed,
+)
 from supervisor.state.pull_book import Job
 
 ONE, TWO, THREE = "hf:acme/one", "hf:acme/two", "hf:acme/three"
@@ -287,12 +295,12 @@ def test_an_estimate_that_takes_too_long_is_ended() -> None:
     assert history.due(90.0) == [f"SIGTERM to {key}"]
     ended = history.exits(key, "killed by SIGTERM")
     assert ended is not None
-    assert ended.error == "killed by SIGTERM"
+    assert (ended.error, ended.passes) == ("killed by SIGTERM", True)
 
 
 def test_so_many_estimates_are_made_at_once() -> None:
     history = History()
-    for _ in range(jobs.ESTIMATES_AT_ONCE):
+    for _ in range(jobs.ANSWERS_AT_ONCE):
         history.machine.estimate(ONE)
         history.due(0.0)
     with pytest.raises(QueueFull):
@@ -338,3 +346,40 @@ def test_whatever_a_restart_would_need_is_to_be_kept(act: Callable[[History], ob
 
 def test_signals_are_those_of_the_system() -> None:
     assert words(End("pull-1", signal.SIGTERM)) == "SIGTERM to pull-1"
+
+
+# --- removals of models ---------------------------------------------------------------------------
+
+
+def test_a_removal_is_the_command_and_tells_what_it_has_freed() -> None:
+    history = History()
+    key = history.machine.remove("acme/one")
+    assert history.due(0.0) == [f"{key}: rm --force --progress json -- acme/one"]
+    history.says(key, Removed(model="acme/one", bytes=7))
+    ended = history.exits(key)
+    assert ended is not None
+    assert (ended.removed, ended.error) == (Removed(model="acme/one", bytes=7), "")
+
+
+def test_a_removal_that_may_not_be_says_why_and_one_that_dies_may_be_tried_again() -> None:
+    history = History()
+    refused, died = history.machine.remove("acme/one"), history.machine.remove("acme/two")
+    with pytest.raises(QueueFull):
+        history.machine.remove("acme/three")
+    history.due(0.0)
+    history.says(refused, NotRemoved(model="acme/one", error="another process is pulling it"))
+    one, two = history.exits(refused, "exited with status 1"), history.exits(died, "killed")
+    assert one is not None
+    assert two is not None
+    assert (one.error, one.passes) == ("another process is pulling it", False)
+    assert (two.error, two.passes) == ("killed", True)
+
+
+def test_pulls_do_not_wait_for_removals_nor_these_for_estimates() -> None:
+    history = History()
+    history.machine.estimate(ONE)
+    history.machine.estimate(TWO)
+    history.machine.remove("acme/one")
+    history.machine.remove("acme/two")
+    history.add(ONE)
+    assert len(history.due(0.0)) == 5

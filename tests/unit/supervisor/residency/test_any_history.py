@@ -5,6 +5,7 @@ python -P -m tests.unit.supervisor.residency.test_any_history 10000
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 import time
@@ -14,7 +15,15 @@ import pytest
 
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import Conflict, InsufficientMemory
-from supervisor.residency.decisions import Decision, Leaked, Load, Refuse, Residency, Unload
+from supervisor.residency.decisions import (
+    Decision,
+    Leaked,
+    Load,
+    Refuse,
+    Residency,
+    Spare,
+    Unload,
+)
 from supervisor.residency.policy import Phase, Policy
 from supervisor.residency.resident import RESIDENCE_S
 from supervisor.residency.room import Room
@@ -29,7 +38,8 @@ _HELD: tuple[Phase, ...] = ("loading", "in", "leaving")
 
 class World:
     """Models with clients and an operator: requests come and leave, loads take time and fail,
-    models crash, are pinned, wished for, unloaded, changed, removed and added again."""
+    models crash, are pinned, wished for, unloaded, changed, removed and added again, and get more
+    workers where there is room."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -42,7 +52,11 @@ class World:
         self.waiting: dict[str, list[float]] = {name: [] for name in NAMES}
         self.in_hand: dict[str, list[float]] = {name: [] for name in NAMES}
         self.jobs = dict.fromkeys(NAMES, 0)
+        self.worked_at = dict.fromkeys(NAMES, -math.inf)  # when its last job ended
+        self.keep_s: dict[str, float | None] = dict.fromkeys(NAMES)  # what an operator has said
         self.in_since = dict.fromkeys(NAMES, 0.0)
+        self.extras = dict.fromkeys(NAMES, 0)
+        self.extras_until: dict[str, list[float]] = {name: [] for name in NAMES}  # who finish work
         self.pinned: set[str] = set()
         self.forced: set[str] = set()
 
@@ -69,8 +83,7 @@ class World:
         name = self.chance.choice("aaabbcdef")
         match self.chance.randrange(24):
             case 0 | 1 | 2 | 3 | 4 | 5 | 6:
-                self.waiting[name].append(now)
-                self.jobs[name] += 1
+                self._ask(name, now)
             case 7 if self.waiting[name]:  # a client leaves
                 self.waiting[name].pop()
             case 8:
@@ -85,6 +98,34 @@ class World:
                 self._reload(name, now)
             case 13 if self.phase[name] == "loading":
                 self._lack(name, now)
+            case 14 | 15 | 16 if self.phase[name] == "in":
+                self._scale(name, now)
+
+    def _ask(self, name: str, now: float) -> None:
+        """A request; of one that is answered before anybody looks only the count tells."""
+        self.jobs[name] += 1
+        free = self.phase[name] == "in" and not self.waiting[name]
+        if free and self.chance.random() < 0.5:
+            self.worked_at[name] = now
+        else:
+            self.waiting[name].append(now)
+
+    def _scale(self, name: str, now: float) -> None:
+        """One more worker where there is room, or none over the least any more."""
+        if self.chance.random() < 0.3:
+            self._spare(name, self.extras[name], now)
+        self._tell(name, now)
+        needs_mb = self.policies[name].need_mb
+        look = Room(10_000, self.budget_mb)
+        if not self.residency.lacks_for_another(name, needs_mb, lambda _: look):
+            assert self.held_mb() + needs_mb <= self.budget_mb
+            self.extras[name] += 1
+
+    def _spare(self, name: str, workers: int, now: float) -> None:
+        """So many of its workers finish what they have in hand, and end."""
+        assert workers <= self.extras[name]
+        self.extras[name] -= workers
+        self.extras_until[name] += [now + self.chance.uniform(0.0, 8.0) for _ in range(workers)]
 
     def _crash(self, name: str, now: float) -> None:
         if self.phase[name] == "in":
@@ -96,7 +137,9 @@ class World:
             keep_s = self.chance.choice([None, 0.0, 10.0])
             self.residency.load(name, keep_s, lambda _: Room(10_000, self.budget_mb), now)
         except (Conflict, InsufficientMemory):
-            pass
+            return
+        if keep_s is not None:
+            self.keep_s[name] = keep_s
 
     def _unload(self, name: str, now: float, *, force: bool) -> None:
         self._tell(name, now)
@@ -134,9 +177,18 @@ class World:
         demand = ModelDemand(name=name, waiting=waiting, in_hand=in_hand, jobs=self.jobs[name])
         self.residency.on_demand(demand, now)
         self.residency.on_phase(name, self.phase[name], now)
+        needs_mb = self.policies[name].need_mb
+        self.residency.on_extras(name, self.extras[name], needs_mb)
+        leaving_mb = len(self.extras_until[name]) * needs_mb
+        self.residency.on_beside(name, leaving_mb, leaving_mb)
 
     def _run(self, name: str, now: float) -> None:
+        ended = [end for end in self.in_hand[name] if end <= now]
+        self.worked_at[name] = max([self.worked_at[name], *ended])
         self.in_hand[name] = [end for end in self.in_hand[name] if end > now]
+        self.extras_until[name] = [end for end in self.extras_until[name] if end > now]
+        if self.phase[name] not in ("in", "failed"):
+            self._spare(name, self.extras[name], now)
         phase, is_due = self.phase[name], now >= self.until[name]
         if phase == "loading" and is_due:
             self.phase[name] = "in" if self.chance.random() < 0.9 else "failed"
@@ -144,7 +196,7 @@ class World:
         elif phase == "failed" and is_due:
             self.phase[name], self.until[name] = "loading", now + 2.0
         elif phase == "leaving" and not self.in_hand[name]:
-            self.phase[name] = "out"
+            self.phase[name], self.keep_s[name] = "out", None
         while self.phase[name] == "in" and self.waiting[name] and len(self.in_hand[name]) < 2:
             self.waiting[name].pop(0)
             self.in_hand[name].append(now + self.chance.uniform(0.5, 8.0))
@@ -159,6 +211,8 @@ class World:
             case Unload(model, _, whom, _):
                 self._check_victim(model, whom, now)
                 self._leave(model)
+            case Spare(model, workers, _):
+                self._spare(model, workers, now)
             case Refuse(model, _, _):
                 self.waiting[model].clear()  # each of them is told why
             case Leaked():
@@ -170,14 +224,23 @@ class World:
         if whom is None:
             assert not self.waiting[model], "who has work is not idle"
             assert not self.in_hand[model], "who has work is not idle"
+            assert now - self.worked_at[model] >= self._idle_s(model), "it had work a moment ago"
         else:
             assert now - self.in_since[model] >= RESIDENCE_S
+
+    def _idle_s(self, model: str) -> float:
+        kept_s = self.keep_s[model]
+        return kept_s if kept_s is not None else self.policies[model].idle_s
 
     def _leave(self, model: str) -> None:
         self.phase[model] = "leaving"
 
     def held_mb(self) -> int:
-        return sum(self.policies[name].need_mb for name, at in self.phase.items() if at in _HELD)
+        workers = {
+            name: (at in _HELD) + self.extras[name] + len(self.extras_until[name])
+            for name, at in self.phase.items()
+        }
+        return sum(self.policies[name].need_mb * count for name, count in workers.items())
 
 
 def play(seed: int) -> None:

@@ -18,6 +18,7 @@ from supervisor.residency.decisions import (
     Load,
     Refuse,
     Residency,
+    Spare,
     Unload,
 )
 from supervisor.residency.policy import Phase, Policy
@@ -43,6 +44,7 @@ class Box:
         self.room = Room(free_mb, budget_mb)
         self.now = 0.0
         self.jobs = dict.fromkeys(models, 0)
+        self.load_began_at: dict[str, float] = {}
         policies = {
             name: what
             if isinstance(what, Policy)
@@ -60,8 +62,9 @@ class Box:
         for at, happens, expected in rows:
             self.now = at
             happens(self)
-            decided = [words(one) for one in self.residency.decide(lambda _: self.room, at)]
-            assert decided == expected, f"at {at:g} s"
+            decided = self.residency.decide(lambda _: self.room, at)
+            self.load_began_at |= {one.model: at for one in decided if isinstance(one, Load)}
+            assert [words(one) for one in decided] == expected, f"at {at:g} s"
         return self
 
 
@@ -71,6 +74,8 @@ def words(decision: Decision) -> str:
             return f"load {model}"
         case Unload(model, why):
             return f"unload {model}: {why}"
+        case Spare(model, workers, whom):
+            return f"{workers} of {model} for {whom}"
         case Refuse(model, why, _):
             return f"refuse {model}: {why}"
         case Leaked(model, device, missing_mb):
@@ -96,8 +101,18 @@ def works(name: str, in_hand: int, keep_s: float | None = None) -> Callable[[Box
     return happens
 
 
+def answered(name: str) -> Callable[[Box], None]:
+    """A request has come and has been answered since the last report."""
+    return asks(name, waiting=0)
+
+
 def stands(name: str, phase: Phase) -> Callable[[Box], None]:
-    return lambda box: box.residency.on_phase(name, phase, box.now)
+    def happens(box: Box) -> None:
+        began_at = box.load_began_at.pop(name, None) if phase == "in" else None
+        load_s = None if began_at is None else box.now - began_at
+        box.residency.on_phase(name, phase, box.now, load_s)
+
+    return happens
 
 
 def nothing(_: Box) -> None:
@@ -143,6 +158,37 @@ def test_an_idle_model_is_unloaded_after_its_last_job_has_ended() -> None:
         (270, nothing, ["unload a: idle for 60 s"]),
         (271, stands("a", "out"), []),
     )
+
+
+def test_jobs_that_are_shorter_than_the_time_between_two_reports_keep_a_model() -> None:
+    Box(a=Policy(always=False, idle_s=5, need_mb=100, measured=True)).play(
+        *loaded("a", 0),
+        (4, answered("a"), []),
+        (8, answered("a"), []),
+        (12, works("a", 0), []),  # a report of other models that says nothing new of this one
+        (12.75, nothing, []),
+        (13, nothing, ["unload a: idle for 5 s"]),
+    )
+
+
+def test_a_frontend_that_counts_afresh_is_no_work() -> None:
+    box = Box(a=Policy(always=False, idle_s=5, need_mb=100, measured=True))
+    box.play(*loaded("a", 0), (2, answered("a"), []))
+    box.residency.on_frontend_gone(3.0)
+    assert box.residency.terms("a", 4.0)["idle_s"] == 2.0
+    box.jobs["a"] = 0
+    box.play((4, answered("a"), []), (8.75, nothing, []), (9, nothing, ["unload a: idle for 5 s"]))
+
+
+def test_what_a_load_took_is_what_its_worker_has_measured() -> None:
+    """Where nobody looks while a worker is started, as where all models are always loaded, its
+    phases are seen late."""
+    box = Box(A=100)
+    box.residency.on_phase("A", "loading", 3.0)
+    box.residency.on_phase("A", "in", 4.0, 4.0)
+    assert box.residency.terms("A", 5.0)["load_s"] == 4.0
+    box.residency.on_phase("A", "in", 60.0, 6.5)  # it has died and come back between two looks
+    assert box.residency.terms("A", 60.0)["load_s"] == 6.5
 
 
 def test_a_model_that_nobody_asked_after_all_is_idle_from_when_it_is_in() -> None:
@@ -514,3 +560,84 @@ def test_loads_on_one_device_do_not_wait_for_those_on_another() -> None:
     on_gpu = Policy(always=False, need_mb=100, measured=True, device="cuda:0")
     box = Box(a=100, b=on_gpu, c=on_gpu)
     box.play((0, asks("a"), ["load a"]), (1, asks("b"), ["load b"]), (2, asks("c"), []))
+
+
+def extras(name: str, count: int, leaving_mb: int = 0) -> Callable[[Box], None]:
+    """It has so many workers over its least, of 100 MB each; others that leave hold so much."""
+
+    def happens(box: Box) -> None:
+        box.residency.on_extras(name, count, 100)
+        box.residency.on_beside(name, leaving_mb, leaving_mb)
+
+    return happens
+
+
+def test_workers_over_the_least_are_the_first_to_make_way_and_no_more_than_it_takes() -> None:
+    Box(budget_mb=500, A=100, b=100, c=150).play(
+        (0, stands("A", "in"), []),
+        *loaded("b", 1),
+        (3, extras("A", 3), []),  # busy or not: a model without a worker is worth more
+        (100, asks("c"), ["2 of A for c"]),
+        (101, nothing, []),
+        (102, extras("A", 1), ["load c"]),
+    )
+
+
+def test_of_low_priority_first_and_a_model_leaves_only_for_what_is_missing_beyond() -> None:
+    low = Policy(always=True, need_mb=100, measured=True, priority=-1)
+    Box(budget_mb=600, A=100, low=low, b=100, c=500).play(
+        (0, stands("A", "in"), []),
+        *loaded("b", 1),
+        (2, extras("A", 1), []),
+        (2, stands("low", "in"), []),
+        (2, extras("low", 1), []),
+        (
+            100,
+            asks("c"),
+            [
+                "refuse c: model 'c' needs 500 MB and 100 MB are free within MEMORY_BUDGET_MB=600; "
+                "A (200 MB), low (200 MB) may not be unloaded",
+            ],
+        ),
+    )
+    Box(budget_mb=600, A=100, low=low, b=100, c=400).play(
+        (0, stands("A", "in"), []),
+        *loaded("b", 1),
+        (2, extras("A", 1), []),
+        (2, stands("low", "in"), []),
+        (2, extras("low", 1), []),
+        (100, asks("c"), ["1 of low for c", "1 of A for c", "unload b: c needs 400 MB"]),
+    )
+    Box(budget_mb=600, A=100, low=low, b=100, c=200).play(
+        (0, stands("A", "in"), []),
+        *loaded("b", 1),
+        (2, extras("A", 1), []),
+        (2, stands("low", "in"), []),
+        (2, extras("low", 1), []),
+        (100, asks("c"), ["1 of low for c"]),
+    )
+
+
+def test_what_leaves_by_itself_is_waited_for() -> None:
+    Box(budget_mb=300, A=100, b=100, c=100).play(
+        (0, stands("A", "in"), []),
+        *loaded("b", 1),
+        (2, extras("A", 0, leaving_mb=100), []),
+        (100, asks("c"), []),
+        (101, extras("A", 0), ["load c"]),
+    )
+
+
+def test_one_more_worker_has_room_where_nobody_leaves_or_waits_for_it() -> None:
+    box = Box(budget_mb=450, A=100, b=100, c=300)
+
+    def lacks(extra_mb: int = 100) -> str:
+        return box.residency.lacks_for_another("A", extra_mb, lambda _: box.room)
+
+    assert lacks() == ""
+    assert lacks(0) == "nobody knows what it would hold"
+    assert lacks(500) == "it would hold 500 MB and 450 MB are free"
+    box.play((0, stands("A", "in"), []), *loaded("b", 1), (3, extras("A", 2), []))
+    assert lacks() == "it would hold 100 MB and 50 MB are free"
+    box.play((4, extras("A", 0), []), (5, asks("c"), []))
+    assert lacks() == "c comes first"

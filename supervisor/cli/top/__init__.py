@@ -1,0 +1,1 @@
+"""``edge-serve top``: what a running server does, drawn again each second."""

@@ -1,0 +1,1 @@
+"""Parts of the supervision loop (`supervisor.supervisor`), each of which keeps one thing."""
