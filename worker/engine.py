@@ -5,8 +5,10 @@ batching is nothing but `Engine.admit` between two calls of `Engine.step`. An en
 to a socket, a clock or a client; it turns jobs into events:
 
 * every admitted job gets any number of `Piece`, mostly `Delta`, then exactly one `Done` or
-  `Failed`; before them it may get `Prefilled` of a prompt that takes long to read,
-* unless it is dropped: then it gets nothing more (the loop ends it).
+  `Failed`; before them it may get `Prefilled` of a prompt that takes long to read, and between them
+  `Listened` of a recording that takes long to hear,
+* unless it is dropped: then it gets nothing more (the loop ends it),
+* one whose input is streamed is told by `Consumed` how much of it was used, for as much to follow.
 
 A library that writes chats token by token has less to do: see `worker.chat.token_engine`.
 """
@@ -17,8 +19,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import Event
-from ipc.messages.jobs import Job
+from ipc.messages.jobs import Job, More
 from ipc.messages.spec import Loaded, Spec
 from ipc.options import AnyOptions, OptionError, decode
 
@@ -116,6 +119,13 @@ class Engine(Protocol):
         Raises a `ServeError` that says what is wrong with the job; it is then refused.
         """
         ...
+
+    def more(self, more: More) -> None:  # noqa: ARG002
+        """Take the next piece of an admitted job's input, between two steps. What has been used of
+        it is told by `Consumed`, which lets as much more come. Only for engines that say so
+        (`Loaded.streams_input`); others may leave it out. Raises the `ServeError` that ends a job.
+        """
+        raise InvalidRequest("this model takes no input in pieces")
 
     def step(self) -> list[Event]:
         """Advance every admitted job a little: one token, one batch, one window of audio.

@@ -33,20 +33,18 @@ from ipc.messages.control import (
     child_id,
 )
 from ipc.messages.events import Event
-from ipc.messages.spec import Loaded
-from ipc.runtime import child
+from ipc.messages.spec import Loaded, Spec
+from ipc.runtime import heap
 from ipc.transport.sockets import Port, connect_dealer, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
+from worker.boot import boot
 from worker.chat.prefixes import form
 from worker.chat.prefixes.account import PrefixAccount
 from worker.chat.prefixes.rereading import Rereading
-from worker.engine import Engine, LoadError, check_device, lacks_memory
+from worker.engine import Engine, LoadError, lacks_memory
 from worker.engines import make
-from worker.golden import prove
 from worker.jobs import JobSocket
 from worker.loop import EngineLoop
-from worker.trim import give_back
-from worker.warmup import warm
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +55,6 @@ LINGER_MS = 500
 # The reason why a model cannot be served must not be overtaken by the news of the process's end,
 # which needs no socket. The supervisor says at once that it has it.
 NOTED_S = 2.0
-# A send takes well under a millisecond; past this the engine goes on without waiting for it.
-HANDOVER_S = 0.005
 
 P = ParamSpec("P")
 
@@ -76,7 +72,6 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._engine: EngineLoop | None = None
         self._jobs: JobSocket | None = None
-        self._handed_over = threading.Event()
         self._noted = threading.Event()
         self._ended: asyncio.Future[int] = self._loop.create_future()
 
@@ -124,7 +119,7 @@ class Host:
 
     def _serve(self, engine: EngineLoop, ready: Ready) -> None:
         """Open the data socket, and only then say that this worker takes jobs."""
-        child.settle()
+        heap.settle()
         try:
             self._jobs = JobSocket(self._context, self._path, engine)
         except OSError as error:  # its folder has gone; the next worker may find it again
@@ -133,11 +128,6 @@ class Host:
             return
         self._engine = engine
         self._tell(ready)
-
-    def _deliver(self, events: list[Event]) -> None:
-        if self._jobs is not None:
-            self._jobs.send(events)
-        self._handed_over.set()
 
     def _end(self, status: int) -> None:
         if not self._ended.done():
@@ -153,6 +143,7 @@ class Host:
                 engine,
                 self._emit,
                 tokenizes=ready.loaded is not None and ready.loaded.tokenizes,
+                streams_input=ready.loaded is not None and ready.loaded.streams_input,
                 rereading=_rereading(start, ready.loaded),
                 tell=lambda data: self._call(self._tell, Prefixes(data)),
             )
@@ -177,31 +168,30 @@ class Host:
             self._call(self._end, status)
 
     def _boot(self, start: Start) -> tuple[Engine, Ready]:
-        self._stage("importing")
-        engine = make(start.spec)
-        self._stage("loading")
-        loaded = engine.load(start.spec, self._stage)
-        check_device(start.spec, loaded)
-        self._stage("warming up")
-        results = warm(engine, start.spec, loaded.context_tokens)
-        self._stage("answering its golden file")
-        prove(engine, start.spec)
-        give_back()  # what loading has freed: 61 of 355 MB for whisper-base
+        booted = boot(start.spec, self._stage, _engine_of)
         endpoint = ipc_endpoint(self._path)
-        return engine, Ready(loaded=loaded, warm=results, endpoint=endpoint)
+        return booted.engine, Ready(loaded=booted.loaded, warm=booted.warm, endpoint=endpoint)
 
     def _emit(self, events: list[Event]) -> None:
-        """Hand one step's events over and let the event loop send them before the next step: some
-        libraries hold the GIL throughout a step, and what was written would wait for its end."""
-        self._handed_over.clear()
-        self._call(self._deliver, events)
-        self._handed_over.wait(HANDOVER_S)
+        """Send one step's events, before the next step begins and without another thread: to wake
+        one, and to wait for it, would cost each token several times as much as it takes to send."""
+        if self._jobs is not None:
+            self._jobs.send(events)
 
     def _stage(self, stage: str) -> None:
         self._call(self._tell, Loading(stage))
 
     def _call(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         self._loop.call_soon_threadsafe(lambda: act(*args, **kwargs))
+
+
+def _engine_of(spec: Spec) -> Engine:
+    """Not loaded yet. Raises `LoadError`."""
+    if spec.cluster is None:
+        return make(spec)
+    from worker.cluster.engine import ClusterEngine
+
+    return ClusterEngine()
 
 
 def _rereading(start: Start, loaded: Loaded | None) -> Rereading | None:

@@ -11,7 +11,7 @@ import zmq
 
 from ipc.messages.errors import InternalError
 from ipc.messages.events import Event, Events, Failed, Terminal
-from ipc.messages.jobs import FromFrontend, Job
+from ipc.messages.jobs import FromFrontend, Job, More
 from ipc.transport.sockets import Port, SocketFile, bind_router, is_private
 from ipc.transport.wire import Decoder, WireError, encode
 from worker.loop import EngineLoop
@@ -20,15 +20,18 @@ logger = logging.getLogger(__name__)
 
 
 class JobSocket:
-    """Binds ``path``. Events are not bounded here: credit bounds the jobs, and each job's tokens
-    bound its events; dropping one would break the promise of a terminal event."""
+    """Binds ``path``. Jobs come in on the event loop's thread, events go out on the engine's.
+
+    Events are not bounded here: credit bounds the jobs, and each job's tokens bound its events;
+    dropping one would break the promise of a terminal event."""
 
     def __init__(
         self, context: zmq.Context[zmq.Socket[bytes]], path: Path, engine: EngineLoop
     ) -> None:
         self._path = path
         self._engine = engine
-        self._owners: dict[str, bytes] = {}  # job id to the frontend's identity
+        # Job id to the frontend's identity. Each thread touches it by single operations.
+        self._owners: dict[str, bytes] = {}
         self._decoder = Decoder[FromFrontend](FromFrontend)
         self._port = Port(bind_router(context, path, hwm=0), self._on_message)
         self._file = SocketFile(path)
@@ -39,7 +42,11 @@ class JobSocket:
         if isinstance(message, Job):
             self._owners[message.id] = owner
             self._engine.offer(message)
-        elif self._owners.get(message.job) == owner:
+        elif self._owners.get(message.job) != owner:
+            return
+        elif isinstance(message, More):
+            self._engine.more(message)
+        else:
             self._engine.cancel(message.job)
 
     def mend(self) -> None:
@@ -53,7 +60,8 @@ class JobSocket:
             logger.warning("socket_bound_again", extra={"path": str(self._path)})
 
     def send(self, events: list[Event]) -> None:
-        """Deliver one step's events, one message for each frontend concerned."""
+        """Deliver one step's events, one message for each frontend concerned. On the engine's
+        thread."""
         batches: dict[bytes, list[Event]] = defaultdict(list)
         for event in events:
             owner = self._owners.get(event.job)
@@ -61,17 +69,17 @@ class JobSocket:
                 continue
             batches[owner].append(event)
             if isinstance(event, Terminal):
-                del self._owners[event.job]
+                self._owners.pop(event.job, None)
         for owner, batch in batches.items():
             if not self._port.send([owner, *_frames(batch)]):
                 self.abandon(owner)
 
     def abandon(self, owner: bytes) -> None:
         """Nobody waits for this frontend's jobs any more: end them and tell no one."""
-        orphans = [job_id for job_id, of in self._owners.items() if of == owner]
+        orphans = [job_id for job_id, of in list(self._owners.items()) if of == owner]
         for job_id in orphans:
-            del self._owners[job_id]
-            self._engine.cancel(job_id)
+            self._owners.pop(job_id, None)
+            self._engine.forget(job_id)
         if orphans:
             logger.warning("jobs_abandoned", extra={"count": len(orphans)})
 

@@ -12,6 +12,7 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
@@ -24,17 +25,49 @@ from ipc.messages.errors import (
     InvalidRequest,
     ServeError,
 )
-from ipc.messages.events import Done, Event, Failed, Piece, SpeechResult, Terminal
-from ipc.messages.jobs import Cancel, Job, TokenizeInput
+from ipc.messages.events import Done, Event, Failed, Marks, Piece, SpeechResult, Terminal
+from ipc.messages.jobs import Cancel, Job, More, TokenizeInput, is_streamed
+from ipc.runtime import heap
 from worker.chat.prefixes.rereading import GiveUp, Rereading
 from worker.engine import Engine, LoadError
-from worker.trim import IdleTrim, give_back
+from worker.trim import IdleTrim
 
 logger = logging.getLogger(__name__)
 
 Emit = Callable[[list[Event]], None]
 Tell = Callable[[bytes], None]
-Mail = Job | Cancel | None
+
+
+@dataclass(slots=True)
+class Held:
+    """A job in hand, and what has become of it so far; times are the loop's clock's."""
+
+    job: Job
+    arrived_at: float
+    began_at: float | None = None  # when it was first in a step
+    first_at: float | None = None  # when the first of its answer was there
+    steps_before: int = 0
+    early: list[More] = field(default_factory=list)  # input that came before it was admitted
+
+    def marks(self, now: float, steps: int) -> Marks:
+        """What is told of it as it ends, ``steps`` being those of the loop so far."""
+        since = self.arrived_at
+        return Marks(
+            began_s=None if self.began_at is None else self.began_at - since,
+            first_s=None if self.first_at is None else self.first_at - since,
+            ended_s=now - since,
+            steps=0 if self.began_at is None else steps - self.steps_before,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Nobody waits for this job, nor wants to hear of its end."""
+
+    job: str
+
+
+Mail = Held | More | Cancel | Forget | None
 
 # The loop looks at deadlines at least this often, and asks an idle engine whether it has to step:
 # one whose program has died must not wait for a job to say so.
@@ -45,7 +78,8 @@ class EngineLoop:
     """Runs one loaded engine until told to finish.
 
     ``emit`` is called on the engine's thread with the events of one step, at most once a step.
-    ``tokenizes`` is whether the engine can be asked for tokens, as it said when it was loaded.
+    ``tokenizes`` is whether the engine can be asked for tokens, ``streams_input`` whether it takes
+    input in pieces, as it said when it was loaded.
     ``rereading`` is for an engine that keeps prefixes: what it knows goes to ``tell``, too.
     ``give_back`` is called in idle time, to return memory that was freed.
     """
@@ -57,12 +91,14 @@ class EngineLoop:
         clock: Callable[[], float] = time.monotonic,
         *,
         tokenizes: bool = True,
+        streams_input: bool = True,
         rereading: Rereading | None = None,
         tell: Tell = lambda _prefixes: None,
-        give_back: Callable[[], None] = give_back,
+        give_back: Callable[[], None] = heap.give_back,
     ) -> None:
         self._engine = engine
         self._tokenizes = tokenizes
+        self._streams_input = streams_input
         self._emit = emit
         self._rereading = rereading
         self._tell = tell
@@ -70,10 +106,11 @@ class EngineLoop:
         self._trim = IdleTrim()
         self._give_back = give_back
         self._mail: queue.SimpleQueue[Mail] = queue.SimpleQueue()
-        self._jobs: dict[str, Job] = {}  # every job in hand, admitted or not
+        self._jobs: dict[str, Held] = {}  # every job in hand, admitted or not
+        self._forgotten: set[str] = set()  # those of a `Forget` that is still in the mailbox
         self._waiting: deque[str] = deque()  # those that the engine has not admitted yet
         self._fresh: list[str] = []  # those admitted since the last step
-        self._began: dict[str, float] = {}  # when each of the others was first in a step
+        self._steps = 0
         self._finishing = False
         self._wait_s: float | None = 0.0  # as the engine said when it was last asked
         self._account = Account()
@@ -81,12 +118,22 @@ class EngineLoop:
     # Called from the event loop's thread.
 
     def offer(self, job: Job) -> None:
-        """Take a job in; exactly one `Done` or `Failed` will answer it."""
-        self._mail.put(job)
+        """Take a job in; exactly one `Done` or `Failed` will answer it, unless it is forgotten."""
+        self._mail.put(Held(job, self._clock()))
+
+    def more(self, more: More) -> None:
+        """Take in a piece of a job's input."""
+        self._mail.put(more)
 
     def cancel(self, job_id: str) -> None:
         """End a job at the next step; it still gets its terminal event."""
         self._mail.put(Cancel(job_id))
+
+    def forget(self, job_id: str) -> None:
+        """End a job at the next step. Nothing is told of it from now on: another one may be called
+        like it."""
+        self._forgotten.add(job_id)
+        self._mail.put(Forget(job_id))
 
     def finish(self) -> None:
         """Refuse what is not begun, complete what is running, then return from `run`."""
@@ -125,6 +172,7 @@ class EngineLoop:
         if self._wait_s == 0:
             self._note_begun()
             self._trim.worked()
+            self._steps += 1
             events += self._engine.step()
         elif self._wait_s is None and self._trim.due(self._clock()):
             self._give_back()
@@ -149,10 +197,37 @@ class EngineLoop:
             return [self._refuse(job_id) for job_id in list(self._waiting)]
         if isinstance(mail, Cancel):
             return self._end(mail.job, Cancelled("the request was cancelled"))
-        self._jobs[mail.id] = mail
+        if isinstance(mail, More):
+            return self._take_in(mail)
+        if isinstance(mail, Forget):
+            self._forget(mail.job)
+            return []
+        job_id = mail.job.id
+        self._jobs[job_id] = mail
         if self._finishing:
-            return [self._refuse(mail.id)]
-        self._waiting.append(mail.id)
+            return [self._refuse(job_id)]
+        self._waiting.append(job_id)
+        return []
+
+    def _take_in(self, more: More) -> list[Event]:
+        held = self._jobs.get(more.job)
+        if held is None:
+            return []
+        if more.job in self._waiting:
+            held.early.append(more)
+            return []
+        return self._feed(more)
+
+    def _feed(self, *pieces: More) -> list[Event]:
+        """Hand a job's input to the engine. What is wrong with it ends the job."""
+        for more in pieces:
+            try:
+                self._engine.more(more)
+            except ServeError as error:
+                return self._end(more.job, error)
+            except Exception:
+                logger.exception("input_failed", extra={"job": more.job})
+                return self._end(more.job, InternalError("the model could not take this input"))
         return []
 
     def _refuse(self, job_id: str) -> Event:
@@ -162,7 +237,9 @@ class EngineLoop:
 
     def _expire(self) -> list[Event]:
         now = self._clock()
-        late = [job.id for job in self._jobs.values() if job.deadline_at <= now]
+        late = [job_id for job_id, held in self._jobs.items() if held.job.deadline_at <= now]
+        if not late:
+            return []
         error = DeadlineExceeded("the request took longer than its time limit")
         return [event for job_id in late for event in self._end(job_id, error)]
 
@@ -173,6 +250,12 @@ class EngineLoop:
         self._engine.drop(job_id)
         return [Failed(job=job_id, error=error.info())]
 
+    def _forget(self, job_id: str) -> None:
+        self._forgotten.discard(job_id)
+        if self._jobs.pop(job_id, None) is not None:
+            self._leave_queue(job_id)
+            self._engine.drop(job_id)
+
     def _leave_queue(self, job_id: str) -> None:
         if job_id in self._waiting:
             self._waiting.remove(job_id)
@@ -180,7 +263,8 @@ class EngineLoop:
     def _admit(self) -> list[Event]:
         events: list[Event] = []
         while self._waiting:
-            job = self._jobs[self._waiting[0]]
+            held = self._jobs[self._waiting[0]]
+            job = held.job
             try:
                 self._check(job)
                 if not self._engine.admit(job):
@@ -193,11 +277,18 @@ class EngineLoop:
                 broken = InternalError("the model could not take this request")
                 events.append(Failed(job=job.id, error=broken.info()))
             self._waiting.popleft()
+            early, held.early = held.early, []
+            if self._fresh[-1:] == [job.id]:
+                events += self._feed(*early)
         return events
 
     def _check(self, job: Job) -> None:
         """Raises `InvalidRequest` for what the engine cannot be asked. The frontend knows that too,
         but not of a model that is loaded only once it has been asked."""
+        if is_streamed(job.input) and not self._streams_input:
+            raise InvalidRequest(
+                "this model cannot hear sound while it comes; send it a whole file", param="model"
+            )
         if isinstance(job.input, TokenizeInput) and not self._tokenizes:
             raise InvalidRequest(
                 "this model cannot be asked for tokens: its engine has no tokenizer of its own",
@@ -234,19 +325,26 @@ class EngineLoop:
     def _note_begun(self) -> None:
         if self._fresh:
             now = self._clock()
-            self._began |= {job_id: now for job_id in self._fresh if job_id in self._jobs}
+            for job_id in self._fresh:
+                if (held := self._jobs.get(job_id)) is not None:
+                    held.began_at, held.steps_before = now, self._steps
             self._fresh.clear()
 
     def _send(self, events: list[Event]) -> None:
         """Pass on what belongs to jobs in hand, and close the account of those that ended."""
         known: list[Event] = []
         for event in events:
-            if event.job not in self._jobs:
+            held = self._jobs.get(event.job)
+            if held is None:
                 self._note_read(event)
+                continue
+            if event.job in self._forgotten:
                 continue
             if isinstance(event, Terminal):
                 del self._jobs[event.job]
-                event = self._dated(event)
+                event = self._marked(event, held)
+            elif held.first_at is None and isinstance(event, Piece):
+                held.first_at = self._clock()
             self._account.count(event)
             known.append(event)
         if known:
@@ -256,11 +354,11 @@ class EngineLoop:
         if self._rereading is not None and isinstance(event, Terminal):
             self._rereading.end(event.job, self._clock(), well=isinstance(event, Done))
 
-    def _dated(self, event: Terminal) -> Terminal:
-        began_at = self._began.pop(event.job, 0.0)
-        if isinstance(event, Done) and began_at:
-            self._account.work_s += self._clock() - began_at
-        return replace(event, began_at=began_at) if isinstance(event, Done) else event
+    def _marked(self, event: Terminal, held: Held) -> Terminal:
+        now = self._clock()
+        if isinstance(event, Done) and held.began_at is not None:
+            self._account.work_s += now - held.began_at
+        return replace(event, marks=held.marks(now, self._steps))
 
     def _fail_all(self) -> None:
         error = InternalError("the model failed while it worked on this request")
@@ -280,6 +378,8 @@ class Account:
         self.padding_tokens = 0
         self.cache_hits = 0
         self.cache_misses = 0
+        self.guessed_tokens = 0
+        self.accepted_tokens = 0
 
     def count(self, event: Event) -> None:
         if isinstance(event, Failed):
@@ -291,8 +391,11 @@ class Account:
             self.cache_hits += event.cache_hits
             self.cache_misses += event.cache_misses
             self.padding_tokens += event.padding_tokens
+            usage = event.result.usage
+            self.guessed_tokens += usage.guessed_tokens
+            self.accepted_tokens += usage.accepted_tokens
             if not isinstance(event.result, SpeechResult):
-                self.prompt_tokens += event.result.usage.prompt_tokens
+                self.prompt_tokens += usage.prompt_tokens
 
     def counters(self, in_flight: int) -> Counters:
         return Counters(
@@ -306,4 +409,6 @@ class Account:
             padding_tokens=self.padding_tokens,
             cache_hits=self.cache_hits,
             cache_misses=self.cache_misses,
+            guessed_tokens=self.guessed_tokens,
+            accepted_tokens=self.accepted_tokens,
         )

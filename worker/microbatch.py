@@ -21,6 +21,7 @@ from ipc.messages.jobs import Job
 from ipc.messages.spec import Loaded, Spec
 from worker.cache import Cache
 from worker.engine import Engine, Stage
+from worker.fair_order import FairOrder
 
 Item = Any
 Output = Any
@@ -69,6 +70,7 @@ class _Pending:
         self.outputs: list[Output] = [None] * len(items)
         self.waiting: dict[int, _Place] = {}
         self.since = since
+        self.due = 0.0  # see FairOrder
         self.cached: set[int] = set()  # which outputs came from the cache
         self.padding_tokens = 0  # computed along with its items to make them as long as others
 
@@ -89,7 +91,6 @@ class MicroBatch(Engine):
     def __init__(self, model: Batched, clock: Callable[[], float] = time.monotonic) -> None:
         self._model = model
         self._clock = clock
-        # Jobs in the order of their turns: the first has gone longest without an item in a batch.
         self._pending: dict[str, _Pending] = {}
         self._order: list[_Place] = []  # every waiting item, shortest first
         self._waiting_tokens = 0
@@ -97,6 +98,7 @@ class MicroBatch(Engine):
         self._slots = 0
         self._window_s = 0.0
         self._budget = 0
+        self._turns = FairOrder(0)
         self._company = 0  # how many jobs the last batch had
         self._cache: Cache[Output] = Cache(0)
 
@@ -109,6 +111,7 @@ class MicroBatch(Engine):
         if loaded.device == "cpu":
             threads = spec.threads or os.cpu_count() or 1
             self._budget = min(spec.batch_tokens, threads * _CPU_TOKENS_PER_THREAD)
+        self._turns = FairOrder(self._budget)
         return loaded
 
     def admit(self, job: Job) -> bool:
@@ -124,6 +127,7 @@ class MicroBatch(Engine):
             self._waiting_tokens += place.size
         self._order.extend(pending.waiting.values())
         self._order.sort()
+        pending.due = self._turns.due(sum(place.size for place in pending.waiting.values()))
         self._pending[job.id] = pending
         return True
 
@@ -151,7 +155,8 @@ class MicroBatch(Engine):
             return []
         batch = self._pick()
         items = [place.pending.items[place.at] for place in batch]
-        jobs = self._next_turn(batch)
+        self._turns.worked(sum(place.size for place in batch), len(self._pending))
+        jobs = self._take(batch)
         self._company = len(jobs)
         try:
             outputs = self._model.run(items)
@@ -200,10 +205,10 @@ class MicroBatch(Engine):
     def _pick(self) -> list[_Place]:
         """Take the next batch out of the order.
 
-        It holds an item of the job whose turn it is, so none starves, and that item's neighbours
-        in length while they fit the token budget and bring little padding.
+        It holds an item of the job whose turn it is, and that item's neighbours in length while
+        they fit the token budget and bring little padding.
         """
-        pending = next(iter(self._pending.values()))
+        pending = min(self._pending.values(), key=lambda one: one.due)
         first = pending.waiting[min(pending.waiting)]
         low = bisect_left(self._order, first)
         high = low + 1
@@ -228,16 +233,13 @@ class MicroBatch(Engine):
             return low - 1, low - 1, high
         return (high, low, high + 1) if above < math.inf else None
 
-    def _next_turn(self, batch: list[_Place]) -> list[_Pending]:
-        """Send the jobs of ``batch`` to the end of the line; returns them in their old order."""
+    def _take(self, batch: list[_Place]) -> list[_Pending]:
+        """The items of ``batch`` wait no longer; returns their jobs, in the order they came."""
         for place in batch:
             del place.pending.waiting[place.at]
             self._waiting_tokens -= place.size
         numbers = {id(place.pending) for place in batch}
-        jobs = [pending for pending in self._pending.values() if id(pending) in numbers]
-        for pending in jobs:
-            self._pending[pending.job.id] = self._pending.pop(pending.job.id)
-        return jobs
+        return [pending for pending in self._pending.values() if id(pending) in numbers]
 
     def _finish(self, jobs: list[_Pending]) -> list[Event]:
         for pending in jobs:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import suppress
-
 # So long without work, and its freed memory is given back: once, until there was work again. Who
 # asks without a pause has the same memory again at once, and nothing to gain.
 IDLE_S = 10.0
@@ -30,10 +27,3 @@ class IdleTrim:
         is_due = now - self._idle_since >= IDLE_S
         self._has_worked = not is_due
         return is_due
-
-
-def give_back() -> None:
-    """Return what was freed to the system; nothing happens with a C library other than glibc. It
-    took 1 to 50 ms, see docs/residency.md."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)

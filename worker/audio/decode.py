@@ -9,12 +9,13 @@ the length is capped while decoding; 100 kB of MP4 can announce an index of 2 GB
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import math
 import resource
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -31,6 +32,14 @@ from worker.audio.downmix import Downmix
 from worker.audio.timeline import Timeline
 
 Samples = npt.NDArray[np.float32]
+
+
+class Source(Protocol):
+    """A file's bytes. One that can also `seek` and `tell` is read in any order, as some formats
+    have to be."""
+
+    def read(self, size: int, /) -> bytes: ...
+
 
 SAMPLE_RATE_HZ = 16_000
 # Files come out in pieces of about this length, so that the caller can do other work in between;
@@ -74,7 +83,7 @@ def decode(data: bytes, max_s: float = math.inf) -> Samples:
     return np.concatenate(list(pieces(data, max_s)))
 
 
-def pieces(data: bytes, max_s: float = math.inf) -> Iterator[Samples]:
+def pieces(data: bytes | Source, max_s: float = math.inf) -> Generator[Samples, None, None]:
     """The samples of the file ``data``, about `PIECE_S` seconds at a time.
 
     A damaged packet is skipped, and a file that was cut off gives what it holds: half a recording
@@ -85,18 +94,39 @@ def pieces(data: bytes, max_s: float = math.inf) -> Iterator[Samples]:
         raise _unreadable("is empty")
     found = _pieces(data, max_s)
     while True:
-        try:
-            with _memory_cap():
-                piece = next(found, None)
-        except MemoryError:
-            raise _unreadable("takes more memory to read than any recording does") from None
+        with memory_cap():
+            piece = next(found, None)
         if piece is None:
             return
         yield piece
 
 
+def announced_s(data: bytes | Source) -> float | None:
+    """How long the file ``data`` says that it is; None where it does not, or cannot be read."""
+    try:
+        with memory_cap(), open_file(_source(data)) as container:
+            return said_s(container)
+    except UndecodableMedia:
+        return None
+
+
+def said_s(container: InputContainer) -> float | None:
+    """How long an open file says that it is, where it does."""
+    return None if container.duration is None else container.duration / av.time_base
+
+
 @contextlib.contextmanager
-def _memory_cap() -> Iterator[None]:
+def memory_cap() -> Iterator[None]:
+    """Raises `UndecodableMedia` for a file that takes more than `MAX_DECODE_BYTES` to read."""
+    try:
+        with _data_cap():
+            yield
+    except MemoryError:
+        raise _unreadable("takes more memory to read than any recording does") from None
+
+
+@contextlib.contextmanager
+def _data_cap() -> Iterator[None]:
     """Lets allocations fail beyond `MAX_DECODE_BYTES` from here on (Linux; elsewhere no cap).
 
     The limit is the whole process's, so it stands for one piece only, never across a yield.
@@ -117,33 +147,64 @@ def _memory_cap() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def _pieces(data: bytes, max_s: float) -> Iterator[Samples]:
-    with _open(data) as container:
-        piece: list[Samples] = []
-        held = total = 0
-        for samples in _decoded(container, _audio_stream(container)):
-            piece.append(samples)
-            held += samples.size
-            total += samples.size
-            if total > max_s * SAMPLE_RATE_HZ:
-                raise InvalidRequest(
-                    f"the audio is longer than the {max_s:g} s that this model takes at once; "
-                    "send it in shorter parts",
-                    param="file",
-                )
-            if held >= PIECE_S * SAMPLE_RATE_HZ or len(piece) >= PIECE_PACKETS:
-                yield np.concatenate(piece)
-                piece, held = [], 0
-        if not total:
-            raise _unreadable("holds no sound that can be decoded")
-        if piece:
+def _source(data: bytes | Source) -> Source:
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    return _Seekable(file) if isinstance(file, io.IOBase) else file
+
+
+class _Seekable:
+    """A ``file`` that is read in any order. A place that it cannot have is answered with an error's
+    number: PyAV keeps what is raised here for the thread's next call, which may be for the file of
+    somebody else."""
+
+    def __init__(self, file: io.IOBase) -> None:
+        self.read = file.read
+        self.tell = file.tell
+        self._file = file
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
+
+
+def _pieces(data: bytes | Source, max_s: float) -> Iterator[Samples]:
+    with open_file(_source(data)) as container:
+        yield from pieces_of(container, max_s)
+
+
+def pieces_of(
+    container: InputContainer, max_s: float, piece_s: float = PIECE_S
+) -> Iterator[Samples]:
+    """The samples of an open file, about ``piece_s`` at a time. Raises as `pieces` does, but that
+    memory is the caller's business, see `memory_cap`."""
+    piece: list[Samples] = []
+    held = total = 0
+    for samples in _decoded(container, _audio_stream(container)):
+        piece.append(samples)
+        held += samples.size
+        total += samples.size
+        if total > max_s * SAMPLE_RATE_HZ:
+            raise InvalidRequest(
+                f"the audio is longer than the {max_s:g} s that this model takes at once; "
+                "send it in shorter parts",
+                param="file",
+            )
+        if held >= piece_s * SAMPLE_RATE_HZ or len(piece) >= PIECE_PACKETS:
             yield np.concatenate(piece)
+            piece, held = [], 0
+    if not total:
+        raise _unreadable("holds no sound that can be decoded")
+    if piece:
+        yield np.concatenate(piece)
 
 
-def _open(data: bytes) -> InputContainer:
+def open_file(source: Source) -> InputContainer:
+    """Raises `UndecodableMedia`, and `MemoryError` under a cap."""
     try:
         return av.open(
-            io.BytesIO(data),
+            source,
             mode="r",
             metadata_errors="ignore",
             container_options=_OPTIONS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -15,14 +15,22 @@ from worker.chat.token_engine import TokenRequest
 class Answers:
     """What is written for the job ``job_id``. ``requests`` are still to be begun, in their order.
 
-    Greedy answers to one prompt are all the same, so one is written, and told for every choice.
+    Greedy answers to one prompt are all the same, so one is written, and told for every choice that
+    has as much of it. Each may go on behind what is ``written`` of its choice, see `Job`.
     """
 
-    def __init__(self, job_id: str, asked: ChatInput, requests: Iterable[TokenRequest]) -> None:
+    def __init__(
+        self,
+        job_id: str,
+        asked: ChatInput,
+        requests: Iterable[TokenRequest],
+        written: Mapping[int, Sequence[int]] | None = None,
+    ) -> None:
         self.job_id = job_id
         self.asked = asked
+        self.written = written or {}  # by choice
         self.requests = list(requests)
-        self._copies = copies_of(asked)
+        self._copies = copies_of(asked, self.written)
         self._ended: dict[int, Generation] = {}  # by the first of its choices
 
     @property
@@ -56,6 +64,10 @@ class Answers:
         return [Done(self.job_id, result)]
 
 
-def copies_of(asked: ChatInput) -> int:
-    """How many choices of a prompt are one answer."""
-    return asked.sampling.n if asked.sampling.temperature == 0 else 1
+def copies_of(asked: ChatInput, written: Mapping[int, Sequence[int]]) -> int:
+    """How many choices of a prompt are one answer. Those that came by a connection that has broken
+    between them have not all the same ``written``, and each goes on for itself."""
+    n = asked.sampling.n
+    firsts = (at - at % n for at in range(asked.choices))
+    alike = all(written.get(at) == written.get(first) for at, first in enumerate(firsts))
+    return n if asked.sampling.temperature == 0 and alike else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -17,6 +17,7 @@ from worker.apart import Apart
 from worker.chat import thought_limit
 from worker.chat.answers import Answers
 from worker.chat.generation import Generation
+from worker.chat.going_on import behind
 from worker.chat.grammar import AnyText
 from worker.chat.prompt import Prompts, chat_of
 from worker.chat.requests import parser_of, requests_of
@@ -66,6 +67,7 @@ class TokenChat(Engine):
             fills=prompts.raw.filler is not None,
             tokenizes=True,
             keeps_prefixes=self._model.keeps_prefixes,
+            goes_on=True,
         )
 
     @property
@@ -88,9 +90,9 @@ class TokenChat(Engine):
             return False
         if self._model.prompts_apart:
             self._preparing[job.id] = wanted
-            self._tokenizer.begin(job.id, lambda: self._laid_out(job.id, asked))
+            self._tokenizer.begin(job.id, lambda: self._laid_out(job, asked))
             return True
-        answers = self._jobs[job.id] = self._laid_out(job.id, asked)
+        answers = self._jobs[job.id] = self._laid_out(job, asked)
         try:
             began = self._begin(answers)
         except ServeError:
@@ -100,14 +102,18 @@ class TokenChat(Engine):
             del self._jobs[job.id]
         return began
 
-    def _laid_out(self, job_id: str, asked: ChatInput) -> Answers:
-        return Answers(job_id, asked, requests_of(job_id, asked, self._spec, self._model))
+    def _laid_out(self, job: Job, asked: ChatInput) -> Answers:
+        for ids in job.written.values():  # which may come from another server
+            self._model.prompts.raw.known(ids, "migration", self._model.tokens)
+        requests = requests_of(job, asked, self._spec, self._model)
+        return Answers(job.id, asked, requests, job.written)
 
     def wait_s(self) -> float | None:
         return 0.0 if self._jobs or self._tokenizer else None
 
     def step(self) -> list[Event]:
         events = self._collect_tokenized()
+        events += self._tell_gone_on()
         events += self._begin_continued()
         events += self._begin_waiting()
         if self._writing:
@@ -145,14 +151,46 @@ class TokenChat(Engine):
         began = False
         while answers.requests and len(self._writing) < self._spec.slots:
             request = answers.requests[0]
-            if not self._tokens.begin(request):
+            generation = self._generation(answers, request)
+            asked, said = self._gone_on(generation, request, answers)
+            if not generation.ended and not self._tokens.begin(asked):
                 break
             began = True
             del answers.requests[0]
             self._note_begun(answers.job_id, request)
-            pace = PrefillPace(answers.job_id, len(request.prompt.tokens), time.monotonic())
-            self._writing[request.id] = _Writing(self._generation(answers, request), request, pace)
+            pace = PrefillPace(answers.job_id, len(asked.prompt.tokens), time.monotonic())
+            again = request._replace(id=asked.id)
+            self._writing[asked.id] = _Writing(generation, again, pace, said=said)
         return began
+
+    def _gone_on(
+        self, generation: Generation, request: TokenRequest, answers: Answers
+    ) -> tuple[TokenRequest, list[Piece]]:
+        """What is to be asked for ``request``, with its ``generation`` behind what is written of
+        it, and what that says at once. It may have ended by that. Raises `WorkerCrashed`."""
+        written = answers.written.get(request.choice)
+        if written is None:
+            return request, []
+        generation.go_on_behind(written)
+        if generation.ended:
+            return request, []
+        if thought_limit.is_reached(generation, answers.asked):
+            said = generation.write(*thought_limit.end_of_thought(self._model))
+            return thought_limit.continued(request, generation, answers.asked, self._model), said
+        asked = behind(request, written, self._model)
+        return (request, generation.end_by_form()) if asked is None else (asked, [])
+
+    def _tell_gone_on(self) -> list[Event]:
+        """Tell what answers say before anything is written of them here, and end those that are
+        whole by that."""
+        events: list[Event] = []
+        for request_id, writing in tuple(self._writing.items()):
+            generation, said = writing.generation, writing.said
+            writing.said = []
+            events += self._jobs[generation.job_id].told(said)
+            if generation.ended:
+                events += self._ended(request_id, generation)
+        return events
 
     def _note_begun(self, job_id: str, request: TokenRequest) -> None:
         """Once for all the choices of a prompt. Different images are the same tokens."""
@@ -229,17 +267,36 @@ class TokenChat(Engine):
             return [self._fail(answers.job_id, written.error)]
         if written.cached_tokens is not None and not generation.is_continued:
             generation.cached_tokens = written.cached_tokens
+        generation.guessed += written.guessed
+        generation.accepted += written.accepted
         if written.read_tokens is not None:
             return self._prefilled(writing, written.read_tokens)
-        pieces = [*generation.repeat(), *_pushed(generation, written)]
-        events = answers.told(generation.begun(pieces))
-        if not generation.ended and thought_limit.is_reached(generation, answers.asked):
-            events += answers.told(self._end_thought(written.id, answers.asked))
+        events = self._write(written, generation, answers)
         if generation.ended:
-            self._end(written.id)
-            events += answers.end(generation)
-            if answers.ended:
-                del self._jobs[answers.job_id]
+            events += self._ended(written.id, generation)
+        return events
+
+    def _write(self, written: Written, generation: Generation, answers: Answers) -> list[Event]:
+        """What ``written`` adds to the answer, up to its end or that of its reasoning."""
+        # What counts the tokens of reasoning has to stop within those of a step.
+        thinks = generation.thinking or answers.asked.reasoning_tokens is not None
+        events: list[Event] = []
+        for part in written.one_by_one() if thinks else [written]:
+            pieces = [*generation.repeat(), *_pushed(generation, part)]
+            events += answers.told(generation.begun(pieces))
+            if generation.ended:
+                break
+            if thought_limit.is_reached(generation, answers.asked):
+                events += answers.told(self._end_thought(written.id, answers.asked))
+                break
+        return events
+
+    def _ended(self, request_id: str, generation: Generation) -> list[Event]:
+        self._end(request_id)
+        answers = self._jobs[generation.job_id]
+        events = answers.end(generation)
+        if answers.ended:
+            del self._jobs[answers.job_id]
         return events
 
     @staticmethod
@@ -270,19 +327,23 @@ class TokenChat(Engine):
 @dataclass
 class _Writing:
     """An answer that is being written, what was ``asked`` for it, and the ``pace`` of its prompt.
-    ``rest`` is what the token engine has not taken yet, of one that stopped to think."""
+    ``rest`` is what the token engine has not taken yet, of one that stopped to think, and ``said``
+    what was said of one that goes on before the token engine has written anything."""
 
     generation: Generation
     asked: TokenRequest
     pace: PrefillPace
     rest: TokenRequest | None = None
+    said: list[Piece] = field(default_factory=list)
 
 
 def _pushed(generation: Generation, written: Written) -> list[Piece]:
     """What ``written`` adds to the answer."""
     if written.text is None:
         return generation.push(written.tokens, written.finish, written.logprobs)
-    pieces = generation.push_text(written.text, written.text_tokens, written.logprobs)
+    pieces = generation.push_text(
+        written.text, written.text_tokens, written.logprobs, written.tokens
+    )
     if written.finish is not None and not generation.ended:
         pieces += generation.end(written.finish)
     return pieces

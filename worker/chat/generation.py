@@ -52,6 +52,7 @@ class Generation:
         self.choice = choice
         self.prompt_tokens = prompt_tokens
         self.cached_tokens: int | None = None  # until the library has told
+        self.guessed = self.accepted = 0  # tokens, by prompt lookup
         self.written = 0
         self.ended = False
         self.is_continued = False  # by another request than it began with
@@ -103,13 +104,19 @@ class Generation:
         return self._pieces(text) if finish is None else self._end(finish, text)
 
     def push_text(
-        self, text: str, tokens: int, logprobs: Sequence[TokenLogprob] | None = None
+        self,
+        text: str,
+        tokens: int,
+        logprobs: Sequence[TokenLogprob] | None = None,
+        last: Sequence[int] = (),
     ) -> list[Piece]:
-        """The same where the library makes the text: ``tokens`` are those that it took."""
+        """The same where the library makes the text: ``tokens`` are those that it took, the
+        ``last`` of which it may name."""
         if logprobs is not None:
             self._keep(logprobs)
         self.written += tokens
         self._unsent += tokens
+        self._ids += self._named(text, tokens, last)
         self._written_text += text
         passed = self._passed(self._text.push_text(text))
         return self._pieces(passed) if self._stop.found is None else self._end("stop", passed)
@@ -121,13 +128,24 @@ class Generation:
         self.is_continued = True
         self.written += len(tokens)
         self._unsent += len(tokens)
-        self._ids += [] if self._written_text else tokens
+        self._ids += tokens
         self._tokens = [*self.tokens, *tokens]
         self._written_text = ""
         pieces = self._pieces(before + text)
         if self.written >= self._limit and not self.ended:
             pieces += self._end("length", "")
         return pieces
+
+    def go_on_behind(self, tokens: Sequence[int]) -> None:
+        """Be as if it had written ``tokens``, and all that they say had been sent."""
+        for token in tokens:  # as they came, so that as much is held back as was
+            if not self.ended:
+                self.push([token])
+        # Of what came in one step the first piece has named all, what was held back included.
+        self._reasoning_tokens = self.thought_tokens
+        self._unsent, self._ids = 0, []
+        self._is_begun = self.is_continued = True
+        self._repeated = ""
 
     @property
     def thinking(self) -> bool:
@@ -150,6 +168,11 @@ class Generation:
     def end(self, finish: Finish) -> list[Piece]:
         """The library has ended it."""
         return self._end(finish, "")
+
+    def end_by_form(self) -> list[Piece]:
+        """Nothing may follow but the model's end, which counts as a token as it does elsewhere."""
+        self.written += 1
+        return self._end("stop", "")
 
     def repeat(self) -> list[Piece]:
         """What it begins with, once."""
@@ -174,7 +197,19 @@ class Generation:
             completion_tokens=self.written,
             cached_tokens=self.cached_tokens,
             reasoning_tokens=self._reasoning_tokens,
+            guessed_tokens=self.guessed,
+            accepted_tokens=self.accepted,
         )
+
+    def _named(self, text: str, tokens: int, last: Sequence[int]) -> Sequence[int]:
+        """The ids of as many ``tokens``, of which the ``last`` is told; fewer where not all of them
+        are sure. Characters of several tokens are told by the tokenizer; a grammar may have had
+        them written byte by byte."""
+        if len(last) == tokens:
+            return last
+        ways = [self._vocabulary.encode([text])[0], self._vocabulary.by_bytes(text)] if last else []
+        fitting = (way for way in ways if len(way) == tokens and way[-1:] == [*last])
+        return next(fitting, ())
 
     def _keep(self, logprobs: Sequence[TokenLogprob]) -> None:
         self._logprobs = [*(self._logprobs or []), *logprobs]

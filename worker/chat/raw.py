@@ -82,9 +82,10 @@ class RawLayout:
             raise InvalidRequest("the prompt is empty; write something", param="prompt")
         return tokens
 
-    def known(self, ids: list[int], param: str = "prompt") -> list[int]:
-        """``ids``, all of which the model has. Raises `InvalidRequest`."""
-        known = len(self._vocabulary)
+    def known(self, ids: list[int], param: str = "prompt", tokens: int = 0) -> list[int]:
+        """``ids``, all of which the model has: as many as its tokenizer, or ``tokens`` where these
+        are more. Raises `InvalidRequest`."""
+        known = max(len(self._vocabulary), tokens)
         unknown = next((one for one in ids if not 0 <= one < known), None)
         if unknown is not None:
             raise InvalidRequest(

@@ -8,7 +8,7 @@ import msgspec
 
 from ipc.chat_parameters import check_engine
 from ipc.messages.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
-from ipc.messages.jobs import ChatInput, Fill, Sampling
+from ipc.messages.jobs import ChatInput, Fill, Job, Sampling
 from ipc.messages.spec import Spec
 from worker.chat.answers import copies_of
 from worker.chat.grammar import AnyText, grammar_of
@@ -19,8 +19,9 @@ from worker.chat.raw import cannot_fill
 from worker.chat.token_engine import TokenModel, TokenRequest
 
 
-def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) -> list[TokenRequest]:
-    """One request for every answer that has to be written, in the order of their choices.
+def requests_of(job: Job, asked: ChatInput, spec: Spec, model: TokenModel) -> list[TokenRequest]:
+    """One request for every answer to ``job`` that has to be written, in the order of their
+    choices.
 
     Raises `InvalidRequest`: `UnsupportedParameter` where the engine lacks what is asked for, or
     `ContextTooLong`.
@@ -28,7 +29,7 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
     check_engine(spec.engine, asked)
     _check_bias(asked.sampling, len(model.prompts.vocabulary))
     requests: list[TokenRequest] = []
-    copies = copies_of(asked)
+    copies = copies_of(asked, job.written)
     for prompt, repeated in _prompts(asked, spec, model):
         limit = min(asked.sampling.max_tokens, _room(asked, prompt, spec, model))
         grammar = grammar_of(asked, model.prompts.dialect, prompt.tail)
@@ -37,7 +38,7 @@ def requests_of(job_id: str, asked: ChatInput, spec: Spec, model: TokenModel) ->
             _check_end(asked.sampling)
         for at in range(0, asked.sampling.n, copies):
             choice = len(requests) * copies
-            name = f"{job_id}#{choice}" if choice else job_id
+            name = f"{job.id}#{choice}" if choice else job.id
             sampling = _ending(_seeded(asked.sampling, at), prompt.ends)
             requests.append(
                 TokenRequest(name, prompt, sampling, limit, grammar, choice, repeated, preserved)

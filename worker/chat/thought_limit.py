@@ -10,6 +10,7 @@ import msgspec
 
 from ipc.messages.jobs import ChatInput
 from worker.chat.generation import Generation
+from worker.chat.going_on import rest_of
 from worker.chat.grammar import grammar_of
 from worker.chat.token_engine import TokenModel, TokenRequest
 
@@ -32,15 +33,10 @@ def continued(
 ) -> TokenRequest:
     """The request for the rest of the answer to ``request``, whose reasoning has been ended."""
     text, _ = end_of_thought(model)
-    prompt = request.prompt._replace(tokens=[*request.prompt.tokens, *generation.tokens], tail=text)
-    sampling = msgspec.structs.replace(
-        request.sampling, min_tokens=max(0, request.sampling.min_tokens - generation.written)
-    )
-    return request._replace(
+    rest = rest_of(request, generation.tokens)
+    return rest._replace(
         id=f"{request.id}+",
-        prompt=prompt,
-        sampling=sampling,
-        limit=request.limit - generation.written,
+        prompt=rest.prompt._replace(tail=text),
         grammar=grammar_of(
             msgspec.structs.replace(asked, continues_last=False), model.prompts.dialect, text
         ),

@@ -27,7 +27,8 @@ class TokenModel(NamedTuple):
     have together. With ``prompts_apart`` prompts are laid out in a thread of their own, which
     suits an engine whose steps are short. What one that ``keeps_prefixes`` has computed of a prompt
     serves the next one that begins alike. ``spells_control`` says that its grammars take every
-    control token for its text, and so must whoever reads what was written by one.
+    control token for its text, and so must whoever reads what was written by one. ``tokens`` is how
+    many it has, which may be more than its tokenizer; 0: as many.
     """
 
     loaded: Loaded
@@ -37,6 +38,7 @@ class TokenModel(NamedTuple):
     prompts_apart: bool = False
     keeps_prefixes: bool = False
     spells_control: bool = False
+    tokens: int = 0
 
 
 class TokenRequest(NamedTuple):
@@ -46,7 +48,8 @@ class TokenRequest(NamedTuple):
     its own, so ``sampling.n`` is none of an engine's business; ``choice`` is the first of the
     choices that it writes, ``repeated`` what stands before what it writes there. ``preserved`` are
     the texts of control tokens that its ``grammar`` means, and that must be in the text of a
-    library that makes it itself.
+    library that makes it itself. The prompt ends with ``written``, the tokens of the answer that
+    have been written before, which penalties of an answer's own tokens count.
     """
 
     id: str
@@ -57,17 +60,20 @@ class TokenRequest(NamedTuple):
     choice: int = 0
     repeated: str = ""
     preserved: frozenset[str] = frozenset()
+    written: Sequence[int] = ()
 
 
 class Written(NamedTuple):
     """What a step has brought for the request ``id``: the next tokens, and how it has ended where
     the library has ended it; or the error that it ended with, and then it holds nothing any more.
 
-    A library that makes the text itself gives ``text``, and ``text_tokens``, how many it took, in
-    place of tokens. ``logprobs`` has one for each token where they were asked for.
+    A library that makes the text itself gives ``text``, and ``text_tokens``, how many it took, with
+    the last of their ``tokens`` if it knows that. ``logprobs`` has one for each token where they
+    were asked for.
     ``cached_tokens`` is told once it is known: how much of the prompt did not have to be read.
     ``read_tokens`` is told while the prompt is read, by a library that knows, and nothing else with
-    it: how much of it has been by now, what was cached included.
+    it: how much of it has been by now, what was cached included. Of the tokens ``guessed`` for the
+    step so many were ``accepted``: prompt lookup.
     """
 
     id: str
@@ -79,6 +85,23 @@ class Written(NamedTuple):
     logprobs: Sequence[TokenLogprob] | None = None
     cached_tokens: int | None = None
     read_tokens: int | None = None
+    guessed: int = 0
+    accepted: int = 0
+
+    def one_by_one(self) -> list[Written]:
+        """What it adds to the answer, a token at a time where there are several."""
+        if self.text is not None or len(self.tokens) < 2:
+            return [self]
+        last = len(self.tokens) - 1
+        return [
+            Written(
+                self.id,
+                (token,),
+                self.finish if at == last else None,
+                logprobs=None if self.logprobs is None else self.logprobs[at : at + 1],
+            )
+            for at, token in enumerate(self.tokens)
+        ]
 
 
 class TokenEngine(Protocol):

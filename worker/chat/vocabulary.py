@@ -109,10 +109,13 @@ class Vocabulary:
         return [token for ids in spelled for token in (next(encoded) if ids is None else ids)]
 
     def _spelled(self, part: str) -> list[int] | None:
-        data = part.encode()
-        if len(part) > 1 or any(byte not in self._of_bytes for byte in data):
-            return None
-        return [self._of_bytes[byte] for byte in data]
+        return (self.by_bytes(part) or None) if len(part) == 1 else None
+
+    def by_bytes(self, text: str) -> list[int]:
+        """A token for each byte of ``text``; none at all where one of them has no token."""
+        data = text.encode()
+        known = all(byte in self._of_bytes for byte in data)
+        return [self._of_bytes[byte] for byte in data] if known else []
 
     def text(self, tokens: Sequence[int]) -> str:
         """What ``tokens`` are as a text, less the control tokens."""

@@ -30,12 +30,16 @@ class Engine:
     def __init__(self) -> None:
         self.offered: list[str] = []
         self.cancelled: list[str] = []
+        self.forgotten: list[str] = []
 
     def offer(self, job: Job) -> None:
         self.offered.append(job.id)
 
     def cancel(self, job_id: str) -> None:
         self.cancelled.append(job_id)
+
+    def forget(self, job_id: str) -> None:
+        self.forgotten.append(job_id)
 
 
 class Frontend:
@@ -129,10 +133,46 @@ def test_the_jobs_of_a_frontend_that_is_gone_are_ended(tmp_path: Path) -> None:
 
             def is_told() -> bool:
                 here.socket.send([Delta("a", "x")])
-                return bool(here.engine.cancelled)
+                return bool(here.engine.forgotten)
 
             await until(is_told)
-            assert here.engine.cancelled == ["a"]
+            assert here.engine.forgotten == ["a"]
+
+    asyncio.run(play())
+
+
+def test_jobs_that_come_while_another_thread_sends_are_all_heard(tmp_path: Path) -> None:
+    """A send may take the edge by which a message would have been found."""
+    count = 300
+
+    async def play() -> None:
+        async with scene(tmp_path) as here:
+            await here.ask(here.ann, "a")
+
+            def write() -> None:
+                for at in range(count):
+                    here.socket.send([Delta("a", str(at))])
+
+            writing = asyncio.create_task(asyncio.to_thread(write))
+            for at in range(count):
+                asked = EmbedInput(texts=["x"])
+                here.bob.send(Job(id=f"b{at}", model="m", input=asked, deadline_at=0.0))
+                await asyncio.sleep(0)
+            await writing
+            await until(lambda: len(here.engine.offered) == 1 + count)
+            told = [event.text for _ in range(count) for event in await here.ann.receive()]
+            assert told == [str(at) for at in range(count)]
+
+    asyncio.run(play())
+
+
+def test_what_is_sent_by_a_socket_that_is_closed_goes_nowhere(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with scene(tmp_path) as here:
+            await here.ask(here.ann, "a")
+            here.socket.close(linger_ms=0)
+            here.socket.send([Delta("a", "x")])
+            assert here.engine.forgotten == ["a"]
 
     asyncio.run(play())
 

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain, repeat
 
 import pytest
+from msgspec.structs import replace
 
+from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest
-from ipc.messages.events import ChatResult, Delta, Done, Event, Failed, Prefilled, Usage
-from ipc.messages.jobs import ChatInput, Job, Message, Sampling, TokenizeInput
+from ipc.messages.events import (
+    ChatResult,
+    Consumed,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Marks,
+    Prefilled,
+    Terminal,
+    Usage,
+)
+from ipc.messages.jobs import (
+    ChatInput,
+    Job,
+    Message,
+    More,
+    Sampling,
+    SpeechInput,
+    TokenizeInput,
+)
 from ipc.messages.spec import Loaded, Spec
 from worker.engine import Engine, LoadError, Stage
 from worker.loop import EngineLoop
@@ -63,9 +85,18 @@ class Scripted(Engine):
         raise NotImplementedError
 
 
+class Told(list[Event]):
+    """What has come out, less what is told of times."""
+
+    def extend(self, events: Iterable[Event]) -> None:
+        super().extend(
+            replace(event, marks=None) if isinstance(event, Terminal) else event for event in events
+        )
+
+
 @pytest.fixture
 def out() -> list[Event]:
-    return []
+    return Told()
 
 
 def run(
@@ -196,7 +227,7 @@ def test_deadlines_are_looked_at_however_long_the_engine_waits(out: list[Event])
 @pytest.mark.parametrize("now", [1.0, 2.0])
 def test_a_job_at_its_deadline_is_ended(out: list[Event], now: float) -> None:
     engine = Scripted()
-    times = iter([0.0, now, now])
+    times = chain([0.0, 0.0], repeat(now))
     loop = EngineLoop(engine, out.extend, lambda: next(times))
     loop.offer(job("a", deadline_at=1.0))
     engine.on_step = loop.finish
@@ -248,26 +279,65 @@ def test_what_is_offered_while_the_loop_finishes_may_be_queued_again(out: list[E
     assert Done("a", DONE) in out
 
 
+def test_a_job_may_be_called_like_one_that_nobody_waits_for_any_more(out: list[Event]) -> None:
+    """Its frontend has died, and a client of the next one asks by the same id, while a step lasts
+    that brings more of the first answer: nobody is told of that."""
+    engine = Scripted([Delta("a", "x")], [Done("a", DONE)])
+    loop = EngineLoop(engine, out.extend, lambda: 0.0)
+    loop.offer(job("a"))
+
+    def begin_anew() -> None:
+        loop.forget("a")
+        loop.offer(job("a"))
+        engine.on_step = loop.finish
+
+    engine.on_step = begin_anew
+    loop.run()
+    assert out == [Done("a", DONE)]
+    assert (engine.admitted, engine.dropped) == (["a", "a"], ["a"])
+
+
 def test_it_sleeps_while_idle_and_wakes_for_mail(out: list[Event]) -> None:
     loop = EngineLoop(Scripted([Done("a", DONE)]), out.extend)
     thread = threading.Thread(target=loop.run)
     thread.start()
     loop.offer(job("a", deadline_at=1e12))
     loop.finish()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
     assert terminals(out) == ["a"]
 
 
-def test_a_result_tells_when_the_engine_began(out: list[Event]) -> None:
-    now = iter(range(100, 200))
-    engine = Scripted([Delta("a", "x")], [Done("a", DONE)])
-    loop = EngineLoop(engine, out.extend, lambda: float(next(now)))
+def test_an_end_tells_what_was_when_since_the_job_arrived() -> None:
+    out: list[Event] = []
+    now = 100.0
+    engine = Scripted([], [Delta("a", "x")], [Delta("a", "y")], [Done("a", DONE)])
+    loop = EngineLoop(engine, out.extend, lambda: now)
     loop.offer(job("a", deadline_at=1e9))
-    engine.on_step = loop.finish
+    now = 103.0
+
+    def pass_a_second() -> None:
+        nonlocal now
+        now += 1.0
+        loop.finish()
+
+    engine.on_step = pass_a_second
     loop.run()
-    # One look at the clock for deadlines, one at the first step; the second step changes nothing.
-    assert out[-1] == Done("a", DONE, began_at=101.0)
+    marks = Marks(began_s=3.0, first_s=5.0, ended_s=7.0, steps=4)
+    assert out[-1] == Done("a", DONE, marks=marks)
+
+
+def test_a_failure_tells_it_too_and_what_never_was_is_not_told() -> None:
+    out: list[Event] = []
+    now = 100.0
+    loop = EngineLoop(Scripted(slots=0), out.extend, lambda: now)
+    loop.offer(job("a", deadline_at=101.0))
+    now = 102.0
+    loop.finish()
+    loop.run()
+    (failed,) = out
+    assert isinstance(failed, Failed)
+    assert failed.marks == Marks(ended_s=2.0)
 
 
 def test_what_batching_and_the_cache_did_is_counted(out: list[Event]) -> None:
@@ -322,3 +392,82 @@ def test_how_far_a_dropped_job_was_is_told_to_nobody(out: list[Event]) -> None:
     engine = Scripted([Prefilled("gone", 4, 9, 1.0)], [Done("a", DONE)])
     run(engine, out, job("a"))
     assert [event.job for event in out] == ["a"]
+
+
+class Fed(Scripted):
+    """An engine that takes its jobs' input in pieces."""
+
+    def __init__(self, *, slots: int = 8) -> None:
+        super().__init__(slots=slots)
+        self.fed: list[tuple[str, int]] = []
+
+    def more(self, more: More) -> None:
+        if more.data.data == b"bad":
+            raise InvalidRequest("no sound")
+        if more.data.data == b"bug":
+            raise KeyError("bug")
+        self.fed.append((more.job, more.number))
+        self.steps.append([Consumed(more.job, more.number + 1)])
+
+    def drop(self, job_id: str) -> None:
+        super().drop(job_id)
+        self.admitted.remove(job_id)
+
+
+def streamed(name: str) -> Job:
+    asked = SpeechInput(audio=Blob(b""), streamed=True)
+    return Job(id=name, model="m", input=asked, deadline_at=1e9)
+
+
+def piece(name: str, number: int, data: bytes = b"x") -> More:
+    return More(job=name, number=number, data=Blob(data))
+
+
+def fed(engine: Fed, *mail: Job | More | str, takes: bool = True) -> list[Event]:
+    """What comes of jobs, of pieces and of cancellations."""
+    told = Told()
+    loop = EngineLoop(engine, told.extend, streams_input=takes)
+    for each in mail:
+        if isinstance(each, Job):
+            loop.offer(each)
+        elif isinstance(each, More):
+            loop.more(each)
+        else:
+            loop.cancel(each)
+        loop._turn()
+    loop._turn()
+    return [replace(one, marks=None) if isinstance(one, Failed) else one for one in told]
+
+
+def test_input_goes_to_the_engine_once_its_job_is_admitted() -> None:
+    engine = Fed(slots=1)
+    told = fed(engine, streamed("a"), streamed("b"), piece("b", 0), piece("a", 0), piece("b", 1))
+    assert engine.fed == [("a", 0)]
+    assert told == [Consumed("a", 1)]
+    engine = Fed(slots=1)
+    fed(engine, streamed("a"), streamed("b"), piece("b", 0), "a", piece("b", 1))
+    assert engine.fed == [("b", 0), ("b", 1)]
+
+
+def test_what_is_wrong_with_input_ends_its_job_alone() -> None:
+    engine = Fed()
+    told = fed(engine, streamed("a"), streamed("b"), piece("a", 0, b"bad"), piece("a", 1))
+    assert told == [Failed(job="a", error=InvalidRequest("no sound").info())]
+    assert engine.admitted == ["b"]
+    told = fed(Fed(), streamed("a"), piece("a", 0, b"bug"))
+    assert [event.job for event in told if isinstance(event, Failed)] == ["a"]
+
+
+def test_input_of_a_job_that_has_ended_is_nobodys() -> None:
+    engine = Fed()
+    fed(engine, streamed("a"), "a", piece("a", 0), piece("never", 0))
+    assert engine.fed == []
+
+
+def test_an_engine_that_takes_no_input_in_pieces_is_not_asked() -> None:
+    engine = Fed()
+    (told,) = fed(engine, streamed("a"), piece("a", 0), takes=False)
+    assert isinstance(told, Failed)
+    assert told.error.param == "model"
+    assert not engine.fed
+    assert not engine.admitted

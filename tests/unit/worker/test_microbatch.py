@@ -219,13 +219,21 @@ def test_a_big_job_does_not_hold_up_a_small_one() -> None:
     assert ended(events) == ["small"]
 
 
-def test_jobs_take_turns() -> None:
+def test_jobs_of_like_size_are_finished_one_after_the_other() -> None:
     bench = Bench(batch_tokens=40)
     bench.admit("a", *[10] * 8)
     bench.admit("b", *[20] * 4)
     bench.admit("c", *[40] * 2)
     bench.run()
-    assert bench.model.batches == [[10] * 4, [20, 20], [40], [10] * 4, [20, 20], [40]]
+    assert bench.model.batches == [[10] * 4, [10] * 4, [20, 20], [20, 20], [40], [40]]
+
+
+def test_a_single_short_item_is_next_whatever_waits() -> None:
+    bench = Bench(batch_tokens=64)
+    bench.admit("a", *[16] * 4)
+    bench.admit("b", *[30] * 2)
+    bench.admit("short", 4)
+    assert ended(bench.batch.step()) == ["short"]
 
 
 def test_outputs_stand_in_the_order_of_the_items() -> None:
@@ -254,14 +262,14 @@ def test_every_job_ends_exactly_once() -> None:
 def test_a_dropped_job_is_in_no_later_batch_and_frees_its_place() -> None:
     bench = Bench(slots=2, batch_tokens=64)
     bench.admit("a", *[16] * 8)
-    bench.admit("b", 16)
+    bench.admit("b", *[16] * 8)
     bench.batch.step()
     bench.batch.drop("a")
     bench.batch.drop("a")
     bench.batch.drop("never-heard-of")
     assert bench.admit("c", 16)
-    assert ended(bench.run()) == ["b", "c"]
-    assert bench.model.batches == [[16] * 4, [16, 16]]
+    assert ended(bench.run()) == ["c", "b"]
+    assert bench.model.batches == [[16] * 4, [16] * 4, [16] * 4, [16]]
 
 
 def test_what_a_dropped_job_waited_for_no_longer_fills_a_batch() -> None:

@@ -5,20 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-# Of the thread that reads it: on a processor, waiting for one (both nanoseconds), time slices; see
-# "sched-stats" in the kernel's documentation.
-_SCHEDSTAT = Path("/proc/thread-self/schedstat")
-
-
-def waited_s() -> float:
-    """The seconds that this thread has waited for a processor in its life; 0 where nobody counts
-    them."""
-    try:
-        return int(_SCHEDSTAT.read_text().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
-        return 0.0
+from worker.schedstat import waited_s
 
 
 class Silence:

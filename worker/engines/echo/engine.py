@@ -8,6 +8,7 @@ prompt (speech) may begin with one directive; everything after it is echoed, one
     /signal NAME         send this process a signal, say SEGV, KILL, ABRT or STOP
     /hang                never return from the step, with the GIL free
     /spin                never return from the step, holding the GIL most of the time
+    /freeze              never return from it, holding the GIL and doing nothing
     /slow MS TEXT...     wait so long before each word
     /prefill MS TEXT...  read the text so fast, a word each, and tell how far it is
     /allocate MB TEXT... keep that much memory
@@ -33,6 +34,7 @@ directives and options obeyed: whatever else starts it, no client can break it.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -48,6 +50,7 @@ from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import (
     Audio,
     ChatResult,
+    Consumed,
     Delta,
     Done,
     Event,
@@ -62,15 +65,18 @@ from ipc.messages.jobs import (
     ChatInput,
     EmbedInput,
     Job,
+    More,
     RerankInput,
     SpeakInput,
     SpeechInput,
     TokenizeInput,
+    is_streamed,
 )
 from ipc.messages.spec import Loaded, Spec, Voice
 from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.echo import faults
 from worker.engines.echo.chat_pieces import Spoken
+from worker.engines.echo.live import LiveEcho
 from worker.engines.echo.results import prompt_text, scores, tokens, transcript, vectors
 from worker.prefill import PrefillPace
 
@@ -78,7 +84,7 @@ _HARMLESS = {"word_ms", "dimensions"}
 _WORD = re.compile(r"\s*\S+")
 _DIRECTIVE = re.compile(
     r"/(exit|signal|slow|prefill|allocate|burst) (\S+) ?"
-    r"|/(hang|spin|raise|deny|garbage|unsendable|oversized|deaf|child|daemon) ?"
+    r"|/(hang|spin|freeze|raise|deny|garbage|unsendable|oversized|deaf|child|daemon) ?"
 )
 _CACHED_TOKENS = 0  # it keeps none
 _DEEDS = {
@@ -119,11 +125,14 @@ class Echo(Engine):
             context_tokens=4096,
             dimensions=self._dimensions if spec.task == "embed" else None,
             languages=["en", "de"] if spec.task == "speech" else None,
+            translates=spec.task == "speech",
             voices=[Voice(name="echo", language="en")] if spec.task == "speak" else None,
             fills=spec.task == "chat",
             tools=spec.task == "chat",
             reasoning=spec.task == "chat",
             tokenizes=spec.task == "chat",
+            goes_on=spec.task == "chat",
+            streams_input=spec.task == "speech",
         )
 
     def admit(self, job: Job) -> bool:
@@ -139,6 +148,10 @@ class Echo(Engine):
             raise InvalidRequest(f"this model has {has} dimensions", param="dimensions")
         self._running[job.id] = script
         return True
+
+    def more(self, more: More) -> None:
+        if (script := self._running.get(more.job)) is not None:
+            script.take(more)
 
     def wait_s(self) -> float | None:
         if not self._running:
@@ -176,6 +189,8 @@ class Echo(Engine):
             case "spin":
                 while True:
                     pass
+            case "freeze":
+                faults.freeze()
             case "allocate":
                 self._kept.append(bytearray(os.urandom(1 << 20)) * int(script.argument))
                 script.directive = ""
@@ -197,14 +212,23 @@ class _Script:
         self.delay_s = float(self.argument) / 1000 if has_delay else word_s
         self.due_at = time.monotonic() + self.delay_s
         self.ended = False
+        self.ends = False  # its streamed input has
         self.sent = 0
         self.reasoning = 0
         self.finishes: list[Finish] = []
         self.pieces: deque[Piece] = deque()
         self.unread = self._prompt_tokens if self.directive == "prefill" else 0
         self.pace = PrefillPace(job.id, self.unread, time.monotonic())
-        for choice, text in enumerate(self._texts()):
-            self._say(choice, text)
+        # Of streamed input the end is waited for; until then each piece of a file brings a word.
+        self.live: LiveEcho | None = None
+        self.told: list[Event] = []
+        if isinstance(job.input, SpeechInput) and job.input.live is not None:
+            self.live = LiveEcho(job)
+        if is_streamed(job.input):
+            self.due_at = math.inf
+        if self.live is None:
+            for choice, text in enumerate(self._texts()):
+                self._say(choice, text)
         if self.directive == "burst":
             self.pieces.appendleft(Delta(job.id, "x" * int(self.argument)))
 
@@ -226,8 +250,16 @@ class _Script:
             self.pieces += [Delta(job_id, word) for word in _WORD.findall(text)]
             return
         spoken = Spoken(job_id, asked, choice, text)
-        repeated = [Delta(job_id, text, choice=choice)] if asked.echo else []
-        self.pieces += self._begun([*repeated, *spoken.pieces])
+        pieces = _named(spoken.pieces)
+        written = self.job.written.get(choice)
+        if written is None:
+            repeated = [Delta(job_id, text, 0, choice=choice)] if asked.echo else []
+            self.pieces += self._begun([*repeated, *pieces])
+        else:
+            told = len(written)
+            self.sent += told
+            self.reasoning += sum(isinstance(piece, Reasoning) for piece in pieces[:told])
+            self.pieces += pieces[told:]
         self.finishes.append(spoken.finish)
 
     @property
@@ -239,13 +271,28 @@ class _Script:
         told = {"prompt_tokens": self._prompt_tokens, "cached_tokens": _CACHED_TOKENS}
         return [msgspec.structs.replace(one, **told) for one in pieces[:1]] + pieces[1:]
 
+    def take(self, more: More) -> None:
+        """A piece of its input, used as soon as it has come."""
+        self.told.append(Consumed(self.job.id, more.number + 1))
+        if self.live is not None:
+            self.told += self.live.take(more, self.text)
+        self.ends = more.last
+        self.due_at = time.monotonic()
+
     def advance(self) -> list[Event]:
+        if self.told:
+            told, self.told = self.told, []
+            if not self.ends and self.live is None and self.pieces:
+                told.append(self.pieces.popleft())
+                self.sent += 1
+            self.due_at = time.monotonic() + self.delay_s if self.ends else math.inf
+            return told
         if self.unread:
             return self._read_word()
         if self.pieces:
             self.due_at = time.monotonic() + self.delay_s
-            self.sent += 1
             piece = self.pieces.popleft()
+            self.sent += not isinstance(piece, Delta) or piece.tokens > 0
             self.reasoning += isinstance(piece, Reasoning)
             return [piece]
         self.ended = True
@@ -265,6 +312,8 @@ class _Script:
             completion_tokens=self.sent,
             reasoning_tokens=self.reasoning,
         )
+        if self.live is not None:
+            return self.live.result()
         if isinstance(asked, ChatInput):
             finish, *others = self.finishes
             return ChatResult(finish=finish, usage=usage, others=others)
@@ -277,6 +326,11 @@ class _Script:
         if isinstance(asked, SpeakInput):
             return SpeakResult(duration_s=float(self.sent), usage=usage)
         return transcript(asked, self.text, usage)
+
+
+def _named(pieces: list[Piece]) -> list[Piece]:
+    """``pieces`` whose tokens are their places in the answer."""
+    return [msgspec.structs.replace(piece, ids=[at]) for at, piece in enumerate(pieces)]
 
 
 def _source(job: Job) -> str:

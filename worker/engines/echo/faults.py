@@ -49,6 +49,11 @@ def ignore_sigterm() -> None:
     ctypes.CDLL(None).signal(int(signal.SIGTERM), ctypes.c_void_p(int(signal.SIG_IGN)))
 
 
+def freeze() -> None:
+    """Wait in native code that keeps the GIL: no thread of this process runs any more."""
+    ctypes.PyDLL(None).sleep(1_000_000)
+
+
 def leave_child() -> None:
     """A grandchild of the supervisor that holds this process's output and does not end."""
     subprocess.Popen(["sleep", "1000"])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from worker.audio.decode import Samples
 from worker.engine import LoadError
+from worker.engines.common.onnx_session import open_session
 from worker.engines.kokoro.files import STYLES, Style
 
 _TOKENS = ("input_ids", "tokens")  # each of its two publishers has another name for them
@@ -22,17 +21,7 @@ class Model:
     """A session on ``threads`` threads (0: one a core). Raises `LoadError`."""
 
     def __init__(self, file: Path, threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
-        # Threads that wait by looking take the cores of the other models.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(
-                str(file), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime has many kinds, none of them public
-            raise LoadError(f"{file} cannot be loaded: {error}") from error
+        self._session = open_session(file, threads)
         inputs = {each.name: each.type for each in self._session.get_inputs()}
         tokens = [name for name in _TOKENS if name in inputs]
         if not tokens or not {"style", "speed"} <= inputs.keys() or inputs["speed"] not in _SPEEDS:

@@ -22,6 +22,7 @@ class Answer:
     ) -> None:
         self.id = request.id
         self.prompt = request.prompt.tokens
+        self.behind = request.written
         self.images = request.prompt.images  # until they are read
         self.pictured = bool(self.images)
         self.limit = request.limit
@@ -61,6 +62,11 @@ class Answer:
             return []
         return (self.prompt[: self.read] + self.written)[: self.kept]
 
+    @property
+    def room(self) -> int:
+        """How many tokens may be guessed behind its newest one: it writes one more besides."""
+        return max(0, self.limit - self.begun - 1)
+
     def take(self, token: int) -> None:
         """``token`` has come to the host."""
         self.written.append(token)
@@ -70,6 +76,7 @@ class Answer:
             except ServeError as error:
                 self.error = error
 
-    def span(self, slot: int) -> Span:
-        """Its next step, as the ``slot``-th of a batch of such."""
-        return Span(slot, 1, self.start, self.kept + 1)
+    def span(self, first: int, guessed: int = 0) -> Span:
+        """Its next step, of its newest token and so many guesses, from the ``first`` token of a
+        batch on."""
+        return Span(first, 1 + guessed, self.start, self.kept + 1 + guessed)

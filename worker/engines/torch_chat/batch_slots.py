@@ -43,9 +43,17 @@ class BatchSlots:
         self._masks: Masks | None = None
         self._told: torch.Tensor | None = None
 
-    def join(self, slot: int, start: int, prompt: list[int], shift: int, choice: Choice) -> None:
-        """Put an answer whose ``prompt`` lies at ``start`` and is read into ``slot``; its first
-        token is still to be picked."""
+    def join(
+        self,
+        slot: int,
+        start: int,
+        prompt: list[int],
+        shift: int,
+        choice: Choice,
+        written: Sequence[int] = (),
+    ) -> None:
+        """Put an answer whose ``prompt`` lies at ``start`` and is read into ``slot``; its next
+        token is still to be picked. ``written`` are those that it has already."""
         length = len(prompt)
         least = length + choice.min_tokens
         whole = [0, length + shift, length, start, choice.seed, 1, choice.top_k, least]
@@ -54,7 +62,7 @@ class BatchSlots:
         self._whole[:, slot] = to_device(whole, self._device)
         self._real[:, slot] = to_device(real, self._device)
         if choice.presence or choice.frequency:
-            self._counts[slot] = 0
+            self._count(self._counts[slot], written)
         if choice.repetition != 1:
             self._mark(self._seen[slot], prompt)
         if choice.min_tokens:
@@ -71,6 +79,14 @@ class BatchSlots:
         self._bias[slot, to_device(list(tokens), self._device)] = to_device(
             list(values), self._device
         )
+
+    def _count(self, counts: torch.Tensor, tokens: Sequence[int]) -> None:
+        """Count ``tokens`` in a row of the vocabulary, and no others."""
+        counts.zero_()
+        known = [token for token in tokens if 0 <= token < len(counts)]
+        if known:
+            at = to_device(known, self._device)
+            counts.index_add_(0, at, torch.ones_like(at, dtype=counts.dtype))
 
     def _mark(self, marks: torch.Tensor, tokens: Collection[int]) -> None:
         """Mark ``tokens`` in a row of the vocabulary, and no others."""
@@ -156,9 +172,14 @@ class BatchSlots:
         """Take the first ``tokens`` of slots that have just joined."""
         self._whole[_TOKEN, slots] = tokens
 
-    def advance(self, slots: slice, tokens: torch.Tensor) -> None:
-        """Take the ``tokens`` picked after those that were run."""
-        used = self._whole[_USED, slots]
+    def advance(
+        self, slots: slice, tokens: torch.Tensor, right: torch.Tensor | None = None
+    ) -> None:
+        """Take the ``tokens`` picked after those that were run: the newest of each slot, and so
+        many ``right`` guesses behind it."""
+        run = self._whole[_USED, slots]
+        if right is not None:
+            run = run + right
         self.take(slots, tokens)
-        self._whole[_POSITION, slots] += used
-        self._whole[_LENGTH, slots] += used
+        self._whole[_POSITION, slots] += run
+        self._whole[_LENGTH, slots] += run

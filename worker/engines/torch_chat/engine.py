@@ -1,12 +1,15 @@
 """Chat on torch: causal language models of transformers, batched continuously.
 
-A step gives one token to every answer in the batch and reads a part of the prompts that wait. On
-GPUs the host is a step behind: it reads the tokens of a step while the device works on the next.
+A step gives one token to every answer in the batch, or several where they were guessed, and reads
+a part of the prompts that wait. On GPUs the host is a step behind: it reads the tokens of a step
+while the device works on the next.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple, assert_never
 
 import torch
@@ -18,10 +21,12 @@ from ipc.messages.spec import Loaded, Spec
 from worker.apart import Apart
 from worker.chat.engine import TokenChat
 from worker.chat.grammar import AnyText
+from worker.chat.lookup.guesser import Guesser
 from worker.chat.prompt import Layout
 from worker.chat.token_engine import TokenModel, TokenRequest, Written
 from worker.engine import LoadError, Stage, options_of
 from worker.engines.torch_chat.answer import Answer
+from worker.engines.torch_chat.attention import Span
 from worker.engines.torch_chat.grammars import Grammars
 from worker.engines.torch_chat.graphs import Arriving
 from worker.engines.torch_chat.language_model import LanguageModel
@@ -62,6 +67,8 @@ class TorchTokens:
         self._answers: dict[str, Answer] = {}
         self._writing: list[Answer] = []  # in the order of the device's batch slots
         self._launched: deque[_Launched] = deque()
+        self._guesser = Guesser() if looks_up(options, loaded.device) else None
+        self._guessed: dict[str, _Guess] = {}  # of the step that is under way
         self._vocabulary = loaded.vocabulary
         tokens = self.language_model.vocabulary
         self._grammars = Grammars(loaded.vocabulary, loaded.eos, tokens)
@@ -81,6 +88,7 @@ class TorchTokens:
             context_tokens,
             prompts_apart=True,
             keeps_prefixes=options.prefix_caching,
+            tokens=loaded.model.get_input_embeddings().num_embeddings,
         )
 
     @property
@@ -101,6 +109,8 @@ class TorchTokens:
     def _add(self, answer: Answer) -> None:
         self._answers[answer.id] = answer
         self._runtime.prefill.add(answer)
+        if self._guesser is not None and answer.choice.may_be_guessed:
+            self._guesser.begin(answer.id, answer.prompt)
 
     def _bound(self, request: TokenRequest, rules: Rules) -> Answer:
         """On the thread of grammars."""
@@ -170,13 +180,31 @@ class TorchTokens:
                 self._bind(0, self._writing)
             if self._runtime.graphs:
                 self._runtime.graphs.run(len(self._writing), need)
+            elif self._guesser is not None:
+                self._write_guessing(self._guesser, need)
             else:
-                self._runtime.decode.by_spans(
-                    [answer.span(slot) for slot, answer in enumerate(self._writing)], need
-                )
+                self._runtime.decode.by_spans(_spans(self._writing), need)
         except torch.OutOfMemoryError:
             raise _NoMemory(self._writing[-1:]) from None
         return True
+
+    def _write_guessing(self, guesser: Guesser, need: Need) -> None:
+        """The same where guesses may make it more than one."""
+        rooms = {answer.id: answer.room for answer in self._writing}
+        found = guesser.guesses(rooms, len(rooms))
+        began_at = time.monotonic()
+        if found:
+            guesses: list[Sequence[int]] = [found.get(one.id, ()) for one in self._writing]
+            spans = _spans(self._writing, guesses)
+            right = self._runtime.decode.by_guesses(spans, guesses, need)
+            for answer, guess, good in zip(self._writing, guesses, right, strict=True):
+                if guess:
+                    guesser.checked(answer.id, len(guess), len(good))
+                    self._guessed[answer.id] = _Guess(len(guess), good)
+        else:
+            self._runtime.decode.by_spans(_spans(self._writing), need)
+        tokens = len(rooms) + sum(map(len, found.values()))
+        guesser.took(tokens, time.monotonic() - began_at)
 
     def _bind(self, first: int, answers: list[Answer]) -> None:
         """Hold the slots from ``first`` on to what the grammars of their ``answers`` admit next."""
@@ -210,7 +238,14 @@ class TorchTokens:
         need = Need.of([answer.choice for answer in answers])
         try:
             for slot, answer in enumerate(answers, first):
-                slots.join(slot, answer.start, answer.prompt, answer.shift, answer.choice)
+                slots.join(
+                    slot,
+                    answer.start,
+                    answer.prompt,
+                    answer.shift,
+                    answer.choice,
+                    answer.behind,
+                )
             if need.bound:
                 self._bind(first, answers)
             picked = pick(logits, slots.choices(use), slots.lengths(use), need)
@@ -228,10 +263,12 @@ class TorchTokens:
         slots, use = self._runtime.slots, slice(0, len(self._writing))
         is_told = any(answer.choice.told for answer in self._writing)
         told = Arriving(slots.told(use)) if is_told else None
-        launched = _Launched(tuple(self._writing), Arriving(slots.tokens(use)), told)
+        guessed = [self._guessed.get(answer.id, _NOTHING) for answer in self._writing]
+        self._guessed.clear()
+        launched = _Launched(tuple(self._writing), Arriving(slots.tokens(use)), told, guessed)
         self._launched.append(launched)
-        for answer in tuple(self._writing):
-            answer.begun += 1
+        for answer, guess in zip(tuple(self._writing), guessed, strict=True):
+            answer.begun += len(guess.right) + 1
             if answer.begun == answer.limit:
                 self._leave(answer)  # all its tokens are under way
 
@@ -239,11 +276,18 @@ class TorchTokens:
         """Wait for a step's tokens; those of answers that have ended since are nobody's."""
         written: list[Written] = []
         told = launched.told.read() if launched.told else [[]] * len(launched.answers)
-        for answer, token, row in zip(launched.answers, launched.tokens.read(), told, strict=True):
+        newest = launched.tokens.read()
+        for answer, token, row, guess in zip(
+            launched.answers, newest, told, launched.guessed, strict=True
+        ):
             if answer.ended:
                 continue
             is_first = not answer.written
-            answer.take(token)
+            tokens = (*guess.right, token)
+            for each in tokens:
+                answer.take(each)
+            if self._guesser is not None:
+                self._guesser.wrote(answer.id, tokens)
             if answer.error is not None:
                 self._end(answer)
                 written.append(Written(answer.id, error=answer.error))
@@ -253,7 +297,14 @@ class TorchTokens:
                 told_of = [logprob_of(token, row, answer.likely, self._vocabulary)]
             cached_tokens = answer.cached if is_first else None
             written.append(
-                Written(answer.id, (token,), logprobs=told_of, cached_tokens=cached_tokens)
+                Written(
+                    answer.id,
+                    tokens,
+                    logprobs=told_of,
+                    cached_tokens=cached_tokens,
+                    guessed=guess.guessed,
+                    accepted=len(guess.right),
+                )
             )
         return written
 
@@ -261,6 +312,8 @@ class TorchTokens:
         answer.ended = True
         del self._answers[answer.id]
         self._runtime.prefill.remove(answer)
+        if self._guesser is not None:
+            self._guesser.end(answer.id)
         self._leave(answer)
         if answer.segment is not None:
             self._runtime.segments.release(answer.segment, answer.reusable)
@@ -285,13 +338,44 @@ class TorchTokens:
         return Written(answer.id, error=error)
 
 
+class _Guess(NamedTuple):
+    """So many tokens were guessed for a step, of which these were ``right``."""
+
+    guessed: int
+    right: Sequence[int]
+
+
+_NOTHING = _Guess(0, ())
+
+
 class _Launched(NamedTuple):
-    """The tokens of one step and, if anybody asked, their log probabilities, on their way here, and
-    whose they are."""
+    """The newest tokens of one step and, if anybody asked, their log probabilities, on their way
+    here, whose they are, and what was ``guessed`` before each."""
 
     answers: tuple[Answer, ...]
     tokens: Arriving
     told: Arriving | None
+    guessed: list[_Guess]
+
+
+def looks_up(options: TorchChatOptions, device: torch.device) -> bool:
+    """Whether tokens are guessed. On other devices than CPUs they are ahead of the host, which
+    would have to know all tokens before it can guess. Raises `LoadError`."""
+    if options.prompt_lookup and device.type != "cpu":
+        raise LoadError(
+            f"options.prompt_lookup: engine torch guesses on cpu, not on {device}; leave it out"
+        )
+    return options.prompt_lookup
+
+
+def _spans(answers: list[Answer], guesses: Sequence[Sequence[int]] = ()) -> list[Span]:
+    """The next step of each answer, with what is guessed of it."""
+    spans: list[Span] = []
+    first = 0
+    for answer, guess in zip(answers, guesses or [()] * len(answers), strict=True):
+        spans.append(answer.span(first, len(guess)))
+        first += 1 + len(guess)
+    return spans
 
 
 def _so_far(answer: Answer) -> Written:

@@ -56,6 +56,13 @@ class Choice(NamedTuple):
             bound=bound,
         )
 
+    @property
+    def may_be_guessed(self) -> bool:
+        """Whether what it picks depends on the tokens before by the model alone, and none of them
+        is told of: then several may be picked at once."""
+        is_penalised = self.presence or self.frequency or self.repetition != 1
+        return not (is_penalised or self.told or self.bound)
+
 
 class Need(NamedTuple):
     """What any row of a batch needs: what none does is not computed."""
@@ -83,6 +90,11 @@ class Need(NamedTuple):
             bound=any(one.bound for one in choices),
             told=any(one.told for one in choices),
         )
+
+    @property
+    def of_guesses(self) -> Need:
+        """What of it a choice that `may_be_guessed` has."""
+        return self._replace(penalised=False, repeated=False, bound=False, told=False)
 
     def covers(self, other: Need) -> bool:
         """Whether a step for this need does what ``other`` needs."""
@@ -115,6 +127,19 @@ class Choices(NamedTuple):
     ends: torch.Tensor
     bias: torch.Tensor | None = None
     admitted: torch.Tensor | None = None
+
+    def of(self, rows: torch.Tensor, need: Need) -> Choices:
+        """Those of ``rows`` [any number], as far as guesses of ``need`` are picked by them: the
+        rest stays as it is."""
+        each = {
+            name: getattr(self, name)[rows]
+            for name in ("temperature", "top_p", "seed", "top_k", "min_p", "least")
+        }
+        if need.held:
+            each["ends"] = self.ends[rows]
+        if need.biased and self.bias is not None:
+            each["bias"] = self.bias[rows]
+        return self._replace(**each)
 
 
 def pick(logits: torch.Tensor, choices: Choices, context: torch.Tensor, need: Need) -> torch.Tensor:

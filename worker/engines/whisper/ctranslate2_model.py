@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,14 @@ import numpy.typing as npt
 import tokenizers as hf
 from ctranslate2 import StorageView
 from faster_whisper import WhisperModel
-from faster_whisper.audio import pad_or_trim
-from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import TranscriptionOptions, get_suppressed_tokens
 
 from ipc.engines import CTranslate2Options
-from ipc.facts.languages import NAMES
-from ipc.messages.jobs import SpeechInput
 from ipc.messages.spec import Spec
-from worker.audio import decode
-from worker.conversion import prepared, stamp
+from worker.conversion import form_of, prepared, stamp
 from worker.engine import LoadError, Stage
 from worker.engines.common.plain_text import as_plain_text, hold_back
 from worker.engines.whisper.mel import PiecewiseMel
+from worker.engines.whisper.model import WINDOW, Whisper
 
 logger = logging.getLogger(__name__)
 
@@ -35,15 +30,17 @@ _WEIGHTS = "model.bin"
 _FILES = (_WEIGHTS, "config.json", "tokenizer.json")
 _MARKS = re.compile(r"<\|.*\|>")  # <|startoftranscript|>, <|en|>, <|0.00|> and the like
 _CONVERT = "worker.engines.whisper.convert:convert"
-# To be raised when the conversion changes, so that earlier results are made anew.
-_FORMAT = 1
 # The option `encoder`: what OpenVINO computes it in; nothing where CTranslate2 does.
-_ENCODERS = {"openvino": "f32", "openvino_bf16": "bf16", "ctranslate2": ""}
-# openai/whisper's ladder: a window that comes out repetitive or improbable is tried again hotter.
-_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-# Half the context, as in openai/whisper, less the control tokens: the other half is the prompt's.
-# It bounds a step, for a hopeless window climbs the whole ladder with this many tokens a rung.
-_MAX_WINDOW_TOKENS = 220
+_ENCODERS = {"auto": "auto", "openvino": "f32", "openvino_bf16": "bf16", "ctranslate2": ""}
+# Pieces that a worker hears at once, for each of its threads. One of eight costs hardly less than
+# one of four (processor time of a second of audio: of two 87 ms, of four 80, of eight 78).
+_PIECES_A_THREAD = 4
+# What its encoder may look at; that of OpenVINO's looks at half a minute always.
+_WINDOWS = (1000, 2000, WINDOW)
+# What those of a worker may take. The decoder keeps keys and values of all that it may look back
+# at, for a piece about a quarter of the bytes of a 16-bit model: whisper-base 37 MB, small 111,
+# medium 295, large-v3 492.
+_BATCH_BYTES = 256 << 20
 
 
 class Search(WhisperModel):  # type: ignore[misc]
@@ -54,6 +51,8 @@ class Search(WhisperModel):  # type: ignore[misc]
     by two threads, 347 by one).
     """
 
+    model: Any
+
     def __init__(self, spec: Spec, options: CTranslate2Options, folder: Path) -> None:
         """Raises `LoadError`."""
         device, _, index = spec.device.partition(":")
@@ -63,6 +62,7 @@ class Search(WhisperModel):  # type: ignore[misc]
             )
         threads = spec.threads or os.cpu_count() or 1
         self.workers = min(threads, spec.slots) if device == "cpu" else 1
+        self.threads = threads // self.workers
         computed_in = options.compute_type or ("float16" if device == "cuda" else "int8")
         try:
             super().__init__(
@@ -70,7 +70,7 @@ class Search(WhisperModel):  # type: ignore[misc]
                 device=device,
                 device_index=int(index or 0),
                 compute_type=computed_in,
-                cpu_threads=threads // self.workers,
+                cpu_threads=self.threads,
                 num_workers=self.workers,
                 local_files_only=True,
             )
@@ -78,6 +78,7 @@ class Search(WhisperModel):  # type: ignore[misc]
             raise LoadError(
                 f"{folder} cannot be loaded: {error}", permanent="out of memory" not in str(error)
             ) from error
+        self.model = WholeLength(self.model)
         self.feature_extractor = PiecewiseMel(**self.feat_kwargs)
         self.hf_tokenizer: hf.Tokenizer = prompt_tokenizer(self.hf_tokenizer)
         encoder = _ENCODERS[options.encoder] if device == "cpu" else ""
@@ -92,115 +93,52 @@ class Search(WhisperModel):  # type: ignore[misc]
         )
 
     def encode(self, features: npt.NDArray[np.float32]) -> StorageView:
-        if self._encoder is None:
+        """The states of one piece's features, shape (mels, frames), or of several'."""
+        if self._encoder is None or features.shape[-1] < WINDOW:
             return super().encode(features)
-        return StorageView.from_array(self._encoder(features))
+        several = features if features.ndim == 3 else features[np.newaxis]
+        return StorageView.from_array(np.concatenate([self._encoder(one) for one in several]))
 
 
-class Model:
-    """Whisper, as a clip is transcribed by it: ``search`` is faster-whisper's, over a model of any
-    library's, and ``workers`` threads may use it at once."""
+class WholeLength:
+    """CTranslate2's ``model``, which ends a text at half of ``max_length`` (its whisper.cc) where
+    that is less than what the prompt leaves of it: 112 tokens of 220, and a piece of 28 s often has
+    more in languages whose words are many tokens. Here it is the length of prompt and text."""
 
-    def __init__(self, search: WhisperModel, *, workers: int, beam_size: int, detail: str) -> None:
-        self.search = search
-        self.workers = workers
-        self.beam_size = beam_size
-        self.detail = detail
-        self.device: str = search.model.device
-        self.max_tokens: int = search.max_length
-        self.languages = self._languages()
+    def __init__(self, model: Any) -> None:
+        self._model = model
 
-    def hear(
-        self,
-        samples: decode.Samples,
-        asked: SpeechInput,
-        language: str | None,
-        *,
-        word_times: bool,
-    ) -> Iterator[Any]:
-        """First the language, detected unless it is given; then faster-whisper's segments. Each is
-        computed when it is asked for."""
-        search = self.search
-        features = search.feature_extractor(samples)
-        first = None
-        if language is None:
-            # The last frame is of the padding; faster-whisper does not transcribe it either.
-            frames = min(search.feature_extractor.nb_max_frames, features.shape[1] - 1)
-            first = search.encode(pad_or_trim(features[:, :frames]))
-            (token, _), *_ = search.model.detect_language(first)[0]
-            language = token[2:-2]
-        yield language
-        tokenizer = Tokenizer(
-            search.hf_tokenizer,
-            search.model.is_multilingual,
-            task="translate" if asked.translate else "transcribe",
-            language=language,
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(
+        self, states: StorageView, prompts: Sequence[list[int]], *, max_length: int, **asked: Any
+    ) -> list[Any]:
+        """As CTranslate2 has it."""
+        most = max(1, max_length - max(map(len, prompts)))
+        found: list[Any] = self._model.generate(
+            states, prompts, max_length=max(max_length, 2 * most), **asked
         )
-        options = self._options(tokenizer, asked, word_times)
-        yield from search.generate_segments(features, tokenizer, options, False, first)
-
-    def share_tokens(self, tokens: list[int], texts: list[str]) -> list[list[int]]:
-        """The ``tokens`` of each of ``texts``, which one after the other are what they say."""
-        shares = []
-        for text in texts[:-1]:
-            count = next(
-                (at for at in range(len(tokens)) if len(self._text(tokens[:at])) >= len(text)),
-                len(tokens),
-            )
-            shares.append(tokens[:count])
-            tokens = tokens[count:]
-        return [*shares, tokens]
-
-    def _text(self, tokens: list[int]) -> str:
-        tokenizer: hf.Tokenizer = self.search.hf_tokenizer
-        end = tokenizer.token_to_id("<|endoftext|>")
-        assert end is not None
-        return tokenizer.decode([token for token in tokens if token < end])
-
-    def _options(
-        self, tokenizer: Tokenizer, asked: SpeechInput, word_times: bool
-    ) -> TranscriptionOptions:
-        """What `WhisperModel.transcribe` would choose, but for the first block."""
-        return TranscriptionOptions(
-            initial_prompt=asked.prompt or None,
-            temperatures=[asked.temperature] if asked.temperature else list(_LADDER),
-            word_timestamps=word_times,
-            beam_size=self.beam_size,
-            max_new_tokens=_MAX_WINDOW_TOKENS,
-            best_of=5,
-            patience=1,
-            length_penalty=1,
-            repetition_penalty=1,
-            no_repeat_ngram_size=0,
-            log_prob_threshold=-1.0,
-            no_speech_threshold=0.6,
-            compression_ratio_threshold=2.4,
-            condition_on_previous_text=True,
-            prompt_reset_on_temperature=0.5,
-            prefix=None,
-            suppress_blank=True,
-            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
-            without_timestamps=False,
-            max_initial_timestamp=1.0,
-            prepend_punctuations="\"'“¿([{-",
-            append_punctuations="\"'.。,，!！?？:：”)]}、",  # noqa: RUF001
-            multilingual=False,
-            clip_timestamps="0",
-            hallucination_silence_threshold=None,
-            hotwords=None,
-        )
-
-    def _languages(self) -> list[str]:
-        if not self.search.model.is_multilingual:
-            return ["en"]
-        known = self.search.hf_tokenizer.token_to_id
-        return [code for code in NAMES if known(f"<|{code}|>") is not None]
+        return found
 
 
-def load_model(spec: Spec, options: CTranslate2Options, folder: Path) -> Model:
+def load_model(spec: Spec, options: CTranslate2Options, folder: Path) -> Whisper:
     """Raises `LoadError`."""
     search = Search(spec, options, folder)
-    return Model(search, workers=search.workers, beam_size=options.beam_size, detail=search.detail)
+    return Whisper(
+        search,
+        workers=search.workers,
+        batch=_batch(folder, search.threads),
+        beam_size=options.beam_size,
+        detail=search.detail,
+        windows=_WINDOWS,
+    )
+
+
+def _batch(folder: Path, threads: int) -> int:
+    """How many pieces a worker of so many ``threads`` hears at once."""
+    piece_bytes = (folder / _WEIGHTS).stat().st_size // 4
+    return max(1, min(_PIECES_A_THREAD * threads, _BATCH_BYTES // piece_bytes))
 
 
 def prompt_tokenizer(tokenizer: hf.Tokenizer) -> hf.Tokenizer:
@@ -216,7 +154,7 @@ def model_folder(spec: Spec, stage: Stage) -> Path:
     Raises `LoadError`."""
     folder = Path(spec.path)
     if not (folder / _WEIGHTS).is_file() and any(folder.glob("*.safetensors")):
-        key = f"{_FORMAT} ctranslate2 {version('ctranslate2')} {stamp(folder)}"
+        key = f"{form_of(spec)} ctranslate2 {version('ctranslate2')} {stamp(folder)}"
         folder = prepared(spec, stage, _CONVERT, key)
     _check_files(folder)
     return folder

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList
 from transformers.generation.logits_process import (
+    SuppressTokensAtBeginLogitsProcessor,
     SuppressTokensLogitsProcessor,
     WhisperTimeStampLogitsProcessor,
 )
@@ -73,6 +74,7 @@ class TorchWhisper:
         self._start = _mark(tokenizer, "<|startoftranscript|>")
         self._end = _mark(tokenizer, "<|endoftext|>")
         self._no_timestamps = _mark(tokenizer, "<|notimestamps|>")
+        self._blanks = tokenizer.encode(" ", add_special_tokens=False).ids
         self._no_speech = self._no_timestamps - 1  # it has had two names, but always this place
         ids = {f"<|{code}|>": tokenizer.token_to_id(f"<|{code}|>") for code in NAMES}
         self._languages = {name: at for name, at in ids.items() if at is not None}
@@ -80,9 +82,11 @@ class TorchWhisper:
 
     @_computing()
     def encode(self, features: npt.NDArray[np.float32]) -> Tensor:
-        """A window's features, (mels, frames), as the decoder reads them, (1, positions, width)."""
-        window = torch.from_numpy(features)[None].to(self._model.device, self._model.dtype)
-        encoded: Tensor = self._model.get_encoder()(window).last_hidden_state
+        """The features of a piece, (mels, frames), or of several, (pieces, mels, frames), as the
+        decoder reads them, (pieces, positions, width)."""
+        several = features if features.ndim == 3 else features[np.newaxis]
+        heard = torch.from_numpy(several).to(self._model.device, self._model.dtype)
+        encoded: Tensor = self._model.get_encoder()(heard).last_hidden_state
         return encoded
 
     @_computing()
@@ -101,7 +105,7 @@ class TorchWhisper:
         *,
         max_length: int,
         suppress_tokens: Sequence[int],
-        max_initial_timestamp_index: int,
+        max_initial_timestamp_index: int = 50,
         num_hypotheses: int = 1,
         sampling_temperature: float = 0.0,
         **_: object,
@@ -109,7 +113,7 @@ class TorchWhisper:
         """What follows the one prompt: the likeliest token each time, or the best of so many draws.
         What else CTranslate2 can be asked for changes neither."""
         (prompt,) = prompts
-        rules = self._rules(len(prompt), suppress_tokens, max_initial_timestamp_index)
+        rules = self._rules(prompt, suppress_tokens, max_initial_timestamp_index)
         rows = self._rows(prompt)
         read = self._decode(encoded, rows)
         start = read.logits[0, prompt.index(self._start)].float()
@@ -133,13 +137,14 @@ class TorchWhisper:
         encoded: Tensor,
         start_sequence: list[int],
         text_tokens: Sequence[list[int]],
-        num_frames: int,
+        num_frames: Sequence[int],
         *,
         median_filter_width: int,
     ) -> list[Alignment]:
         """When the tokens of each text are said, found as openai/whisper does (timing.py): where
         the heads that follow the sound look while the text is read."""
-        positions = max(1, num_frames // 2)
+        (frames,) = num_frames
+        positions = max(1, frames // 2)
         self._model.set_attn_implementation("eager")  # the only one that shows where it looks
         try:
             return [
@@ -201,20 +206,30 @@ class TorchWhisper:
     def _rows(self, tokens: Sequence[int]) -> Tensor:
         return torch.tensor([tokens], device=self._model.device)
 
-    def _rules(self, begin: int, suppressed: Sequence[int], max_initial_timestamp: int) -> Rules:
-        """What may follow from position ``begin``: times in pairs and never back, no other tokens
-        of control. Since a window begins with a time, it cannot begin with a blank."""
+    def _rules(
+        self, prompt: Sequence[int], suppressed: Sequence[int], max_initial_timestamp: int
+    ) -> Rules:
+        """What may follow a ``prompt``: no tokens of control but the end; times, unless the prompt
+        asks for none, in pairs and never back. What begins with a time cannot begin with a blank;
+        what does not, begins with neither a blank nor the end."""
+        found = LogitsProcessorList(
+            [SuppressTokensLogitsProcessor(list(suppressed), device=self.device)]
+        )
+        if self._no_timestamps in prompt:
+            blanks = [*self._blanks, self._end]
+            found.append(
+                SuppressTokensAtBeginLogitsProcessor(blanks, len(prompt), device=self.device)
+            )
+            times = range(self._no_timestamps + 1, self._model.config.vocab_size)
+            found.append(SuppressTokensLogitsProcessor(list(times), device=self.device))
+            return found
         marks = GenerationConfig(  # type: ignore[no-untyped-call]
             eos_token_id=self._end,
             no_timestamps_token_id=self._no_timestamps,
             max_initial_timestamp_index=max_initial_timestamp,
         )
-        return LogitsProcessorList(
-            [
-                SuppressTokensLogitsProcessor(list(suppressed), device=self.device),
-                WhisperTimeStampLogitsProcessor(marks, begin_index=begin),
-            ]
-        )
+        found.append(WhisperTimeStampLogitsProcessor(marks, begin_index=len(prompt)))
+        return found
 
 
 def _mark(tokenizer: Tokenizer, token: str) -> int:

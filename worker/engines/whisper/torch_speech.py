@@ -16,10 +16,11 @@ from worker.engine import LoadError, Stage, options_of
 from worker.engines.common.torch_device import DTYPES, find_device, use_threads
 from worker.engines.common.torch_pretrained import load_encoder
 from worker.engines.common.weights import check_weights
-from worker.engines.whisper.ctranslate2_model import Model, prompt_tokenizer
-from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
+from worker.engines.whisper.ctranslate2_model import prompt_tokenizer
 from worker.engines.whisper.mel import PiecewiseMel
+from worker.engines.whisper.model import Whisper
 from worker.engines.whisper.torch_model import TorchWhisper
+from worker.hearing.engine import HearingEngine
 
 logger = logging.getLogger(__name__)
 
@@ -27,19 +28,16 @@ logger = logging.getLogger(__name__)
 _UNUSED = ("proj_out.", "encoder.embed_positions.")
 
 
-class TorchSpeech(WhisperSpeech):
-    """An engine for speech, which takes clips in turns, one window a step. Options:
+class TorchSpeech(HearingEngine):
+    """An engine for speech, which takes clips in turns, one piece a step. Options:
     `TorchSpeechOptions`."""
 
-    def prepare(self, spec: Spec, stage: Stage) -> None:
-        """Nothing is converted."""
-
-    def _open(self, spec: Spec, stage: Stage) -> tuple[SpeechOptions, Model]:
+    def open(self, spec: Spec, stage: Stage) -> tuple[SpeechOptions, Whisper]:
         options = options_of(spec, TorchSpeechOptions)
         return options, load_model(spec, options, stage)
 
 
-def load_model(spec: Spec, options: TorchSpeechOptions, stage: Stage) -> Model:
+def load_model(spec: Spec, options: TorchSpeechOptions, stage: Stage) -> Whisper:
     """At temperature 0 it takes the likeliest token, as openai/whisper and transformers do unless
     they are asked for beams. Raises `LoadError`."""
     folder = Path(spec.path)
@@ -58,7 +56,7 @@ def load_model(spec: Spec, options: TorchSpeechOptions, stage: Stage) -> Model:
         reason = f"{folder} does not fit on {device}: {error}"
         raise LoadError(reason, permanent=False) from error
     detail = f"transformers, {str(dtype).removeprefix('torch.')}"
-    return Model(search, workers=1, beam_size=1, detail=detail)
+    return Whisper(search, workers=1, batch=1, beam_size=1, detail=detail)
 
 
 def search_over(model: TorchWhisper, tokenizer: Tokenizer, config: WhisperConfig) -> WhisperModel:

@@ -498,6 +498,55 @@ def test_who_has_thought_enough_goes_on_with_the_answer() -> None:
     )
 
 
+def test_it_thinks_no_longer_where_a_step_brings_several_tokens() -> None:
+    """As prompt lookup does: what the last of them say is not part of the answer."""
+    scripted = Scripted(
+        [Written("a", (0, 0, 0, 0, 0), cached_tokens=1, guessed=4, accepted=4)],
+        [Written("a+", (0,), cached_tokens=4)],
+        [Written("a+", (END,))],
+    )
+    one = chat(scripted)
+    one.prompts.dialect = THINKS  # type: ignore[misc]
+    assert one.admit(thinker(3))
+    events = [event for _ in range(4) for event in one.step()]
+    thoughts = [event for event in events if isinstance(event, Reasoning)]
+    assert "".join(event.text for event in thoughts) == "aa"
+    first, rest = scripted.begun
+    assert rest.prompt.tokens == [*first.prompt.tokens, 0, 0, 0, 0]
+    assert events[-1] == Done(
+        "a",
+        ChatResult(
+            finish="stop",
+            usage=Usage(
+                prompt_tokens=2,
+                completion_tokens=6,
+                reasoning_tokens=3,
+                cached_tokens=1,
+                guessed_tokens=4,
+                accepted_tokens=4,
+            ),
+        ),
+    )
+
+
+def test_tokens_behind_the_reasoning_are_not_counted_as_its_own() -> None:
+    """Whether a step brings its end and what follows, or each of them has a step of its own."""
+
+    def usage(*steps: list[Written]) -> Usage:
+        one = chat(Scripted(*steps))
+        one.prompts.dialect = THINKS  # type: ignore[misc]
+        assert one.admit(thinker(8))
+        done = [event for _ in range(len(steps) + 1) for event in one.step()][-1]
+        assert isinstance(done, Done)
+        assert isinstance(done.result, ChatResult)
+        return done.result.usage
+
+    begun, rest = [Written("a", (0, 0))], (0, 1, 0, 0, END)
+    single = usage(begun, *([Written("a", (token,))] for token in rest))
+    assert (single.completion_tokens, single.reasoning_tokens) == (7, 3)
+    assert usage(begun, [Written("a", rest)]) == single
+
+
 def test_the_rest_of_an_answer_waits_for_room() -> None:
     scripted = Scripted([Written("a", (0, 0))], [], [], [Written("a+", (END,))])
     one = chat(scripted)

@@ -8,7 +8,7 @@ import pytest
 
 from ipc.engines import ENGINES, Chat, Descriptor
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
-from ipc.messages.jobs import ChatInput, Message, Sampling
+from ipc.messages.jobs import ChatInput, Job, Message, Sampling
 from ipc.messages.spec import Loaded, Spec
 from tests.unit.worker.chat.test_engine import Letters
 from worker.chat.requests import requests_of
@@ -19,7 +19,8 @@ MODEL = TokenModel(Loaded(device="cpu"), Letters(), frozenset({2}), 10)
 
 def requests(engine: str, **sampling: Any) -> list[TokenRequest]:
     asked = ChatInput(messages=[Message("user", "hi")], sampling=Sampling(max_tokens=2, **sampling))
-    return requests_of("a", asked, Spec(name="m", task="chat", engine=engine, path=""), MODEL)
+    job = Job(id="a", model="m", input=asked, deadline_at=0.0)
+    return requests_of(job, asked, Spec(name="m", task="chat", engine=engine, path=""), MODEL)
 
 
 @pytest.fixture

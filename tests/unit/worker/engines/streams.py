@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipc.messages.events import ChatResult, Delta, Piece
@@ -66,9 +66,10 @@ def read(
     *,
     asked: ChatInput | None = None,
     server: Server = ANY,
+    written: Mapping[int, Sequence[int]] | None = None,
 ) -> tuple[list[Piece], ChatResult]:
     """The pieces and the result of an answer whose bytes come so. Raises its `ServeError`."""
-    reader, answer = EventReader(), ChatAnswer("j", asked or chat(), server)
+    reader, answer = EventReader(), ChatAnswer("j", asked or chat(), server, written)
     size = piece_bytes or max(1, len(body))
     events = [
         each for at in range(0, len(body), size) for each in reader.feed(body[at : at + size])
