@@ -10,6 +10,7 @@ import resource
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 import uvicorn
@@ -17,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from frontend.api.admin.operator import Operator
-from frontend.app import Kept, build, lines_of
+from frontend.app import Kept, build, keyless_of, lines_of
 from frontend.batches.service import Batches
 from frontend.current import Current
 from frontend.dispatch.budget import Budget
@@ -25,12 +26,19 @@ from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.links import Links
 from frontend.dispatch.waits import happens, tick
+from frontend.incidents.keeping import Keeping
+from frontend.incidents.sources import LiveSources
 from frontend.listener.by_port import ByPort
 from frontend.listener.connection import Bounds, protocol
 from frontend.metrics import Metrics
-from frontend.routes import PROBES
+from frontend.routes import PROBES, SOCKETS
+from frontend.store.database import Unavailable
+from frontend.usage.report import UsageReports
 from ipc.messages.control import FRONTEND_FILES, AccessConfig, Drain, Reconfigure, Serve
 from ipc.runtime import child, heap
+
+if TYPE_CHECKING:
+    from frontend.wyoming.server import WyomingServer
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +47,14 @@ BACKLOG = 2048
 # supervisor tells in milliseconds, unless it is in trouble itself, and a socket is there at once.
 STATES_S = 5.0
 LINKS_S = 1.0
+# And for one that does not yet know what keys have had today: a slow disk is no reason for more.
+DAY_KNOWN_S = 2.0
 # After the drain only connections without a request are left; they need no patience.
 CLOSE_S = 2
 # Longer than clients and proxies keep an idle connection, so that they end it and not we: one that
 # is closed while a request is on its way loses the request. nginx has the same.
 IDLE_S = 75
+DATE_S = 1.0
 # For a client to say hello in TLS, and goodbye; asyncio has 60 s and 30 s.
 HANDSHAKE_S, GOODBYE_S = 10.0, 5.0
 
@@ -51,9 +62,23 @@ HANDSHAKE_S, GOODBYE_S = 10.0, 5.0
 class Server(uvicorn.Server):
     """uvicorn without signal handlers: the supervisor's `Drain` is the way to stop it."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ends = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._ends.set()
+
+    async def main_loop(self) -> None:
+        """uvicorn's, which looks ten times a second whether to end; the header `date` has to be
+        made anew each second."""
+        while not await self.on_tick(0):
+            await happens(self._ends, DATE_S)
 
 
 def main() -> None:
@@ -72,8 +97,8 @@ async def _run(args: argparse.Namespace) -> None:
     budget = Budget(serve.memory_mb << 20)
     metrics = Metrics(dispatcher, control, budget, vllm_names=serve.vllm_metrics)
     batches = Batches(serve.batches, dispatcher, serve.max_json_bytes)
-    operator = Operator(dispatcher, control)
-    kept = Kept.of(serve)
+    kept = Kept.of(serve, control.events)
+    operator = Operator(dispatcher, control, kept.requests)
 
     def make(limits: Serve) -> Starlette:
         return build(dispatcher, control, limits, metrics, budget, batches, operator, kept)
@@ -81,21 +106,34 @@ async def _run(args: argparse.Namespace) -> None:
     given = [fd for fd in (args.listen_fd, args.ollama_fd) if fd is not None]
     sockets = [socket.socket(fileno=fd) for fd in given]
     app, apps = _applications(make, serve, sockets)
-    lines = Current(lambda limits: lines_of(make(limits), metrics, budget), serve)
-    server = Server(_config(app, serve.gate))
+    lines = Current(lambda limits: lines_of(make(limits), metrics, budget, kept), serve)
+
+    def keyless() -> Current:
+        return Current(lambda limits: keyless_of(make(limits), metrics, budget, kept), serve)
+
+    wyoming = _wyoming(args.wyoming_fd, keyless, dispatcher, budget)
+    server = Server(_config(app, serve.gate, budget))
     if serve.gate.ssl_certfile:
         _bound_handshakes()
-    tasks = [asyncio.create_task(control.beat()), asyncio.create_task(tick(dispatcher))]
+    loops = (control.beat(), tick(dispatcher), kept.ledger.run())
+    tasks = [asyncio.create_task(one) for one in loops]
+
+    parts = (kept.requests, kept.events, kept.sampling, serve.settings)
+    sources = LiveSources(dispatcher, control, *parts)
 
     def on_drain(drain: Drain) -> None:
         operator.end()
-        leaving = _drain(batches, dispatcher, links, server, drain.seconds)
+        kept.live.end()
+        leaving = _drain(batches, dispatcher, links, server, wyoming, drain.seconds)
         tasks.append(asyncio.create_task(leaving))
 
     def on_reconfigure(message: Reconfigure) -> None:
         dispatcher.aliases = dict(message.serve.aliases)
+        sources.know(message.serve.settings)
         for each in (*apps, lines):
             each.set(message.serve)
+        if wyoming is not None:
+            wyoming.set(message.serve)
 
     control.listen(
         on_models=lambda models: dispatcher.set_models(models.specs),
@@ -103,13 +141,21 @@ async def _run(args: argparse.Namespace) -> None:
         on_states=lambda states: dispatcher.set_states(states.models),
         on_drain=on_drain,
     )
-    child.settle()
+    heap.settle()
+    kept.begin()
     control.ready()
-    await _know_the_workers(dispatcher)
+    await asyncio.gather(_know_the_workers(dispatcher), _know_the_day(kept))
     batches.begin(lines)
+    sampling = kept.sampling.run(control.health, dispatcher.queues)
+    incidents = Keeping(serve.incidents, control, sources)
+    tasks += [asyncio.create_task(sampling), asyncio.create_task(incidents.run())]
+    if wyoming is not None:
+        await wyoming.begin(serve)
     await server.serve(sockets=sockets)
     for task in tasks:
         task.cancel()
+    kept.end()
+    incidents.end()
     control.close()
 
 
@@ -124,6 +170,18 @@ def _applications(
     return ByPort(first, {sockets[1].getsockname()[1]: other}), [first, other]
 
 
+def _wyoming(
+    fd: int | None, app: Callable[[], Current], dispatcher: Dispatcher, budget: Budget
+) -> WyomingServer | None:
+    """What answers voice assistants at the listener ``fd``. It takes memory of which a server that
+    has none does without."""
+    if fd is None:
+        return None
+    from frontend.wyoming.server import WyomingServer
+
+    return WyomingServer(socket.socket(fileno=fd), app(), dispatcher, budget)
+
+
 async def _know_the_workers(dispatcher: Dispatcher) -> None:
     """Until then each model would be said to be loading, those too that are ready."""
     if not await happens(dispatcher.informed, STATES_S):
@@ -136,11 +194,26 @@ async def _know_the_workers(dispatcher: Dispatcher) -> None:
         logger.warning("workers_unconnected", extra={"after_s": LINKS_S})
 
 
-def _config(app: ASGIApp, gate: AccessConfig) -> uvicorn.Config:
+async def _know_the_day(kept: Kept) -> None:
+    """Until then each key would have all that it may have in a day once more."""
+    reports = UsageReports(kept.ledger, kept.store)
+    try:
+        async with asyncio.timeout(DAY_KNOWN_S):
+            had = await reports.tokens_by_key(kept.allowances.day_began_s)
+    except (Unavailable, TimeoutError) as error:
+        if kept.store.is_kept:
+            logger.warning("usage_of_today_unknown", extra={"why": str(error) or "no answer"})
+        return
+    kept.allowances.has_had(had)
+
+
+def _config(app: ASGIApp, gate: AccessConfig, budget: Budget) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol(Bounds(probes=PROBES, connections=_room(gate.max_connections))),
-        ws="none",
+        http=protocol(_bounds(gate), budget),
+        ws="none",  # `Connection` hands sockets on, and imports what they need with the first
+        ws_ping_timeout=None,  # one that waits for room is not read, and would be cut
+        ws_per_message_deflate=False,
         proxy_headers=False,
         ssl_certfile=gate.ssl_certfile,
         ssl_keyfile=gate.ssl_keyfile,
@@ -152,6 +225,11 @@ def _config(app: ASGIApp, gate: AccessConfig) -> uvicorn.Config:
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=CLOSE_S,
     )
+
+
+def _bounds(gate: AccessConfig) -> Bounds:
+    room = _room(gate.max_connections)
+    return Bounds(probes=PROBES, sockets=SOCKETS, connections=room)
 
 
 def _bound_handshakes() -> None:
@@ -171,7 +249,12 @@ def _room(wanted: int) -> int:
 
 
 async def _drain(
-    batches: Batches, dispatcher: Dispatcher, links: Links, server: uvicorn.Server, seconds: float
+    batches: Batches,
+    dispatcher: Dispatcher,
+    links: Links,
+    server: Server,
+    wyoming: WyomingServer | None,
+    seconds: float,
 ) -> None:
     """Refuse what is new, let what runs finish, end what is left with an error, stop listening.
 
@@ -182,8 +265,10 @@ async def _drain(
     await happens(dispatcher.idle, seconds)
     await asyncio.wait({leave}, timeout=CLOSE_S)
     dispatcher.close()
+    if wyoming is not None:
+        await wyoming.end()
     links.close_all()
-    server.should_exit = True
+    server.end()
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
@@ -197,6 +282,7 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen-fd", required=True, type=int, help="the listening socket")
     parser.add_argument("--ollama-fd", type=int, help="that of Ollama's API, if it has its own")
+    parser.add_argument("--wyoming-fd", type=int, help="that of the Wyoming protocol, if wanted")
 
 
 if __name__ == "__main__":

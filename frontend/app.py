@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.access_log import AccessLogEntry
-from frontend.api.admin.guarded import for_operators
+from frontend.api.admin.guarded import OperatorGuard
 from frontend.api.admin.operator import Operator
+from frontend.api.compat.swap.upstream import Upstream
 from frontend.api.responses.store import ResponseStore
 from frontend.api.route import Answer, Services
 from frontend.api.route import Route as Entry
@@ -24,17 +26,32 @@ from frontend.batches.service import Batches
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.dispatch.event_feed import EventFeed
+from frontend.history.events import EventHistory
+from frontend.history.requests import Requests
+from frontend.history.sampling import Sampling
 from frontend.http import waiting
 from frontend.http.access import Guard, Guarded, host_guards, key_guards
-from frontend.http.foreign_forms import ForeignForms
+from frontend.http.foreign_pages import ForeignForms, Origins
 from frontend.http.paths import COVERED, PathSet, Unserved
 from frontend.http.sessions import Sessions
+from frontend.http.socket import Sockets
+from frontend.limited import Limited
+from frontend.live.sessions import LiveSessions
 from frontend.metrics import Metrics
 from frontend.middleware import Access, Refusals
+from frontend.quotas import headers as quota_headers
+from frontend.quotas.allowance import Allowances
 from frontend.resume.held import HeldAnswers
 from frontend.resume.layer import Resumable
 from frontend.routes import KEYLESS, LISTED, OPEN, POLLED, error_forms, routes
+from frontend.store.database import Database
+from frontend.store.tables import tables
+from frontend.traces.export import Traces
+from frontend.usage.ledger import Ledger
+from frontend.usage.report import UsageReports
 from ipc.messages.control import AccessConfig, Serve
+from ipc.messages.keys import ApiKey
 
 SLICE_BYTES = 64 << 10
 # These may have slashes, as parts of a path.
@@ -90,11 +107,58 @@ class Kept:
     responses: ResponseStore
     sessions: Sessions
     held: HeldAnswers
+    store: Database
+    requests: Requests
+    events: EventHistory
+    sampling: Sampling
+    traces: Traces
+    ledger: Ledger
+    allowances: Allowances
+    live: LiveSessions
 
     @classmethod
-    def of(cls, serve: Serve) -> Kept:
-        """For the first one."""
-        return cls(ResponseStore(), Sessions(serve.gate.api_keys), HeldAnswers())
+    def of(cls, serve: Serve, feed: EventFeed) -> Kept:
+        """For the first one, of a server of which ``feed`` tells what happens."""
+        history = serve.history
+        file = Path(history.file) if history.file else None
+        store = Database(file, tables(history), history.max_bytes)
+        keys = serve.gate.api_keys
+        return cls(
+            responses=ResponseStore(),
+            sessions=Sessions(keys),
+            held=HeldAnswers(),
+            store=store,
+            requests=Requests(store),
+            events=EventHistory(feed, store),
+            sampling=Sampling(store),
+            traces=Traces(),
+            ledger=Ledger(store),
+            allowances=Allowances(keys),
+            live=LiveSessions(),
+        )
+
+    def know(self, keys: dict[str, ApiKey]) -> None:
+        """These are the keys from now on."""
+        self.sessions.know(keys)
+        self.allowances.know(keys)
+        self.responses.know(keys)
+        self.held.know(keys)
+        self.live.know(keys)
+
+    def begin(self) -> None:
+        """The frontend serves."""
+        self.store.begin()
+        self.requests.begin()
+        self.traces.begin()
+
+    def end(self) -> None:
+        """The frontend stops: what is not written yet is."""
+        self.requests.end()
+        self.events.end()
+        self.sampling.end()
+        self.ledger.flush()
+        self.store.end()
+        self.traces.end()
 
 
 def build(
@@ -112,9 +176,11 @@ def build(
     it. ``kept`` is what it has in common with the one before it."""
     offered = routes(serve)
     batches = batches or Batches(serve.batches, dispatcher, serve.max_json_bytes)
-    operator = operator or Operator(dispatcher, control)
-    kept = kept or Kept.of(serve)
-    kept.sessions.know(serve.gate.api_keys)
+    kept = kept or Kept.of(serve, control.events)
+    operator = operator or Operator(dispatcher, control, kept.requests)
+    kept.know(serve.gate.api_keys)
+    batches.know(serve.gate.api_keys)
+    operator.followers.know(serve.gate.api_keys)
     services = Services(
         dispatcher=dispatcher,
         control=control,
@@ -124,7 +190,13 @@ def build(
         batches=batches,
         sessions=kept.sessions,
         operator=operator,
+        guard=OperatorGuard(control, with_keys=bool(serve.gate.api_keys)),
         held=kept.held,
+        events=kept.events,
+        sampling=kept.sampling,
+        store=kept.store,
+        usage=UsageReports(kept.ledger, kept.store),
+        live=kept.live,
     )
     app = Application(
         routes=[
@@ -132,18 +204,24 @@ def build(
             for path, answers in _by_path(offered, services).items()
         ],
         middleware=[
+            Middleware(Sockets),
+            Middleware(Upstream, dispatcher=dispatcher),
             Middleware(Resumable, held=kept.held),
             Middleware(
                 Access,
-                record=AccessLogEntry(metrics, POLLED),
+                record=AccessLogEntry(metrics, kept.ledger, POLLED),
                 budget=budget,
                 error_forms=error_forms(serve),
                 id_headers={each.path: each.id_header for each in offered if each.id_header},
-                requests=operator.requests,
+                quota_forms={each.path: each.quota_form for each in offered if each.quota_form},
+                requests=kept.requests.registry,
                 listed=LISTED,
+                traces=kept.traces,
+                trusts_parent=serve.trust_trace_parent,
             ),
             *_gate(serve.gate, kept.sessions),
             Middleware(Refusals),
+            Middleware(Limited, allowances=kept.allowances, counted=LISTED),
         ],
     )
     # A redirect would be built from the client's Host header, and repeat the whole body.
@@ -161,27 +239,61 @@ def _by_path(offered: Iterable[Entry], services: Services) -> Mapping[str, Mappi
         methods = found.setdefault(each.path, {})
         answer = each.answer(services)
         if each.admin:
-            with_keys = bool(services.serve.gate.api_keys)
-            answer = for_operators(each, answer, services.control, with_keys=with_keys)
+            answer = _for_operators(each, answer, services.guard)
         methods[each.method] = answer
         if each.method == "GET":
             methods.setdefault("HEAD", answer)
     return found
 
 
-def lines_of(app: Starlette, metrics: Metrics, budget: Budget) -> ASGIApp:
+def _for_operators(route: Entry, answer: Answer, guard: OperatorGuard) -> Answer:
+    async def guarded(request: Request) -> Response:
+        if route.act is None:
+            guard.check(request)
+            return await answer(request)
+        with guard.doing(request, route.act):
+            return await answer(request)
+
+    return guarded
+
+
+def lines_of(app: Starlette, metrics: Metrics, budget: Budget, kept: Kept) -> ASGIApp:
     """``app`` for lines of batches: their host and key were looked at when the batch came."""
-    return Access(Refusals(app.router), record=AccessLogEntry(metrics, POLLED), budget=budget)
+    lines = Limited(app.router, kept.allowances, LISTED)
+    record = AccessLogEntry(metrics, kept.ledger, POLLED)
+    return Access(Refusals(lines), record=record, budget=budget, traces=kept.traces)
+
+
+def keyless_of(app: Starlette, metrics: Metrics, budget: Budget, kept: Kept) -> ASGIApp:
+    """``app`` for clients of a port of which no host is asked and no key."""
+    record = AccessLogEntry(metrics, kept.ledger, POLLED)
+    return Access(
+        Refusals(Limited(app.router, kept.allowances, LISTED)),
+        record=record,
+        budget=budget,
+        requests=kept.requests.registry,
+        listed=LISTED,
+        traces=kept.traces,
+    )
 
 
 def _gate(gate: AccessConfig, sessions: Sessions) -> list[Middleware]:
     """What stands before the routes. A browser's question whether it may ask carries no key."""
     layers = [_guarded(guard, OPEN) for guard in host_guards(gate)]
-    cors = functools.partial(
+    origins = Origins(gate.cors_origins)
+    if gate.cors_origins:
+        layers.append(_cors(origins))
+    if not gate.api_keys:
+        layers.append(_guarded(ForeignForms(origins.allows), OPEN))
+    return layers + [_guarded(guard, KEYLESS) for guard in key_guards(gate, sessions)]
+
+
+def _cors(origins: Origins) -> Middleware:
+    return Middleware(
         CORSMiddleware,
-        allow_origins=[origin for origin in gate.cors_origins if not _is_pattern(origin)],
-        allow_origin_regex=_one_of(filter(_is_pattern, gate.cors_origins)),
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_origins=origins.named,
+        allow_origin_regex=origins.expression,
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
         # Chrome asks before a public page may reach a server on the user's own network.
         allow_private_network=True,
@@ -191,32 +303,12 @@ def _gate(gate: AccessConfig, sessions: Sessions) -> list[Middleware]:
             "x-should-retry",
             "x-schema-dropped",
             "x-stream-id",
+            "mcp-session-id",
             *waiting.HEADERS,
+            *quota_headers.NAMES,
         ],
     )
-    if gate.cors_origins:
-        layers.append(Middleware(cors))
-    if not gate.api_keys:
-        layers.append(_guarded(ForeignForms(cors(_nothing).is_allowed_origin), OPEN))
-    return layers + [_guarded(guard, KEYLESS) for guard in key_guards(gate, sessions)]
-
-
-async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    """An application that is never asked."""
 
 
 def _guarded(guard: Guard, open_paths: PathSet) -> Middleware:
     return Middleware(Guarded, guard=guard, open_paths=open_paths)
-
-
-def _is_pattern(origin: str) -> bool:
-    return "*" in origin and origin != "*"
-
-
-def _one_of(patterns: Iterable[str]) -> str | None:
-    """The origins that match ``https://*.name`` or ``http://name:*``, as a regular expression."""
-    forms = (
-        re.escape(pattern).replace(r"://\*", r"://[^/:@]+").replace(r":\*", r"(:\d+)?")
-        for pattern in patterns
-    )
-    return "|".join(forms) or None

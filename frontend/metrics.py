@@ -29,11 +29,13 @@ from frontend.dispatch.stream import Stream
 from frontend.http.answer_stream import OnGap
 from frontend.http.request_context import RequestContext
 from frontend.vllm_metrics import UnderVllmNames
-from ipc.messages.events import ChatResult, Done
+from ipc.messages.events import ChatResult, Done, SpeechResult
 from ipc.messages.jobs import Task
 from ipc.tasks import TASKS
 
 ANSWER_S = 2.0
+# Series of so many keys at most, since this process started; others are counted together.
+MOST_KEYS, OTHER_KEYS = 100, "(others)"
 
 # One more series for each counter and histogram, which nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -93,6 +95,19 @@ class Metrics:
             registry=registry,
             buckets=_RATIOS,
         )
+        self._migrations = Counter(
+            "edge_serve_migrations",
+            "Answers that another worker had to go on with, and how they have ended",
+            ("model", "outcome"),
+            registry=registry,
+        )
+        self._live_turns = Counter(
+            "edge_serve_live_turns",
+            "Turns of live speech by how they ended: ok, revised (a last look at one had other "
+            "words than were told), or the code of an error",
+            ("model", "outcome"),
+            registry=registry,
+        )
         self._requests = Counter(
             "edge_serve_requests",
             "Requests by outcome",
@@ -111,6 +126,18 @@ class Metrics:
             ("model",),
             registry=registry,
         )
+        self._guessed = Counter(
+            "edge_serve_guessed_tokens",
+            "Tokens of answers that were guessed before the model was asked",
+            ("model",),
+            registry=registry,
+        )
+        self._accepted = Counter(
+            "edge_serve_accepted_tokens",
+            "Guessed tokens that the model found right",
+            ("model",),
+            registry=registry,
+        )
         self._finished = Counter(
             "edge_serve_chats_finished",
             "Chats that have come to their end, by what ended them",
@@ -125,10 +152,23 @@ class Metrics:
         )
         self._prompt_sizes = _sizes(registry, "edge_serve_prompt_size_tokens", "Of each prompt")
         self._answer_sizes = _sizes(registry, "edge_serve_answer_size_tokens", "Of each answer")
+        self._key_tokens = Counter(
+            "edge_serve_key_tokens",
+            "Tokens that each key has used: prompt, cached (of these), completion",
+            ("model", "key", "kind"),
+            registry=registry,
+        )
+        self._keys: set[str] = set()
         self._padding = Counter(
             "edge_serve_padding_tokens",
             "Tokens that filled batches of texts up to their longest",
             ("model",),
+            registry=registry,
+        )
+        self._dropped = Counter(
+            "edge_serve_speech_dropped",
+            "Pieces of recordings whose words were left out, by the rule that found them",
+            ("model", "rule"),
             registry=registry,
         )
         self._lines = Counter(
@@ -163,6 +203,12 @@ class Metrics:
         self._worker_rss = _worker(registry, "resident_memory_bytes", "Resident memory")
         self._worker_cpu = _worker(registry, "cpu_percent", "Share of one processor, in percent")
         self._worker_restarts = _worker(registry, "restarts", "Restarts since the server started")
+        self._replicas_wanted = _gauge(
+            registry,
+            "edge_serve_replicas_wanted",
+            "Workers that a model should have now whose number varies",
+            "model",
+        )
         if vllm_names:
             registry.register(UnderVllmNames(self._by_vllm_names()))
 
@@ -175,6 +221,8 @@ class Metrics:
             "vllm:generation_tokens": self._generated,
             "vllm:prefix_cache_queries": self._prompt,
             "vllm:prefix_cache_hits": self._cached,
+            "vllm:spec_decode_num_draft_tokens": self._guessed,
+            "vllm:spec_decode_num_accepted_tokens": self._accepted,
             "vllm:request_success": self._finished,
             "vllm:request_prompt_tokens": self._prompt_sizes,
             "vllm:request_generation_tokens": self._answer_sizes,
@@ -202,12 +250,19 @@ class Metrics:
             self._series(self._queue_wait[task], model).observe(wait_s)
             if (ratio := _eta_error(stream.told, wait_s)) is not None:
                 self._series(self._eta_error, model).observe(ratio)
+        if stream.migrations:
+            outcome = "ok" if stream.done is not None else context.error or "ok"
+            self._series(self._migrations, model, outcome).inc(stream.migrations)
         if stream.first_at is not None:
             self._series(self._first, model).observe(stream.first_at - stream.submitted_at)
         if stream.done is not None and stream.dispatched_at is not None:
-            self._observe_work(task, model, stream.done, stream.dispatched_at)
+            self._observe_work(task, model, stream.done)
             if task == "chat":
                 self._observe_chat(model, stream, context.started_at + seconds)
+
+    def count_live_turn(self, model: str, outcome: str) -> None:
+        """A turn of live speech has ended."""
+        self._series(self._live_turns, model, outcome).inc()
 
     def _observe_chat(self, model: str, stream: Stream, ended_at: float) -> None:
         """One that has come to its end, and where its time went."""
@@ -229,21 +284,40 @@ class Metrics:
         self._count_tokens(context, model)
 
     def _count_tokens(self, context: RequestContext, model: str) -> None:
-        if context.usage is not None:
-            self._series(self._prompt, model).inc(context.usage.prompt_tokens)
-            self._series(self._generated, model).inc(context.usage.completion_tokens)
-            self._series(self._cached, model).inc(context.usage.cached_tokens or 0)
+        usage = context.usage
+        if usage is None:
+            return
+        cached = usage.cached_tokens or 0
+        self._series(self._prompt, model).inc(usage.prompt_tokens)
+        self._series(self._generated, model).inc(usage.completion_tokens)
+        self._series(self._cached, model).inc(cached)
+        if usage.guessed_tokens:
+            self._series(self._guessed, model).inc(usage.guessed_tokens)
+            self._series(self._accepted, model).inc(usage.accepted_tokens)
+        if context.key is not None:
+            key = self._known(context.key)
+            self._series(self._key_tokens, model, key, "prompt").inc(usage.prompt_tokens)
+            self._series(self._key_tokens, model, key, "cached").inc(cached)
+            self._series(self._key_tokens, model, key, "completion").inc(usage.completion_tokens)
 
-    def _observe_work(self, task: Task, model: str, done: Done, dispatched_at: float) -> None:
-        """What the worker told about a job that it was handed at ``dispatched_at``."""
-        if done.began_at:
-            wait_s = max(0.0, done.began_at - dispatched_at)
-            self._series(self._batch_wait[task], model).observe(wait_s)
+    def _known(self, key: str) -> str:
+        """The label of a key: its name, or that of all others where there are too many."""
+        if key not in self._keys and len(self._keys) < MOST_KEYS:
+            self._keys.add(key)
+        return key if key in self._keys else OTHER_KEYS
+
+    def _observe_work(self, task: Task, model: str, done: Done) -> None:
+        """What the worker told about a job."""
+        if done.marks is not None and done.marks.began_s is not None:
+            self._series(self._batch_wait[task], model).observe(done.marks.began_s)
         if TASKS[task].has_cache and done.cache_hits + done.cache_misses:
             self._series(self._cache_hits[task], model).inc(done.cache_hits)
             self._series(self._cache_misses[task], model).inc(done.cache_misses)
         if TASKS[task].has_cache:
             self._series(self._padding, model).inc(done.padding_tokens)
+        if isinstance(done.result, SpeechResult):
+            for rule, pieces in done.result.dropped.items():
+                self._series(self._dropped, model, rule).inc(pieces)
 
     def on_gap(self, model: str) -> OnGap:
         """Takes the seconds between two batches of ``model``'s tokens."""
@@ -279,11 +353,13 @@ class Metrics:
             del self._found[metric, labels]
 
     def _set_workers(self, models: Iterable[dict[str, Any]]) -> None:
-        gauges = (self._worker_up, self._worker_rss, self._worker_cpu, self._worker_restarts)
+        gauges = [self._worker_up, self._worker_rss, self._worker_cpu, self._worker_restarts]
         # A worker that is gone, or of which nothing is known, has no values: not its last ones.
-        for gauge in gauges:
+        for gauge in [*gauges, self._replicas_wanted]:
             gauge.clear()
         for model in models:
+            if scaling := model.get("scaling"):
+                self._replicas_wanted.labels(model["name"]).set(scaling["wanted"])
             for replica in model["replicas"]:
                 labels = (model["name"], replica["replica"])
                 self._worker_up.labels(*labels).set(replica["state"] == "ready")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
@@ -11,11 +12,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.access_log import AccessLogEntry
 from frontend.dispatch.budget import Budget
+from frontend.history.request_record import ended_record
+from frontend.history.request_registry import RequestRegistry
 from frontend.http.errors import error_response, refusal
 from frontend.http.paths import plain
 from frontend.http.request_context import ErrorForm, RequestContext, openai_form
-from frontend.http.request_registry import RequestRegistry
 from frontend.http.waiting import waiting_headers
+from frontend.quotas import headers as quota_headers
+from frontend.quotas.headers import HeaderForm
+from frontend.traces.export import Traces
 from ipc.messages.errors import InternalError, ServeError
 
 logger = logging.getLogger(__name__)
@@ -35,20 +40,28 @@ class Access:
         budget: Budget,
         error_forms: Mapping[str, ErrorForm] = MappingProxyType({}),
         id_headers: Mapping[str, str] = MappingProxyType({}),
+        quota_forms: Mapping[str, HeaderForm] = MappingProxyType({}),
         requests: RequestRegistry | None = None,
         listed: Collection[str] = (),
+        traces: Traces | None = None,
+        trusts_parent: bool = False,
     ) -> None:
         """``error_forms`` are those of paths that tell errors otherwise than OpenAI's API; one
         that ends in a slash is all that is below it. ``id_headers`` are where others look for
-        a request's id."""
+        a request's id, ``quota_forms`` how what a key has left is told where it is not as OpenAI
+        does. ``traces`` are made of requests that are listed and of lines of batches, as part of
+        their callers' where it ``trusts_parent``."""
         self._app = app
         self._error_forms = error_forms
         self._below = [(path, form) for path, form in error_forms.items() if path.endswith("/")]
         self._id_headers = {path: name.encode("ascii") for path, name in id_headers.items()}
+        self._quota_forms = quota_forms
         self._record = record
         self._budget = budget
         self._requests = requests
         self._listed = listed
+        self._traces = traces
+        self._trusts_parent = trusts_parent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,6 +70,8 @@ class Access:
         scope["path"] = plain(scope["path"])
         context = RequestContext.begin(scope, self._budget)
         context.error_form = self._error_form(scope["path"])
+        if self._trusts_parent:
+            context.hears_parent(scope)
         own_id = context.request_id.encode("ascii")
         ids = [(b"x-request-id", own_id)]
         if (name := self._id_headers.get(scope["path"])) is not None:
@@ -64,12 +79,15 @@ class Access:
 
         requests = self._requests if scope["path"] in self._listed else None
         if requests is not None:
-            requests.begin(context, scope["path"])
+            requests.begin(context)
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
                 told = waiting_headers(context)
+                if context.allowance is not None:
+                    form = self._quota_forms.get(scope["path"], quota_headers.openai)
+                    told += form(context.allowance)
                 message["headers"] = [*message.get("headers", ()), *ids, *told]
             await send(message)
 
@@ -88,11 +106,18 @@ class Access:
             context.status = error.status
         finally:
             context.claim.release()
-            self._record(scope["method"], scope["path"], context)
-            if requests is not None:
-                requests.end(context)
+            self._end(context, requests)
             # An idle connection keeps its last scope, and with a stream would keep job and answer.
             context.stream = None
+
+    def _end(self, context: RequestContext, requests: RequestRegistry | None) -> None:
+        """Tell all that keep something of a request."""
+        record = ended_record(context, time.monotonic(), time.time())
+        self._record(context, record)
+        if requests is not None:
+            requests.end(context, record)
+        if self._traces is not None and (requests is not None or record.background):
+            self._traces.add(record)
 
     def _error_form(self, path: str) -> ErrorForm:
         own = self._error_forms.get(path)

@@ -17,12 +17,17 @@ from frontend.api.discovery import Discovery, ServerCard
 from frontend.api.health import Health, HealthReport, Life, Readiness
 from frontend.api.held_streams import HeldStreams, StreamQuery, StreamStopped
 from frontend.api.logins import LoggedOut, LogIn, Logins, SessionShown
+from frontend.api.mcp import routes as mcp
 from frontend.api.ollama import errors as ollama_errors
 from frontend.api.ollama import routes as ollama
 from frontend.api.openai import routes as openai
+from frontend.api.realtime import routes as realtime
 from frontend.api.rerank import routes as rerank
 from frontend.api.responses import routes as responses
 from frontend.api.route import EVENTS, HTML, JSON, TEXT, Route, Services
+from frontend.api.usage.answers import OwnUsage
+from frontend.api.usage.asked import OwnUsageQuery
+from frontend.api.usage.route import Usage
 from frontend.http.paths import PathSet
 from frontend.http.request_context import ErrorForm, openai_form
 from frontend.openapi.document import OpenApi
@@ -52,6 +57,16 @@ _HELD = (
         gives={JSON: StreamStopped},
         errors=(404,),
     ),
+)
+_USAGE = Route(
+    method="GET",
+    path="/v1/usage",
+    id="usage",
+    summary="What the key that asks has used, and what it has left",
+    answer=lambda its: Usage(its.usage).own,
+    asks=OwnUsageQuery,
+    gives={JSON: OwnUsage},
+    errors=(503,),
 )
 _HERE = "edge-serve: an inference server with OpenAI's API under /v1, described at /openapi.json\n"
 _PAGE = (
@@ -178,6 +193,7 @@ _METRICS = Route(
     summary="For Prometheus",
     answer=lambda its: _health(its).metrics,
     gives={TEXT: None},
+    errors=(403,),
     polled=True,
 )
 ROUTES = (
@@ -188,8 +204,11 @@ ROUTES = (
     *compat.ROUTES,
     *rerank.ROUTES,
     *audio.ROUTES,
+    *realtime.ROUTES,
     *batch.ROUTES,
+    *mcp.ROUTES,
     *_HELD,
+    _USAGE,
     *_PAGE,
     *_SERVER,
     _METRICS,
@@ -203,6 +222,7 @@ _AS_OPENAI = ("/api/v0/", "/api/v1/", "/api/models/")
 
 _ANY = (*ROUTES, *ollama.ROUTES)
 POLLED = frozenset(route.path for route in _ANY if route.polled)
+SOCKETS = frozenset(route.path for route in _ANY if route.socket)
 PROBES = frozenset(route.path for route in _ANY if route.probe)
 # Whose requests are worth a line for who runs this server: those for a model.
 LISTED = frozenset(route.path for route in _ANY if route.task)

@@ -29,6 +29,7 @@ class ServerCard(Answer):
     keys: bool
     apis: list[str]
     openapi: str
+    mcp: str
     models: list[ServedModel]
 
 
@@ -45,6 +46,7 @@ class Discovery:
             "keys": bool(self._serve.gate.api_keys),
             "apis": ["openai", "anthropic", *(["ollama"] if self._serve.ollama else [])],
             "openapi": "/openapi.json",
+            "mcp": "/mcp",
             "models": [
                 {"id": spec.name, "task": spec.task, "path": TASKS[spec.task].path}
                 for spec in self._dispatcher.specs.values()
@@ -73,5 +75,6 @@ class Discovery:
         yield "## API"
         yield ""
         yield "- [OpenAPI](/openapi.json): every route with its parameters and errors"
+        yield "- [MCP](/mcp): the models as tools, by the Model Context Protocol"
         yield "- [Models](/v1/models): the models with what they can do"
         yield "- [Health](/health): every process, measured now"

@@ -6,6 +6,7 @@ What depends on this server is written as ``x-…`` in the description of a type
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
@@ -50,6 +51,20 @@ def _whole(value: object) -> object:
 
 
 WHOLE = BeforeValidator(_whole)
+
+
+def _count(text: object) -> object:
+    return int(text) if isinstance(text, str) and _COUNT.fullmatch(text) else text
+
+
+def _number(text: object) -> object:
+    return float(text) if isinstance(text, str) and _NUMBER.fullmatch(text) else text
+
+
+_COUNT = re.compile(r"[+-]?[0-9]{1,32}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,32}(\.[0-9]{1,32})?([eE][+-]?[0-9]{1,4})?")
+# Of what has only texts, a query or a form: one that is no number stays text, and is refused.
+COUNT_OF_TEXT, NUMBER_OF_TEXT = BeforeValidator(_count), BeforeValidator(_number)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,13 @@ from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.model_queue import UNCONNECTED
 from frontend.metrics import Metrics
+from frontend.quotas import seen
+from ipc.messages.errors import AdminRequired
 
 # The supervisor answers in milliseconds; one that takes this long is in trouble itself.
 ANSWER_S = 2.0
+# Why a model that could take work does not.
+DRAINED = "an operator has drained it"
 
 Report = dict[str, Any]
 
@@ -37,13 +41,15 @@ class Health:
     async def readyz(self, _: Request) -> Response:
         """Every model that should run is ready; else which ones are not, and why."""
         report = await self._report()
-        waiting = not_ready(report)
-        ready = report is not None and not waiting and not self._dispatcher.draining
+        missed = not_ready(report)
+        ready = report is not None and not missed and not self._dispatcher.draining
         body: Report = {
             "status": "ready" if ready else "not_ready",
             "supervisor": "ok" if report is not None else "no answer",
             "draining": self._dispatcher.draining,
-            "not_ready": waiting,
+            "not_ready": {
+                name: why for name, why in missed.items() if self._dispatcher.shows(name)
+            },
         }
         return _json(200 if ready else 503, body)
 
@@ -51,15 +57,23 @@ class Health:
         """The supervisor's report with each model's queue; 503 where no model can serve."""
         report = await self._report()
         status = verdict(report, draining=self._dispatcher.draining)
-        queues = self._dispatcher.queues()
+        told = with_queues(report or {"supervisor": None}, self._dispatcher.queues())
+        models = [model for model in told["models"] if self._dispatcher.shows(model["name"])]
         body = {
             "status": status,
             "draining": self._dispatcher.draining,
-            **with_queues(report or {"supervisor": None}, queues),
+            **told,
+            "models": models,
         }
         return _json(503 if status == "unavailable" else 200, body)
 
     async def metrics(self, _: Request) -> Response:
+        """Raises `AdminRequired` for a key that may use some models only."""
+        if seen.is_limited():
+            raise AdminRequired(
+                "/metrics tells of all models, and this key is for some of them: take a key that "
+                "has no `models=`"
+            )
         return Response(await self._metrics.render(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def _report(self) -> Report | None:
@@ -68,18 +82,28 @@ class Health:
 
 
 def not_ready(report: Report | None) -> dict[str, str]:
-    """The models that should run and do not, with their state and the reason if one is known.
+    """The models that should take work and do not, with their state and the reason if one is known.
 
     A model that was stopped on purpose is not missed, nor one that leaves, nor one that is loaded
     when somebody asks for it, whether it is out, on its way or cannot be loaded.
     """
     return {
-        model["name"]: ": ".join(filter(None, (model["state"], model["reason"])))
+        model["name"]: ": ".join(filter(None, (model["state"], _why(model))))
         for model in (report["models"] if report else [])
-        if model["state"] not in ("ready", "stopped", "unloaded")
-        and not model.get("leaving")
-        and not _is_loaded_on_demand(model)
+        if _is_missed(model) and not model.get("leaving")
     }
+
+
+def _is_missed(model: Report) -> bool:
+    if model.get("drained"):
+        return True
+    stands = model["state"] in ("ready", "stopped", "unloaded")
+    return not stands and not _is_loaded_on_demand(model)
+
+
+def _why(model: Report) -> str | None:
+    why: str | None = DRAINED if model.get("drained") else model["reason"]
+    return why
 
 
 def as_reached(report: Report, unconnected: set[str]) -> Report:
@@ -104,6 +128,8 @@ def verdict(report: Report | None, *, draining: bool) -> str:
 
 def _serves(model: Report) -> bool:
     """Whether requests are answered, or wait for no longer than a model takes to come and go."""
+    if model.get("drained"):
+        return False
     moves = model["state"] in ("starting", "draining") and _is_loaded_on_demand(model)
     return moves or model["state"] in ("ready", "unloaded")
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from frontend.api.answer import Answer
-from frontend.api.validate import Body, check
+from frontend.api.validate import Body, check_query
 from frontend.http.disconnect import Watch
 from frontend.http.request_context import RequestContext
 from frontend.resume.held import HeldAnswer, HeldAnswers
@@ -51,13 +51,13 @@ class HeldStreams:
 
     async def stop(self, request: Request) -> Response:
         answer, _ = self._asked(request)
-        answer.give_up()
+        answer.stop()
         self._held.forget(answer.id)
         body = orjson.dumps({"id": answer.id, "stopped": True})
         return Response(body, media_type="application/json")
 
     def _asked(self, request: Request) -> tuple[HeldAnswer, StreamQuery]:
-        asked = check(StreamQuery, dict(request.query_params))
+        asked = check_query(StreamQuery, request)
         return self._held.get(asked.id, RequestContext.of(request.scope).key), asked
 
 

@@ -15,9 +15,10 @@ from frontend.api.validate import Body, check
 from frontend.http.access import name_of
 from frontend.http.body import read_json
 from frontend.http.request_context import RequestContext
-from frontend.http.sessions import COOKIE, SESSION_S, Sessions
-from ipc.messages.control import Role, Serve
+from frontend.http.sessions import SESSION_S, Sessions, cookie_name
+from ipc.messages.control import Serve
 from ipc.messages.errors import InvalidApiKey, QueueFull
+from ipc.messages.keys import Role
 
 # Keys are random and long: this only tells a program that guesses to stop. Whoever has a key gets
 # in meanwhile, else anybody could keep everybody out.
@@ -85,13 +86,13 @@ class Logins:
                 "token": session.token,
             }
         )
-        self._set_cookie(response, secret)
+        self._set_cookie(request, response, secret)
         return response
 
     async def log_out(self, request: Request) -> Response:
         self._sessions.close(request.scope)
         response = _json({"logged_in": False})
-        response.delete_cookie(COOKIE, samesite="strict", httponly=True)
+        response.delete_cookie(cookie_name(request.scope), samesite="strict", httponly=True)
         return response
 
     def _bound_guesses(self) -> None:
@@ -101,9 +102,9 @@ class Logins:
             wait_s = WITHIN_S - (now - self._failed_at[0])
             raise QueueFull("too many unknown keys; wait a minute", retry_after_s=wait_s)
 
-    def _set_cookie(self, response: Response, secret: str) -> None:
+    def _set_cookie(self, request: Request, response: Response, secret: str) -> None:
         response.set_cookie(
-            COOKIE,
+            cookie_name(request.scope),
             secret,
             max_age=SESSION_S,
             samesite="strict",

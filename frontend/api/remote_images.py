@@ -16,15 +16,17 @@ import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, urlsplit
 
-import httpx2
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from frontend.api.images import Remote, is_image
 from ipc.messages.control import RemoteImages
 from ipc.messages.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import httpx2
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,8 @@ class ImageFetcher:
         return sum(len(remote.image.file) for remote in wanted)
 
     async def _file(self, remote: Remote) -> bytes:
+        import httpx2  # 2 MB that most servers have no use for
+
         began_at = time.monotonic()
         outcome: Outcome = "failed"
         try:
@@ -125,6 +129,8 @@ class ImageFetcher:
         )
 
     async def _fetch(self, url: str) -> bytes:
+        import httpx2
+
         parts = self._parse(url)
         host = parts.hostname or ""
         port = parts.port or _PORTS[parts.scheme]
@@ -185,6 +191,8 @@ class ImageFetcher:
         return file
 
     def _shared_client(self) -> httpx2.AsyncClient:
+        import httpx2
+
         if self._client is None:
             # No connection is used twice: two names may share an address, and the second would
             # speak over a connection whose certificate was checked for the first.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.dispatch.estimates.shape import shape_of, tokens_of
 from frontend.dispatch.stream import Stream
 from frontend.http.collect import collect
 from frontend.http.request_context import RequestContext
@@ -17,7 +18,10 @@ def submit(
     dispatcher: Dispatcher, context: RequestContext, spec: Spec, asked: Input, size_bytes: int
 ) -> Stream:
     """Queue the job of a request, which is told to its ``context``: the log and the metrics look
-    there. Raises a `ServeError` where the model cannot take it."""
+    there. Raises a `ServeError` where the model cannot take it, or its key may have no more."""
+    context.shape = shape_of(asked)
+    if context.allowance is not None:
+        context.allowance.reserve(*tokens_of(asked))
     context.stream = dispatcher.submit(
         context.request_id,
         spec,

@@ -5,12 +5,14 @@ A message names the parameter and the rule, never the value: that may be somebod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails
+from starlette.requests import Request
 
 from frontend.api.fields import Schema
 from frontend.api.known_keys import Row
@@ -44,6 +46,7 @@ _RULES = {
     "none_of": "{rule}",
     "string_pattern_mismatch": "must match {pattern}",
     "unsupported": "{why}",
+    "extra_forbidden": "is unknown{meant}",
 }
 
 
@@ -70,6 +73,13 @@ class Body(BaseModel):
         return schema
 
 
+class Exact(Body):
+    """What operators ask: a key that is unknown is refused. It is a slip, and without it something
+    else would be done than what was meant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 B = TypeVar("B", bound=Body)
 
 
@@ -82,7 +92,19 @@ def check(kind: type[B], data: Mapping[str, Any], limits: Serve | None = None) -
     try:
         return kind.model_validate(data, context=limits)
     except ValidationError as error:
-        raise _refusal(error.errors(include_url=False, include_input=False)[0]) from None
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise _refusal(first, kind.model_fields) from None
+
+
+def check_query(kind: type[B], request: Request, **instead: str) -> B:
+    """The query of ``request`` as a ``kind``, with ``instead`` in place of what it has of the same
+    names. One that gives a parameter twice may mean either, and is refused: `InvalidRequest`."""
+    given = request.query_params.multi_items()
+    known = {field.alias or name for name, field in kind.model_fields.items()}
+    names = [name for name, _ in given if name in known | kind.REFUSED.keys()]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InvalidRequest(f"`{twice[0]}` is given twice; give it once", param=twice[0])
+    return check(kind, {**dict(given), **instead})
 
 
 def refuse_unsupported(
@@ -128,10 +150,18 @@ def path_of(location: tuple[int | str, ...]) -> str:
     return path
 
 
-def _refusal(detail: ErrorDetails) -> InvalidRequest:
+def _refusal(detail: ErrorDetails, known: Collection[str]) -> InvalidRequest:
     facts = detail.get("ctx", {})
+    if detail["type"] == "extra_forbidden":
+        facts = {"meant": _meant(str(detail["loc"][-1]), known)}
     key = facts.get("key")
     path = path_of((*detail["loc"], key) if key else detail["loc"])
     rule = _RULES.get(detail["type"], "is not valid").format(**facts)
     kind = UnsupportedParameter if detail["type"] == "unsupported" else InvalidRequest
     return kind(f"`{path}` {rule}", param=path)
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    if close := difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6):
+        return f"; did you mean `{close[0]}`?"
+    return f"; there are {', '.join(known)}" if known else "; leave it out"

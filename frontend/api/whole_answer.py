@@ -16,9 +16,11 @@ from ipc.messages.events import (
     ChatResult,
     Delta,
     Finish,
+    Marks,
     Piece,
     Reasoning,
     TokenLogprob,
+    Turn,
 )
 
 B = TypeVar("B", "WholeText", "WholeReasoning")
@@ -93,7 +95,7 @@ class WholeChoice:
                 if piece.index != len(calls) - 1:
                     raise _out_of_order(piece)
                 calls[-1].arguments.append(piece.text)
-            case Audio():
+            case Audio() | Turn():
                 raise misplaced(piece, "a chat")
             case _:
                 assert_never(piece)
@@ -120,12 +122,11 @@ class WholeChoice:
 
 class WholeAnswer:
     """Takes pieces as they come; has the choices once all have. ``first_at`` is when the first one
-    came, ``began_at`` when the engine first worked on the job (0: nobody knows), both in seconds of
-    `time.monotonic`."""
+    came, in seconds of `time.monotonic`; ``marks`` what the worker knew of the job's time."""
 
     def __init__(self) -> None:
         self.first_at: float | None = None
-        self.began_at = 0.0
+        self.marks: Marks | None = None
         self._choices: defaultdict[int, WholeChoice] = defaultdict(WholeChoice)
 
     def add(self, piece: Piece) -> None:

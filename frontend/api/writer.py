@@ -70,6 +70,6 @@ class Writer:
         answer = WholeAnswer()
         done = await collect(job, request.receive, answer.add)
         context.usage = done.result.usage
-        answer.began_at = done.began_at
+        answer.marks = done.marks
         assert isinstance(done.result, ChatResult)
         return Response(face.whole(answer, done.result), media_type="application/json")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp
 
 from frontend.batches.retry import Outcome
+from frontend.in_process import JSON, Asked, ask
 
 
 async def call(app: ASGIApp, path: str, body: bytes, key: str | None) -> Outcome:
@@ -15,54 +15,11 @@ async def call(app: ASGIApp, path: str, body: bytes, key: str | None) -> Outcome
 
     Cancelling this is what a client does who leaves.
     """
-    answer = _Answer()
-    await app(_scope(path, body, key), _Question(body).receive, answer.send)
-    return Outcome(answer.status, answer.request_id, bytes(answer.body))
+    asked = Asked("POST", path, headers=(JSON,), body=body)
+    answered = await ask(app, asked, {"background": {"key": key}}, _never)
+    return Outcome(answered.status, answered.headers["x-request-id"], bytes(answered.body))
 
 
-def _scope(path: str, body: bytes, key: str | None) -> dict[str, Any]:
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode("ascii"),
-        "root_path": "",
-        "query_string": b"",
-        "headers": [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode("ascii")),
-        ],
-        "client": None,
-        "server": None,
-        "background": {"key": key},
-    }
-
-
-class _Question:
-    """A client that sends its request, and waits for as long as it takes."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body: bytes | None = body
-
-    async def receive(self) -> Message:
-        body, self._body = self._body, None
-        if body is None:
-            await asyncio.get_running_loop().create_future()  # until it is cancelled
-        return {"type": "http.request", "body": body, "more_body": False}
-
-
-class _Answer:
-    def __init__(self) -> None:
-        self.status = 0
-        self.request_id = ""
-        self.body = bytearray()
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.request_id = dict(message["headers"])[b"x-request-id"].decode("ascii")
-        else:
-            self.body += message.get("body", b"")
+async def _never() -> None:
+    """Whoever asks waits for as long as it takes."""
+    await asyncio.get_running_loop().create_future()  # until it is cancelled

@@ -5,7 +5,9 @@ Times are in seconds since 1970, as clients are told them.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection
+from functools import partial
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -29,6 +31,8 @@ WINDOW_S = 24 * 3600
 # Of batches that have ended; the oldest make room.
 MOST_ENDED = 1000
 MOST_FILES = 2000
+# Stands in place of a key that was removed; no key can be called so.
+NOBODY = "(removed)"
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +114,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return moved.counted(completed, failed)
 
 
+T = TypeVar("T", File, Batch)
+
+
 class Index(msgspec.Struct, frozen=True):
     """All of them by their ids, oldest first. Each change makes another index."""
 
@@ -131,6 +138,27 @@ class Index(msgspec.Struct, frozen=True):
             del batches[forgotten]
         return Index(self.files, batches)
 
+    def owned_by(self, keys: Collection[str]) -> Index:
+        """What was made with a key that is none of ``keys`` is nobody's from now on."""
+        if not any(map(partial(_has_lost, keys), (*self.files.values(), *self.batches.values()))):
+            return self
+        return Index(
+            {one.id: _owned(one, keys) for one in self.files.values()},
+            {one.id: _owned(one, keys) for one in self.batches.values()},
+        )
+
+    def without_nobodys(self) -> Index:
+        """Without what is nobody's, but for batches that have not ended, and what they read."""
+        read = {one.input_id for one in self.unfinished}
+        gone = [one.id for one in self.files.values() if one.key == NOBODY and one.id not in read]
+        gone += [one.id for one in self.batches.values() if one.key == NOBODY and one.has_ended]
+        if not gone:
+            return self
+        return Index(
+            {name: one for name, one in self.files.items() if name not in gone},
+            {name: one for name, one in self.batches.items() if name not in gone},
+        )
+
     @property
     def unfinished(self) -> list[Batch]:
         return [batch for batch in self.batches.values() if not batch.has_ended]
@@ -138,6 +166,14 @@ class Index(msgspec.Struct, frozen=True):
     def reads(self, file_id: str) -> Batch | None:
         """The batch that is not done with this file."""
         return next((one for one in self.unfinished if one.input_id == file_id), None)
+
+
+def _has_lost(keys: Collection[str], one: File | Batch) -> bool:
+    return one.key is not None and one.key not in keys and one.key != NOBODY
+
+
+def _owned(one: T, keys: Collection[str]) -> T:
+    return msgspec.structs.replace(one, key=NOBODY) if _has_lost(keys, one) else one
 
 
 SCHEMA = Schema("index.json", Index)

@@ -66,6 +66,12 @@ class Run:
     def _batch(self) -> Batch:
         return self._its.store.index.batches[self._id]
 
+    @property
+    def _has_ended(self) -> bool:
+        """One that is not there any more has ended, and was nobody's."""
+        batch = self._its.store.index.batches.get(self._id)
+        return batch is None or batch.has_ended
+
     def call_off(self) -> None:
         """The batch has been called off: stop what is going on."""
         if self._work is not None:
@@ -76,7 +82,7 @@ class Run:
         in_time = True
         if self._batch.status == "validating":
             in_time = await self._in_time(self._validate())
-        if self._batch.has_ended:
+        if self._has_ended:
             return
         with self._its.store.results(self._batch) as results:
             try:
@@ -184,13 +190,14 @@ class Run:
         await store.do(results.flush)
         files = self._files(results)
         counts = results.completed, results.failed
+        results_ids = {self._batch.output_id, self._batch.errors_id}
 
         def ended(old: Index) -> Index:
             batch = old.batches[self._id].ended(*counts, self._its.now())
             return old.with_files(*files).with_batch(batch)
 
         await store.change(ended)
-        for empty in {self._batch.output_id, self._batch.errors_id} - {file.id for file in files}:
+        for empty in results_ids - {file.id for file in files}:
             await store.remove(empty)
 
     async def _expire(self, results: Results) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from frontend.batches.calls import call
 from frontend.batches.endpoints import TASK_OF
-from frontend.batches.records import MOST_FILES, WINDOW_S, Batch, File, Index
+from frontend.batches.records import MOST_FILES, NOBODY, WINDOW_S, Batch, File, Index
 from frontend.batches.retry import Outcome
 from frontend.batches.run import Means, Run
 from frontend.batches.store import Store
@@ -35,8 +35,10 @@ RETRY_S = 30.0
 class Batches:
     """Everything is asked of this; faces only render.
 
-    Nobody may see what another API key has made: it is not found. `begin` gives it the application
-    that lines are asked of; before, and where there is no state folder, it is `Unavailable`.
+    Nobody may see what another API key has made: it is not found. What was made with a key that is
+    removed is ended and deleted, so that a later key of its name finds nothing of it. `begin` gives
+    it the application that lines are asked of; before, and where there is no state folder, it is
+    `Unavailable`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Batches:
         self._means: Means | None = None
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._keys: frozenset[str] = frozenset()
 
     # --- its life ---
 
@@ -63,6 +66,35 @@ class Batches:
         if self.config.folder:
             self._why_not = "files and batches are not there yet"
             self._keep(asyncio.create_task(self._open(app)))
+
+    def know(self, keys: Collection[str]) -> None:
+        """There are these keys from now on; without any, nobody's are told from others."""
+        self._keys = frozenset(keys)
+        if self._keys and self._store is not None:
+            self._keep(asyncio.create_task(self._forget(self._store, self._keys)))
+
+    async def _forget(self, store: Store, keys: frozenset[str]) -> None:
+        """End and delete what belongs to none of ``keys``."""
+        try:
+            index = await store.change(lambda old: old.owned_by(keys))
+            for batch in index.unfinished:
+                if batch.key == NOBODY:
+                    logger.info("batch_without_key", extra={"batch": batch.id})
+                    await self._call_off(store, batch.id)
+        except OSError as error:
+            logger.warning("files_without_key_stay", extra={"why": str(error)})
+        await self._sweep(store)
+
+    async def _sweep(self, store: Store) -> None:
+        """Delete what is nobody's; what the disk does not let go of, the next start does."""
+        before = store.index.files
+        try:
+            after = await store.change(Index.without_nobodys)
+            for file_id in before.keys() - after.files.keys():
+                if before[file_id].key == NOBODY:
+                    await store.remove(file_id)
+        except OSError as error:
+            logger.warning("files_without_key_stay", extra={"why": str(error)})
 
     async def close(self) -> None:
         """Stop, and leave the folder to the next process. What runs is gone on with then."""
@@ -101,6 +133,8 @@ class Batches:
             max_lines=self.config.max_lines,
             max_line_bytes=self._max_line_bytes,
         )
+        if self._keys:
+            await self._forget(store, self._keys)
         self._store = store
         for batch in store.index.unfinished:
             # The clock may have been set while nothing ran; from here on it is not looked at.
@@ -117,10 +151,12 @@ class Batches:
     async def _take_to_its_end(self, batch: Batch, means: Means, window_s: float) -> None:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + window_s
-        while True:
+        while batch.id in means.store.index.batches:
             run = self._runs[batch.id] = Run(batch, means, ends_at - loop.time())
             try:
-                return await run()
+                await run()
+                await self._sweep(means.store)
+                return
             except* OSError as error:
                 why = str(error.exceptions[0])
                 logger.warning("batch_waits", extra={"batch": batch.id, "why": why})
@@ -239,14 +275,16 @@ class Batches:
     async def cancel(self, batch_id: str, key: str | None) -> Batch:
         """Raises `NotFound`, and `InvalidRequest` where there is nothing to call off."""
         before = self.batch(batch_id, key)
-        batch = await self._open_store.change_batch(
-            batch_id, lambda old: old.called_off(self._now())
-        )
+        batch = await self._call_off(self._open_store, batch_id)
         if batch.status != "cancelling":
             raise InvalidRequest(f"a batch that is {before.status} cannot be cancelled")
-        if (run := self._runs.get(batch_id)) is not None:
-            run.call_off()
         return self._counted(batch)
+
+    async def _call_off(self, store: Store, batch_id: str) -> Batch:
+        batch = await store.change_batch(batch_id, lambda old: old.called_off(self._now()))
+        if batch.status == "cancelling" and (run := self._runs.get(batch_id)) is not None:
+            run.call_off()
+        return batch
 
     def _counted(self, batch: Batch) -> Batch:
         completed, failed = self._open_store.counts(batch)

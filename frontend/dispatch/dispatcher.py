@@ -17,6 +17,7 @@ from frontend.dispatch.full_queues import FullQueues
 from frontend.dispatch.model_queue import ModelQueue
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import PLAIN, Terms
+from frontend.quotas import seen
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InvalidRequest, ModelNotFound, QueueFull, Unavailable
 from ipc.messages.jobs import Input, Task
@@ -29,21 +30,25 @@ class Dispatcher:
     """Finds the queue of a request's model.
 
     ``informed`` is set once the supervisor has said which workers there are; ``connected`` while
-    jobs reach each worker that is ready; ``idle`` once it drains and no client waits any more.
+    jobs reach each worker that is ready; ``idle`` once it drains and no client waits any more;
+    ``asked`` with each job.
     """
 
     def __init__(
         self, specs: Iterable[Spec], effects: Effects, aliases: Mapping[str, str] | None = None
     ) -> None:
-        self.specs: dict[str, Spec] = {}  # what is served
+        self._specs: dict[str, Spec] = {}  # what is served
         self.aliases = dict(aliases or {})
         self.draining = False
         self.informed = asyncio.Event()
         self.connected = asyncio.Event()
         self.idle = asyncio.Event()
+        self.asked = asyncio.Event()
         self._effects = effects
         self._closed = False
         self._demand: list[ModelDemand] = []
+        self._open: dict[str, None] = {}  # the models that may have what time can run out for
+        self._demand_of: dict[str, ModelDemand] = {}  # of others, until anything changes
         self._queues: dict[str, ModelQueue] = {}  # of models that leave, too, until they are empty
         self._left: dict[str, ModelQueue] = {}  # of models that have left and still have a state
         self._full = FullQueues()
@@ -51,6 +56,11 @@ class Dispatcher:
         self.set_models(specs)
 
     # --- for the routes ---
+
+    @property
+    def specs(self) -> Mapping[str, Spec]:
+        """What is served, as far as it is there for whoever asks, see `frontend.quotas.seen`."""
+        return seen.of(self._specs, self.aliases)
 
     def spec(self, name: str, task: Task) -> Spec:
         """The model called ``name``, by an alias or its own. Raises `ModelNotFound`;
@@ -85,6 +95,19 @@ class Dispatcher:
         """The models without a worker that jobs could be sent to, whatever the supervisor says."""
         return {name for name, queue in self._queues.items() if not queue.has_credit}
 
+    def shows(self, name: str) -> bool:
+        """Whether whoever asks may know of the model of this very name, served or not."""
+        return seen.includes(name, self.aliases)
+
+    def takes_pieces(self, spec: Spec) -> bool:
+        """Whether a recording for this model may follow its job in pieces."""
+        return spec.name in self._queues and self._queues[spec.name].takes_pieces
+
+    def hears_early(self, spec: Spec, rest_s: float | None) -> bool:
+        """Whether one may be handed over whose rest should come in ``rest_s``, None where nobody
+        knows."""
+        return self.takes_pieces(spec) and self._queues[spec.name].hears_early(rest_s)
+
     def queues(self) -> dict[str, dict[str, float]]:
         """How full each model's queue is now."""
         return {name: queue.facts() for name, queue in self._queues.items()}
@@ -108,6 +131,7 @@ class Dispatcher:
             raise refusals.stopping()
         self.spec(spec.name, spec.task)
         queue = self._queues[spec.name]
+        self._open[spec.name] = None
         if not terms.autoload and queue.state.state not in ("ready", "starting"):
             raise refusals.not_loaded(spec)
         try:
@@ -116,6 +140,7 @@ class Dispatcher:
             if not terms.background:  # whoever sends those holds back by himself
                 self._on_full(spec)
             raise
+        self.asked.set()
         if not queue.has_credit:
             self.tell_demand()
         return stream
@@ -127,8 +152,9 @@ class Dispatcher:
         it has goes on, and then it leaves."""
         if self._closed:
             return
-        self.specs = {spec.name: spec for spec in specs}
-        for name, spec in self.specs.items():
+        self._demand_of.clear()
+        self._specs = {spec.name: spec for spec in specs}
+        for name, spec in self._specs.items():
             self._unavailable.pop(name, None)
             queue = self._queues.get(name) or self._left.pop(name, None)
             if queue is None:
@@ -148,6 +174,7 @@ class Dispatcher:
         served could not be fetched."""
         if self._closed:
             return
+        self._demand_of.clear()
         listed = {state.name: state for state in states}
         for name in self._left.keys() - listed.keys():
             self._left.pop(name).set_state(ModelState(name=name, routes=[], state="stopped"))
@@ -163,10 +190,19 @@ class Dispatcher:
         """`dropped.TICK_S` has passed: enforce waiting times and deadlines."""
         if self._closed:
             return
-        for queue in self._queues.values():
-            queue.tick()
+        for name in list(self._open):
+            if name in self._queues:
+                self._queues[name].tick()
+            if self._rests(name):
+                del self._open[name]
+                self._demand_of.pop(name, None)
         self._report_left()
         self.tell_demand()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is open for which time could run out."""
+        return all(map(self._rests, self._open))
 
     def drain(self) -> None:
         """Accept nothing more; what was accepted goes on, but for what is in the background."""
@@ -200,15 +236,23 @@ class Dispatcher:
     def tell_demand(self) -> None:
         """Tell the supervisor for whom models are to be loaded, and which have no work, if that has
         changed: each tick, and before it is asked for what depends on it."""
-        demand = [queue.demand for queue in self._queues.values()]
+        for name, queue in self._queues.items():
+            if name in self._open or name not in self._demand_of:
+                self._demand_of[name] = queue.demand
+        demand = [self._demand_of[name] for name in self._queues]
         if demand != self._demand:
             self._demand = demand
             self._effects.demand(demand)
 
+    def _rests(self, name: str) -> bool:
+        """Whether the model has nothing for which time could run out."""
+        queue = self._queues.get(name) or self._left.get(name)
+        return queue is None or queue.at_rest
+
     def _report_left(self) -> None:
         """Report the models that are not served any more and hold nothing. Their links stay until
         their workers are gone: if a model comes back first, it has the same workers."""
-        leaving = self._queues.keys() - self.specs.keys()
+        leaving = self._queues.keys() - self._specs.keys()
         for name in sorted(name for name in leaving if self._queues[name].empty):
             self._left[name] = self._queues.pop(name)
             self._effects.left(name)
@@ -216,11 +260,11 @@ class Dispatcher:
 
     def _not_served(self, name: str, task: Task | None = None) -> ModelNotFound | Unavailable:
         called = self.aliases.get(name, name)
-        if called in self._unavailable:
+        if called in self._unavailable and seen.includes(called, self.aliases):
             return Unavailable(f"model {name!r} is not available: {self._unavailable[called]}")
         able = [spec.name for spec in self.specs.values() if task in (None, spec.task)]
         aliases = [alias for alias, own in self.aliases.items() if own in able]
-        return refusals.not_served(name, task, [*able, *aliases])
+        return refusals.not_served(name, task, [*able, *aliases], by_key=seen.is_limited())
 
     def _on_connection(self) -> None:
         """A queue's connections have changed."""

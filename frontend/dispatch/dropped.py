@@ -27,6 +27,9 @@ class DroppedJobs:
     def __init__(self) -> None:
         self._jobs: dict[str, _Dropped] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
     def add(self, job_id: str, route: str, stall_s: float) -> None:
         """The worker at ``route`` has been told to drop it."""
         self._jobs[job_id] = _Dropped(route, DROP_STEPS * stall_s)

@@ -14,7 +14,7 @@ between two tokens of a live answer. When a live job comes, those that run are g
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from frontend.dispatch.fair.waiting import FairWaiting
@@ -132,6 +132,11 @@ class Lane:
     def in_flight(self) -> int:
         """Jobs that a worker holds."""
         return len(self._running)
+
+    @property
+    def held(self) -> dict[str, int]:
+        """How many jobs each worker holds that has any, by `route_id`."""
+        return {name: one.used for name, one in self._workers.items() if one.used}
 
     @property
     def credit(self) -> int:
@@ -300,14 +305,15 @@ class Lane:
         self._running[ticket.job.id] = _Running(ticket, worker)
         return ticket.job, worker.route
 
-    def end(self, job_id: str, now: float, cost: float | None = None) -> None:
-        """A job's terminal event has come: its credit returns. ``cost`` is what it took, where that
-        is told, see `frontend.dispatch.fair.cost`. Unknown ids are ignored."""
+    def end(self, job_id: str, now: float, cost: float | None = None) -> Ticket | None:
+        """A job's terminal event has come: its credit returns, and it may `go_on`. ``cost`` is what
+        it took, where that is told, see `frontend.dispatch.fair.cost`. Unknown ids are ignored."""
         running = self._leave(job_id)
         if running is not None and not running.ticket.background:
             if cost is not None:
                 self._waiting.learn(running.ticket.terms.client, cost)
             self._live_at = now
+        return running.ticket if running is not None else None
 
     def requeue(self, job_id: str) -> bool:
         """A worker refused a job that it had not begun: queue it again, in front of the others.
@@ -362,12 +368,32 @@ class Lane:
         if worker is not None:
             worker.connected = connected
 
-    def remove(self, route: str) -> list[Job]:
-        """Nothing more will come of a dead worker: take out the jobs that it still held."""
-        held = [run for run in self._running.values() if route_id(run.worker.route) == route]
-        for run in held:
-            self._leave(run.ticket.job.id)
-        return [run.ticket.job for run in held]
+    def carrier(self, job_id: str) -> str | None:
+        """The route of the worker that has this job; None: it waits, or has ended."""
+        running = self._running.get(job_id)
+        return route_id(running.worker.route) if running else None
+
+    def held_by(self, route: str) -> list[str]:
+        """The jobs that this worker has."""
+        return [
+            job_id for job_id, run in self._running.items() if route_id(run.worker.route) == route
+        ]
+
+    def remove(self, route: str) -> list[Ticket]:
+        """Nothing more will come of a dead worker: take out what it still held. Each of them may
+        `go_on`."""
+        held = [self._running[job_id].ticket for job_id in self.held_by(route)]
+        for ticket in held:
+            self._leave(ticket.job.id)
+        return held
+
+    def go_on(self, ticket: Ticket, written: Mapping[int, Sequence[int]], now: float) -> bool:
+        """Have a job that was removed with its worker wait for another one, in front of all
+        others, to go on behind the tokens ``written``. False where it has been tried too often."""
+        if ticket.job.attempt >= MAX_ATTEMPTS:
+            return False
+        self._queue_of(ticket).push_in_front(ticket.behind(written, now))
+        return True
 
     def _queue_of(self, ticket: Ticket) -> FairWaiting | Waiting:
         return self._background if ticket.background else self._waiting

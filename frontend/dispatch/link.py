@@ -151,6 +151,5 @@ class Link:
     def _end(self) -> None:
         if self._draining:
             self._draining = False
-            for frames in self._port.rest():
-                self._on_frames(frames)
+            self._port.read()
             self._on_end()

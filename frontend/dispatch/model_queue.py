@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -18,20 +18,33 @@ from frontend.dispatch.budget import Claim
 from frontend.dispatch.dropped import DroppedJobs
 from frontend.dispatch.effects import Effects
 from frontend.dispatch.estimates.estimator import Estimator
+from frontend.dispatch.estimates.outlook import Outlook
 from frontend.dispatch.estimates.standing import Standing
 from frontend.dispatch.estimates.work import work_of
 from frontend.dispatch.fair.cost import cost_of
+from frontend.dispatch.input.early import LATEST_S, begins_early, outstays
+from frontend.dispatch.input.writer import InputWriter
 from frontend.dispatch.lane import Lane, route_id
+from frontend.dispatch.migration import Emitted, may_go_on
 from frontend.dispatch.open_jobs import OpenJob, OpenJobs
-from frontend.dispatch.outlook import Outlook
-from frontend.dispatch.quarantine import Fingerprint, Quarantine, fingerprint
+from frontend.dispatch.quarantine import HOLD_S, Fingerprint, Quarantine, fingerprint
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import PLAIN, Terms
 from frontend.dispatch.waiting import Ticket
+from ipc.engines import hears_pieces
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import PoisonRequest, ServeError, from_info
-from ipc.messages.events import Done, Event, Failed, Piece, Prefilled
-from ipc.messages.jobs import Cancel, Input, Job
+from ipc.messages.events import (
+    Consumed,
+    Done,
+    Event,
+    Failed,
+    Listened,
+    Piece,
+    Prefilled,
+    Terminal,
+)
+from ipc.messages.jobs import INPUT_CREDIT_BYTES, Cancel, Input, Job, More, is_live, is_streamed
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState, Route
 from ipc.transport.wire import WireError
@@ -64,7 +77,7 @@ class ModelQueue:
         self._on_idle = on_idle
         self._quarantine = Quarantine()
         self._estimator = Estimator(spec.slots)
-        self._lane = Lane(spec, self._is_suspect, beside, lambda: self._outlook.pace_s())
+        self._lane = Lane(spec, self._is_suspect, beside, self._pace_s)
         self._outlook = Outlook(self._lane, self._estimator, spec)
         self._jobs = OpenJobs()
         self._dropped = DroppedJobs()
@@ -115,8 +128,31 @@ class ModelQueue:
             waiting=lane.depth + lane.background,
             in_hand=lane.in_flight,
             jobs=self._jobs_ever,
+            by_worker=lane.held,
             keep_s=self._jobs.keep_s,
+            wait_s=self._wait_s() if self.spec.scales else 0,
         )
+
+    @property
+    def takes_pieces(self) -> bool:
+        """Whether a recording may follow its job; of a model that was never loaded as far as its
+        engine is known."""
+        loaded = self._state.loaded
+        if loaded is not None:
+            return loaded.streams_input
+        return hears_pieces(self.spec.engine)
+
+    def hears_early(self, rest_s: float | None) -> bool:
+        """Whether one may be handed over whose rest should come in ``rest_s``."""
+        return begins_early(self.spec.slots, len(self._jobs.uploads), self._lane.depth, rest_s)
+
+    def _pace_s(self) -> float:
+        return self._outlook.pace_s(self._effects.now())
+
+    def _wait_s(self) -> int:
+        """In seconds, as they pass: what is told of it changes no more often."""
+        now = self._effects.now()
+        return int(max(self._outlook.start_s(now) or 0.0, self._lane.oldest_wait_s(now)))
 
     def standing(self, job_id: str) -> Standing | None:
         """Where a job stands; None for one that is not here, or in the background."""
@@ -125,8 +161,9 @@ class ModelQueue:
             return None
         now = self._effects.now()
         standing = self._outlook.standing(job_id, now)
-        prefill = opened.stream.prefill(now) if opened.stream is not None else None
-        return standing if prefill is None else replace(standing, prefill=prefill)
+        if (stream := opened.stream) is None:
+            return standing
+        return replace(standing, prefill=stream.prefill(now), listening=stream.listening(now))
 
     def facts(self) -> dict[str, float]:
         """How full it is now. ``eta_s`` is when a request would be handed over that came now, not a
@@ -159,15 +196,24 @@ class ModelQueue:
         One in the ``background`` may wait as long as it takes, and fails with `GaveWay` where live
         work needs its place.
         """
+        if self._state.drained:
+            raise refusals.model_draining(self.spec.name)
         if (error := self._not_admitting()) is not None:
             raise error
         spec, now = self.spec, self._effects.now()
         max_wait_s = math.inf if terms.background else spec.queue_timeout_s
+        work_s = spec.request_timeout_s if terms.work_s is None else terms.work_s
+        if terms.written is not None:
+            self._check_goes_on()
+        if is_streamed(asked):
+            self._check_streams()
+            claim.add(INPUT_CREDIT_BYTES)
         job = Job(
             id=self._jobs.unused_id(request_id),
             model=spec.name,
             input=asked,
-            deadline_at=now + max_wait_s + spec.request_timeout_s,
+            deadline_at=now + max_wait_s + work_s,
+            written={choice: list(ids) for choice, ids in (terms.written or {}).items()},
         )
         if (error := self._held(job)) is not None:
             raise error
@@ -176,7 +222,10 @@ class ModelQueue:
             self._fail(other.id, self._lane.reject(now))
         stream = Stream(job.id, now, self._cancel, claim, self.standing)
         opened = OpenJob(job, spec, claim, stream, job.deadline_at, terms.background)
-        opened.keep_s = terms.keep_alive_s
+        opened.keep_s, opened.work_s = terms.keep_alive_s, work_s
+        if is_streamed(asked):
+            writer = InputWriter(job.id, self._send_more, is_file=not is_live(asked))
+            stream.input = opened.input = writer
         self._jobs.add(opened)
         if not terms.background:
             self._estimator.admit(job.id, work_of(asked), terms.client)
@@ -229,8 +278,22 @@ class ModelQueue:
             self._pump()  # whoever waited so that a suspect could run alone, or for a quiet moment
         for opened in self._jobs.overdue(now):
             self._give_up(opened, refusals.took_too_long(opened.spec))
+        self._end_slow_uploads(now)
         for route, after_s in self._dropped.tick():
             self._report(route, f"it ended no job that was dropped {after_s:.0f} s ago")
+
+    def _end_slow_uploads(self, now: float) -> None:
+        for opened in self._jobs.uploads:
+            stream = opened.stream
+            if stream is None or stream.dispatched_at is None:
+                continue
+            if outstays(self.spec.slots, self._lane.depth, now - stream.dispatched_at):
+                self._give_up(opened, refusals.upload_outstays(LATEST_S))
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no job is open, waited for by its client or not, and no suspect is remembered."""
+        return not (self._jobs.ids() or self._dropped or self._quarantine)
 
     def _waited_too_long(self) -> ServeError:
         if self.spec.load != "always" and not self._lane.credit:
@@ -263,11 +326,22 @@ class ModelQueue:
                 self._on_failed(event, now)
             elif isinstance(event, Prefilled):
                 self._on_prefilled(event, now)
+            elif isinstance(event, Consumed):
+                self._on_consumed(event)
+            elif isinstance(event, Listened):
+                self._on_listened(event, now)
             else:
                 self._on_progress(event, now)
-        self._pump()
+        # A place is free only behind an end. A token frees none, and there are many of them.
+        if any(isinstance(event, Terminal) for event in events):
+            self._pump()
 
     def on_broken(self, route: str, why: str) -> None:
+        """Something of what it said is lost, so nobody can go on behind it."""
+        for job_id in self._lane.held_by(route):
+            opened = self._jobs.get(job_id)
+            if opened is not None:
+                opened.emitted = None
         self._report(route, why)
 
     def on_route_closed(self, route: str) -> None:
@@ -301,15 +375,54 @@ class ModelQueue:
         assert opened is not None, "a job in the lane is open"
         now = self._effects.now()
         self._estimator.hand_over(job.id, route_id(route), now)
-        if opened.stream is not None:
-            opened.stream.dispatched_at = now
-            opened.stream.load_s = max(0.0, self._up_since - opened.stream.submitted_at)
-        # The wait had a limit of its own; from here on the job has its time to be worked on.
-        opened.deadline_at = now + opened.spec.request_timeout_s
+        if self._goes_on(opened) and opened.emitted is None:
+            opened.emitted = Emitted.of(job.written)
+        if (stream := opened.stream) is not None:
+            stream.hand_over(now, job.attempt, route.pid or None)
+            if not stream.migrations:
+                stream.load_s = max(0.0, self._up_since - stream.submitted_at)
+        # The wait had a limit of its own; from here on the job has its time to be worked on. While
+        # its upload lasts, that is held to time as every body is.
+        is_filling = opened.input is not None and opened.input.is_filling
+        opened.deadline_at = math.inf if is_filling else now + opened.work_s
         job = msgspec.structs.replace(job, deadline_at=opened.deadline_at)
         if (error := self._send(route_id(route), job)) is not None:
             self._lane.end(job.id, now)
             self._fail(job.id, error)
+            return
+        for more in opened.input.feed.held if opened.input is not None else ():
+            self._effects.send(route_id(route), more)
+
+    def _send_more(self, more: More) -> None:
+        """To the worker that has the job; one that waits is sent all as it is handed over."""
+        if (route := self._lane.carrier(more.job)) is not None:
+            self._effects.send(route, more)
+        opened = self._jobs.get(more.job)
+        if more.last and opened is not None and math.isinf(opened.deadline_at):
+            opened.deadline_at = self._effects.now() + opened.work_s
+
+    def _check_streams(self) -> None:
+        """Raises `InvalidRequest` where it is known that the model takes no input in pieces."""
+        loaded = self._state.loaded
+        if loaded is not None and not loaded.streams_input:
+            raise refusals.takes_it_whole(self.spec.name)
+
+    def _check_goes_on(self) -> None:
+        """Raises `UnsupportedParameter` where it is known that the model goes on behind nobody."""
+        loaded = self._state.loaded
+        if loaded is not None and not (loaded.goes_on and self.spec.migrate):
+            raise refusals.goes_on_behind_nobody(self.spec.name)
+
+    def _goes_on(self, opened: OpenJob) -> bool:
+        """Whether another worker could go on with its answer, if this one dies."""
+        loaded = self._state.loaded
+        return (
+            opened.spec.migrate
+            and not opened.background
+            and loaded is not None
+            and loaded.goes_on
+            and may_go_on(opened.job.input)
+        )
 
     def _send(self, route: str, job: Job) -> ServeError | None:
         """Why it could not be sent."""
@@ -322,31 +435,53 @@ class ModelQueue:
     def _on_failed(self, event: Failed, now: float) -> None:
         if not event.began and self._requeue(event.job):
             return
-        self._lane.end(event.job, now)
+        ticket = self._lane.end(event.job, now)
+        if event.broke_off and ticket is not None and self._migrate(ticket):
+            return
+        if (stream := self._jobs.stream(event.job)) is not None:
+            stream.marks = event.marks
         self._fail(event.job, from_info(event.error))
 
     def _requeue(self, job_id: str) -> bool:
         """Queue a job again that a draining worker had not begun, if anybody waits for it."""
         opened = self._jobs.get(job_id)
-        if opened is None or opened.stream is None or not self._lane.requeue(job_id):
+        if opened is None or opened.stream is None:
             return False
-        self._estimator.requeue(job_id, self._effects.now())
+        if opened.input is not None and not opened.input.begin_anew(has_spoken=False):
+            return False  # what has been used is nowhere any more
+        if not self._lane.requeue(job_id):
+            return False
+        now, stream = self._effects.now(), opened.stream
+        self._estimator.requeue(job_id, now)
+        stream.give_back(now)
         opened.deadline_at = opened.job.deadline_at  # it waits again, as when it was admitted
         return True
 
     def _on_progress(self, event: Piece | Done, now: float) -> None:
-        stream = self._jobs.stream(event.job)
-        if stream is not None:
-            stream.push(event, now)
+        opened = self._jobs.get(event.job)
+        if opened is not None and opened.stream is not None:
+            opened.stream.push(event, now)
         if isinstance(event, Done):
             self._on_done(event, now)
-        else:
-            self._estimator.wrote(event.job, event.tokens, now)
+            return
+        if opened is not None and opened.emitted is not None:
+            opened.emitted.note(event)
+        self._estimator.wrote(event.job, event.tokens, now)
 
     def _on_prefilled(self, event: Prefilled, now: float) -> None:
         stream = self._jobs.stream(event.job)
         if stream is not None:
             stream.note_prefill(event, now)
+
+    def _on_consumed(self, event: Consumed) -> None:
+        opened = self._jobs.get(event.job)
+        if opened is not None and opened.input is not None:
+            opened.input.use(event.pieces)
+
+    def _on_listened(self, event: Listened, now: float) -> None:
+        stream = self._jobs.stream(event.job)
+        if stream is not None:
+            stream.note_listened(event, now)
 
     def _on_done(self, event: Done, now: float) -> None:
         job_id = event.job
@@ -357,24 +492,73 @@ class ModelQueue:
             self._quarantine.clear(opened.fingerprint)
         self._close(job_id)
 
-    def _on_lost(self, lost: Sequence[Job], faulty: bool) -> None:
+    def _on_lost(self, lost: Sequence[Ticket], faulty: bool) -> None:
         """A worker has gone with these. Who may have been the cause is remembered."""
         # Several copies of a request in one crash are still one crash.
-        suspects = {self._fingerprint(job) for job in lost} if faulty else set()
+        suspects = {self._fingerprint(ticket.job) for ticket in lost} if faulty else set()
         for found in suspects:
-            self._quarantine.suspect(found, self._effects.now(), alone=len(suspects) == 1)
-        for job in lost:
-            self._fail(job.id, self._held(job) or refusals.worker_crashed(job.model))
+            if self._quarantine.suspect(found, self._effects.now(), alone=len(suspects) == 1):
+                self._effects.note("request.quarantined", self.spec.name, {"for_s": HOLD_S})
+        for ticket in reversed(lost):  # each goes in front of those before it
+            job = ticket.job
+            error = self._held(job)
+            if error is not None or not (self._migrate(ticket) or self._hear_anew(ticket)):
+                self._fail(job.id, error or refusals.worker_crashed(job.model))
         for job in self._lane.waiting():  # repeats of the same request
             if (error := self._held(job)) is not None:
                 self._lane.cancel(job.id)
                 self._fail(job.id, error)
+
+    def _migrate(self, ticket: Ticket) -> bool:
+        """Have another worker go on with an answer that has begun, if one can and somebody still
+        waits for it. One that has not begun is refused, and SDKs repeat it."""
+        job = ticket.job
+        opened = self._jobs.waited_for(job.id)
+        emitted = opened.emitted if opened is not None else None
+        if opened is None or emitted is None or not emitted.tokens or not emitted.whole:
+            return False
+        if not self._move(opened, ticket, emitted.tokens):
+            return False
+        logger.warning(
+            "answer_migrates",
+            extra={"request_id": job.id, "model": job.model, "tokens": emitted.count},
+        )
+        return True
+
+    def _hear_anew(self, ticket: Ticket) -> bool:
+        """Have another worker begin with a recording that is kept, of which its client has read
+        nothing: to bring it once more would cost him more than a request does."""
+        opened = self._jobs.waited_for(ticket.job.id)
+        if opened is None or opened.stream is None or opened.input is None:
+            return False
+        has_spoken = opened.stream.first_at is not None
+        if not opened.input.is_kept or not opened.input.begin_anew(has_spoken=has_spoken):
+            return False
+        if not self._move(opened, ticket, {}):
+            return False
+        logger.warning(
+            "recording_begins_anew", extra={"request_id": ticket.job.id, "model": ticket.job.model}
+        )
+        return True
+
+    def _move(self, opened: OpenJob, ticket: Ticket, written: Mapping[int, Sequence[int]]) -> bool:
+        """Have a job of a worker that has died wait for another one, in front of all others."""
+        now = self._effects.now()
+        if not self._lane.go_on(ticket, written, now):
+            return False
+        self._estimator.requeue(ticket.job.id, now)
+        opened.deadline_at = now + opened.spec.queue_timeout_s + opened.spec.request_timeout_s
+        assert opened.stream is not None, "somebody waits for it"
+        opened.stream.migrate(now)
+        return True
 
     def _fingerprint(self, job: Job) -> Fingerprint:
         opened = self._jobs.get(job.id)
         return opened.fingerprint if opened is not None else fingerprint(job)
 
     def _is_suspect(self, job: Job) -> bool:
+        if self.spec.cluster is not None:  # its one worker cannot keep two jobs from each other
+            return False
         return bool(self._quarantine) and self._quarantine.suspects(self._fingerprint(job))
 
     def _held(self, job: Job) -> PoisonRequest | None:
@@ -386,6 +570,8 @@ class ModelQueue:
         """Nobody waits for it. Credit comes back with the worker's terminal event."""
         opened = self._jobs.get(job_id)
         assert opened is not None, "a stream that has not ended has an open job"
+        if opened.input is not None:
+            opened.input.end()
         self._jobs.detach(job_id)
         route = self._lane.cancel(job_id)
         if route is None:
@@ -419,6 +605,8 @@ class ModelQueue:
         """A job has ended: returns its stream, if anybody waits for it."""
         self._dropped.remove(job_id)
         self._estimator.leave(job_id, self._effects.now())
+        if (opened := self._jobs.get(job_id)) is not None and opened.input is not None:
+            opened.input.end()
         stream = self._jobs.remove(job_id)
         self._note_readers()
         return stream

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from frontend.dispatch.budget import Claim
+from frontend.dispatch.input.writer import InputWriter
+from frontend.dispatch.migration import Emitted
 from frontend.dispatch.quarantine import Fingerprint, fingerprint
 from frontend.dispatch.stream import Stream
 from ipc.messages.jobs import Job
@@ -17,6 +19,8 @@ class OpenJob:
 
     ``stream`` is None once its client has gone, or has been given another answer. No client waits
     for one in the ``background``. ``keep_s`` is what it asks for of its model, see `Terms`.
+    ``emitted`` is what has come of an answer that another worker could go on with. ``input`` is
+    where its input is streamed, and ``work_s`` for how long it may be worked on.
     """
 
     job: Job
@@ -26,6 +30,9 @@ class OpenJob:
     deadline_at: float
     background: bool = False
     keep_s: float | None = None
+    emitted: Emitted | None = None
+    input: InputWriter | None = None
+    work_s: float = 0.0
     _fingerprint: Fingerprint | None = None
 
     @property
@@ -77,6 +84,12 @@ class OpenJobs:
         """The job, if anybody waits for its events."""
         opened = self._jobs.get(job_id)
         return opened if opened is not None and opened.stream is not None else None
+
+    @property
+    def uploads(self) -> list[OpenJob]:
+        """Those that are recordings which are still on their way."""
+        jobs = self._jobs.values()
+        return [one for one in jobs if one.input is not None and one.input.is_filling]
 
     def background(self) -> list[OpenJob]:
         """Those in the background that somebody waits for."""

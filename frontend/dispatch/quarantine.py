@@ -20,7 +20,7 @@ import msgspec
 
 from ipc.messages.blob import Blob
 from ipc.messages.errors import PoisonRequest
-from ipc.messages.jobs import Job
+from ipc.messages.jobs import Job, is_live
 
 CRASHES = 2  # the last of them alone
 CRASHES_IN_COMPANY = 3
@@ -31,8 +31,11 @@ Fingerprint = bytes
 
 
 def fingerprint(job: Job) -> Fingerprint:
-    """What ``job`` asks of which model, as 16 bytes: the same for each repeat of a request."""
-    return _digest(msgspec.msgpack.encode((job.model, job.input), enc_hook=_blob_digest))
+    """What ``job`` asks of which model, as 16 bytes: the same for each repeat of a request. Live
+    sound is not known, so such a job is like no other; a recording that follows its job is known by
+    its beginning and its length."""
+    own = job.id if is_live(job.input) else ""
+    return _digest(msgspec.msgpack.encode((job.model, job.input, own), enc_hook=_blob_digest))
 
 
 def _blob_digest(blob: Blob) -> bytes:
@@ -53,14 +56,16 @@ class Quarantine:
     def __len__(self) -> int:
         return len(self._crashes)
 
-    def suspect(self, found: Fingerprint, now: float, *, alone: bool) -> None:
-        """It was in a worker's hands when that crashed, perhaps ``alone``."""
+    def suspect(self, found: Fingerprint, now: float, *, alone: bool) -> bool:
+        """It was in a worker's hands when that crashed, perhaps ``alone``. Whether that proves that
+        it was the cause."""
         recent = [at for at in self._crashes.pop(found, []) if now - at < HOLD_S]
         self._crashes[found] = times = [*recent[-CRASHES_IN_COMPANY + 1 :], now]
         if len(times) >= (CRASHES if alone else CRASHES_IN_COMPANY):
             self._proven.add(found)
         if len(self._crashes) > LIMIT:
             self.clear(next(iter(self._crashes)))
+        return found in self._proven
 
     def clear(self, found: Fingerprint) -> None:
         """It has completed, so it was not that."""

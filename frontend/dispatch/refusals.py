@@ -12,11 +12,14 @@ from ipc.messages.errors import (
     GaveWay,
     InsufficientMemory,
     InvalidRequest,
+    ModelDraining,
     ModelLoading,
     ModelNotFound,
     QueueTimeout,
+    RequestTimeout,
     ServeError,
     Unavailable,
+    UnsupportedParameter,
     WorkerCrashed,
 )
 from ipc.messages.jobs import Task
@@ -29,19 +32,45 @@ from ipc.transport.wire import WireError
 _HOW_TO_SERVE = "`edge-serve models` lists those that MODELS or --models can add"
 # When to ask again for a model whose load was never measured.
 LOAD_S = 5.0
+# When to ask again for one that an operator keeps from taking work; nobody knows until when.
+DRAINED_S = 30.0
 
 
 def stopping() -> Draining:
     return Draining("the server is stopping", retry_after_s=5.0)
 
 
+def upload_outstays(after_s: float) -> RequestTimeout:
+    return RequestTimeout(
+        f"the upload still comes after {after_s:.0f} s, and others wait for the only place of this "
+        "model; send it faster, or shorter"
+    )
+
+
+def takes_it_whole(name: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"model {name!r} cannot hear sound while it comes; send it a whole file", param="model"
+    )
+
+
+def goes_on_behind_nobody(name: str) -> UnsupportedParameter:
+    return UnsupportedParameter(
+        f"model {name!r} cannot go on with an answer that another server has begun; leave "
+        "`migration` out",
+        param="migration",
+    )
+
+
 def stopped_before_end() -> Draining:
     return Draining("the server stopped before this request was finished")
 
 
-def not_served(name: str, task: Task | None, names: Sequence[str]) -> ModelNotFound:
-    """Nothing here is called ``name``; ``names`` are what could be asked for ``task`` instead."""
-    told = f"this server has no model called {name!r}"
+def not_served(
+    name: str, task: Task | None, names: Sequence[str], *, by_key: bool = False
+) -> ModelNotFound:
+    """Nothing here is called ``name``, or not for this key where that may not use all; ``names``
+    are what could be asked for ``task`` instead."""
+    told = f"this server has no model called {name!r}{' for this key' if by_key else ''}"
     purpose = f" for {TASKS[task].capability}" if task else ""
     if names:
         told = f"{told}; what it has{purpose}: {', '.join(names)}"
@@ -95,6 +124,13 @@ def not_admitting(
 def _loads_for(state: ModelState, spec: Spec) -> bool:
     """Whether the model is loaded for whoever asks for it."""
     return state.state == "unloaded" or (spec.load != "always" and state.state == "starting")
+
+
+def model_draining(model: str) -> ModelDraining:
+    return ModelDraining(
+        f"model {model!r} takes no new requests until an operator of this server resumes it",
+        retry_after_s=DRAINED_S,
+    )
 
 
 def no_room(why: str) -> InsufficientMemory:

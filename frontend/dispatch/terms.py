@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # And as much below 0.
@@ -16,7 +17,9 @@ class Terms:
 
     ``keep_alive_s`` is how long the model stays in memory afterwards: None: as is set for it, -1:
     for ever. One in the ``background`` runs while its model has nothing else to do. One that does
-    not ``autoload`` is refused where its model is not loaded.
+    not ``autoload`` is refused where its model is not loaded. ``work_s`` is for how long it may be
+    worked on, None: as long as any request for its model. ``written`` are the tokens that another
+    server has written of its answer, see `Job`; None: nobody asks for the names of its tokens.
     """
 
     client: str = ""
@@ -26,6 +29,8 @@ class Terms:
     keep_alive_s: float | None = None
     background: bool = False
     autoload: bool = True
+    work_s: float | None = None
+    written: Mapping[int, Sequence[int]] | None = None
 
 
 PLAIN = Terms()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -30,6 +30,12 @@ class Ticket:
         """The same for another attempt."""
         attempt = self.job.attempt + 1
         return replace(self, job=msgspec.structs.replace(self.job, attempt=attempt))
+
+    def behind(self, written: Mapping[int, Sequence[int]], now: float) -> Ticket:
+        """The same for what follows ``written``, see `Job`. It waits from now on."""
+        copied = {choice: list(tokens) for choice, tokens in written.items()}
+        job = msgspec.structs.replace(self.job, written=copied)
+        return replace(self, job=job, queued_at=now).again()
 
 
 class Waiting:

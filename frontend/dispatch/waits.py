@@ -8,6 +8,8 @@ import contextlib
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.dropped import TICK_S
 
+REST_S = 1.0
+
 
 async def happens(event: asyncio.Event, within_s: float) -> bool:
     """Whether it has happened by then."""
@@ -18,7 +20,11 @@ async def happens(event: asyncio.Event, within_s: float) -> bool:
 
 
 async def tick(dispatcher: Dispatcher) -> None:
-    """Enforce waiting times and deadlines, for as long as the process runs."""
+    """Enforce waiting times and deadlines, for as long as the process runs; while nobody asks
+    there are none, and a box without work is to sleep."""
     while True:
         await asyncio.sleep(TICK_S)
         dispatcher.tick()
+        if dispatcher.at_rest:
+            dispatcher.asked.clear()
+            await happens(dispatcher.asked, REST_S)

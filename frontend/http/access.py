@@ -18,8 +18,12 @@ from frontend.dispatch.terms import priority_of
 from frontend.http.errors import error_response, shown
 from frontend.http.request_context import Client, RequestContext
 from frontend.http.sessions import Sessions
-from ipc.messages.control import AccessConfig, ApiKey
+from frontend.http.socket import KEY_PROTOCOL
+from ipc.messages.control import AccessConfig
 from ipc.messages.errors import HostNotAllowed, InvalidApiKey, ServeError
+from ipc.messages.keys import ApiKey
+
+_KEY_PROTOCOL = KEY_PROTOCOL.encode("ascii")
 
 
 class Guard(Protocol):
@@ -134,3 +138,7 @@ def _presented(scope: Scope) -> Iterable[bytes]:
                 yield key.strip()
         elif name == b"x-api-key":
             yield value
+        elif name == b"sec-websocket-protocol":
+            for offered in value.split(b","):
+                if offered.strip().startswith(_KEY_PROTOCOL):
+                    yield offered.strip().removeprefix(_KEY_PROTOCOL)

@@ -85,9 +85,11 @@ class AnswerStream(Response):
         self._keepalive_s = keepalive_s
         self._on_gap = on_gap
         self._delta_at: float | None = None
+        self._migrations = 0  # that have been told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = RequestContext.of(scope)
+        context.streams = True
         try:
             async with Watch(receive):
                 events = await self._first(scope)
@@ -117,15 +119,13 @@ class AnswerStream(Response):
         try:
             while True:
                 self._time(events)
-                where = b"" if events else self._where()
-                if body := form.render(events) if events else where or form.keepalive():
+                said = form.render(events) if events else self._where() or form.keepalive()
+                if body := self._migrated() + said:
                     await send({"type": "http.response.body", "body": body, "more_body": True})
                 if events and isinstance(events[-1], Done):
                     context.usage = events[-1].result.usage
                     return True
-                has_begun = self._stream.first_at is not None
-                silence_s = self._keepalive_s
-                events = await (self._stream.next(silence_s) if has_begun else self._waited())
+                events = await self._waited()
         except Cancelled:
             raise
         except ServeError as error:
@@ -137,8 +137,8 @@ class AnswerStream(Response):
             return True
 
     async def _waited(self) -> list[Piece | Done]:
-        """The first events of the answer; none once there is something to tell of the wait for
-        them, or after ``keepalive_s`` of silence."""
+        """The next events of the answer; none once there is something to tell of the wait for
+        them, be it for the next worker, or after ``keepalive_s`` of silence."""
         if self._keepalive_s is None:
             return await self._stream.next()
         silent_s = 0.0
@@ -155,6 +155,14 @@ class AnswerStream(Response):
         """A comment on where the job stands, if it waits and comments can be told."""
         told = comment(self._stream.standing())
         return self._form.comment(told) if told and self._keepalive_s is not None else b""
+
+    def _migrated(self) -> bytes:
+        """A comment, once each time that another worker has had to go on: an answer that is drawn
+        at random may be another one from here on than it would have been."""
+        before, self._migrations = self._migrations, self._stream.migrations
+        if self._migrations == before or self._keepalive_s is None:
+            return b""
+        return self._form.comment("migrated")
 
     def _time(self, events: list[Piece | Done]) -> None:
         if self._on_gap is None or not events or not isinstance(events[0], Piece):

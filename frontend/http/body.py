@@ -1,8 +1,9 @@
 """Request bodies, read within bounds: so many bytes, so fast, and the type that was named.
 
 A declared length over the limit is refused before a byte is read; an undeclared or a false one as
-soon as the limit is passed. Nothing is written to disk but what is to stay there: uploads may be
-private, and small boxes run on memory cards.
+soon as the limit is passed. Nothing is written to disk but what is to stay there, and long
+recordings on their way, see `frontend.uploads`: uploads may be private, and small boxes run on
+memory cards.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import codecs
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from starlette.datastructures import FormData
@@ -39,6 +40,7 @@ READ_TIMEOUT_S = 60.0
 # On the whole, from then on: the least rate of Apache's mod_reqtimeout, a quarter of a recording in
 # Opus that is sent while it is made. With the limit on bytes it bounds how long a body may take.
 LEAST_BYTES_PER_S = 500
+FORM_TYPE = "multipart/form-data"
 MAX_FORM_FIELDS = 20
 MAX_FORM_FIELD_BYTES = 1 << 20
 # Of a body of JSON. 2,048 messages with tool calls have a third of that; so many lists, the dearest
@@ -55,6 +57,20 @@ COPIES = 3
 WIDE_COPIES = 5
 # What a form may hold beside its file: names, boundaries, short fields.
 FORM_OVERHEAD_BYTES = 64 << 10
+# In the scope of a request whose path has named its model: that takes the place of what the body
+# names.
+MODEL_OF_PATH = "edge_serve.model_of_path"
+
+
+AForm = TypeVar("AForm", bound=Form)
+
+
+class NotJson(InvalidRequest):
+    """No API tells it by a code of its own, but for those that speak JSON-RPC."""
+
+
+class NotAnObject(InvalidRequest):
+    """It is JSON, but a list or a mere value."""
 
 
 class Json(NamedTuple):
@@ -67,17 +83,17 @@ class Json(NamedTuple):
 async def read_json(request: Request, limit_bytes: int) -> Json:
     """The request's JSON object.
 
-    Raises `UnsupportedMediaType`, `PayloadTooLarge`, `RequestTimeout`, `Cancelled`, or
-    `InvalidRequest` for what is no JSON: NaN, lone surrogates and nesting past orjson's 1024
-    levels included. A missing content type is refused too: a web page on another site can send a
-    request without one, and may not send ``application/json`` without asking first.
+    Raises `UnsupportedMediaType`, `PayloadTooLarge`, `RequestTimeout`, `Cancelled`, `NotAnObject`,
+    or `NotJson`: NaN, lone surrogates and nesting past orjson's 1024 levels included. A missing
+    content type is refused too: a web page on another site can send a request without one, and may
+    not send ``application/json`` without asking first.
 
     Returns in a turn of the loop in which a large body may be checked, too.
     """
-    _require(request, "application/json")
+    require_type(request, "application/json")
     claim = RequestContext.of(request.scope).claim
     raw, values = bytearray(), 0
-    async for chunk in _chunks(request, limit_bytes):
+    async for chunk in chunks(request, limit_bytes):
         raw += chunk
         values += loose_count(chunk)
     if values > MAX_VALUES:
@@ -92,7 +108,9 @@ async def read_json(request: Request, limit_bytes: int) -> Json:
         data = _parse(raw)
         await claim.turn()
     if not isinstance(data, dict):
-        raise InvalidRequest("the body must be a JSON object")
+        raise NotAnObject("the body must be a JSON object")
+    if (named := request.scope.get(MODEL_OF_PATH)) is not None:
+        data["model"] = named
     return Json(data, len(raw))
 
 
@@ -126,12 +144,15 @@ def _parse(raw: bytearray) -> Any:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         if is_wide(raw):
-            raise InvalidRequest("the body is UTF-16; send UTF-8") from None
-        check_utf8(raw, "the body")
+            raise NotJson("the body is UTF-16; send UTF-8") from None
+        try:
+            check_utf8(raw, "the body")
+        except InvalidRequest as wrong:
+            raise NotJson(wrong.message) from None
         if not raw:
-            raise InvalidRequest("the body is empty; send a JSON object") from None
+            raise NotJson("the body is empty; send a JSON object") from None
         why = "half a surrogate pair" if "surrogate" in error.msg else error.msg
-        raise InvalidRequest(
+        raise NotJson(
             f"the body is not valid JSON: {why} (line {error.lineno}, column {error.colno})"
         ) from None
 
@@ -142,22 +163,16 @@ async def read_form(
 ) -> AsyncIterator[FormData]:
     """The request's multipart form with at most one file, of at most ``limit_bytes``, which is
     written to ``place`` where there is one, and else stays in memory."""
-    _require(request, "multipart/form-data")
     kind = Form if place is None else FormOnDisk
-    parser = kind(
-        request.headers,
-        _chunks(request, limit_bytes, FORM_OVERHEAD_BYTES, claimed=place is None),
-        max_files=1,
-        max_fields=MAX_FORM_FIELDS,
-        max_part_size=MAX_FORM_FIELD_BYTES,
-    )
+    parser = parser_of(kind, request, limit_bytes, claimed=place is None)
     parser.spool_max_size = limit_bytes + FORM_OVERHEAD_BYTES + 1
     if isinstance(parser, FormOnDisk) and place is not None:
         parser.place = place
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise InvalidRequest(f"the form cannot be read: {error.message}") from None
+        raise unreadable(error) from None
+    form = of_path(form, request)
     claim = RequestContext.of(request.scope).claim
     try:
         claim.add((COPIES - 1) * claim.size_bytes)
@@ -166,7 +181,34 @@ async def read_form(
         await form.close()
 
 
-def _require(request: Request, kind: str) -> None:
+def parser_of(kind: type[AForm], request: Request, limit_bytes: int, *, claimed: bool) -> AForm:
+    """A parser of the request's form, which has one file of at most ``limit_bytes`` at most. Raises
+    `UnsupportedMediaType`."""
+    require_type(request, FORM_TYPE)
+    return kind(
+        request.headers,
+        chunks(request, limit_bytes, FORM_OVERHEAD_BYTES, claimed=claimed),
+        max_files=1,
+        max_fields=MAX_FORM_FIELDS,
+        max_part_size=MAX_FORM_FIELD_BYTES,
+    )
+
+
+def unreadable(error: MultiPartException) -> InvalidRequest:
+    """What a client is told of it."""
+    return InvalidRequest(f"the form cannot be read: {error.message}")
+
+
+def of_path(form: FormData, request: Request) -> FormData:
+    """``form`` with the model that the request's path names, if it does."""
+    if (named := request.scope.get(MODEL_OF_PATH)) is None:
+        return form
+    others = [(key, value) for key, value in form.multi_items() if key != "model"]
+    return FormData([*others, ("model", named)])
+
+
+def require_type(request: Request, kind: str) -> None:
+    """Raises `UnsupportedMediaType` for a body of another type, or one that is encoded."""
     given = request.headers.get("content-type", "")
     if given.partition(";")[0].strip().lower() != kind:
         but = f", not {shown(given)}" if given else ""
@@ -176,7 +218,7 @@ def _require(request: Request, kind: str) -> None:
     check_charset(given)
 
 
-async def _chunks(
+async def chunks(
     request: Request, limit_bytes: int, slack_bytes: int = 0, *, claimed: bool = True
 ) -> AsyncGenerator[bytes, None]:
     """The body as it comes, up to limit and slack, as long as it keeps coming.

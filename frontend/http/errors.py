@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from frontend.http.request_context import RequestContext
 from ipc.messages.errors import (
+    CircuitOpen,
     InvalidApiKey,
     InvalidRequest,
     MethodNotAllowed,
@@ -23,6 +24,8 @@ from ipc.messages.errors import (
 
 # The official SDK does not retry at all when asked to wait longer than this (older releases).
 _MAX_RETRY_AFTER_S = 60
+# Tried again at a time that is known: whoever asked sooner would be refused again.
+_APPOINTED = (CircuitOpen,)
 _MAX_SHOWN = 200
 # A header's name and value.
 Field = tuple[bytes, bytes]
@@ -39,7 +42,9 @@ def error_headers(error: ServeError) -> dict[str, str]:
     """What an answer with ``error`` says beside its body."""
     headers = {}
     if error.retry_after_s is not None:
-        wait_s = min(max(1, math.ceil(error.retry_after_s)), _MAX_RETRY_AFTER_S)
+        wait_s = max(1, math.ceil(error.retry_after_s))
+        if error.should_retry is not False and not isinstance(error, _APPOINTED):
+            wait_s = min(wait_s, _MAX_RETRY_AFTER_S)
         headers["retry-after"] = str(wait_s)
     if error.should_retry is not None:
         headers["x-should-retry"] = "true" if error.should_retry else "false"

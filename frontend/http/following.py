@@ -6,7 +6,7 @@ They hold a connection and do no work, so there may be few of them, and the drai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from frontend.http.disconnect import Watch
 from frontend.http.request_context import RequestContext
 from frontend.http.sse import KEEPALIVE
 from ipc.messages.errors import Cancelled, QueueFull
+from ipc.messages.keys import ApiKey, Role
 
 MOST = 32
 _HEADERS = [
@@ -29,14 +30,17 @@ _HEADERS = [
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What such an answer is, and what is written in a silence; None: nothing."""
+    """What such an answer is, and what is written in a silence, so that a client that has gone
+    without a word is missed; ``end`` is what is written last where the server ends it."""
 
     media_type: bytes
-    silence: bytes | None
+    silence: bytes
+    end: bytes = b""
 
 
 EVENTS = Form(b"text/event-stream; charset=utf-8", KEEPALIVE)
-LINES = Form(b"text/plain; charset=utf-8", None)
+# An empty line is the least that can be written: only what is written finds a dead client.
+LINES = Form(b"text/plain; charset=utf-8", b"\n")
 
 
 class Followers:
@@ -44,20 +48,28 @@ class Followers:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._ends: set[asyncio.Future[None]] = set()  # one of each
+        self._ends: dict[asyncio.Future[None], str | None] = {}  # one of each, and his key
         self._has_ended = False
+        self._keys: Mapping[str, ApiKey] = {}
+
+    def know(self, keys: Mapping[str, ApiKey]) -> None:
+        """These are the keys from now on: who follows by another one, or by one that is not what it
+        was, is told no more."""
+        for end, name in self._ends.items():
+            if name is not None and _rights(self._keys, name) != _rights(keys, name):
+                _finish(end)
+        self._keys = keys
 
     def end(self) -> None:
         """The server stops: whoever follows anything is told no more."""
         self._has_ended = True
         for end in self._ends:
-            if not end.done():
-                end.set_result(None)
+            _finish(end)
 
     @contextmanager
-    def one_more(self) -> Iterator[asyncio.Future[None]]:
-        """Yields what is done when it is told no more. Raises `QueueFull` where there are as many
-        as may be."""
+    def one_more(self, key: str | None = None) -> Iterator[asyncio.Future[None]]:
+        """Yields what is done when it is told no more, who has come with that ``key``. Raises
+        `QueueFull` where there are as many as may be."""
         if len(self._ends) >= self._most:
             raise QueueFull(
                 f"{len(self._ends)} clients follow events or logs, as many as may; close one of "
@@ -67,11 +79,21 @@ class Followers:
         end = asyncio.get_running_loop().create_future()
         if self._has_ended:
             end.set_result(None)
-        self._ends.add(end)
+        self._ends[end] = key
         try:
             yield end
         finally:
-            self._ends.discard(end)
+            self._ends.pop(end, None)
+
+
+def _rights(keys: Mapping[str, ApiKey], name: str) -> tuple[str, Role] | None:
+    key = keys.get(name)
+    return None if key is None else (key.digest, key.role)
+
+
+def _finish(end: asyncio.Future[None]) -> None:
+    if not end.done():
+        end.set_result(None)
 
 
 class Following(Response):
@@ -100,7 +122,7 @@ class Following(Response):
             await _end(send)
             return
         context = RequestContext.of(scope)
-        with self._followers.one_more() as end:
+        with self._followers.one_more(context.key) as end:
             try:
                 async with Watch(receive):
                     await self._write(send, end)
@@ -120,7 +142,6 @@ class Following(Response):
 
     async def _paced(self, end: asyncio.Future[None]) -> AsyncIterator[bytes]:
         coming: asyncio.Future[bytes | None] = asyncio.ensure_future(anext(self._parts, None))
-        silence = self._form.silence
         try:
             while True:
                 either: set[asyncio.Future[Any]] = {end, coming}
@@ -128,10 +149,11 @@ class Following(Response):
                     either, timeout=self._keepalive_s, return_when=asyncio.FIRST_COMPLETED
                 )
                 if end.done():
+                    if self._form.end:
+                        yield self._form.end
                     return
                 if not coming.done():
-                    if silence is not None:
-                        yield silence
+                    yield self._form.silence
                 elif (part := coming.result()) is None:
                     return
                 else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qs
@@ -13,8 +13,10 @@ from urllib.parse import parse_qs
 from starlette.types import Scope
 
 from frontend.dispatch.budget import Budget, Claim
+from frontend.dispatch.estimates.shape import Shape
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import Terms, priority_of
+from frontend.quotas.allowance import Allowance
 from ipc.loopback import is_loopback
 from ipc.messages.errors import ServeError
 from ipc.messages.events import Usage
@@ -27,6 +29,7 @@ _NOTHING = Budget(0)
 # What an error with its request's id is as JSON, in some API.
 ErrorForm = Callable[[ServeError, str], Any]
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+_TRACEPARENT = re.compile(rb"[0-9a-f-]{55,128}")
 _PRIORITY = re.compile(rb"[+-]?[0-9]{1,9}")
 # What proxies say of the request that they pass on. nginx says nothing by itself, but speaks
 # HTTP/1.0, which no client of ours does.
@@ -60,12 +63,20 @@ class RequestContext:
     failure, a client that left as 499. ``model`` is only ever a configured name, so it is safe as
     a metrics label. ``error_form`` is how the API of the path tells errors. ``key`` is the name of
     the API key, for the log, ``by_cookie`` whether that was not sent, but a cookie for it;
-    ``client`` is who asks, with a key or without; ``claim`` is the memory
-    that the request holds. ``priority``, ``keep_alive_s`` and ``autoload`` are what it asks for,
-    see `Terms`. One in the ``background`` is a line of a batch: no client waits for it.
+    ``client`` is who asks, with a key or without; ``allowance`` is what it takes of what its key
+    may have; ``claim`` is the memory that the request holds. ``priority``, ``keep_alive_s`` and
+    ``autoload`` are what it asks for, see `Terms`. One in the ``background`` is a line of a batch:
+    no client waits for it. ``shape`` is that of its job, and one that ``streams`` has its answer
+    written as it is made. ``traceparent`` is what its caller says of its own trace, where that is
+    heard. ``heard_s`` is the sound of the turns that a live session has heard. ``work_s`` is for
+    how long its job may be worked on, where that is its own, ``written`` what
+    another server has written of its answer. ``acted_on`` is what an operator does
+    something to, in his own words; one that ``only_asks`` what that would do changes nothing.
     """
 
     __slots__ = (
+        "acted_on",
+        "allowance",
         "autoload",
         "background",
         "by_cookie",
@@ -73,22 +84,32 @@ class RequestContext:
         "client",
         "error",
         "error_form",
+        "heard_s",
         "keep_alive_s",
         "key",
+        "method",
         "model",
+        "only_asks",
+        "path",
         "priority",
         "request_id",
+        "shape",
         "started_at",
         "status",
         "stream",
+        "streams",
         "task",
+        "traceparent",
         "usage",
+        "work_s",
+        "written",
     )
 
     def __init__(self, request_id: str | None = None, budget: Budget = _NOTHING) -> None:
         self.request_id = request_id or f"req_{random.getrandbits(128):032x}"
         self.claim: Claim = budget.open()
         self.started_at = time.monotonic()
+        self.method = self.path = ""
         self.status = 0
         self.background = False
         self.by_cookie = False
@@ -96,13 +117,22 @@ class RequestContext:
         self.priority: int | None = None
         self.keep_alive_s: float | None = None
         self.autoload = True
+        self.acted_on: str | None = None
+        self.only_asks = False
         self.error: str | None = None
         self.error_form: ErrorForm = openai_form
         self.key: str | None = None
+        self.allowance: Allowance | None = None
         self.model: str | None = None
         self.task: Task | None = None
         self.stream: Stream | None = None
+        self.streams = False
+        self.traceparent: str | None = None
+        self.shape: Shape | None = None
         self.usage: Usage | None = None
+        self.heard_s = 0.0
+        self.work_s: float | None = None
+        self.written: Mapping[int, Sequence[int]] | None = None
 
     @classmethod
     def begin(cls, scope: Scope, budget: Budget = _NOTHING) -> RequestContext:
@@ -111,6 +141,7 @@ class RequestContext:
         Whoever begins one releases its ``claim``.
         """
         context = cls(_header(scope, b"x-request-id", _REQUEST_ID), budget)
+        context.method, context.path = scope.get("method", ""), scope.get("path", "")
         if (line := scope.get("background")) is not None:  # see `frontend.batches.calls`
             context.background, context.key = True, line["key"]
         if (peer := scope.get("client")) is not None:
@@ -123,6 +154,10 @@ class RequestContext:
         context.autoload = _wants_autoload(scope)
         scope["context"] = context
         return context
+
+    def hears_parent(self, scope: Scope) -> None:
+        """Its caller is believed to which trace it belongs."""
+        self.traceparent = _header(scope, b"traceparent", _TRACEPARENT)
 
     @staticmethod
     def of(scope: Scope) -> RequestContext:
@@ -143,6 +178,8 @@ class RequestContext:
             keep_alive_s=self.keep_alive_s,
             background=self.background,
             autoload=self.autoload,
+            work_s=self.work_s,
+            written=self.written,
         )
 
     @property

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from frontend.http.sites import OWN_SITE, is_foreign
-from ipc.messages.control import ApiKey
+from frontend.http.sites import OWN_SITE, is_cross_site, is_foreign
 from ipc.messages.errors import CrossSite
+from ipc.messages.keys import ApiKey
 
-COOKIE = "edge_serve_session"
+_COOKIE = "edge_serve_session"
 TOKEN_HEADER = b"x-csrf"
 # As long as somebody works in a day.
 SESSION_S = 12 * 3600
@@ -38,6 +38,13 @@ class Session:
     digest: str
     token: str
     ends_at: float
+
+
+def cookie_name(scope: Scope) -> str:
+    """What the cookie is called. Browsers keep the cookies of a host for all of its ports, and each
+    server has its own: so the port that was asked, where there is one, is part of the name."""
+    _, port = scope.get("server") or (None, None)
+    return _COOKIE if port is None else f"{_COOKIE}_{port}"
 
 
 class Sessions:
@@ -84,7 +91,8 @@ class Sessions:
         if session is None:
             return None
         headers = dict(scope["headers"])
-        if headers.get(b"sec-fetch-site", b"same-origin") not in OWN_SITE:
+        fetched = headers.get(b"sec-fetch-site", b"same-origin")
+        if fetched not in OWN_SITE or ("socket" in scope and is_cross_site(scope)):
             raise CrossSite("this request comes from another site; a cookie is for the page alone")
         if scope["method"] not in _CHANGES_NOTHING:
             _check_own(headers, session)
@@ -113,11 +121,12 @@ def _check_own(headers: Mapping[bytes, bytes], session: Session) -> None:
 def _cookies(scope: Scope) -> Iterator[str]:
     """The values of all that have our name. A browser sends the cookies of whatever else is served
     from this host, at any port, whose form may be anything."""
+    own = cookie_name(scope)
     for name, value in scope["headers"]:
         if name == b"cookie":
             for pair in value.decode("latin-1").split(";"):
                 key, _, secret = pair.strip().partition("=")
-                if key == COOKIE:
+                if key == own:
                     yield secret.strip('"')
 
 

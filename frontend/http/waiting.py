@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import Scope
 
-from frontend.dispatch.estimates.standing import Prefill, Standing
+from frontend.dispatch.estimates.standing import Listening, Prefill, Standing
 from frontend.http.request_context import RequestContext
 
 POSITION, ETA_START_MS, ETA_END_MS, QUEUE_MS, MODEL_LOAD_MS = (
@@ -50,7 +50,7 @@ def comment(standing: Standing | None) -> str:
     if standing is None:
         return ""
     if standing.state == "running":
-        return "" if standing.prefill is None else _prefill(standing.prefill)
+        return _progress(standing)
     facts = {"position": str(standing.position)}
     if standing.state == "loading":
         facts["stage"] = (standing.stage or "waiting").replace(" ", "-")
@@ -60,14 +60,27 @@ def comment(standing: Standing | None) -> str:
     return " ".join([word, *(f"{name}={fact}" for name, fact in facts.items())])
 
 
+def _progress(standing: Standing) -> str:
+    if standing.prefill is not None:
+        return _prefill(standing.prefill)
+    return "" if standing.listening is None else _listening(standing.listening)
+
+
 def _prefill(told: Prefill) -> str:
     return f"prefill {told.read_tokens}/{told.prompt_tokens} eta={told.left_s:.1f}s"
+
+
+def _listening(told: Listening) -> str:
+    whole = "" if told.audio_s is None else f"/{told.audio_s:.1f}"
+    left = "" if told.left_s is None else f" eta={told.left_s:.1f}s"
+    return f"listening {told.heard_s:.1f}{whole}{left}"
 
 
 def waiting_of(context: RequestContext) -> dict[str, Any] | None:
     """Where a request stands, for who asks about it: ``state`` is ``queued``, ``loading`` or
     ``running``, ``position`` 0 for one that runs; times from now. ``prefill`` is how far its prompt
-    is read, where that is known. None for one that has no job, or whose job has ended."""
+    is read, ``listening`` how far its recording is heard, where that is known. None for one that
+    has no job, or whose job has ended."""
     standing = context.stream.standing() if context.stream is not None else None
     if standing is None:
         return None
@@ -77,6 +90,7 @@ def waiting_of(context: RequestContext) -> dict[str, Any] | None:
         "eta_start_ms": _ms(standing.start_s),
         "eta_end_ms": _ms(standing.end_s),
         "prefill": None if (prefill := standing.prefill) is None else _prefill_facts(prefill),
+        "listening": None if (told := standing.listening) is None else _listening_facts(told),
     }
 
 
@@ -86,6 +100,10 @@ def _prefill_facts(told: Prefill) -> dict[str, int | None]:
         "prompt_tokens": told.prompt_tokens,
         "eta_ms": _ms(told.left_s),
     }
+
+
+def _listening_facts(told: Listening) -> dict[str, float | None]:
+    return {"heard_s": told.heard_s, "audio_s": told.audio_s, "eta_ms": _ms(told.left_s)}
 
 
 def _ms(seconds: float | None) -> int | None:

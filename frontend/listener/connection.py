@@ -21,6 +21,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from frontend.dispatch.budget import Budget
 from frontend.http.errors import error_bytes
 from frontend.http.request_context import RequestContext
 from frontend.listener import request_head
@@ -59,6 +60,7 @@ class Bounds:
     """
 
     probes: frozenset[str] = frozenset()
+    sockets: frozenset[str] = frozenset()  # the paths that may be asked for by WebSocket
 
     connections: int = 1024
     lingering: int = 64
@@ -88,11 +90,13 @@ class Others:
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. ``others`` is shared by all of a listener."""
+    """One connection. ``others`` is shared by all of a listener; ``budget`` is for what it becomes
+    if it is handed on."""
 
-    def __init__(self, bounds: Bounds, others: Others, **uvicorn: Any) -> None:
+    def __init__(self, bounds: Bounds, budget: Budget, others: Others, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._bounds = bounds
+        self._budget = budget
         self._others = others
         self._lingering = others.lingering
         # What has come and has not been looked at.
@@ -180,7 +184,11 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
+            if self._is_socket():
+                self._become_socket(rest)
+            else:
+                self._decline_upgrade(rest)
             return
         except httptools.HttpParserError as error:
             ours = error.__context__
@@ -279,6 +287,44 @@ class Connection(HttpToolsProtocol):
         self._part, self._completed = "nothing", True
         if not self._upgrading:
             super().on_message_complete()
+
+    def _is_socket(self) -> bool:
+        """Whether the request that has come is a WebSocket's, for a path that has one."""
+        wanted = (b"upgrade", b"websocket")
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        return (
+            path in self._bounds.sockets
+            and not self._answering
+            and any((name, value.lower()) == wanted for name, value in self.headers)
+        )
+
+    def _become_socket(self, rest: bytes) -> None:
+        """Hand the connection on. What sockets need is imported with the first: a frontend that has
+        none stays small."""
+        from frontend.listener.socket_connection import SocketConnection
+
+        self._clear_alarm()
+        self._clear_unread_alarm()
+        self._unset_keepalive_if_required()
+        self._others.quiet.pop(self, None)
+        self.connections.discard(self)
+        self._deaf = True
+        socket = SocketConnection(
+            self._budget,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.app_state,
+        )
+        fields = (b"%b: %b\r\n" % pair for pair in self.headers)
+        socket.connection_made(self.transport)
+        self.transport.set_protocol(socket)
+        method = self.parser.get_method()
+        head = b"".join((b"%b %b HTTP/1.1\r\n" % (method, self.url), *fields, b"\r\n"))
+        if not socket.shake_hands(
+            head, rest
+        ):  # a body, say, or a header that it holds for too long
+            self._answer(InvalidRequest("not a WebSocket's handshake: RFC 6455, 4.1, has its form"))
+            self.transport.close()
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Answer in HTTP/1.1, as a server may (RFC 9110 7.8).
@@ -522,9 +568,13 @@ class _Polite:
     def write(self, data: bytes) -> None:
         if self._waits and self._connection.answer_begun:  # else it is "100 Continue"
             self._waits, self._head = False, data
-        elif not self.is_closing():  # uvloop raises where asyncio shrugs
+        elif self.is_closing():  # uvloop raises where asyncio shrugs
+            return
+        elif self._head:
             self._transport.writelines((self._head, data))
             self._head = b""
+        else:
+            self._transport.write(data)
 
     def close(self) -> None:
         if self._head:
@@ -532,6 +582,6 @@ class _Polite:
         self._connection.close()
 
 
-def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
+def protocol(bounds: Bounds, budget: Budget) -> type[asyncio.Protocol]:
     """The protocol of one listener, in the form that uvicorn calls to make each connection."""
-    return cast(type[asyncio.Protocol], partial(Connection, bounds, Others()))
+    return cast(type[asyncio.Protocol], partial(Connection, bounds, budget, Others()))

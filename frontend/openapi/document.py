@@ -21,6 +21,7 @@ from frontend.api.route import JSON, Given, Route, Services
 from frontend.openapi.request_schema import names_of, one_of, request_schema
 from ipc.messages.control import Serve
 from ipc.messages.errors import BY_CODE
+from ipc.messages.keys import KEY_NAME
 from ipc.tasks import TASKS
 
 VERSION = "3.1.0"
@@ -88,9 +89,15 @@ def _operation(route: Route, serve: Serve) -> Schema:
 
 def _of_path(route: Route, serve: Serve) -> Iterable[Schema]:
     for name in route.parameters:
-        models = one_of(names_of(serve.specs, serve))
-        schema = models if name == "model" else {"type": "string", "minLength": 1}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+        yield {"name": name, "in": "path", "required": True, "schema": _in_path(name, serve)}
+
+
+def _in_path(name: str, serve: Serve) -> Schema:
+    if name == "model":
+        return one_of(names_of(serve.specs, serve))
+    if name == "key":
+        return {"type": "string", "pattern": KEY_NAME.pattern}
+    return {"type": "string", "minLength": 1}
 
 
 def _of_query(route: Route, serve: Serve) -> Iterable[Schema]:
@@ -126,7 +133,8 @@ def _responses(route: Route, serve: Serve) -> Iterable[tuple[str, Schema]]:
         yield "200", {"description": "The answer", "content": content}
     for status, kind in route.also.items():
         said = "It goes on" if status == 202 else "No"
-        yield str(status), {"description": said, "content": {JSON: {"schema": _ref(kind)}}}
+        content = {"content": {JSON: {"schema": _ref(kind)}}} if kind else {}
+        yield str(status), {"description": said, **content}
     for status in sorted(_failures(route, serve)):
         codes = sorted(code for code, error in BY_CODE.items() if error.status == status)
         content = {JSON: {"schema": _ref(route.error_model)}}
@@ -138,7 +146,7 @@ def _failures(route: Route, serve: Serve) -> set[int]:
     statuses = {*_ALWAYS, *route.errors}
     if route.takes:
         statuses |= {*_BODY}
-    if route.asks:
+    if route.asks or route.socket:
         statuses |= {400}
     if route.task:
         statuses |= {*_WORK}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 
 from starlette.types import Message
 
 from frontend.resume.ring import Ring
-from ipc.messages.errors import NotFound
+from ipc.messages.errors import NotFound, ServeError, StreamStopped
 
 RING_BYTES = 4 << 20
 # What is kept of one that is not held, for its client to read.
@@ -19,6 +19,8 @@ KEPT_S = 300.0
 MAX_HELD = 64
 # Of them one client's, so that others have room.
 MOST_OF_ONE = 16
+# Ends what an answer comes of; whoever reads it is told why.
+Abort = Callable[[ServeError], None]
 
 
 class HeldAnswer:
@@ -33,6 +35,7 @@ class HeldAnswer:
         self.client = client
         self.key = key
         self.held = False
+        self._abort: Abort | None = None
         self.start: Message | None = None
         self.ended = False
         self.broken = False  # it has ended without its end
@@ -41,9 +44,11 @@ class HeldAnswer:
         self._given_up = asyncio.Event()
         self._changed = asyncio.Event()
 
-    def hold(self) -> None:
-        """It goes on without its client. To be said before it begins."""
+    def hold(self, abort: Abort) -> None:
+        """It goes on without its client, until it is whole or stopped by ``abort``. To be said
+        before it begins."""
         self.held = True
+        self._abort = abort
         self._ring.limit_bytes = RING_BYTES
 
     async def send(self, message: Message) -> None:
@@ -74,7 +79,13 @@ class HeldAnswer:
         """The application has returned."""
         self.broken = not self.ended
         self.ended = True
+        self._abort = None
         self._tell()
+
+    def stop(self) -> None:
+        """Its client wants no more of it. Who still reads it is told so, and finds its end."""
+        if self._abort is not None:
+            self._abort(StreamStopped("this stream was stopped by its client"))
 
     def give_up(self) -> None:
         """The application is told that its client has left."""
@@ -119,16 +130,16 @@ class HeldAnswers:
     def __init__(self) -> None:
         self._held: dict[str, HeldAnswer] = {}
 
-    def admit(self, answer: HeldAnswer) -> None:
+    def admit(self, answer: HeldAnswer, abort: Abort) -> None:
         """Hold it, where there is room: among all, and among its client's. The oldest of these that
-        has ended makes room."""
+        has ended makes room. See `HeldAnswer.hold` for ``abort``."""
         own = [one for one in self._held.values() if one.client == answer.client]
         if len(own) >= MOST_OF_ONE or len(self._held) >= MAX_HELD:
             ended = next((one for one in own if one.ended), None)
             if ended is None:
                 return
             self.forget(ended.id)
-        answer.hold()
+        answer.hold(abort)
         self._held[answer.id] = answer
 
     def get(self, answer_id: str, key: str | None) -> HeldAnswer:
@@ -142,6 +153,13 @@ class HeldAnswers:
         """It is kept for a while from now on, if it is held."""
         if answer.held:
             asyncio.get_running_loop().call_later(KEPT_S, self.forget, answer.id)
+
+    def know(self, keys: Collection[str]) -> None:
+        """There are these keys from now on: what was begun with others is stopped and forgotten."""
+        for answer in [*self._held.values()]:
+            if answer.key is not None and answer.key not in keys:
+                self.forget(answer.id)
+                answer.stop()
 
     def forget(self, answer_id: str) -> None:
         self._held.pop(answer_id, None)

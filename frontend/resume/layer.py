@@ -63,7 +63,7 @@ class Resumable:
     def _look(self, answer: HeldAnswer, context: RequestContext, status: int) -> None:
         answer.key, answer.client = context.key, context.client.name
         if status == 200 and context.stream is not None:
-            self._held.admit(answer)
+            self._held.admit(answer, context.stream.abort)
 
 
 def _asks(scope: Scope) -> bool:

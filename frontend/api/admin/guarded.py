@@ -1,13 +1,13 @@
-"""What stands before each route for operators: who may ask, and a line for what was done."""
+"""What stands before what operators do, by whichever route: who may, and a line for it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.requests import Request
-from starlette.responses import Response
 
-from frontend.api.route import Answer, Route
 from frontend.dispatch.control import Control
 from frontend.http.operators import check_operator
 from frontend.http.request_context import RequestContext
@@ -17,23 +17,31 @@ from ipc.messages.errors import CrossSite, ServeError
 _MAX_SUBJECT_CHARS = 256
 
 
-def for_operators(route: Route, answer: Answer, control: Control, *, with_keys: bool) -> Answer:
-    """``answer``, for those who may manage this server; see `check_operator` for ``with_keys``.
+class OperatorGuard:
+    """Lets in those who may manage this server; see `check_operator` for ``with_keys``.
 
     What they do is told to the supervisor, which writes it down. What is refused here is not: else
     strangers could fill the log.
     """
 
-    async def guarded(request: Request) -> Response:
-        check_operator(request.scope, with_keys=with_keys)
-        if route.act is None:
-            return await answer(request)
+    def __init__(self, control: Control, *, with_keys: bool) -> None:
+        self._control = control
+        self._with_keys = with_keys
+
+    def check(self, request: Request) -> None:
+        """Raises `AdminRequired` and `CrossSite`."""
+        check_operator(request.scope, with_keys=self._with_keys)
+
+    @contextmanager
+    def doing(self, request: Request, act: str) -> Iterator[None]:
+        """For a block that does ``act``: raises as `check`, and has it written down with what came
+        of it, unless it turned out to be a request that `only_asks`."""
+        self.check(request)
         _check_meant(request)
         result = "internal_error"
         try:
-            response = await answer(request)
+            yield
             result = "ok"
-            return response
         except ServeError as error:
             result = error.code
             raise
@@ -41,9 +49,8 @@ def for_operators(route: Route, answer: Answer, control: Control, *, with_keys: 
             result = "cancelled"
             raise
         finally:
-            control.acted(_act(request, route.act, result))
-
-    return guarded
+            if not RequestContext.of(request.scope).only_asks:
+                self._control.acted(_act(request, act, result))
 
 
 def _check_meant(request: Request) -> None:
@@ -55,7 +62,8 @@ def _check_meant(request: Request) -> None:
 
 def _act(request: Request, act: str, result: str) -> AdminAct:
     context = RequestContext.of(request.scope)
-    subject = context.model or ", ".join(map(str, request.path_params.values()))
+    parts = ", ".join(map(str, request.path_params.values()))
+    subject = context.acted_on or context.model or parts
     return AdminAct(
         by=context.key or context.client.name,
         act=act,

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from frontend.api.admin.asked import MOST_LINES, LogQuery
 from frontend.api.admin.operator import Operator
-from frontend.api.validate import check
+from frontend.api.validate import check_query
 from frontend.http.following import Following
 from frontend.http.sse import event
 from ipc.runtime.recent_lines import Lines
@@ -27,7 +27,7 @@ class Logs:
         self._keepalive_s = keepalive_s
 
     async def read(self, request: Request) -> Response:
-        asked = check(LogQuery, dict(request.query_params))
+        asked = check_query(LogQuery, request)
         process = request.path_params["process"]
         found = await self._operator.log(process, asked.tail)
         if not asked.follows:

@@ -24,8 +24,10 @@ def model_report(
         "task": spec.task,
         "capabilities": capabilities(spec, state.loaded),
         "engine": spec.engine,
+        "engine_why": spec.engine_why or None,
         "device": state.loaded.device if state.loaded else spec.device,
         "state": state.state,
+        "drained": state.drained,
         "last_error": state.refused or told.get("reason"),
         "files": _files(spec.path, spec.facts),
         "memory": {
@@ -35,6 +37,7 @@ def model_report(
             "resident_mb": _sum(replicas, "rss_mb"),
         },
         "residency": {key: told.get(key) for key in _RESIDENCY},
+        "update": told.get("update"),
         "jobs": {
             "done": _sum(replicas, "jobs"),
             "failed": _sum(replicas, "failed"),
@@ -52,12 +55,14 @@ def model_report(
             "idle_unload_s": spec.idle_unload_s,
             "pin": spec.pin,
             "replicas": spec.replicas,
+            "max_replicas": spec.most_replicas,
             "slots": spec.slots,
             "queue_limit": spec.queue_limit,
             "queue_timeout_s": spec.queue_timeout_s,
             "request_timeout_s": spec.request_timeout_s,
             "memory_limit_mb": spec.memory_limit_mb or None,
         },
+        "scaling": told.get("scaling"),
         "replicas": replicas,
     }
 
@@ -70,15 +75,19 @@ def unfetched_report(name: str, told: Report) -> Report:
         "task": told.get("task"),
         "capabilities": [],
         "engine": told.get("engine"),
+        "engine_why": None,
         "device": None,
         "state": told.get("state"),
+        "drained": False,
         "last_error": told.get("reason"),
         "files": None,
         "memory": None,
         "residency": None,
+        "update": None,
         "jobs": None,
         "tokens": None,
         "policy": None,
+        "scaling": None,
         "replicas": told.get("replicas", []),
     }
 

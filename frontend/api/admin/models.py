@@ -43,11 +43,21 @@ class AdminModels:
         model = await self._operator.unload(model_named(request), force=asked.force)
         return as_json(model, 200 if model["state"] == "unloaded" else 202)
 
+    async def remove(self, request: Request) -> Response:
+        report = await self._operator.remove(model_named(request))
+        return as_json({"model": report["model"], "bytes": report["bytes"]})
+
     async def pin(self, request: Request) -> Response:
         return as_json(await self._operator.pin(model_named(request), pinned=True))
 
     async def unpin(self, request: Request) -> Response:
         return as_json(await self._operator.pin(model_named(request), pinned=False))
+
+    async def drain(self, request: Request) -> Response:
+        return as_json(await self._operator.drain(model_named(request), drained=True))
+
+    async def resume(self, request: Request) -> Response:
+        return as_json(await self._operator.drain(model_named(request), drained=False))
 
     async def restart(self, request: Request) -> Response:
         return as_json(await self._operator.restart(model_named(request)), 202)

@@ -4,34 +4,44 @@ API it has, asks this and only renders."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Literal
 
 from frontend.api.admin.model_report import Report, model_report, unfetched_report
 from frontend.dispatch import refusals
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.history.request_record import RequestRecord
+from frontend.history.request_registry import unknown
+from frontend.history.requests import Requests
 from frontend.http.following import Followers
-from frontend.http.request_registry import RequestRecord, RequestRegistry
 from ipc.messages.admin import (
+    AddKey,
     ControlPull,
+    DrainModel,
     EstimatePull,
     GetBox,
+    GetConfig,
     GetHealth,
     GetPull,
+    ListKeys,
     ListPulls,
     LoadModel,
     PinModel,
     ReadLog,
     Reload,
+    RemoveKey,
+    RemoveModel,
     RestartModel,
     RollBack,
+    SetKey,
     StartPull,
     StopServer,
     UnloadModel,
     Wish,
 )
 from ipc.messages.errors import CancelledByOperator, ModelLoading, ModelNotFound
+from ipc.messages.keys import KeyChange
 from ipc.messages.spec import Spec
 from ipc.runtime import log
 from ipc.runtime.recent_lines import Lines, RecentLines
@@ -41,13 +51,15 @@ FRONTEND = "frontend"
 
 # The supervisor decides in milliseconds; what it decides takes its time, and is looked at.
 ANSWER_S = 5.0
-# The supervisor gives an estimate up before this: see `supervisor.pulls.jobs`.
-ESTIMATE_S = 100.0
+# The supervisor gives an estimate or a removal up before this: see `supervisor.pulls.jobs`.
+COMMAND_S = 100.0
 # Longer than the supervisor waits for two readings of the configuration.
 RELOAD_S = 270.0
 # How long a load is waited for at most. It goes on.
 LOAD_WAIT_S = 600.0
 _LOOK_S = 0.1
+# How often it is looked how far a pull is, for who waits for it.
+STEP_S = 0.25
 # One that was refused for want of room before is said to be for so long.
 REFUSED_S = 10.0
 
@@ -61,12 +73,13 @@ class Operator:
         self,
         dispatcher: Dispatcher,
         control: Control,
+        requests: Requests,
         own_log: RecentLines = log.recent,
     ) -> None:
         self._dispatcher = dispatcher
         self._control = control
         self._own_log = own_log
-        self.requests = RequestRegistry()
+        self.requests = requests
         self.followers = Followers()
 
     def end(self) -> None:
@@ -121,11 +134,28 @@ class Operator:
         await self._ask(PinModel(model=spec.name, pinned=pinned))
         return await self.model(spec.name)
 
+    async def drain(self, name: str, *, drained: bool) -> Report:
+        """Whether it takes no new work from now on; what it was asked before goes on."""
+        spec = self.named(name)
+        await self._ask(DrainModel(model=spec.name, drained=drained))
+        return await self.model(spec.name)
+
+    async def drain_all(self, *, drained: bool) -> list[Report]:
+        """The same of every model that there is now."""
+        for name in [*self._dispatcher.specs]:
+            await self._ask(DrainModel(model=name, drained=drained))
+        return await self.models()
+
     async def restart(self, name: str) -> Report:
         """Replace its workers, one after the other."""
         spec = self.named(name)
         await self._ask(RestartModel(model=spec.name))
         return await self.model(spec.name)
+
+    async def remove(self, name: str) -> Report:
+        """Have its files removed, and serve it no more. Raises `Conflict` where that may not be."""
+        spec = self.named(name)
+        return await self._control.ask(RemoveModel(spec.name), COMMAND_S)
 
     async def roll_back(self, name: str) -> Report:
         """Serve it as before its update. Raises `Conflict` where nobody is there who could."""
@@ -180,9 +210,12 @@ class Operator:
     def cancel(self, request_id: str) -> RequestRecord:
         """End what is made for it; its client is told so. Raises `NotFound`, also where no model
         has been asked yet."""
-        for stream in self.requests.streams(request_id):
+        registry = self.requests.registry
+        for stream in registry.streams(request_id):
             stream.abort(CancelledByOperator("an operator of this server has cancelled it"))
-        return self.requests.record(request_id)
+        if (record := registry.record(request_id)) is None:
+            raise unknown(request_id)
+        return record
 
     # --- pulls ---
 
@@ -192,7 +225,7 @@ class Operator:
 
     async def estimate_pull(self, source: str) -> Report:
         """What that would take. Raises why it cannot be had."""
-        return await self._control.ask(EstimatePull(source), ESTIMATE_S)
+        return await self._control.ask(EstimatePull(source), COMMAND_S)
 
     async def pulls(self) -> Report:
         """All that are remembered."""
@@ -202,15 +235,48 @@ class Operator:
         """The one with that id. Raises `NotFound`."""
         return await self._ask(GetPull(pull_id))
 
+    async def pull_steps(self, pull_id: str) -> AsyncIterator[Report]:
+        """How that one stands, each time that this has changed, until it goes on no more by itself.
+        Raises as `pull_of`."""
+        last: Report = {}
+        while last.get("state") in (None, "waiting", "running"):
+            pull = await self.pull_of(pull_id)
+            if pull != last:
+                yield pull
+            last = pull
+            await asyncio.sleep(STEP_S if pull["state"] in ("waiting", "running") else 0.0)
+
     async def control_pull(self, pull_id: str, act: Literal["pause", "resume", "cancel"]) -> Report:
         """Raises `NotFound`, and `Conflict` where it has ended."""
         return await self._ask(ControlPull(pull_id, act))
+
+    # --- keys ---
+
+    async def keys(self) -> Report:
+        """All that are let in, and why they cannot be changed if they cannot."""
+        return await self._ask(ListKeys())
+
+    async def add_key(self, name: str, key: KeyChange) -> Report:
+        """Let in whoever has it. Raises `Conflict` where that cannot be kept."""
+        return await self._ask(AddKey(name=name, key=key))
+
+    async def set_key(self, name: str, change: KeyChange) -> Report:
+        """Raises `NotFound`, and `Conflict` where it cannot be changed."""
+        return await self._ask(SetKey(name=name, change=change))
+
+    async def remove_key(self, name: str) -> Report:
+        """Let nobody in with it any more. Raises `NotFound`, and `Conflict` as before."""
+        return await self._ask(RemoveKey(name))
 
     # --- the server ---
 
     async def box(self) -> Report:
         """The machine, measured now."""
         return await self._ask(GetBox())
+
+    async def config(self) -> Report:
+        """The configuration that is in force, each value with where it comes from."""
+        return await self._ask(GetConfig())
 
     async def log(self, process: str, tail: int, after: int = 0) -> Lines:
         """The last ``tail`` lines of what the process has said, of those behind line ``after``.

@@ -8,9 +8,10 @@ from starlette.responses import Response
 from frontend.api.admin.asked import PullRequest, PullsQuery
 from frontend.api.admin.models import as_json
 from frontend.api.admin.operator import Operator
-from frontend.api.validate import check
+from frontend.api.validate import check, check_query
 from frontend.http.body import read_json
 from frontend.http.disconnect import Watch
+from frontend.http.request_context import RequestContext
 
 
 class Pulls:
@@ -21,11 +22,13 @@ class Pulls:
         self._max_json_bytes = max_json_bytes
 
     async def start(self, request: Request) -> Response:
-        query = check(PullsQuery, dict(request.query_params))
+        query = check_query(PullsQuery, request)
         asked = check(PullRequest, (await read_json(request, self._max_json_bytes)).data)
         if query.estimates:
+            RequestContext.of(request.scope).only_asks = True
             async with Watch(request.receive):
                 return as_json(await self._operator.estimate_pull(asked.place))
+        RequestContext.of(request.scope).acted_on = asked.place
         pull = await self._operator.pull(
             asked.place, name=asked.name or "", serve=asked.serve, force=asked.force
         )

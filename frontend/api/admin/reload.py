@@ -8,6 +8,7 @@ from starlette.responses import Response
 from frontend.api.admin.asked import ReloadRequest, UpdateRequest
 from frontend.api.admin.models import as_json, asked_by, model_named
 from frontend.api.admin.operator import Operator
+from frontend.http.request_context import RequestContext
 
 
 class Reloads:
@@ -19,6 +20,7 @@ class Reloads:
 
     async def reload(self, request: Request) -> Response:
         asked = await asked_by(request, ReloadRequest, self._max_json_bytes)
+        RequestContext.of(request.scope).only_asks = asked.dry_run
         report = await self._operator.reload(dry_run=asked.dry_run, downtime=asked.allow_downtime)
         return as_json(report)
 

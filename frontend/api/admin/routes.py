@@ -6,23 +6,35 @@ from collections.abc import Iterable
 
 from frontend.api.admin import answers
 from frontend.api.admin.asked import (
+    DrainRequest,
     EventsQuery,
+    KeyRequest,
+    KeyUpdate,
     LoadRequest,
     LogQuery,
     PullRequest,
     PullsQuery,
     ReloadRequest,
+    RequestsQuery,
+    SamplesQuery,
     UnloadRequest,
     UpdateRequest,
 )
 from frontend.api.admin.events import Events
+from frontend.api.admin.incidents import Incidents
+from frontend.api.admin.keys import Keys
 from frontend.api.admin.logs import Logs
 from frontend.api.admin.machine import Machine
 from frontend.api.admin.models import AdminModels
 from frontend.api.admin.pulls import Pulls
 from frontend.api.admin.reload import Reloads
 from frontend.api.admin.requests import AdminRequests
-from frontend.api.route import EVENTS, JSON, TEXT, Answer, Route, Services
+from frontend.api.admin.samples import Samples
+from frontend.api.route import CSV, EVENTS, GZIP, JSON, TEXT, Answer, Route, Services
+from frontend.api.usage.answers import UsageAnswer
+from frontend.api.usage.asked import UsageQuery
+from frontend.api.usage.route import Usage
+from frontend.incidents.folder import Folder
 
 
 def _models(its: Services) -> AdminModels:
@@ -40,6 +52,8 @@ def _acts() -> Iterable[Route]:
         ("unload", "Have a model leave memory; it comes back with its next request", UnloadRequest),
         ("pin", "Let no other model take its place in memory", None),
         ("unpin", "Let others take its place again", None),
+        ("drain", "Have a model take nothing new; what it was asked before goes on", None),
+        ("resume", "Have it take requests again", None),
         ("restart", "Replace a model's workers, one after the other", None),
     )
     for act, summary, takes in table:
@@ -62,6 +76,10 @@ def _acts() -> Iterable[Route]:
             admin=True,
             act=f"model.{act}",
         )
+
+
+def _machine(its: Services) -> Machine:
+    return Machine(its.operator, its.serve.max_json_bytes)
 
 
 def _pulls(its: Services) -> Pulls:
@@ -140,6 +158,72 @@ _PULLS = (
     ),
 )
 
+
+def _keys(its: Services) -> Keys:
+    return Keys(its.operator, its.serve.max_json_bytes)
+
+
+_KEYS = (
+    Route(
+        method="GET",
+        path="/admin/keys",
+        id="admin_keys",
+        summary="Who may come in, and what each may do and have; never a secret",
+        answer=lambda its: _keys(its).index,
+        gives={JSON: answers.AdminKeys},
+        errors=(503,),
+        admin=True,
+    ),
+    Route(
+        method="POST",
+        path="/admin/keys/{key}",
+        id="admin_key_add",
+        summary="Make a key; its secret is told this once",
+        answer=lambda its: _keys(its).add,
+        takes=(KeyRequest,),
+        body_optional=True,
+        gives={JSON: answers.KeyWithSecret},
+        errors=(409, 503),
+        admin=True,
+        act="key.add",
+    ),
+    Route(
+        method="PATCH",
+        path="/admin/keys/{key}",
+        id="admin_key_set",
+        summary="Change what a key may do and have, or give it another secret",
+        answer=lambda its: _keys(its).update,
+        takes=(KeyUpdate,),
+        body_optional=True,
+        gives={JSON: answers.KeyWithSecret},
+        errors=(404, 409, 503),
+        admin=True,
+        act="key.set",
+    ),
+    Route(
+        method="DELETE",
+        path="/admin/keys/{key}",
+        id="admin_key_remove",
+        summary="Let nobody in with this key any more",
+        answer=lambda its: _keys(its).remove,
+        gives={JSON: answers.AdminKey},
+        errors=(404, 409, 503),
+        admin=True,
+        act="key.remove",
+    ),
+    Route(
+        method="GET",
+        path="/admin/usage",
+        id="admin_usage",
+        summary="Who has used which model, and how much; 90 days are kept",
+        answer=lambda its: Usage(its.usage).all,
+        asks=UsageQuery,
+        gives={JSON: UsageAnswer, CSV: None},
+        errors=(503,),
+        admin=True,
+    ),
+)
+
 ROUTES = (
     Route(
         method="GET",
@@ -154,6 +238,7 @@ ROUTES = (
     ),
     *_acts(),
     *_PULLS,
+    *_KEYS,
     Route(
         method="POST",
         path="/admin/models/{model}/update",
@@ -203,11 +288,23 @@ ROUTES = (
         admin=True,
     ),
     Route(
+        method="DELETE",
+        path="/admin/models/{model}",
+        id="admin_model_remove",
+        summary="Remove its files, and serve it no more; what it was asked before goes on",
+        answer=lambda its: _models(its).remove,
+        gives={JSON: answers.ModelRemoved},
+        errors=(404, 409, 429, 503),
+        admin=True,
+        act="model.remove",
+    ),
+    Route(
         method="GET",
         path="/admin/requests",
         id="admin_requests",
-        summary="The requests that are worked on and the last 1,000 that have ended, newest first",
+        summary="The requests that are worked on, and those that have ended, the last one first",
         answer=lambda its: AdminRequests(its.operator).index,
+        asks=RequestsQuery,
         gives={JSON: answers.AdminRequests},
         admin=True,
         polled=True,
@@ -238,12 +335,30 @@ ROUTES = (
         path="/admin/events",
         id="admin_events",
         summary="What happens to this server, as server-sent events that go on",
-        answer=lambda its: (
-            Events(its.control.events, its.operator.followers, its.serve.keepalive_s).follow
-        ),
+        answer=lambda its: Events(its.events, its.operator.followers, its.serve.keepalive_s).follow,
         asks=EventsQuery,
         gives={EVENTS: None},
         errors=(429,),
+        admin=True,
+    ),
+    Route(
+        method="GET",
+        path="/admin/incidents",
+        id="admin_incidents",
+        summary="The last crashes, hangs and overloads of which there is a file, newest first",
+        answer=lambda its: Incidents(Folder.of(its.serve.incidents)).index,
+        gives={JSON: answers.Incidents},
+        admin=True,
+        polled=True,
+    ),
+    Route(
+        method="GET",
+        path="/admin/incidents/{incident_id}",
+        id="admin_incident",
+        summary="The file of one: JSON, as gzip packs it",
+        answer=lambda its: Incidents(Folder.of(its.serve.incidents)).get,
+        gives={GZIP: None},
+        errors=(404,),
         admin=True,
     ),
     Route(
@@ -262,22 +377,57 @@ ROUTES = (
         path="/admin/box",
         id="admin_box",
         summary="The machine, measured now",
-        answer=lambda its: Machine(its.operator).box,
+        answer=lambda its: _machine(its).box,
         gives={JSON: answers.Box},
         errors=(503,),
         admin=True,
         polled=True,
     ),
     Route(
+        method="GET",
+        path="/admin/samples",
+        id="admin_samples",
+        summary="How the machine and its models stood: a day of each ten seconds, then minutes",
+        answer=lambda its: Samples(its.sampling).index,
+        asks=SamplesQuery,
+        gives={JSON: answers.Samples},
+        errors=(503,),
+        admin=True,
+        polled=True,
+    ),
+    Route(
+        method="GET",
+        path="/admin/config",
+        id="admin_config",
+        summary="The settings and what is in force for each model, and where each value is from",
+        answer=lambda its: _machine(its).config,
+        gives={JSON: answers.Config},
+        errors=(503,),
+        admin=True,
+    ),
+    Route(
         method="POST",
         path="/admin/drain",
         id="admin_drain",
-        summary="Finish what is in hand, take nothing new, and end, as SIGTERM has it",
-        answer=lambda its: Machine(its.operator).drain,
-        gives={},
+        summary="Finish what is in hand, take nothing new, and end, as SIGTERM has it; or stay",
+        answer=lambda its: _machine(its).drain,
+        takes=(DrainRequest,),
+        body_optional=True,
+        gives={JSON: answers.AdminModels},
         also={202: answers.Stopping},
         errors=(503,),
         admin=True,
         act="server.drain",
+    ),
+    Route(
+        method="POST",
+        path="/admin/resume",
+        id="admin_resume",
+        summary="Have every model take requests again",
+        answer=lambda its: _machine(its).resume,
+        gives={JSON: answers.AdminModels},
+        errors=(503,),
+        admin=True,
+        act="server.resume",
     ),
 )

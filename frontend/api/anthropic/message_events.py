@@ -20,6 +20,7 @@ from ipc.messages.events import (
     Done,
     Piece,
     Reasoning,
+    Turn,
     Usage,
 )
 
@@ -94,7 +95,7 @@ class MessageEvents:
                 return [*self._begun_by(piece), *self._opened("tool_use", block)]
             case CallArguments():
                 return self._added("tool_use", piece) if piece.text else []
-            case Audio():
+            case Audio() | Turn():
                 raise misplaced(piece, "a chat")
             case _:
                 assert_never(piece)

@@ -7,6 +7,7 @@ from frontend.api.anthropic.errors import MessageError, message_error
 from frontend.api.anthropic.request import MessagesRequest, PromptRequest
 from frontend.api.anthropic.route import Messages
 from frontend.api.route import EVENTS, JSON, Route
+from frontend.quotas import headers as quota_headers
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -19,6 +20,7 @@ ROUTES: tuple[Route, ...] = (
         takes=(MessagesRequest,),
         gives={JSON: WrittenMessage, EVENTS: None},
         id_header="request-id",
+        quota_form=quota_headers.anthropic,
         error_form=message_error,
         error_model=MessageError,
     ),
@@ -32,6 +34,7 @@ ROUTES: tuple[Route, ...] = (
         takes=(PromptRequest,),
         gives={JSON: CountedTokens},
         id_header="request-id",
+        quota_form=quota_headers.anthropic,
         error_form=message_error,
         error_model=MessageError,
     ),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import orjson
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from frontend.api.audio import transcripts
-from frontend.api.audio.transcribe_request import AudioRequest, parse_audio, read_file
-from frontend.api.queued import queue_as_asked
-from frontend.api.submission import submit
+from frontend.api.audio.hearing import Hearing
+from frontend.api.audio.transcribe_request import AudioRequest
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.answer_stream import AnswerStream
-from frontend.http.body import read_form
 from frontend.http.collect import collect
 from frontend.http.request_context import RequestContext
 from frontend.http.sse import SseForm
+from frontend.uploads.upload import Upload
 from ipc.messages.control import Serve
 from ipc.messages.events import SpeechResult
 
@@ -34,22 +36,32 @@ class Audio:
         return await self._answer(request, translate=True)
 
     async def _answer(self, request: Request, *, translate: bool) -> Response:
-        async with read_form(request, self._limits.max_audio_bytes) as form:
-            asked = parse_audio(form)
-            queue_as_asked(request, asked)
-            spec = self._dispatcher.spec(asked.model, "speech")
-            audio = await read_file(form, self._limits.max_audio_bytes)
-        context = RequestContext.of(request.scope)
-        context.names(spec)
-        job = asked.to_input(audio, translate=translate)
-        await context.claim.turn()
-        stream = submit(self._dispatcher, context, spec, job, len(audio))
-        if asked.stream:
-            return AnswerStream(stream, SseForm(transcripts.events), self._limits.keepalive_s)
-        done = await collect(stream, request.receive)
-        context.usage = done.result.usage
+        async with AsyncExitStack() as closing:
+            upload = Upload(request, self._limits.max_audio_bytes)
+            closing.push_async_callback(upload.close)
+            hearing = Hearing(self._dispatcher, request, upload, translate=translate)
+            asked, stream = await hearing.begin()
+            if asked.stream:
+                answer = AnswerStream(stream, SseForm(transcripts.events), self._limits.keepalive_s)
+                return _WhileItComes(answer, upload, closing.pop_all())
+            done = await collect(stream, upload.receive)
+        RequestContext.of(request.scope).usage = done.result.usage
         assert isinstance(done.result, SpeechResult)
         return render(done.result, asked, translate=translate)
+
+
+class _WhileItComes(Response):
+    """An answer that is told while its upload may still come; then ``closing`` is closed."""
+
+    def __init__(self, answer: AnswerStream, upload: Upload, closing: AsyncExitStack) -> None:
+        super().__init__()
+        self._answer = answer
+        self._upload = upload
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        async with self._closing:
+            await self._answer(scope, self._upload.receive, send)
 
 
 def render(result: SpeechResult, asked: AudioRequest, *, translate: bool) -> Response:

@@ -16,7 +16,7 @@ from frontend.api.queued import Queued
 from frontend.api.validate import Body, check, refuse_unsupported
 from ipc.facts.languages import NAMES, code_of
 from ipc.messages.blob import Blob
-from ipc.messages.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
+from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import SpeechInput, Vad
 
 MAX_PROMPT_CHARS = 4096
@@ -154,16 +154,22 @@ class AudioRequest(Queued):
         """Segments are what verbose_json shows unless only words were asked for."""
         return not self.timestamp_granularities or "segment" in self.timestamp_granularities
 
-    def to_input(self, audio: bytes, *, translate: bool) -> SpeechInput:
-        """The job. Raises `InvalidRequest` for a language that is none."""
+    def to_input(
+        self, audio: bytes, *, translate: bool, request_bytes: int | None = None
+    ) -> SpeechInput:
+        """The job of a whole file, or of the beginning of one that a request of ``request_bytes``
+        brings, 0 where it does not say so. Raises `InvalidRequest` for a language that is none."""
         return SpeechInput(
             audio=Blob(audio),
+            streamed=request_bytes is not None,
+            request_bytes=request_bytes or 0,
             translate=translate,
             # OpenAI's translations have no such parameter; clients that send one mean either end.
-            language=None if translate else _language(self.language or "".join(self.languages)),
+            language=None if translate else language_code(self.language or "".join(self.languages)),
             prompt=self._prompt(),
             temperature=self.temperature,
             word_times=self.words,
+            segment_times=self.response_format not in ("json", "text"),
             vad=self.chunking_strategy.to_vad()
             if isinstance(self.chunking_strategy, ServerVad)
             else None,
@@ -196,16 +202,13 @@ def parse_audio(form: FormData) -> AudioRequest:
     return request
 
 
-async def read_file(form: FormData, limit_bytes: int) -> bytes:
-    """The uploaded file's bytes. Raises `InvalidRequest`, or `PayloadTooLarge`."""
+def check_file(form: FormData) -> None:
+    """Raises `InvalidRequest` where ``form`` has no file to hear."""
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise InvalidRequest("`file` is required, as a file with a name", param="file")
     if not file.size:
         raise InvalidRequest("`file` is empty", param="file")
-    if file.size > limit_bytes:
-        raise PayloadTooLarge(f"`file` is over this server's limit of {limit_bytes} bytes")
-    return await file.read()
 
 
 def _fields(form: FormData) -> Mapping[str, Any]:
@@ -230,7 +233,9 @@ def _fields(form: FormData) -> Mapping[str, Any]:
 _DETECTED = ("", "auto", "und")
 
 
-def _language(given: str | None) -> str | None:
+def language_code(given: str | None) -> str | None:
+    """The code of a language as clients write it; None: the model is to find out. Raises
+    `InvalidRequest`."""
     if given is None or given.strip().lower() in _DETECTED:
         return None
     code = code_of(given)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from frontend.api.batch import answers
 from frontend.api.batch.requests import BatchesQuery, BatchRequest
-from frontend.api.validate import check
+from frontend.api.validate import check, check_query
 from frontend.batches.service import Batches
 from frontend.http.body import read_json
 from frontend.http.request_context import RequestContext
@@ -32,7 +32,7 @@ class BatchJobs:
         return _json(answers.of_batch(batch))
 
     async def index(self, request: Request) -> Response:
-        asked = check(BatchesQuery, dict(request.query_params))
+        asked = check_query(BatchesQuery, request)
         found = self._batches.batches(_key(request))[::-1]
         return _json(answers.page(found, asked.after, asked.limit, answers.of_batch))
 

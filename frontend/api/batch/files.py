@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from frontend.api.batch import answers
 from frontend.api.batch.requests import FILE_REFUSED, MAX_NAME_CHARS, FileRequest, FilesQuery
-from frontend.api.validate import check, refuse_unsupported
+from frontend.api.validate import check, check_query, refuse_unsupported
 from frontend.batches.service import Batches
 from frontend.http.body import FORM_OVERHEAD_BYTES, read_form
 from frontend.http.request_context import RequestContext
@@ -40,7 +40,7 @@ class Files:
         return _json(answers.of_file(kept))
 
     async def index(self, request: Request) -> Response:
-        asked = check(FilesQuery, dict(request.query_params))
+        asked = check_query(FilesQuery, request)
         found = self._batches.files(_key(request))
         if asked.purpose is not None:
             found = [file for file in found if file.purpose == asked.purpose]

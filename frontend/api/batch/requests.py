@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from frontend.api.fields import Metadata, NoNul, Schema
+from frontend.api.fields import COUNT_OF_TEXT, Metadata, NoNul, Schema
 from frontend.api.known_keys import Row, done, refused, refused_keys
 from frontend.api.validate import Body
 from frontend.batches.endpoints import Endpoint
@@ -30,13 +30,7 @@ def _with_file(schema: Schema) -> None:
     schema["required"] = [*schema["required"], "file"]
 
 
-def _count(value: object) -> object:
-    """A query has only text."""
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
-
-
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64), NoNul]
-Limit = BeforeValidator(_count)
 
 
 # Not described: what asks for nothing, null, cannot be said in a form.
@@ -67,11 +61,11 @@ class BatchRequest(Body):
 
 class FilesQuery(Body):
     after: Id | None = None
-    limit: Annotated[int, Field(ge=1, le=MAX_LISTED_FILES), Limit] = MAX_LISTED_FILES
+    limit: Annotated[int, Field(ge=1, le=MAX_LISTED_FILES), COUNT_OF_TEXT] = MAX_LISTED_FILES
     order: Literal["asc", "desc"] = "desc"
     purpose: Annotated[str, NoNul] | None = None
 
 
 class BatchesQuery(Body):
     after: Id | None = None
-    limit: Annotated[int, Field(ge=1, le=MAX_LISTED_BATCHES), Limit] = 20
+    limit: Annotated[int, Field(ge=1, le=MAX_LISTED_BATCHES), COUNT_OF_TEXT] = 20

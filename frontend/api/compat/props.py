@@ -11,11 +11,16 @@ from starlette.responses import Response
 
 from frontend.api.answer import Answer
 from frontend.api.openai.sampling_request import with_room_to_think
+from frontend.api.validate import Body, check_query
 from frontend.dispatch.dispatcher import Dispatcher
 from ipc.messages.errors import ModelNotFound
 from ipc.messages.spec import Loaded, Spec
 
 BUILD = "edge-serve"
+
+
+class PropsQuery(Body):
+    model: str | None = None
 
 
 class GenerationSettings(Answer):
@@ -59,7 +64,7 @@ class Props:
         self._dispatcher = dispatcher
 
     async def show(self, request: Request) -> Response:
-        name = request.query_params.get("model")
+        name = check_query(PropsQuery, request).model
         chats = [spec for spec in self._dispatcher.specs.values() if spec.task == "chat"]
         if name is None and len(chats) > 1:
             told = router_props(chats)

@@ -23,9 +23,11 @@ from ipc.messages.events import (
     Delta,
     Done,
     Finish,
+    Marks,
     Piece,
     Reasoning,
     TokenLogprob,
+    Turn,
     Usage,
 )
 
@@ -84,7 +86,7 @@ class OllamaAnswer:
             thinking="".join(choice.reasoning),
             calls=[call for call in calls if call is not None],
         )
-        times = Times(self._started_at, answer.began_at, answer.first_at, self._load_s())
+        times = Times(self._started_at, answer.first_at, answer.marks, self._load_s())
         likely = _likely(choice.logprobs)
         return orjson.dumps(self._object(said) | likely | _end(result, times))
 
@@ -103,23 +105,28 @@ class OllamaAnswer:
 
 @dataclass(slots=True)
 class Times:
-    """Seconds of `time.monotonic`: when the request came, when the engine began with it (0: nobody
-    knows), when the first piece of the answer was there; what the load took that it waited for."""
+    """Seconds of `time.monotonic`: when the request came, when the first piece of the answer was
+    there; what the worker knew of the job's time, what the load took that it waited for."""
 
     started_at: float
-    began_at: float = 0.0
     first_at: float | None = None
+    marks: Marks | None = None
     load_s: float = 0.0
 
     def durations(self, usage: Usage) -> dict[str, int]:
         """What has passed by now, in nanoseconds, with the tokens that it was spent on."""
         now = time.monotonic()
         first_at = now if self.first_at is None else self.first_at
+        reading_s = None if self.marks is None else self.marks.reading_s
+        if reading_s is None:  # nobody knows
+            reading_s = first_at - self.started_at
         return {
             "total_duration": _ns(now - self.started_at),
             "load_duration": _ns(self.load_s),
             "prompt_eval_count": usage.prompt_tokens,
-            "prompt_eval_duration": _ns(first_at - (self.began_at or self.started_at)),
+            "prompt_eval_duration": _ns(
+                first_at - self.started_at if reading_s is None else reading_s
+            ),
             "eval_count": usage.completion_tokens,
             "eval_duration": _ns(now - first_at),
         }
@@ -164,9 +171,9 @@ class _Lines:
             case Done():
                 self._close_call()
                 assert isinstance(item.result, ChatResult)
-                times = Times(self.started_at, item.began_at, self.first_at, self.load_s())
+                times = Times(self.started_at, self.first_at, item.marks, self.load_s())
                 self.lines.append(line(self.object(Said()) | _end(item.result, times)))
-            case Audio():
+            case Audio() | Turn():
                 raise misplaced(item, "a chat")
             case _:
                 assert_never(item)

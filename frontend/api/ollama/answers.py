@@ -124,3 +124,11 @@ class OllamaVersion(Answer):
 
 class OllamaStatus(Answer):
     status: str
+
+
+class OllamaProgress(OllamaStatus):
+    """A line of a pull. Where files are fetched, ``digest`` tells their bar from others."""
+
+    digest: str = ""
+    total: int = 0
+    completed: int = 0

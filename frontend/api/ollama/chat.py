@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from frontend.api.chats import Chats
+from frontend.api.health import ANSWER_S
 from frontend.api.ollama import errors
 from frontend.api.ollama.answer import OllamaAnswer, Put, as_message, as_response
 from frontend.api.ollama.chat_request import OllamaChatRequest, OllamaRequest
@@ -25,6 +26,7 @@ from frontend.http.request_context import RequestContext
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import TokenizeInput
 from ipc.messages.spec import Spec
+from ipc.messages.state import ModelState
 
 # What a model is asked that is only to be loaded.
 _NOTHING = TokenizeInput(texts=[""])
@@ -35,6 +37,7 @@ class OllamaChats:
 
     def __init__(self, its: Services) -> None:
         self._dispatcher = its.dispatcher
+        self._control = its.control
         self._max_bytes = its.serve.max_json_bytes
         self._most_s = its.serve.keep_alive_max_s
         self._chats = Chats(its)
@@ -81,11 +84,11 @@ class OllamaChats:
 
     async def _loaded(self, request: Request, asked: OllamaRequest, put: Put) -> Response:
         """The answer to a request that only wants the model to be loaded, or kept for another time,
-        which is until now where it is to be unloaded. Raises the `ServeError` of one that cannot
-        be."""
+        which is until now where it is to be unloaded and does not stay. Raises the `ServeError` of
+        one that cannot be."""
         spec = self._named(request, asked)
         state = self._dispatcher.state(spec.name)
-        leaves = asked.keep_alive_s == 0
+        leaves = asked.keep_alive_s == 0 and not await self._stays(spec, state)
         error = None if leaves else not_admitting(state, spec)
         if error is not None:
             raise error
@@ -96,6 +99,16 @@ class OllamaChats:
         face = OllamaAnswer(asked.model, put)
         media_type = MEDIA_TYPE if asked.streams else JSON
         return Response(face.nothing("unload" if leaves else "load"), media_type=media_type)
+
+    async def _stays(self, spec: Spec, state: ModelState) -> bool:
+        """Whether it is in memory, or comes there, and does not leave for a client."""
+        if state.state in ("unloaded", "stopped"):
+            return False
+        if spec.load != "on_demand":
+            return True
+        report = await self._control.health(ANSWER_S) or {"models": []}
+        found = [model for model in report["models"] if model["name"] == spec.name]
+        return any(model.get("pinned") for model in found)
 
     def _kept(self, request: Request, asked: OllamaRequest) -> RequestContext:
         context = RequestContext.of(request.scope)

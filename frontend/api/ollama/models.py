@@ -1,4 +1,4 @@
-"""GET /api/tags, /api/ps and /api/version, POST /api/show and /api/pull"""
+"""GET /api/tags, /api/ps and /api/version, POST /api/show"""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from starlette.responses import Response
 from frontend.api.health import ANSWER_S
 from frontend.api.ollama.answer import timestamp
 from frontend.api.ollama.facts import capabilities_of, details, model_info, parameters
-from frontend.api.ollama.models_request import OllamaModelRequest, OllamaPullRequest
+from frontend.api.ollama.models_request import OllamaModelRequest
 from frontend.api.ollama.names import known_as
 from frontend.api.openai.models import named
 from frontend.api.route import JSON, Services
 from frontend.api.validate import check
 from frontend.http.body import read_json
-from frontend.http.ndjson import MEDIA_TYPE, line
 from ipc.messages.errors import ModelNotFound
 from ipc.messages.spec import Loaded, Spec
 
@@ -70,14 +69,6 @@ class OllamaModels:
             "modified_at": timestamp(spec.created),
         }
         return _json(shown)
-
-    async def pull(self, request: Request) -> Response:
-        """Every model that is served has its files here; no other is fetched."""
-        body = await read_json(request, self._max_bytes)
-        asked = check(OllamaPullRequest, body.data)
-        self._spec(asked.wanted)
-        media_type = JSON if asked.stream is False else MEDIA_TYPE
-        return Response(line({"status": "success"}), media_type=media_type)
 
     async def version(self, _: Request) -> Response:
         return _json({"version": API_VERSION})

@@ -1,4 +1,4 @@
-"""POST /api/show and /api/pull: the model that is meant."""
+"""POST /api/show and /api/pull, DELETE /api/delete: the model that is meant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOW_KEYS: tuple[Row, ...] = (
 PULL_KEYS: tuple[Row, ...] = (
     _MODEL,
     done("stream", "true where it is left out"),
-    harmless("insecure username password", "nothing is fetched"),
+    harmless("insecure username password", "the hub is reached as this server is set up to"),
 )
 _ONE_OF_BOTH: Schema = {
     "anyOf": [

@@ -15,7 +15,8 @@ from frontend.api.ollama.errors import OllamaError, error_form
 from frontend.api.ollama.generate_request import OllamaGenerateRequest
 from frontend.api.ollama.models import OllamaModels
 from frontend.api.ollama.models_request import OllamaModelRequest, OllamaPullRequest
-from frontend.api.route import JSON, Route
+from frontend.api.ollama.pulls import OllamaPulls
+from frontend.api.route import JSON, TEXT, Route
 from frontend.http.ndjson import MEDIA_TYPE
 from frontend.http.request_context import ErrorForm
 
@@ -111,11 +112,24 @@ ROUTES = (
         method="POST",
         path="/api/pull",
         id="ollama_pull",
-        summary="Whether a model is here; none is fetched",
-        answer=lambda its: OllamaModels(its).pull,
+        summary="Have a model fetched, which is for operators, unless it is here",
+        answer=lambda its: OllamaPulls(its).pull,
         takes=(OllamaPullRequest,),
-        gives={JSON: answers.OllamaStatus, MEDIA_TYPE: answers.OllamaStatus},
-        errors=(404,),
+        gives={JSON: answers.OllamaStatus, MEDIA_TYPE: answers.OllamaProgress},
+        errors=(403, 429, 503),
+        **_ERRORS,
+    ),
+    Route(
+        method="DELETE",
+        path="/api/delete",
+        id="ollama_delete",
+        summary="Remove the files of a model, and serve it no more",
+        answer=lambda its: OllamaPulls(its).delete,
+        takes=(OllamaModelRequest,),
+        gives={TEXT: None},
+        errors=(404, 409, 429, 503),
+        admin=True,
+        act="model.remove",
         **_ERRORS,
     ),
     Route(

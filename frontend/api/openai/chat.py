@@ -28,6 +28,7 @@ class Chat:
         body = await read_json(request, self._max_bytes)
         asked = parse_chat(body.data)
         RequestContext.of(request.scope).keeps(asked.ttl, self._most_s)
+        RequestContext.of(request.scope).written = asked.written
         queue_as_asked(request, asked)
         return await self._chats.answer(
             request, asked, body.size_bytes, lambda spec: self._face(asked, spec)
@@ -38,5 +39,6 @@ class Chat:
             reasons=self._chats.reasons(spec),
             shows_reasoning=asked.shows_reasoning,
             names_call=asked.names_call,
+            names_tokens=asked.written is not None,
         )
         return Completion(asked.model, fingerprint(spec), shape, include_usage=asked.include_usage)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 import orjson
 
 from frontend.api.openai.chat_objects import PLAIN, Shape, logprobs_object, usage_object
+from frontend.api.openai.token_ids import by_last
 from frontend.http.answer_stream import misplaced
 from frontend.http.sse import DONE, around_text, event
 from ipc.messages.events import (
@@ -19,6 +21,7 @@ from ipc.messages.events import (
     Finish,
     Piece,
     Reasoning,
+    Turn,
 )
 
 
@@ -38,6 +41,8 @@ class Chunks:
 
     def render(self, events: list[Piece | Done]) -> bytes:
         """What goes out for ``events``, `Done` being the last of a stream."""
+        if self._shape.names_tokens:
+            return self._with_ids(events)
         parts: list[bytes] = []
         for item in events:
             if isinstance(item, Done):
@@ -49,6 +54,15 @@ class Chunks:
                 parts.append(self._piece(item))
         return b"".join(parts)
 
+    def _with_ids(self, events: list[Piece | Done]) -> bytes:
+        parts: list[bytes] = []
+        for item, ids in zip(events, by_last(events), strict=True):
+            if isinstance(item, Done):
+                parts.append(self._closing(item))
+            else:
+                parts.append(self._piece(item, ids))
+        return b"".join(parts)
+
     def _opening(self, choice: int, content: str | None = "") -> bytes:
         """A choice's first chunk, once. Its ``content`` is null where what follows is none."""
         if choice in self._opened:
@@ -56,14 +70,15 @@ class Chunks:
         self._opened.add(choice)
         return self._chunk(choice, {"role": "assistant", "content": content})
 
-    def _piece(self, piece: Piece) -> bytes:
-        delta = _delta(piece)
+    def _piece(self, piece: Piece, ids: Sequence[int] = ()) -> bytes:
+        hidden = isinstance(piece, Reasoning) and not self._shape.shows_reasoning
+        delta = {} if hidden else _delta(piece)
         # Those of reasoning and calls have no place in it: together they are those of the text.
         logprobs = logprobs_object(piece.logprobs) if isinstance(piece, Delta) else None
-        if not delta and logprobs is None:
+        if not delta and logprobs is None and not ids:
             return b""
         opening = self._opening(piece.choice, "" if isinstance(piece, Delta) else None)
-        return opening + self._chunk(piece.choice, delta, logprobs=logprobs)
+        return opening + self._chunk(piece.choice, delta, logprobs=logprobs, ids=ids)
 
     def _closing(self, done: Done) -> bytes:
         assert isinstance(done.result, ChatResult)
@@ -83,8 +98,11 @@ class Chunks:
         delta: dict[str, Any],
         finish: Finish | None = None,
         logprobs: dict[str, Any] | None = None,
+        ids: Sequence[int] = (),
     ) -> bytes:
         one = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        if ids:
+            one["token_ids"] = [*ids]
         tail = {"usage": None} if self._include_usage else {}
         return event({**self._head, "choices": [one], **tail})
 
@@ -107,7 +125,7 @@ def _delta(piece: Piece) -> dict[str, Any]:
             function = {"arguments": piece.text}
             added = {"index": piece.index, "function": function}
             return {"tool_calls": [added]} if piece.text else {}
-        case Audio():
+        case Audio() | Turn():
             raise misplaced(piece, "a chat")
         case _:
             assert_never(piece)

@@ -77,6 +77,12 @@ KEYS: tuple[Row, ...] = (
         "true and false: the answer goes on with the last message; the second needs the first",
     ),
     done(
+        "migration",
+        "another edge-serve's: events of a stream name their tokens in `token_ids`, and the answer "
+        "goes on behind the tokens that `written` has of each choice, see "
+        "[models](models.md#models-in-another-server)",
+    ),
+    done(
         "response_format",
         "`text`, `json_object`, `json_schema`; with the last two also llama.cpp's `schema`. What "
         "of a schema is kept, and what is refused: [forms](forms.md)",

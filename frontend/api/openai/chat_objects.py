@@ -15,11 +15,13 @@ _NEVER = -9999.0
 class Shape(NamedTuple):
     """What the request and its model have to say of the answer's shape: whether the model
     ``reasons``, whether that is shown, and whether a call was asked for by name: that is no choice
-    of the model's, and ends with `stop` as OpenAI's does."""
+    of the model's, and ends with `stop` as OpenAI's does. A stream that ``names_tokens`` has their
+    ids beside what they say."""
 
     reasons: bool = False
     shows_reasoning: bool = True
     names_call: bool = False
+    names_tokens: bool = False
 
     def finish(self, finish: Finish) -> Finish:
         return "stop" if self.names_call and finish == "tool_calls" else finish

@@ -14,6 +14,7 @@ from frontend.api.openai.chat_keys import KEYS
 from frontend.api.openai.continuation_request import OPENS_OR_GOES_ON, ContinuationRequest
 from frontend.api.openai.format_request import FormatRequest
 from frontend.api.openai.messages_request import Turns, read_turns
+from frontend.api.openai.migration_request import MigrationRequest
 from frontend.api.openai.reasoning_request import ReasoningRequest
 from frontend.api.openai.sampling_request import SAMPLING_RULES, SamplingRequest
 from frontend.api.openai.tools_request import ToolsRequest
@@ -41,7 +42,12 @@ _RULES: list[Schema] = [
 
 
 class ChatRequest(
-    SamplingRequest, ToolsRequest, ReasoningRequest, FormatRequest, ContinuationRequest
+    SamplingRequest,
+    ToolsRequest,
+    ReasoningRequest,
+    FormatRequest,
+    ContinuationRequest,
+    MigrationRequest,
 ):
     model_config = ConfigDict(json_schema_extra={"allOf": [*SAMPLING_RULES, *_RULES]})
     REFUSED = refused_keys(KEYS)
@@ -92,6 +98,7 @@ class ChatRequest(
         if self.top_logprobs and not self.logprobs:
             raise InvalidRequest("`top_logprobs` needs `logprobs` true", param="top_logprobs")
         self.check_continuation()
+        self.check_migration(self.n or self.n_cmpl or 1)
 
 
 def parse_chat(data: Mapping[str, Any]) -> ChatRequest:

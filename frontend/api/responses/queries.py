@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from frontend.api.fields import NoNul
+from frontend.api.fields import COUNT_OF_TEXT, NoNul
 from frontend.api.known_keys import refused, refused_keys
 from frontend.api.validate import Body
 
 MAX_ID_CHARS = 256
 MAX_LISTED = 100
 USUALLY_LISTED = 20
-
-
-def _count(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
-
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS), NoNul]
 
@@ -39,5 +34,5 @@ class ResponseQuery(Body):
 
 class ItemsQuery(Body):
     after: Id | None = None
-    limit: Annotated[int, Field(ge=1, le=MAX_LISTED), BeforeValidator(_count)] = USUALLY_LISTED
+    limit: Annotated[int, Field(ge=1, le=MAX_LISTED), COUNT_OF_TEXT] = USUALLY_LISTED
     order: Literal["asc", "desc"] = "desc"

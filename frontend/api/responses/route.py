@@ -20,7 +20,7 @@ from frontend.api.responses.store import ResponseStore, Stored
 from frontend.api.route import JSON, Services
 from frontend.api.tokenizers import Tokenizers
 from frontend.api.translated import renamed
-from frontend.api.validate import check
+from frontend.api.validate import check, check_query
 from frontend.dispatch.budget import Claim
 from frontend.http.body import COPIES, check_values, read_json
 from frontend.http.request_context import RequestContext, openai_form
@@ -98,7 +98,7 @@ class KeptResponses:
         self._store = its.responses
 
     async def get(self, request: Request) -> HttpResponse:
-        check(ResponseQuery, dict(request.query_params))
+        check_query(ResponseQuery, request)
         return HttpResponse(self._found(request)[-1].response, media_type=JSON)
 
     async def delete(self, request: Request) -> HttpResponse:
@@ -109,7 +109,7 @@ class KeptResponses:
 
     async def input_items(self, request: Request) -> HttpResponse:
         """All that the model was given, what the response goes on from included."""
-        asked = check(ItemsQuery, dict(request.query_params))
+        asked = check_query(ItemsQuery, request)
         *before, last = self._found(request)
         claim = RequestContext.of(request.scope).claim
         claim.add(COPIES * sum(stored.size_bytes for stored in (*before, last)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 MAX_RESPONSES = 1000
@@ -58,13 +58,16 @@ class ResponseStore:
         self._clock = clock
         self._entries: OrderedDict[tuple[str | None, str], _Entry] = OrderedDict()
         self.size_bytes = 0
+        self._keys: Collection[str] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def add(self, key: str | None, stored: Stored) -> None:
         """Keep ``stored``, and forget what there is no more room for: one that is too large by
-        itself is forgotten at once."""
+        itself is forgotten at once, and so is one whose key was removed while it was made."""
+        if key is not None and self._keys is not None and key not in self._keys:
+            return
         self._entries[key, stored.id] = _Entry(stored, self._clock())
         self.size_bytes += stored.size_bytes
         self._tidy()
@@ -98,6 +101,13 @@ class ResponseStore:
         if entry is not None:
             self.size_bytes -= entry.stored.size_bytes
         return entry is not None
+
+    def know(self, keys: Collection[str]) -> None:
+        """There are these keys from now on: what was made with others is forgotten."""
+        self._keys = keys
+        gone = [place for place in self._entries if place[0] is not None and place[0] not in keys]
+        for key, response_id in gone:
+            self.remove(key, response_id)
 
     def _use(self, key: str | None, response_id: str) -> None:
         self._entries[key, response_id].used_at = self._clock()

@@ -17,8 +17,11 @@ from frontend.dispatch.estimates.schedule import Capacity, Turn, turn_behind_man
 from frontend.dispatch.estimates.work import Work
 from ipc.messages.events import ChatResult, Done
 
-# How long a job takes until one has been measured.
+# How long a job takes until one has been measured, each token that it writes, and how many these
+# are where they may be more: a small model writes 50 a second on a CPU, and most answers are short.
 UNKNOWN_S = 1.0
+UNKNOWN_TOKEN_S = 0.02
+UNKNOWN_TOKENS = 200
 # Up to how many jobs ahead are looked at one by one.
 EACH = 32
 # For so long what is told behind a long queue is not worked out again, but for who comes and goes.
@@ -39,7 +42,7 @@ class _InHand:
     client: str
     route: str
     begun_at: float | None  # None: it waits for a slot of its worker
-    beside: int = 1  # how many were at work when it began
+    beside: int = 1  # how many were at work when it began, which is all that can be known by then
     first_at: float | None = None
     written: int = 0
     dropped: bool = False
@@ -112,14 +115,15 @@ class Estimator:
         job = self._in_hand.get(job_id)
         if job is None or job.dropped:
             return
-        began_at = done.began_at or job.begun_at
+        began_at = job.begun_at  # from when it is told, however late a worker is
+        if began_at is None and done.marks is not None and done.marks.work_s is not None:
+            began_at = now - done.marks.work_s
         if began_at is None:
             return
-        beside = round((job.beside + self._at_work()) / 2)
         read_to = (job.first_at or now) if job.work.writes else now
-        self._reading.learn(job.work.kind, job.work.read, max(0.0, read_to - began_at), beside)
+        self._reading.learn(job.work.kind, job.work.read, max(0.0, read_to - began_at), job.beside)
         if isinstance(done.result, ChatResult):
-            self._learn_writing(job, done.result, now - read_to, beside)
+            self._learn_writing(job, done.result, now - read_to)
 
     def leave(self, job_id: str, now: float) -> None:
         """It is in the lane no more, however it ended; unknown ones are ignored."""
@@ -167,9 +171,11 @@ class Estimator:
             return self._slot_s(job, slots, now) + whole_s
         return time_left_s(whole_s, now - job.begun_at)
 
-    def pace_s(self, capacity: Capacity) -> float:
-        """The time from one job's end to the next one's while all slots are at work."""
-        return self._mean_s(capacity.slots) / max(1, capacity.slots)
+    def pace_s(self, capacity: Capacity, now: float) -> float:
+        """The time from one job's end to the next one's while all slots are at work. Before any
+        has ended, those in hand tell it by how far they have come."""
+        mean_s = self._mean_s(capacity.slots) if self.known else self._first_s(now)
+        return mean_s / max(1, capacity.slots)
 
     @property
     def known(self) -> bool:
@@ -260,13 +266,37 @@ class Estimator:
             return UNKNOWN_S
         return sum(self._duration_s(job, beside) for job in jobs) / len(jobs)
 
+    def _first_s(self, now: float) -> float:
+        """What the first jobs should take in all: by their own pace, else by what they were asked
+        to write and how long they have lasted."""
+        whole_s = [
+            now - job.begun_at + self._first_rest_s(job, now)
+            for job in self._in_hand.values()
+            if job.begun_at is not None and not job.dropped
+        ]
+        return sum(whole_s) / len(whole_s) if whole_s else UNKNOWN_S
+
+    def _first_rest_s(self, job: _InHand, now: float) -> float:
+        assert job.begun_at is not None
+        tokens = self._first_tokens(job) if job.work.writes else 0.0
+        if job.first_at is not None and job.written >= PACE_TOKENS:
+            return tokens * (now - job.first_at) / job.written
+        return time_left_s(UNKNOWN_S + UNKNOWN_TOKEN_S * tokens, now - job.begun_at)
+
+    def _first_tokens(self, job: _InHand) -> float:
+        """How many are still to come of one of the first answers."""
+        tokens = self._tokens(job.work, job.client, job.written)
+        if job.work.exact:
+            return tokens
+        return min(tokens, max(UNKNOWN_TOKENS - job.written, job.written / 2))
+
     @staticmethod
     def _expect(durations: Durations, kind: str, size: float, beside: int) -> float:
         found = durations.expect(kind, size, beside)
         return UNKNOWN_S if found is None else found
 
-    def _learn_writing(self, job: _InHand, result: ChatResult, seconds: float, beside: int) -> None:
+    def _learn_writing(self, job: _InHand, result: ChatResult, seconds: float) -> None:
         tokens = result.usage.completion_tokens
         self._lengths.learn(job.client, tokens, cut=result.finish == "length")
         if job.first_at is not None and tokens > 1:
-            self._writing.learn("", tokens, seconds, beside)
+            self._writing.learn("", tokens, seconds, job.beside)

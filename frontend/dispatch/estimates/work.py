@@ -24,6 +24,7 @@ from ipc.messages.jobs import (
 # most vision models make a few hundred tokens of an image.
 TOKEN_CHARS = 4
 IMAGE_CHARS = 1024
+_CONTAINERS = {b"OggS": "ogg", b"fLaC": "flac", b"\x1aE\xdf\xa3": "matroska"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ def work_of(asked: Input) -> Work:
         case RerankInput():
             return Work(_chars(asked.documents) + len(asked.query) * len(asked.documents))
         case SpeechInput():
-            return _sound(asked.audio.data)
+            if asked.streamed and not asked.request_bytes:  # nobody knows how much will follow
+                return Work(0.0, kind="streamed")
+            return _sound(asked.audio.data, asked.request_bytes or len(asked.audio.data))
         case SpeakInput():
             return Work(len(asked.text) / asked.speed)
         case _:
@@ -87,10 +90,20 @@ def _prompt_chars(prompt: RawPrompt) -> int:
             return len(prompt.prefix) + len(prompt.suffix) + files
 
 
-def _sound(data: bytes) -> Work:
-    """Of a compressed file only its size is known before somebody decodes it."""
+def _sound(data: bytes, size_bytes: int) -> Work:
+    """Of a compressed file, which begins with ``data``, only its size is known before somebody
+    decodes it."""
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE" and len(data) >= 32:
         bytes_a_second: int = struct.unpack_from("<I", data, 28)[0]
         if bytes_a_second:
-            return Work(len(data) / bytes_a_second, kind="wav")
-    return Work(len(data), kind=data[:4].hex())
+            return Work(size_bytes / bytes_a_second, kind="wav")
+    return Work(size_bytes, kind=_container(data))
+
+
+def _container(data: bytes) -> str:
+    """One of few, whatever a client sends: durations are kept for each."""
+    if data[4:8] == b"ftyp":
+        return "mp4"
+    if data[:3] == b"ID3" or data[:1] == b"\xff":
+        return "mpeg"
+    return _CONTAINERS.get(data[:4], "other")

@@ -47,6 +47,8 @@ class FairWaiting:
         self._latest = 0.0  # the end of all that was served
         self._mean_cost: float | None = None
         self._size_bytes = 0
+        self._asked = False  # somebody has asked where a job stands since anything has changed
+        self._ahead: dict[str, int] | None = None  # how many come before each, until then
 
     def __len__(self) -> int:
         return len(self._front) + len(self._places)
@@ -85,7 +87,16 @@ class FairWaiting:
         return min([*came, place.ticket.queued_at] if place else came, default=None)
 
     def ahead_of(self, job_id: str) -> int:
-        """How many are served before this one, if nobody comes. It must be here."""
+        """How many are served before this one, if nobody comes. It must be here.
+
+        The first to ask is answered alone. Where others follow before anything changes, all are
+        put in their order once: each of many that wait asks again every second."""
+        if self._ahead is None and self._asked:
+            self._ahead = {ticket.job.id: ahead for ahead, ticket in enumerate(self)}
+        self._asked = True
+        return self._count_ahead(job_id) if self._ahead is None else self._ahead[job_id]
+
+    def _count_ahead(self, job_id: str) -> int:
         if job_id in self._front:
             return [ticket.job.id for ticket in self._front].index(job_id)
         own = self._places[job_id]
@@ -97,7 +108,11 @@ class FairWaiting:
             index += sum([one.ahead_of(turn, self._cost(one)) for one in others])
         return len(self._front) + index
 
+    def _on_change(self) -> None:
+        self._asked, self._ahead = False, None
+
     def push(self, ticket: Ticket) -> None:
+        self._on_change()
         self._number += 1
         terms = ticket.terms
         lent = terms.precedence * (self._mean_cost or 1.0)
@@ -112,10 +127,12 @@ class FairWaiting:
 
     def push_in_front(self, ticket: Ticket) -> None:
         """It was taken once, and paid for."""
+        self._on_change()
         self._front.push_in_front(ticket)
 
     def take(self, job_id: str) -> Ticket:
         """Serve it: its client pays. It must be here."""
+        self._on_change()
         if job_id in self._front:
             return self._front.pop(job_id)
         place = self._places[job_id]
@@ -131,6 +148,7 @@ class FairWaiting:
 
     def pop(self, job_id: str) -> Ticket:
         """Take it out unserved; it must be here."""
+        self._on_change()
         if job_id in self._front:
             return self._front.pop(job_id)
         place = self._places[job_id]
@@ -138,6 +156,7 @@ class FairWaiting:
 
     def learn(self, client: str, cost: float) -> None:
         """A job of this client has ended, and cost so much."""
+        self._on_change()
         self._mean_cost = averaged(self._mean_cost, cost)
         account = self._accounts.get(client) or self._idle.get(client)
         if account is not None:

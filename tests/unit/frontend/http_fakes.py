@@ -9,7 +9,7 @@ from typing import Any, cast
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
-from frontend.app import build
+from frontend.app import Kept, build
 from frontend.batches.service import Batches
 from frontend.dispatch.budget import Budget, Claim
 from frontend.dispatch.control import Control
@@ -18,6 +18,7 @@ from frontend.dispatch.event_feed import EventFeed
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import PLAIN, Terms
 from frontend.metrics import Metrics
+from frontend.quotas import seen
 from ipc.messages.admin import AdminAct, GetHealth, Wish
 from ipc.messages.blob import Blob
 from ipc.messages.control import Serve
@@ -141,6 +142,9 @@ class FakeDispatcher:
             raise InvalidRequest("served elsewhere", param="model")
         return spec
 
+    def shows(self, name: str) -> bool:
+        return seen.includes(name, self.aliases)
+
     def called(self, name: str) -> Spec | None:
         return self.specs.get(self.aliases.get(name, name))
 
@@ -162,6 +166,12 @@ class FakeDispatcher:
         stream = Stream(request_id, time.monotonic(), self.cancelled.append, claim)
         self.script(stream)
         return stream
+
+    def takes_pieces(self, _spec: Spec) -> bool:
+        return False
+
+    def hears_early(self, _spec: Spec, _rest_s: float | None) -> bool:
+        return False
 
     def state(self, name: str) -> ModelState:
         route = Route(replica=name, generation=1, endpoint="", credit=8)
@@ -266,6 +276,7 @@ def application(
     control: FakeControl | None = None,
     budget: Budget | None = None,
     batches: Batches | None = None,
+    kept: Kept | None = None,
     **changes: Any,
 ) -> Starlette:
     """The real application around the fakes."""
@@ -273,4 +284,5 @@ def application(
     answering = cast(Control, control or FakeControl(report(chat="ready")))
     budget = budget or Budget(1 << 30)
     metrics = Metrics(dispatcher, answering, budget)
-    return build(dispatcher, answering, limits(**changes), metrics, budget, batches)
+    serve = limits(**changes)
+    return build(dispatcher, answering, serve, metrics, budget, batches, kept=kept)

@@ -24,9 +24,11 @@ from frontend.dispatch.stream import Stream
 from frontend.http import body
 from frontend.http.body import MAX_VALUES, next_read_at
 from ipc.engines import ENGINES, Chat
-from ipc.messages.errors import DeadlineExceeded, ModelLoading, QueueFull, ServeError
+from ipc.messages.control import AccessConfig
+from ipc.messages.errors import CircuitOpen, DeadlineExceeded, ModelLoading, QueueFull, ServeError
 from ipc.messages.events import Delta
 from ipc.messages.jobs import SpeechInput
+from ipc.messages.keys import ApiKey, KeyLimits, digest_of
 from ipc.messages.spec import Loaded, Spec
 from ipc.messages.state import ModelState
 from ipc.tasks import capabilities
@@ -240,14 +242,10 @@ def test_a_model_is_found_by_its_name_however_the_slash_is_written(
     assert body["capabilities"] == ["chat-completion"]
 
 
-@pytest.mark.parametrize(
-    ("languages", "translates"), [(["en", "de"], True), (["en"], False), (None, False)]
-)
-def test_speech_models_of_several_languages_can_translate(
-    languages: list[str] | None, translates: bool
-) -> None:
+@pytest.mark.parametrize("translates", [True, False])
+def test_speech_models_that_translate_say_so(*, translates: bool) -> None:
     speech = Spec(name="org/speech", task="speech", engine="echo", path="")
-    loaded = Loaded(device="cpu", languages=languages)
+    loaded = Loaded(device="cpu", languages=["en", "de"], translates=translates)
     expected = ["audio-transcription", *(["audio-translation"] if translates else [])]
     assert capabilities(speech, loaded) == expected
     assert capabilities(speech, None) == ["audio-transcription"]
@@ -352,6 +350,22 @@ def test_health(
     assert given.json()["models"][0]["queue"]["depth"] == 1
 
 
+def test_a_key_for_some_models_reads_of_no_others_in_health(fake: FakeDispatcher) -> None:
+    answer = report(chat="failed", embed="ready")
+    one = "org/embed"
+    limited = ApiKey(digest=digest_of("sk-some"), limits=KeyLimits(models=[one]))
+    gate = AccessConfig(api_keys={"some": limited})
+    headers = {"authorization": "Bearer sk-some"}
+    with TestClient(application(fake, FakeControl(answer), gate=gate), headers=headers) as client:
+        health, ready = client.get("/health"), client.get("/readyz")
+        metrics = client.get("/metrics")
+    assert [model["name"] for model in health.json()["models"]] == [one]
+    assert (health.json()["status"], ready.status_code) == ("degraded", 503)
+    assert ready.json()["not_ready"] == {}
+    assert metrics.status_code == 403
+    assert "org/chat" not in health.text + ready.text + metrics.text
+
+
 @pytest.mark.parametrize(
     ("state", "status", "health"),
     [
@@ -381,6 +395,19 @@ def test_a_model_that_cannot_be_loaded_on_demand_is_told_of(fake: FakeDispatcher
         assert client.get("/readyz").status_code == 200
         given = client.get("/health")
     assert (given.status_code, given.json()["status"]) == (200, "degraded")
+
+
+def test_a_model_that_is_drained_is_missed_however_it_stands(fake: FakeDispatcher) -> None:
+    answer = report(chat="ready", embed="unloaded")
+    answer["models"][1] |= {"load": "on_demand", "drained": True}
+    with TestClient(application(fake, FakeControl(answer))) as client:
+        ready, some = client.get("/readyz"), client.get("/health")
+        answer["models"][0]["drained"] = True
+        none = client.get("/health")
+    assert ready.status_code == 503
+    assert ready.json()["not_ready"] == {"org/embed": "unloaded: an operator has drained it"}
+    assert (some.status_code, some.json()["status"]) == (200, "degraded")
+    assert (none.status_code, none.json()["status"]) == (503, "unavailable")
 
 
 def test_readiness_says_which_model_is_missing_and_why(fake: FakeDispatcher) -> None:
@@ -665,6 +692,7 @@ def test_a_form_is_taken_as_it_is_or_not_at_all(
         (QueueFull("full", retry_after_s=2.1), 429, {"retry-after": "3"}),
         (QueueFull("full", retry_after_s=0.01), 429, {"retry-after": "1"}),
         (ModelLoading("loading", retry_after_s=600), 503, {"retry-after": "60"}),
+        (CircuitOpen("open", retry_after_s=299.2), 503, {"retry-after": "300"}),
         (DeadlineExceeded("late"), 504, {"x-should-retry": "false"}),
     ],
 )

@@ -73,14 +73,11 @@ BAD: list[tuple[Any, str]] = [
 
 def test_bad_schemas_in_a_row(client: TestClient, fake: FakeDispatcher) -> None:
     for schema, why in BAD:
-        began_at = time.monotonic()
         answer = client.post(CHAT, json={**HI, "response_format": schema_format(schema)})
-        took_s = time.monotonic() - began_at
         error = answer.json()["error"]
         assert (answer.status_code, error["code"]) == (400, "invalid_value"), schema
         assert error["param"] == "response_format.json_schema.schema"
         assert why in error["message"]
-        assert took_s < 1.0  # 0.1 s on an idle machine
     assert fake.asked == []
 
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.estimates.standing import Standing
@@ -14,7 +15,15 @@ from frontend.http.request_context import RequestContext
 from frontend.metrics import Metrics
 from ipc.messages.events import ChatResult, Delta, Done, Usage
 from ipc.messages.spec import Spec
-from tests.unit.frontend.http_fakes import CHAT, EMBED, FakeControl, FakeDispatcher
+from tests.unit.frontend.http_fakes import (
+    CHAT,
+    EMBED,
+    SPEECH,
+    TRANSCRIPT,
+    FakeControl,
+    FakeDispatcher,
+    report,
+)
 
 
 class Scraped:
@@ -90,6 +99,17 @@ def test_a_model_that_comes_back_has_series_again() -> None:
     assert EMBED.name in scraped.models()
 
 
+def test_words_that_nobody_said_are_counted_by_rule() -> None:
+    scraped = Scraped()
+    context = RequestContext.begin({"headers": []})
+    context.names(SPEECH)
+    context.stream = stream = Stream("job", 10.0, lambda _: None, Budget(0).open())
+    stream.dispatched_at = 10.0
+    stream.done = Done("job", replace(TRANSCRIPT, dropped={"phrase": 2}))
+    told = 'edge_serve_speech_dropped_total{model="org/speech",rule="phrase"} 2.0'
+    assert told in scraped.counted(context)
+
+
 def wait_told(position: int, start_s: float | None, wait_s: float) -> str:
     """What is counted of a request that was told this and has waited so long."""
     scraped = Scraped()
@@ -122,7 +142,13 @@ def chat_of(metrics: Metrics) -> None:
     context = RequestContext.begin({"headers": []})
     context.started_at, context.status = 10.0, 200
     context.names(CHAT)
-    context.usage = Usage(prompt_tokens=7, completion_tokens=30, cached_tokens=4)
+    context.usage = Usage(
+        prompt_tokens=7,
+        completion_tokens=30,
+        cached_tokens=4,
+        guessed_tokens=16,
+        accepted_tokens=11,
+    )
     stream = Stream("job", 10.0, lambda _: None, Budget(0).open())
     stream.dispatched_at = 11.0
     stream.push(Delta("job", "hello"), 13.0)
@@ -149,6 +175,8 @@ def text_of(*, vllm_names: bool) -> str:
         'vllm:generation_tokens_total{engine="0",model_name="org/chat"} 30.0',
         'vllm:prefix_cache_queries_total{engine="0",model_name="org/chat"} 7.0',
         'vllm:prefix_cache_hits_total{engine="0",model_name="org/chat"} 4.0',
+        'vllm:spec_decode_num_draft_tokens_total{engine="0",model_name="org/chat"} 16.0',
+        'vllm:spec_decode_num_accepted_tokens_total{engine="0",model_name="org/chat"} 11.0',
         'vllm:request_success_total{engine="0",finished_reason="stop",model_name="org/chat"} 1.0',
         'vllm:num_requests_running{engine="0",model_name="org/chat"} 2.0',
         'vllm:num_requests_waiting{engine="0",model_name="org/chat"} 1.0',
@@ -167,3 +195,13 @@ def test_boards_for_vllm_find_what_they_read(line: str) -> None:
 
 def test_they_are_left_out_where_nobody_wants_them() -> None:
     assert "vllm:" not in text_of(vllm_names=False)
+
+
+def test_how_many_workers_there_should_be_is_told_where_their_number_varies() -> None:
+    told = report(chat="ready", embed="ready")
+    told["models"][0]["scaling"] = {"min": 1, "max": 3, "wanted": 2, "why": None}
+    control = cast(Any, FakeControl(told))
+    metrics = Metrics(cast(Any, FakeDispatcher()), control, Budget(0))
+    text = asyncio.run(metrics.render()).decode()
+    wanted = [line for line in text.splitlines() if line.startswith("edge_serve_replicas_wanted{")]
+    assert wanted == ['edge_serve_replicas_wanted{model="org/chat"} 2.0']

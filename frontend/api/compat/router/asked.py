@@ -10,11 +10,17 @@ from frontend.api.validate import Body
 
 
 class ModelRequest(Body):
-    """The model that is to be loaded, or to leave."""
+    """The model that is to be loaded, to leave, or to be fetched."""
 
     EXAMPLE: ClassVar[Any] = {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 
     model: Name
+
+
+class RemovalQuery(Body):
+    """The model whose files are to go, or whose pull is to end."""
+
+    model: Name | None = None
 
 
 class SlotsQuery(Body):

@@ -44,7 +44,7 @@ def _of_model(happened: BoxEvent) -> dict[str, Any]:
 
 def _of_pull(happened: BoxEvent) -> dict[str, Any]:
     facts = happened.facts
-    name = happened.model or facts["source"]
+    name = happened.model or facts["name"] or facts["source"].removeprefix("hf:")
     if (word := _OF_PULLS.get(facts["state"])) is not None:
         return {"model": name, "event": word}
     progress = {"done": facts["done_bytes"], "total": facts["total_bytes"]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from frontend.api.compat.router import answers
-from frontend.api.compat.router.asked import ModelRequest, SlotsQuery
+from frontend.api.compat.router.asked import ModelRequest, RemovalQuery, SlotsQuery
 from frontend.api.compat.router.events import RouterEvents
 from frontend.api.compat.router.models import RouterModels
 from frontend.api.compat.router.slots import Slots
@@ -18,6 +18,30 @@ ROUTES = (
         answer=lambda its: RouterModels(its).index,
         gives={JSON: answers.RouterModels},
         polled=True,
+    ),
+    Route(
+        method="POST",
+        path="/models",
+        id="router_download",
+        summary="Have a model of the hub fetched, as llama.cpp's router does",
+        answer=lambda its: RouterModels(its).download,
+        takes=(ModelRequest,),
+        gives={JSON: answers.Success},
+        errors=(429, 503),
+        admin=True,
+        act="pull.start",
+    ),
+    Route(
+        method="DELETE",
+        path="/models",
+        id="router_remove",
+        summary="Remove the files of a model, or end its pull",
+        answer=lambda its: RouterModels(its).remove,
+        asks=RemovalQuery,
+        gives={JSON: answers.Success},
+        errors=(404, 409, 429, 503),
+        admin=True,
+        act="model.remove",
     ),
     Route(
         method="POST",

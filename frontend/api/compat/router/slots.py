@@ -9,7 +9,7 @@ from frontend.api.admin.models import as_json
 from frontend.api.compat.props import chat_model
 from frontend.api.compat.router.asked import SlotsQuery
 from frontend.api.route import Services
-from frontend.api.validate import check
+from frontend.api.validate import check_query
 from ipc.messages.errors import Unavailable
 
 
@@ -20,7 +20,7 @@ class Slots:
         self._dispatcher = its.dispatcher
 
     async def show(self, request: Request) -> Response:
-        asked = check(SlotsQuery, dict(request.query_params))
+        asked = check_query(SlotsQuery, request)
         spec = chat_model(self._dispatcher, asked.model)
         loaded = self._dispatcher.state(spec.name).loaded
         busy = self._dispatcher.queues()[spec.name]["in_flight"]

@@ -1,4 +1,4 @@
-"""GET /running and /unload, POST /api/models/unload and /api/models/unload/{model}.
+"""GET /running, /unload and /upstream/{model}, POST /api/models/unload and the same of a model.
 
 https://github.com/mostlygeek/llama-swap
 """
@@ -12,6 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from frontend.api.admin.models import as_json
 from frontend.api.route import Services
+from frontend.http.disconnect import Watch
+from ipc.messages.errors import NotFound
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelPhase
 
@@ -43,6 +45,17 @@ class SwapModels:
                 ]
             }
         )
+
+    async def load(self, request: Request) -> Response:
+        """Whoever asks a model how it is there, or for nothing of it, has it loaded, as llama-swap
+        does for any request. What else is below it, `Upstream` has found before."""
+        async with Watch(request.receive):
+            await self._operator.load(request.path_params["model"], wait=True)
+        return PlainTextResponse("OK")
+
+    async def nowhere(self, request: Request) -> Response:
+        name = self._operator.named(request.path_params["model"]).name
+        raise NotFound(f"name a path of this server behind /upstream/{name}")
 
     async def unload_all(self, _: Request) -> Response:
         await self._operator.unload_all()

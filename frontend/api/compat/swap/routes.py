@@ -50,6 +50,32 @@ ROUTES = (
         admin=True,
         act="model.unload",
     ),
+    *(
+        Route(
+            method="GET",
+            path=path,
+            id=name,
+            summary=summary,
+            answer=lambda its: SwapModels(its).load,
+            gives={TEXT: None},
+            errors=(404, 409, 503),
+            admin=True,
+            act="model.load",
+        )
+        for path, name, summary in (
+            ("/upstream/{model}/health", "swap_health", "Have a model loaded"),
+            ("/upstream/{model}", "swap_load", "The same; what is below it is asked of that model"),
+        )
+    ),
+    Route(
+        method="POST",
+        path="/upstream/{model}",
+        id="swap_upstream",
+        summary="What is behind the model's name in the path is asked of that model",
+        answer=lambda its: SwapModels(its).nowhere,
+        gives={JSON: None},
+        errors=(404,),
+    ),
     Route(
         method="GET",
         path="/logs",

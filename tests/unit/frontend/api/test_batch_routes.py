@@ -9,7 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.api.batch.answers import BatchObject, FileObject
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.batches.box import ENDPOINT, box, happens, line, play
 from tests.unit.frontend.http_fakes import FakeDispatcher, application, silent
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.testclient import TestClient
 
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.http_fakes import FakeDispatcher, application
 
 GATE = AccessConfig(api_keys={"ann": ApiKey.of("sesame")})

@@ -12,14 +12,22 @@ from typing import Any, cast
 
 import httpx2
 
-from frontend.app import lines_of
+from frontend.app import Kept, lines_of
 from frontend.batches.service import Batches
 from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
+from frontend.dispatch.event_feed import EventFeed
 from frontend.metrics import Metrics
 from ipc.messages.control import AccessConfig, BatchConfig
-from tests.unit.frontend.http_fakes import FakeControl, FakeDispatcher, application, report, says
+from tests.unit.frontend.http_fakes import (
+    FakeControl,
+    FakeDispatcher,
+    application,
+    limits,
+    report,
+    says,
+)
 
 DEADLINE_S = 30.0
 ENDPOINT = "/v1/chat/completions"
@@ -81,10 +89,12 @@ async def box(
     batches = Batches(
         BatchConfig(folder=str(folder), **config), cast(Dispatcher, fake), 1 << 20, **clock
     )
-    app = application(fake, batches=batches, gate=gate)
+    kept = Kept.of(limits(gate=gate), EventFeed())
+    app = application(fake, batches=batches, kept=kept, gate=gate)
     control = cast(Control, FakeControl(report(chat="ready")))
     budget = Budget(1 << 30)
-    batches.begin(lines_of(app, Metrics(cast(Dispatcher, fake), control, budget), budget))
+    metrics = Metrics(cast(Dispatcher, fake), control, budget)
+    batches.begin(lines_of(app, metrics, budget, kept))
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(
         transport=transport, base_url="http://box", headers=headers

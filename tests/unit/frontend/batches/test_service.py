@@ -12,8 +12,10 @@ import pytest
 
 from frontend.batches import retry
 from frontend.dispatch.stream import Stream
+from ipc.messages.control import AccessConfig
 from ipc.messages.errors import GaveWay, InternalError, ServeError, WorkerCrashed
 from ipc.messages.events import Delta
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.batches.box import ENDPOINT, box, happens, line, play
 from tests.unit.frontend.http_fakes import FakeDispatcher, chat_done, says, silent
 
@@ -285,5 +287,55 @@ def test_pieces_that_come_slowly_are_one_answer(tmp_path: Path) -> None:
             done = await one.until(batch, "completed")
             (answer,) = await one.lines(done["output_file_id"])
             assert answer["response"]["body"]["choices"][0]["message"]["content"] == "hello"
+
+    play(scene)
+
+
+BOB, ANN = "sk-of-bob-in-the-test", "sk-of-ann-in-the-test"
+BOTH = AccessConfig(api_keys={"ann": ApiKey.of(ANN), "bob": ApiKey.of(BOB)})
+AS_ANN, AS_BOB = {"x-api-key": ANN}, {"x-api-key": BOB}
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [*(folder / "files").iterdir()]
+
+
+def test_a_key_that_is_removed_leaves_nothing_to_the_next_one_of_its_name(tmp_path: Path) -> None:
+    folder, streams = tmp_path / "b", list[Stream]()
+
+    async def scene() -> None:
+        async with box(folder, FakeDispatcher(streams.append), BOTH, AS_BOB) as one:
+            await one.begin(*[line(str(number)) for number in range(20)])
+            await happens(lambda: streams)
+            one.batches.know({"ann"})
+            one.batches.know({"ann", "bob"})  # and there is another one called so, at once
+            await happens(lambda: not files_in(folder))
+            for path in ("/v1/files", "/v1/batches"):
+                assert (await one.client.get(path)).json()["data"] == []
+            asked = len(streams)
+            file = (await one.upload(line("new"))).json()
+            one.batches.know({"ann", "bob"})
+            assert (await one.client.get(f"/v1/files/{file['id']}")).status_code == 200
+            assert len(streams) == asked
+
+    play(scene)
+
+
+def test_what_a_key_left_that_was_removed_meanwhile_is_deleted_at_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    ann = AccessConfig(api_keys={"ann": ApiKey.of(ANN)})
+
+    async def scene() -> None:
+        async with box(folder, FakeDispatcher(silent), BOTH, AS_BOB) as one:
+            await one.begin(line("a"))
+        async with box(folder, FakeDispatcher(silent)):  # without keys nobody's is told from others
+            assert files_in(folder)
+        async with box(folder, FakeDispatcher(silent), ann, AS_ANN) as one:
+            await one.upload(line("of ann"))
+            await happens(lambda: len(files_in(folder)) == 1)
+        async with box(folder, FakeDispatcher(silent), BOTH, AS_BOB) as one:
+            assert (await one.client.get("/v1/batches")).json()["data"] == []
+            assert (await one.client.get("/v1/files")).json()["data"] == []
+            assert len(files_in(folder)) == 1
 
     play(scene)

@@ -14,7 +14,7 @@ def event(seq: int) -> BoxEvent:
 
 
 async def read(followed: AsyncIterator[BoxEvent], count: int) -> list[int]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return [(await anext(followed)).seq for _ in range(count)]
 
 

@@ -187,7 +187,7 @@ def test_a_dead_worker_takes_its_jobs_along_and_the_queue_waits_for_the_next() -
     made = lane("a", "b", routes=(ONE,))
     taken(made)
     assert serve(made) == ["embed-1.1"]
-    assert [job.id for job in made.remove("embed-1.1")] == ["a"]
+    assert [ticket.job.id for ticket in made.remove("embed-1.1")] == ["a"]
     assert taken(made) == []
     assert serve(made, ONE_AGAIN) == []
     assert taken(made) == [("b", "embed-1")]

@@ -19,15 +19,15 @@ from frontend.dispatch.stream import Stream
 from frontend.dispatch.waits import happens, tick
 from ipc.messages.control import ModelDemand
 from ipc.messages.errors import InternalError, ServeError, WorkerCrashed
-from ipc.messages.events import Event, Events, Failed
+from ipc.messages.events import Consumed, Event, Events, Failed
 from ipc.messages.jobs import EmbedInput, Job
 from ipc.messages.state import ModelState, Route
-from ipc.transport.sockets import bind_router, ipc_endpoint
+from ipc.transport.sockets import BURST, bind_router, ipc_endpoint
 from ipc.transport.wire import Decoder, encode
 from tests.unit.frontend.dispatch.history import SPEC
 
-DEADLINE_S = 10.0
-DEADLINE_MS = 10_000
+DEADLINE_S = 60.0
+DEADLINE_MS = 60_000
 
 
 class Worker:
@@ -109,6 +109,18 @@ async def ended_by(folder: Path, say: Callable[[Worker, bytes, Job], None]) -> S
 
 def test_a_dead_workers_last_events_are_delivered_after_the_news(tmp_path: Path) -> None:
     def say(worker: Worker, peer: bytes, job: Job) -> None:
+        worker.send(peer, Failed(job=job.id, error=InternalError("the engine broke").info()))
+        worker.close()
+
+    assert isinstance(asyncio.run(ended_by(tmp_path, say)), InternalError)
+
+
+def test_all_that_a_dead_worker_has_said_is_heard_however_much_it_is(tmp_path: Path) -> None:
+    """More than a port reads in a turn, when the end of the connection is known by then."""
+
+    def say(worker: Worker, peer: bytes, job: Job) -> None:
+        for _ in range(8 * BURST):
+            worker.send(peer, Consumed(job.id, 0))
         worker.send(peer, Failed(job=job.id, error=InternalError("the engine broke").info()))
         worker.close()
 

@@ -41,6 +41,21 @@ def test_a_model_that_joins_changes_nothing_for_the_others() -> None:
     )
 
 
+def test_a_drained_model_takes_nothing_new_and_goes_on_with_what_it_was_asked() -> None:
+    history = History().play(
+        *ONE,
+        ("ask a", ["send a to w.1"]),
+        ("ask b", []),
+        ("drains", []),
+        ("ask c", ["c: model_draining"]),
+        ("done a", ["send b to w.1", "a: done"]),
+        ("done b", ["b: done"]),
+        ("resumes", []),
+        ("ask d", ["send d to w.1"]),
+    )
+    assert history.errors["c"].retry_after_s
+
+
 def test_a_model_without_requests_leaves_at_once() -> None:
     history = History().play(
         *ONE,

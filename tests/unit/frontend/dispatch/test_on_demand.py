@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.messages.spec import Spec
+from ipc.messages.spec import Scaling, Spec
 from tests.unit.frontend.dispatch.history import SPEC, History, Step
 
 RARE = msgspec.structs.replace(SPEC, load="on_demand", queue_limit=3)
@@ -76,6 +76,16 @@ def test_what_only_an_operator_loads_has_no_queue_while_it_is_out() -> None:
     assert history.errors["a"].message == "model 'm' is not loaded, and only an operator loads it"
 
 
+def test_one_that_is_drained_is_loaded_for_those_that_came_before() -> None:
+    OnDemand().play(
+        ("ask a", ["m: 1 wait, 0 in hand, of 1"]),
+        ("drains", []),
+        ("ask b", ["b: model_draining"]),
+        *LOADED,
+        ("open w.1", ["send a to w.1"]),
+    )
+
+
 def test_who_does_not_want_it_loaded_is_refused_while_it_is_out_and_served_once_it_is_in() -> None:
     history = OnDemand()
     history.play(
@@ -131,6 +141,18 @@ def test_a_request_knows_how_long_it_has_waited_for_a_load() -> None:
         ("ask c", ["send c to w.1"]),
     )
     assert history.load_s == {"a": 7.0, "b": 4.0, "c": 0.0}
+
+
+def test_the_supervisor_is_told_which_worker_has_what_is_in_hand() -> None:
+    history = OnDemand().play(
+        *LOADED,
+        ("open w.1", []),
+        ("ask a", ["send a to w.1"]),
+        ("wait 1", ["m: 0 wait, 1 in hand, of 1"]),
+    )
+    assert [one.by_worker for one in history.world.demanded] == [{"w.1": 1}]
+    history.play(("done a", ["a: done"]), ("wait 1", ["m: 0 wait, 0 in hand, of 1"]))
+    assert [one.by_worker for one in history.world.demanded] == [{}]
 
 
 def test_a_client_that_leaves_takes_its_demand_along() -> None:
@@ -197,4 +219,16 @@ def test_nothing_that_an_unloading_worker_was_sent_is_lost() -> None:
         ("open w.2", ["send a to w.2, attempt 2"]),
         ("done a", ["send b to w.2", "a: done"]),
         ("done b", ["b: done"]),
+    )
+
+
+def test_of_a_model_with_a_varying_number_of_workers_it_is_told_how_long_requests_wait() -> None:
+    scaled = msgspec.structs.replace(SPEC, slots=1, prefetch=0, scaling=Scaling(most=2))
+    OnDemand(scaled).play(
+        *LOADED,
+        ("open w.1", []),
+        ("ask a", ["send a to w.1"]),
+        ("ask b", []),
+        ("wait 1", ["m: 1 wait, 1 in hand, of 2, for 1 s"]),
+        ("wait 1", ["m: 1 wait, 1 in hand, of 2, for 2 s"]),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from frontend.dispatch.estimates.standing import Prefill, Standing
+from frontend.dispatch.estimates.standing import Listening, Prefill, Standing
 from tests.unit.frontend.dispatch.history import SPEC, History
 
 ONE_AT_ONCE = msgspec.structs.replace(SPEC, slots=1, prefetch=0, queue_limit=9)
@@ -139,6 +139,34 @@ def test_who_runs_is_told_how_far_its_prompt_is_read_until_its_answer_begins() -
     assert prefill(history, "a") == Prefill(read_tokens=4096, prompt_tokens=8192, left_s=0.0)
     history.play(("says a hello", ["a: hello"]))
     assert prefill(history, "a") is None
+
+
+def test_how_far_a_prompt_was_read_is_nothing_to_who_begins_anew() -> None:
+    """The replica of another box that read it has died."""
+    history = Told()
+    history.play(
+        ("start w.1", ["connect w.1"]),
+        ("open w.1", []),
+        ("ask a", ["send a to w.1"]),
+        ("reads a 1024 8192 7", []),
+        ("unbegun a", ["send a to w.1, attempt 2"]),
+    )
+    assert prefill(history, "a") is None
+
+
+def test_how_far_a_recording_is_heard_is_told_while_its_words_come() -> None:
+    history = Told()
+    history.play(
+        ("start w.1", ["connect w.1"]),
+        ("open w.1", []),
+        ("ask a", ["send a to w.1"]),
+        ("hears a 60 600 9", []),
+        ("says a hello", ["a: hello"]),
+        ("wait 2", []),
+    )
+    standing = history.now("a")
+    assert standing is not None
+    assert standing.listening == Listening(heard_s=60.0, audio_s=600.0, left_s=7.0)
 
 
 def test_how_far_a_prompt_is_read_is_nobodys_once_its_client_has_gone() -> None:

@@ -9,7 +9,8 @@ import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.http_fakes import FakeDispatcher, application, says
 
 KEY = "sk-first-key-of-the-test"

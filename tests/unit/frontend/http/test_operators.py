@@ -8,7 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.http.request_context import RequestContext, is_forwarded
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.http_fakes import FakeControl, FakeDispatcher, application, report
 
 USER, ADMIN = "sk-of-a-user-in-the-test", "sk-of-an-admin-in-the-test"

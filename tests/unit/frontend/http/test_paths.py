@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from frontend.http.paths import COVERED, Unserved, plain, why
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.http_fakes import FakeDispatcher, application
 
 SERVED = [("POST", "/v1/chat/completions"), ("POST", "/rerank"), ("GET", "/v1/models")]
@@ -50,7 +51,7 @@ def test_slashes_too_many_make_no_difference(given: str, path: str) -> None:
         ("/v1/messages/batches", "a route of Anthropic's API that is not built here"),
         ("/api/chat", "a route of Ollama's API, which is off here; OLLAMA_API=true turns it on"),
         ("/api/v1/chat", "a route of LM Studio's API that is not built here"),
-        ("/upstream/m/health", "a route of llama-swap's API that is not built here"),
+        ("/api/inflight/m", "a route of llama-swap's API that is not built here"),
         ("/lora-adapters", "a route of llama.cpp's server that is not built here"),
         ("/pooling", "a route of vLLM that is not built here"),
         ("/v1/chat/completions/chatcmpl-1", "a route of OpenAI's API that is not built here"),

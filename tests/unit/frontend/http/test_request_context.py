@@ -10,8 +10,9 @@ from starlette.testclient import TestClient
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import Terms
 from frontend.http.request_context import RequestContext
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
 from ipc.messages.errors import QueueFull
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.http_fakes import FakeDispatcher, application
 
 HI = [{"role": "user", "content": "hi"}]

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from frontend.http.sessions import COOKIE, MAX_SESSIONS, SESSION_S, Sessions
-from ipc.messages.control import AccessConfig, ApiKey
+from frontend.http.sessions import MAX_SESSIONS, SESSION_S, Sessions, cookie_name
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.http_fakes import FakeDispatcher, application
 
 GATE = AccessConfig(
@@ -16,6 +17,9 @@ GATE = AccessConfig(
     hosts=["testserver"],
 )
 OWN = {"origin": "http://testserver"}
+# As a test's client asks, and as one of a socket without a port.
+COOKIE = cookie_name({"type": "http", "server": ("testserver", 80)})
+PLAIN = cookie_name({"type": "http"})
 
 
 @pytest.fixture
@@ -147,18 +151,30 @@ def test_one_key_makes_room_of_its_own_sessions() -> None:
     "other",
     [
         *("a[b]=1", 'x={"a":1}', "n\xe4me=1", "path=/", "a=b c", 'a="unclosed', "=x", "expires"),
-        f"{COOKIE}=of-another-port",
+        f"{PLAIN}=of-another-server",
     ],
 )
 @pytest.mark.parametrize("order", [1, -1])
 def test_cookies_of_other_servers_on_this_host_do_not_hide_it(other: str, order: int) -> None:
     sessions = Sessions(GATE.api_keys)
     secret, _ = sessions.open("ann")
-    cookies = "; ".join([other, f"{COOKIE}={secret}"][::order])
+    cookies = "; ".join([other, f"{PLAIN}={secret}"][::order])
     asked = {"type": "http", "method": "GET", "headers": [(b"cookie", cookies.encode("latin-1"))]}
     assert sessions.key_of(asked) == "ann"
     sessions.close(asked)
     assert sessions.key_of(asked) is None
+
+
+def test_two_servers_of_one_host_are_logged_in_at_beside_each_other() -> None:
+    """Browsers send a host's cookies to all of its ports, so one would overwrite the other's."""
+    clients = [
+        TestClient(application(FakeDispatcher(), gate=GATE), base_url=f"http://testserver:{port}")
+        for port in (8000, 8001)
+    ]
+    clients[1].cookies = clients[0].cookies  # one browser
+    for client in clients:
+        log_in(client)
+    assert [client.get("/v1/models").status_code for client in clients] == [200, 200]
 
 
 def test_nothing_is_changed_by_an_address_alone(client: TestClient) -> None:
@@ -170,5 +186,5 @@ def test_nothing_is_changed_by_an_address_alone(client: TestClient) -> None:
 
 
 def scope(cookie: str) -> dict[str, Any]:
-    headers = [(b"cookie", f"other=1; {COOKIE}={cookie}".encode())]
+    headers = [(b"cookie", f"other=1; {PLAIN}={cookie}".encode())]
     return {"type": "http", "method": "GET", "headers": headers}

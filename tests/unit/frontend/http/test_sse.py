@@ -223,6 +223,29 @@ def test_whoever_waits_after_the_headers_is_told_where_each_second(
     play(scene)
 
 
+@pytest.mark.parametrize("headers", [{}, {"x_progress": "1"}], ids=["plain", "x-progress"])
+def test_whoever_waits_for_the_next_worker_is_told_where_each_second(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """Its keep-alive is much later."""
+    monkeypatch.setattr(answer_stream, "PERIOD_S", 0.001)
+
+    async def scene() -> None:
+        client = Client(keepalive_s=60.0, **headers)
+        client.standing = RUNS
+        say(client.stream, "a")
+        running = asyncio.create_task(client.run())
+        await client.sees(lambda: client.has('"content":"a"'))
+        client.stream.migrate(time.monotonic())
+        client.standing = WAITS
+        await client.sees(lambda: client.body.count(b": queue position=3 eta=4.2s\n\n") >= 3)
+        assert client.body.count(b": migrated\n\n") == 1
+        client.stream.push(chat_done(), time.monotonic())
+        await running
+
+    play(scene)
+
+
 def test_a_stream_that_does_not_wait_keeps_its_status_open_whatever_is_asked() -> None:
     async def scene() -> None:
         client = Client(x_progress="1")

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.dispatch.budget import Budget
-from frontend.dispatch.estimates.standing import Prefill, Standing
+from frontend.dispatch.estimates.standing import Listening, Prefill, Standing
 from frontend.dispatch.stream import Stream
 from frontend.http.request_context import RequestContext
 from frontend.http.waiting import comment, waiting_headers, waiting_of
@@ -19,6 +19,11 @@ LOADS = Standing(state="loading", position=1, start_s=3.0, stage="warming up")
 RUNS = Standing(state="running", position=0, start_s=0.0, end_s=1.25)
 READS = Standing(
     state="running", position=0, prefill=Prefill(read_tokens=1024, prompt_tokens=8192, left_s=2.04)
+)
+
+
+HEARS = Standing(
+    state="running", position=0, listening=Listening(heard_s=120.0, audio_s=609.34, left_s=20.06)
 )
 
 
@@ -69,6 +74,11 @@ def test_lines_of_a_batch_are_told_nothing() -> None:
         (Standing(state="loading", position=2), "loading position=2 stage=waiting"),
         (RUNS, ""),
         (READS, "prefill 1024/8192 eta=2.0s"),
+        (HEARS, "listening 120.0/609.3 eta=20.1s"),
+        (
+            Standing(state="running", position=0, listening=Listening(heard_s=28.0)),
+            "listening 28.0",
+        ),
         (None, ""),
     ],
 )
@@ -83,10 +93,14 @@ def test_operators_are_told_the_same() -> None:
         "eta_start_ms": 4240,
         "eta_end_ms": 9000,
         "prefill": None,
+        "listening": None,
     }
     told = waiting_of(waiting(READS))
     assert told is not None
     assert told["prefill"] == {"read_tokens": 1024, "prompt_tokens": 8192, "eta_ms": 2040}
+    told = waiting_of(waiting(HEARS))
+    assert told is not None
+    assert told["listening"] == {"heard_s": 120.0, "audio_s": 609.34, "eta_ms": 20060}
     assert waiting_of(waiting(None)) is None
     assert waiting_of(RequestContext()) is None
 

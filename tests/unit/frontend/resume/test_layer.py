@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from frontend.dispatch.budget import Budget
+from frontend.dispatch.stream import Stream
 from frontend.http.request_context import Client as Asker
 from frontend.resume.held import BUFFER_BYTES, MAX_HELD, MOST_OF_ONE, HeldAnswer, HeldAnswers
 from frontend.resume.layer import Resumable
-from ipc.messages.errors import NotFound
+from ipc.messages.errors import NotFound, StreamStopped
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 
@@ -28,7 +30,8 @@ class App:
         self.left = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        facts = {"key": "ann", "client": Asker("ann"), "stream": self._by_model or None}
+        self.stream = made() if self._by_model else None
+        facts = {"key": "ann", "client": Asker("ann"), "stream": self.stream}
         scope["context"] = type("Context", (), facts)()
         self.read.append((await receive())["type"])
         watching = asyncio.create_task(self._watch(receive))
@@ -79,9 +82,14 @@ ASKS = (b"x-request-resume", b"1")
 
 
 async def until(happened: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not happened():  # noqa: ASYNC110 - nobody tells it
             await asyncio.sleep(0)
+
+
+def made() -> Stream:
+    """One of a job that goes on."""
+    return Stream("job", 0.0, lambda _: None, Budget(1).open())
 
 
 def begin(app: App, held: HeldAnswers, client: Client) -> asyncio.Task[None]:
@@ -93,7 +101,7 @@ async def _call(layer: Resumable, client: Client) -> None:
 
 
 async def rest(answer: HeldAnswer, offset: int) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return b"".join([piece async for piece in answer.read(offset)]).decode()
 
 
@@ -101,7 +109,7 @@ def held_by(*clients: str) -> tuple[HeldAnswers, list[HeldAnswer]]:
     """Answers of these that go on, in this order."""
     held, answers = HeldAnswers(), [HeldAnswer(client) for client in clients]
     for answer in answers:
-        held.admit(answer)
+        held.admit(answer, made().abort)
     return held, answers
 
 
@@ -127,16 +135,20 @@ def test_an_answer_goes_on_when_its_client_has_left_and_is_read_on() -> None:
     asyncio.run(history())
 
 
-def test_one_that_is_given_up_ends_as_if_its_client_had_left() -> None:
+def test_one_that_is_stopped_is_told_so_and_has_its_end() -> None:
     async def history() -> None:
         app, held, client = App(), HeldAnswers(), Client(ASKS)
         asking = begin(app, held, client)
         app.words.put_nowait("one")
         await until(lambda: client.text)
-        held.get(client.stream_id, "ann").give_up()
-        await until(app.left.is_set)
+        held.get(client.stream_id, "ann").stop()
+        assert app.stream is not None
+        with pytest.raises(StreamStopped):
+            await app.stream.next()
+        assert not app.left.is_set()
         app.words.put_nowait(None)
         await asking
+        assert client.sent[-1]["more_body"] is False
 
     asyncio.run(history())
 
@@ -202,7 +214,7 @@ def test_one_client_leaves_room_for_others() -> None:
     assert [one.held for one in answers[-2:]] == [False, True]
     answers[3].end()
     late = HeldAnswer("ann")
-    held.admit(late)
+    held.admit(late, made().abort)
     assert late.held
     answers[4].start = dict(START)
     assert held.get(answers[4].id, None) is answers[4]

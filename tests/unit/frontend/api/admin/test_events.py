@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import pytest
 
+from frontend.api.admin.asked import EventsQuery
 from frontend.api.admin.events import Events
 from frontend.dispatch.event_feed import EventFeed
+from frontend.history.events import EventHistory
 from frontend.http import following
 from frontend.http.following import Followers, Following
 from frontend.http.request_context import RequestContext
 from frontend.http.sse import KEEPALIVE
+from frontend.store.database import Database
 from ipc.messages.admin import BoxEvent
 from ipc.messages.errors import QueueFull
 from tests.unit.frontend.api.admin.desk import Desk
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def event(seq: int, **facts: Any) -> BoxEvent:
@@ -96,7 +100,10 @@ class Reader:
 
 
 def response(feed: EventFeed, followers: Followers, keepalive_s: float = 60.0) -> Following:
-    return Following(Events(feed, followers, 0.0)._all(0), followers, keepalive_s)
+    history = EventHistory(feed, Database(None, (), 0))
+    return Following(
+        Events(history, followers, 0.0).parts(0, EventsQuery()), followers, keepalive_s
+    )
 
 
 def test_who_follows_is_told_each_as_it_comes_until_he_leaves() -> None:
@@ -113,6 +120,22 @@ def test_who_follows_is_told_each_as_it_comes_until_he_leaves() -> None:
         assert reader.context.status == 499
         with followers.one_more():  # his place is free
             pass
+
+    asyncio.run(main())
+
+
+def test_who_follows_lines_is_written_to_in_a_silence_so_that_one_who_has_gone_is_missed() -> None:
+    async def silent() -> AsyncGenerator[bytes, None]:
+        await asyncio.Event().wait()
+        yield b"never"
+
+    async def main() -> None:
+        followers, reader = Followers(), Reader()
+        task = reader.follow(Following(silent(), followers, 0.01, following.LINES))
+        assert await reader.next() == "http.response.start"
+        assert [await reader.next(), await reader.next()] == [b"\n", b"\n"]
+        reader.leave.set()
+        await asyncio.wait_for(task, DEADLINE_S)
 
     asyncio.run(main())
 

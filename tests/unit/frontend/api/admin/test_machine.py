@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from frontend.api.admin import answers
-from ipc.messages.admin import GetBox, ReadLog, StopServer, Wish
+from ipc.messages.admin import DrainModel, GetBox, GetConfig, ReadLog, StopServer, Wish
 from ipc.messages.errors import NotFound
 from ipc.runtime import log
 from tests.unit.frontend.api.admin.desk import Desk
@@ -21,6 +23,13 @@ BOX = {
     "gpus": [],
     "disks": [{"path": "/models", "total_mb": 9, "free_mb": 4}],
     "temperatures": [{"sensor": "coretemp Core 0", "celsius": 41.0, "high_celsius": None}],
+    "power": {
+        "cpu_mhz": 1600,
+        "cpu_max_mhz": 4000,
+        "cpu_watts": 15.0,
+        "throttle_events": 0,
+        "throttling": None,
+    },
 }
 
 
@@ -33,6 +42,18 @@ def test_the_machine_is_measured_when_it_is_asked_for() -> None:
     assert desk.control.wishes == [GetBox()]
 
 
+def test_the_configuration_is_told_as_the_supervisor_has_it() -> None:
+    desk = Desk()
+    setting = {"name": "PORT", "value": 1, "default": 8000, "from": ".env", "description": ""}
+    setting |= {"secret": False, "is_set": True, "restart": False}
+    slots = {"value": 3, "from": "entry", "file": "/own.yaml"}
+    desk.control.report = {"settings": [setting], "models": {"m": {"slots": slots}}, "files": []}
+    told = desk.get("/admin/config").json()
+    answers.Config.model_validate(told)
+    assert told == desk.control.report
+    assert desk.control.wishes == [GetConfig()]
+
+
 def test_a_server_is_asked_to_end_and_says_how_long_that_may_take() -> None:
     desk = Desk()
     desk.control.report = {"stopping": True, "drain_s": 30.0}
@@ -41,6 +62,23 @@ def test_a_server_is_asked_to_end_and_says_how_long_that_may_take() -> None:
     assert answer.status_code == 202
     assert desk.control.wishes == [StopServer()]
     assert [act.act for act in desk.control.acts] == ["server.drain"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "drained"),
+    [("/admin/drain", {"end": False}, True), ("/admin/resume", None, False)],
+)
+def test_a_server_that_stays_drains_each_of_its_models_and_resumes_them(
+    path: str, body: Any, drained: bool
+) -> None:
+    desk = Desk()
+    answer = desk.post(path, json=body)
+    answers.AdminModels.model_validate(answer.json())
+    assert answer.status_code == 200
+    wished = [wish for wish in desk.control.wishes if isinstance(wish, DrainModel)]
+    names = [*desk.dispatcher.specs]
+    assert wished == [DrainModel(model=name, drained=drained) for name in names]
+    assert [act.act for act in desk.control.acts] == [path.replace("/admin/", "server.")]
 
 
 def test_a_supervisor_that_does_not_answer_is_503() -> None:

@@ -9,9 +9,11 @@ import pytest
 from frontend.api.admin import answers, operator
 from ipc.messages.admin import (
     AdminAct,
+    DrainModel,
     GetHealth,
     LoadModel,
     PinModel,
+    RemoveModel,
     RestartModel,
     UnloadModel,
     Wish,
@@ -68,6 +70,8 @@ def test_a_model_that_could_not_be_fetched_is_told_with_why() -> None:
         ("unload", {"force": True}, [UnloadModel(model="org/chat", force=True)]),
         ("pin", None, [PinModel(model="org/chat", pinned=True)]),
         ("unpin", None, [PinModel(model="org/chat", pinned=False)]),
+        ("drain", None, [DrainModel(model="org/chat", drained=True)]),
+        ("resume", None, [DrainModel(model="org/chat", drained=False)]),
         ("restart", None, [RestartModel(model="org/chat")]),
     ],
 )
@@ -146,3 +150,15 @@ def test_a_wish_that_makes_no_sense_is_refused(body: Any) -> None:
     desk = Desk()
     assert desk.post("/admin/models/org/chat/load", json=body).status_code == 400
     assert desk.control.wishes == list[Wish]()
+
+
+def test_a_model_is_removed_with_its_files() -> None:
+    desk = Desk()
+    assert desk.control.report is not None
+    desk.control.report |= {"model": "org/chat", "bytes": 7}
+    answer = desk.client.delete("/admin/models/org/chat")
+    answers.ModelRemoved.model_validate(answer.json())
+    assert (answer.status_code, answer.json()) == (200, {"model": "org/chat", "bytes": 7})
+    assert desk.control.wishes == [RemoveModel("org/chat")]
+    assert [(act.act, act.on) for act in desk.control.acts] == [("model.remove", "org/chat")]
+    assert desk.client.delete("/admin/models/org/none").status_code == 404

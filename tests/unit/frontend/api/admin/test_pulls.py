@@ -66,6 +66,10 @@ def test_a_refusal_is_told_as_it_is() -> None:
 def test_what_changes_something_is_written_down() -> None:
     desk = Desk()
     desk.post("/admin/pulls", json={"source": "hf:acme/one"})
+    desk.post("/admin/pulls?estimate=1", json={"source": "hf:acme/one"})
     desk.client.request("DELETE", "/admin/pulls/pull-1")
     desk.get("/admin/pulls")
-    assert [act.act for act in desk.control.acts] == ["pull.start", "pull.cancel"]
+    assert [(act.act, act.on) for act in desk.control.acts] == [
+        ("pull.start", "hf:acme/one"),
+        ("pull.cancel", "pull-1"),
+    ]

@@ -10,10 +10,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from frontend.dispatch.stream import Stream
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
 from ipc.messages.errors import Draining, InternalError, QueueFull, ServeError, WorkerCrashed
 from ipc.messages.events import Delta
 from ipc.messages.jobs import Image, TokenizeInput
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.http_fakes import (
     CHAT,
     FakeDispatcher,

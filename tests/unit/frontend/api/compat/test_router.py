@@ -14,14 +14,23 @@ from frontend.api.compat.router.events import RouterEvents
 from frontend.api.route import Services
 from frontend.dispatch.event_feed import EventFeed
 from frontend.http.sse import KEEPALIVE
-from ipc.messages.admin import BoxEvent, LoadModel, UnloadModel, Wish
+from ipc.messages.admin import (
+    BoxEvent,
+    ControlPull,
+    ListPulls,
+    LoadModel,
+    RemoveModel,
+    StartPull,
+    UnloadModel,
+    Wish,
+)
 from ipc.messages.errors import InsufficientMemory
 from ipc.messages.state import ModelPhase
 from tests.unit.frontend.api.admin.desk import Desk
 from tests.unit.frontend.api.compat.desk_in_states import acts, stand, wishes
 from tests.unit.frontend.http_fakes import CHAT, says
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 STATUSES: list[tuple[ModelPhase, dict[str, Any]]] = [
     ("unloaded", {"value": "unloaded"}),
     ("stopped", {"value": "unloaded"}),
@@ -107,6 +116,61 @@ def test_an_act_needs_a_model_that_there_is_and_an_operator(act: str) -> None:
     assert wishes(desk) == list[Wish]()
 
 
+# --- models that come and go for good -------------------------------------------------------------
+
+
+def test_a_model_of_the_hub_is_fetched_under_the_name_that_it_is_asked_for_by() -> None:
+    desk = Desk()
+    answer = desk.post("/models", json={"model": "acme/one:F16"})
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    assert wishes(desk) == [StartPull(source="hf:acme/one:F16", name="acme/one:F16")]
+    assert acts(desk) == [("pull.start", "acme/one:F16", "ok")]
+
+
+@pytest.mark.parametrize("name", ["org/chat", "llama3.2", "../x"])
+def test_one_that_is_here_or_names_no_repository_is_not_fetched(name: str) -> None:
+    desk = Desk()
+    answer = desk.post("/models", json={"model": name})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
+    assert wishes(desk) == list[Wish]()
+
+
+def test_a_model_is_removed_with_its_files() -> None:
+    desk = Desk()
+    assert desk.control.report is not None
+    desk.control.report["pulls"] = []
+    answer = desk.client.delete("/models", params={"model": "org/chat"})
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    assert wishes(desk) == [ListPulls(), RemoveModel("org/chat")]
+    assert acts(desk) == [("model.remove", "org/chat", "ok")]
+    assert desk.client.delete("/models", params={"model": "org/none"}).status_code == 404
+    assert desk.client.delete("/models").status_code == 400
+    twice = desk.client.delete("/models?model=org/chat&model=org/none")
+    assert (twice.status_code, twice.json()["error"]["param"]) == (400, "model")
+
+
+@pytest.mark.parametrize("name", ["", "acme/one:F16"])
+def test_one_that_is_being_fetched_is_cancelled(name: str) -> None:
+    desk = Desk()
+    assert desk.control.report is not None
+    job = {"id": "pull-7", "source": "hf:acme/one:F16", "name": name, "model": ""}
+    desk.control.report["pulls"] = [{**job, "id": "pull-6", "state": "finished"}]
+    desk.control.report["pulls"] += [{**job, "state": "running"}]
+    answer = desk.client.delete("/models", params={"model": "acme/one:F16"})
+    assert answer.json() == {"success": True}
+    assert wishes(desk) == [ListPulls(), ControlPull("pull-7", "cancel")]
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_only_who_manages_the_server_may(method: str) -> None:
+    desk = Desk()
+    for headers in ({"x-forwarded-for": "10.0.0.9"}, {"sec-fetch-site": "cross-site"}):
+        body = {"model": "acme/one"} if method == "POST" else None
+        answer = desk.client.request(method, "/models?model=org/chat", headers=headers, json=body)
+        assert answer.status_code == 403
+    assert wishes(desk) == list[Wish]()
+
+
 def test_slots_are_counted_and_their_contents_never_told() -> None:
     desk = Desk()
     desk.dispatcher.specs["org/chat"] = replace(CHAT, slots=2, replicas=2)
@@ -148,9 +212,17 @@ EVENTS: list[tuple[str, str | None, dict[str, Any], dict[str, Any] | None]] = [
     (
         *("pull.progress", None, {"state": "running", "source": "hf:a/b"}),
         {
-            "model": "hf:a/b",
+            "model": "a/b",
             "event": "download_progress",
             "data": {"hf:a/b": {"done": 1, "total": 9}},
+        },
+    ),
+    (
+        *("pull.progress", None, {"state": "waiting", "source": "hf:a/b:Q8_0", "name": "a/b:Q8_0"}),
+        {
+            "model": "a/b:Q8_0",
+            "event": "download_progress",
+            "data": {"hf:a/b:Q8_0": {"done": 1, "total": 9}},
         },
     ),
     (
@@ -171,7 +243,7 @@ def test_what_becomes_of_models_is_told_from_now_on(
     kind: str, model: str | None, facts: dict[str, Any], told: dict[str, Any] | None
 ) -> None:
     def happened(seq: int, kind: str, model: str | None, facts: dict[str, Any]) -> BoxEvent:
-        facts = {"done_bytes": 1, "total_bytes": 9, **facts}
+        facts = {"name": "", "done_bytes": 1, "total_bytes": 9, **facts}
         return BoxEvent(seq=seq, time_s=1e9, type=kind, model=model, facts=facts)
 
     async def main() -> list[dict[str, Any]]:

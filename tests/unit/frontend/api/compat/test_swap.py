@@ -23,7 +23,7 @@ from tests.unit.frontend.api.admin.desk import Desk
 from tests.unit.frontend.api.compat.desk_in_states import acts, stand, wishes
 from tests.unit.frontend.http_fakes import CHAT
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,15 @@ from frontend.dispatch.stream import Stream
 from ipc.messages.events import Done, TokenizeResult
 from ipc.messages.jobs import TokenizeInput
 from ipc.messages.state import ModelState
-from tests.unit.frontend.http_fakes import CHAT, FakeDispatcher, application, embeds, says
+from tests.unit.frontend.http_fakes import (
+    CHAT,
+    FakeControl,
+    FakeDispatcher,
+    application,
+    embeds,
+    report,
+    says,
+)
 
 HI: dict[str, Any] = {"model": "org/chat", "messages": [{"role": "user", "content": "hi"}]}
 DAY_S = 86_400.0
@@ -132,6 +140,36 @@ def test_nothing_to_answer_has_a_model_loaded_kept_or_unloaded(
     assert [terms.keep_alive_s for terms in fake.terms] == (
         [seconds_of(keep_alive)] if is_asked else []
     )
+
+
+@pytest.mark.parametrize(
+    ("load", "pinned", "state", "reason"),
+    [
+        ("always", False, "ready", "load"),
+        ("never", False, "ready", "load"),
+        ("never", False, "unloaded", "unload"),
+        ("on_demand", True, "ready", "load"),
+        ("on_demand", False, "ready", "unload"),
+    ],
+)
+def test_a_model_that_stays_is_not_said_to_leave(
+    fake: FakeDispatcher,
+    monkeypatch: pytest.MonkeyPatch,
+    load: Any,
+    pinned: bool,
+    state: Any,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(fake, "spec", lambda _name, _task: msgspec.structs.replace(CHAT, load=load))
+    stands = ModelState(name="org/chat", routes=[], state=state, was_ready=True)
+    monkeypatch.setattr(fake, "state", lambda _name: stands)
+    fake.script = tokenizes
+    known = report(chat=state)
+    known["models"][0]["pinned"] = pinned
+    with TestClient(application(fake, FakeControl(known), ollama=True)) as client:
+        for path in ("/api/generate", "/api/chat"):
+            answer = client.post(path, json={"model": "org/chat", "keep_alive": 0})
+            assert orjson.loads(answer.content)["done_reason"] == reason
 
 
 def waited(stream_of: Callable[[Stream], None]) -> Callable[[Stream], None]:

@@ -17,8 +17,9 @@ from starlette.testclient import TestClient
 from frontend.api.ollama.facts import human_count
 from frontend.api.ollama.models import leaves_at, running
 from frontend.api.ollama.routes import ROUTES
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
 from ipc.messages.jobs import EmbedInput, Truncation
+from ipc.messages.keys import ApiKey
 from ipc.messages.spec import Defaults, FileFacts, Loaded
 from ipc.messages.state import ModelState
 from tests.unit.frontend.http_fakes import (
@@ -171,23 +172,13 @@ def test_of_a_model_without_files_no_family_is_made_up(client: TestClient) -> No
     assert shown["parameters"] == ""
 
 
-@pytest.mark.parametrize("path", ["/api/show", "/api/pull"])
-def test_what_is_no_model_here_is_not_found(client: TestClient, path: str) -> None:
+def test_what_is_no_model_here_is_not_found(client: TestClient) -> None:
     told = "this server has no such model for this API; GET /api/tags lists what it has"
     for name in ("llama3.2", "org/speech"):
-        answer = client.post(path, json={"model": name})
+        answer = client.post("/api/show", json={"model": name})
         assert (answer.status_code, answer.json()) == (404, {"error": told})
-    answer = client.post(path, json={})
+    answer = client.post("/api/show", json={})
     assert (answer.status_code, answer.json()) == (400, {"error": "`model` is required"})
-
-
-def test_a_model_that_is_here_is_pulled_at_once(client: TestClient) -> None:
-    streamed = client.post("/api/pull", json={"model": "org/chat:latest"})
-    assert streamed.headers["content-type"] == "application/x-ndjson"
-    assert streamed.content == b'{"status":"success"}\n'
-    whole = client.post("/api/pull", json={"name": "org/chat", "stream": False})
-    assert whole.headers["content-type"] == "application/json"
-    assert whole.json() == {"status": "success"}
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import orjson
 import pytest
 from starlette.testclient import TestClient
 
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
 from ipc.messages.errors import ContextTooLong
 from ipc.messages.events import CallArguments, CallOpened
 from ipc.messages.jobs import ChatInput, TokenizeInput
+from ipc.messages.keys import ApiKey
 from tests.unit.frontend.http_fakes import (
     FakeDispatcher,
     FakeTokenizers,

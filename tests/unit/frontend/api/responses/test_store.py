@@ -86,3 +86,16 @@ def test_a_chain_that_has_lost_a_link_is_none() -> None:
     assert not store.remove(None, "a")
     assert store.chain(None, "b") is None
     assert names([found for found in [store.find(None, "b")] if found]) == ["b"]
+
+
+def test_what_a_removed_key_made_is_forgotten_and_nothing_more_is_kept_for_it() -> None:
+    store = ResponseStore()
+    for key in ("ann", "bob", None):
+        store.add(key, stored("a"))
+    store.know({"ann"})
+    store.add("bob", stored("b"))
+    store.know({"ann", "bob"})
+    assert names(store.chain("ann", "a")) == ["a"]
+    assert (store.find("bob", "a"), store.find("bob", "b")) == (None, None)
+    assert kept(store, "a") == ["a"]
+    assert store.size_bytes == 2 * (2 + ENTRY_BYTES)

@@ -10,7 +10,7 @@ from frontend.dispatch.estimates.estimator import EACH, UNKNOWN_S, Estimator
 from frontend.dispatch.estimates.schedule import Capacity
 from frontend.dispatch.estimates.work import Work
 from ipc.messages.blob import Blob
-from ipc.messages.events import ChatResult, Done, EmbedResult, Finish, Usage
+from ipc.messages.events import ChatResult, Done, EmbedResult, Finish, Marks, Usage
 
 ONE = Capacity(slots=1, credit=1)
 TWO = Capacity(slots=2, credit=2)
@@ -69,7 +69,7 @@ def test_nothing_is_said_before_anything_was_measured_but_that_there_is_a_place(
     assert story.start_s(load_s=7.0) == 7.0
     story.begin("a", Work(10))
     assert story.start_s() is None
-    assert story.of.pace_s(ONE) == UNKNOWN_S
+    assert story.of.pace_s(ONE, story.now) == UNKNOWN_S
 
 
 def test_who_waits_is_told_what_is_left_of_the_job_before() -> None:
@@ -114,7 +114,7 @@ def test_a_long_queue_is_told_by_the_mean_of_those_in_it() -> None:
         story.waits(f"w{number}", Work(100 if number % 2 else 300))
     found = story.start_s(ahead=EACH + 1)
     assert found == pytest.approx(2.0 + 4.0 * (EACH + 1), rel=0.05)
-    assert story.of.pace_s(ONE) == pytest.approx(4.0, rel=0.05)
+    assert story.of.pace_s(ONE, story.now) == pytest.approx(4.0, rel=0.05)
 
 
 def test_behind_a_long_queue_those_who_come_and_go_make_the_difference() -> None:
@@ -144,13 +144,27 @@ def test_a_job_that_its_worker_holds_begins_when_there_is_a_slot() -> None:
     assert story.of.left_s("b", 1, story.now) == pytest.approx(1.5)
 
 
-def test_when_work_began_is_told_by_the_worker() -> None:
+def test_what_work_takes_counts_from_its_slot_however_late_its_worker_begins() -> None:
     story = Story()
     story.begin("x", Work(100))
     story.now += 5.0
-    story.end(Done("x", VECTORS, began_at=story.now - 1.0))
+    story.end(Done("x", VECTORS, marks=Marks(began_s=3.0, ended_s=4.0)))
     story.begin("a", Work(100))
-    assert story.start_s() == 1.0
+    assert story.start_s() == 5.0
+
+
+def test_of_many_that_come_at_once_the_first_are_told_what_the_first_took_before() -> None:
+    story = Story(slots=4)
+    for _ in range(2):
+        told = []
+        for name in "abcd":
+            story.begin(name, Work(100))
+            told.append(story.of.left_s(name, 4, story.now))
+        for name in "abcd":
+            story.now += 1.0
+            story.end(Done(name, VECTORS))
+    # Three and four at work count as one number.
+    assert told == [pytest.approx(each, abs=0.1) for each in (1.0, 2.0, 3.5, 3.5)]
 
 
 def test_a_job_whose_client_has_left_is_given_up_at_once() -> None:
@@ -252,3 +266,33 @@ def simulated(sizes: Sequence[int]) -> list[float]:
         starts.append(free[slot])
         free[slot] += size / 100
     return starts[2:]
+
+
+def test_before_any_has_ended_the_first_ones_tell_the_pace_by_how_far_they_are() -> None:
+    story = Story(slots=2)
+    for job in ("a", "b"):
+        story.begin(job, Work(50, 200, exact=True))
+    story.now += 0.5
+    for job in ("a", "b"):
+        story.of.wrote(job, 1, story.now)
+    story.now += 2.0
+    for job in ("a", "b"):
+        story.of.wrote(job, 49, story.now)
+    # 150 of 200 tokens are to come, at 25 a second: 8.5 s in all, two at once.
+    assert story.of.pace_s(TWO, story.now) == pytest.approx(8.5 / 2)
+
+
+def test_one_that_has_said_nothing_is_told_by_what_it_may_write_and_how_long_it_lasts() -> None:
+    story = Story()
+    story.begin("a", Work(50, 200, exact=True))
+    paces = []
+    for _ in range(3):
+        paces.append(story.of.pace_s(ONE, story.now))
+        story.now += 4.0
+    assert paces == [5.0, 5.0, 8.0 + 1.5]  # a second, and 20 ms for each of 200 tokens
+
+
+def test_a_first_answer_is_not_taken_to_be_as_long_as_it_may_be() -> None:
+    story = Story()
+    story.begin("a", Work(50, 2048))
+    assert story.of.pace_s(ONE, story.now) == 5.0

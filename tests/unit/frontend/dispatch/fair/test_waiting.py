@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -15,6 +16,7 @@ from frontend.dispatch.fair.waiting import IDLE_ACCOUNTS, LEAST_CLIENTS, FairWai
 from frontend.dispatch.terms import Terms
 from frontend.dispatch.waiting import Ticket
 from ipc.messages.jobs import EmbedInput, Job
+from tests.unit.operations import operations
 
 MAX_WAIT_S = 60.0
 
@@ -239,6 +241,44 @@ def test_the_order_that_is_told_is_the_order_in_which_they_are_served(part: int)
         assert [made.ahead_of(name) for name in ahead] == list(range(len(told)))
         assert served(made) == told == ahead, seed
         assert (len(made), made.size_bytes) == (0, 0)
+
+
+def test_who_asks_alone_is_told_the_same_as_where_all_ask() -> None:
+    """The order of all is made for the second who asks, and only then."""
+    for seed in range(40):
+        made = random_history(seed)
+        for ahead, each in enumerate(made):
+            assert random_history(seed).ahead_of(each.job.id) == ahead
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made: made.push(ticket("b9", at=-100.0, precedence=10)),
+        lambda made: made.push_in_front(ticket("c9")),
+        lambda made: made.take("a1"),
+        lambda made: made.pop("a1"),
+        lambda made: made.learn("a", 50.0),
+    ],
+    ids=["push", "push_in_front", "take", "pop", "learn"],
+)
+def test_an_order_that_was_told_is_told_no_longer_once_anything_changes(
+    change: Callable[[FairWaiting], object],
+) -> None:
+    made = waiting("a1", "a2", "a3", "b1", "b2")
+    assert [made.ahead_of(name) for name in ("a2", "a3", "b2")] == [2, 4, 3]
+    change(made)
+    in_order = [each.job.id for each in made]
+    assert [made.ahead_of(name) for name in in_order] == list(range(len(in_order)))
+
+
+def test_ten_times_as_many_who_wait_and_ask_take_ten_times_the_steps() -> None:
+    def all_ask(clients: int) -> int:
+        made = waiting(*(f"c{number}x1" for number in range(clients)))
+        names = [each.job.id for each in made.in_any_order()]
+        return operations(lambda: [made.ahead_of(name) for name in names])
+
+    assert all_ask(300) <= 11 * all_ask(30)
 
 
 MOST, MAX_COST, WEIGHTS = 16, 4.0, (1.0, 4.0)

@@ -47,9 +47,9 @@ class Outlook:
         """In how many seconds there should be a worker; None where nobody knows."""
         return 0.0 if self._lane.credit else load_left_s(self.state, now)
 
-    def pace_s(self) -> float:
+    def pace_s(self, now: float) -> float:
         """The time from one job's end to the next one's while all slots are at work."""
-        return self._estimator.pace_s(self._capacity)
+        return self._estimator.pace_s(self._capacity, now)
 
     @property
     def _capacity(self) -> Capacity:
