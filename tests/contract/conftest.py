@@ -92,6 +92,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         subjects = [*_without_a_model(task), remote, *subjects]
     if metafunc.definition.get_closest_marker("gradual") is not None:
         subjects = [subject for subject in subjects if subject.gradual]
+    if metafunc.definition.get_closest_marker("trained") is not None:
+        subjects = [subject for subject in subjects if subject.trained]
     metafunc.parametrize("bench", subjects, indirect=True, ids=str)
 
 
@@ -99,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "model: needs an engine with a real model, not echo")
     config.addinivalue_line("markers", "exact: needs an engine that repeats its greedy answers")
     config.addinivalue_line("markers", "gradual: needs an engine whose text comes bit by bit")
+    config.addinivalue_line("markers", "trained: needs weights that are not random")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ipc.messages.blob import Blob
 from ipc.messages.errors import ServeError, from_info
-from ipc.messages.events import Audio, Delta, Done, Event, Events, Failed, Result
+from ipc.messages.events import Audio, Delta, Done, Event, Events, Failed, Result, SpeechResult
 from ipc.messages.jobs import (
     ChatInput,
     EmbedInput,
@@ -161,3 +161,12 @@ class Driver:
         (terminal,) = self.terminals(one)
         assert isinstance(terminal, Failed), f"{one.id} was answered"
         return from_info(terminal.error)
+
+
+def hear(driver: Driver, data: bytes, **asked: object) -> SpeechResult:
+    """What is heard in a file."""
+    one = speech(data, **asked)
+    driver.run(one)
+    found = driver.result(one)
+    assert isinstance(found, SpeechResult)
+    return found

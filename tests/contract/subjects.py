@@ -17,7 +17,7 @@ import pytest
 
 from ipc.messages.jobs import Task
 from ipc.messages.spec import Loaded, Spec
-from tests.contract.checkpoints import exported_kokoro, tiny, unconverted
+from tests.contract.checkpoints import exported_kokoro, exported_nemo, tiny, unconverted
 from worker.engine import Engine
 from worker.engines import make
 
@@ -37,6 +37,8 @@ LLAMA_SERVER = str(Path(__file__).with_name("llama_server.py"))
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 WHISPER = "openai/whisper-base"
+MOONSHINE = "moonshine/tiny-en"
+PARAKEET = "istupakov/parakeet-tdt-0.6b-v3-onnx"
 HIBARI = "hibari"
 KOKORO = "onnx-community/Kokoro-82M-v1.0-ONNX"
 
@@ -81,10 +83,12 @@ class Subject:
     gradual: bool = True
     trained: bool = True
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
-    refuses: frozenset[str] = frozenset()  # sampling options, each by its name
+    refuses: frozenset[str] = frozenset()  # what a request may ask for, each by its name
+    # Of a model that is a module's own: those that are called alike share an engine.
+    which: str = ""
 
     def __str__(self) -> str:
-        return f"{self.engine}-{self.task}"
+        return "-".join(filter(None, (self.engine, self.task, self.which)))
 
 
 # `echo` keeps the engine's side of the bargain but has no model, and `remote` asks an `echo`
@@ -120,6 +124,22 @@ EMBED_MODELS = [
 SPEECH_MODELS = [
     Subject("ctranslate2", "speech", lambda _: real_model(WHISPER)),
     Subject("torch", "speech", lambda scratch: unconverted.whisper(real_model(WHISPER), scratch)),
+    Subject(
+        "moonshine",
+        "speech",
+        lambda _: real_model(MOONSHINE),
+        refuses=frozenset({"prompt", "word_times"}),
+    ),
+    # Only the hub has it: with random weights where nobody has pulled it.
+    Subject("onnx-asr", "speech", lambda _: model_folder(PARAKEET), refuses=frozenset({"prompt"}))
+    if model_folder(PARAKEET).exists()
+    else Subject(
+        "onnx-asr",
+        "speech",
+        lambda scratch: exported_nemo.unpack("tdt", scratch),
+        trained=False,
+        refuses=frozenset({"prompt"}),
+    ),
 ]
 SPEAK_MODELS = [
     Subject("hibari", "speak", lambda _: real_model(HIBARI)),

@@ -27,7 +27,8 @@ WEATHER: Any = {
         "additionalProperties": False,
     },
 }
-ASKED: Any = {"model": SMOLLM2, "max_tokens": 24}
+# Greedy, since what is said is looked at; the SDK has no word for it.
+ASKED: Any = {"model": SMOLLM2, "max_tokens": 24, "extra_body": {"temperature": 0}}
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_a_prompt_is_read_ahead(client: Anthropic) -> None:
 
 
 def test_the_answer_says_which_stop_sequence_it_was(client: Anthropic) -> None:
-    asked: Any = {**ASKED, "messages": QUESTION, "extra_body": {"temperature": 0}}
+    asked: Any = {**ASKED, "messages": QUESTION}
     stops = ["nonsense", "Paris"]
     message = client.messages.create(**asked, stop_sequences=stops)
     assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "Paris")
@@ -144,7 +145,7 @@ def test_the_answer_says_which_stop_sequence_it_was(client: Anthropic) -> None:
 
 
 def test_a_tool_is_called_and_its_result_is_used(client: Anthropic) -> None:
-    asked: Any = {"model": SMOLLM2, "max_tokens": 60, "tools": [WEATHER]}
+    asked: Any = {**ASKED, "max_tokens": 60, "tools": [WEATHER]}
     choice: Any = {"type": "tool", "name": "get_weather"}
     message = client.messages.create(**asked, messages=QUESTION, tool_choice=choice)
     (call,) = message.content
@@ -167,7 +168,7 @@ def test_a_call_is_streamed(client: Anthropic) -> None:
     choice = {"type": "any", "disable_parallel_tool_use": True}
     asked: Any = {"tools": [WEATHER], "tool_choice": choice, "messages": QUESTION}
     given = ""
-    with client.messages.stream(model=SMOLLM2, max_tokens=60, **asked) as stream:
+    with client.messages.stream(**ASKED | {"max_tokens": 60}, **asked) as stream:
         for event in stream:
             if event.type == "input_json":
                 given += event.partial_json
@@ -210,20 +211,18 @@ def test_errors_are_those_of_the_sdk(client: Anthropic) -> None:
         client.messages.create(**ASKED, messages=long)
 
 
-def test_an_answer_that_breaks_off_is_an_error(client: Anthropic, server: Server) -> None:
-    with pytest.raises(anthropic.APIStatusError) as broken:
-        read_and_break(client, server)
-    assert broken.value.type == "overloaded_error"
-    server.wait_ready()
-
-
-def read_and_break(client: Anthropic, server: Server) -> None:
-    """Read a stream whose worker dies after the first text."""
+def test_an_answer_goes_on_when_its_worker_dies(client: Anthropic, server: Server) -> None:
     story: Any = [{"role": "user", "content": "Tell a long story of a bear."}]
     with client.messages.stream(model=SMOLLM2, max_tokens=400, messages=story) as stream:
-        next(iter(stream.text_stream))
+        first = next(iter(stream.text_stream))
         os.kill(pid_of(SMOLLM2, server), signal.SIGKILL)
-        stream.until_done()
+        message = stream.get_final_message()
+    (said,) = message.content
+    assert said.type == "text"
+    assert said.text.startswith(first)
+    assert message.stop_reason in ("end_turn", "max_tokens")
+    assert 20 < message.usage.output_tokens <= 400
+    server.wait_ready()
 
 
 def pid_of(model: str, server: Server) -> int:

@@ -51,9 +51,9 @@ def client(server: Server) -> Iterator[OpenAI]:
 def test_a_text_is_what_a_chat_says(client: OpenAI) -> None:
     asked: Any = {"model": SMOLLM2, "temperature": 0}
     chat = client.chat.completions.create(
-        messages=[{"role": "user", "content": QUESTION}], max_tokens=12, **asked
+        messages=[{"role": "user", "content": QUESTION}], max_tokens=4, **asked
     )
-    response = client.responses.create(input=QUESTION, max_output_tokens=12, **asked)
+    response = client.responses.create(input=QUESTION, max_output_tokens=4, **asked)
     assert response.output_text == chat.choices[0].message.content
     assert response.usage is not None
     assert chat.usage is not None
@@ -179,7 +179,7 @@ def test_an_image_is_refused_by_its_place(client: OpenAI) -> None:
 
 
 def test_a_response_goes_on_from_the_one_before(client: OpenAI, server: Server) -> None:
-    asked: Any = {"model": SMOLLM2, "temperature": 0, "max_output_tokens": 12}
+    asked: Any = {"model": SMOLLM2, "temperature": 0, "max_output_tokens": 4}
     first = client.responses.create(input=QUESTION, **asked)
     second = client.responses.create(input="Are you sure?", previous_response_id=first.id, **asked)
     items: Any = [

@@ -28,7 +28,7 @@ RECORDINGS: dict[str, dict[str, Any]] = {
 COPIED = {
     "Say 🎉🎉🎉": "🎉🎉🎉",
     "Repeat: 漢字漢字漢字漢字": "漢字漢字漢字",
-    "Repeat: привет привет привет привет": "привет привет",
+    "Repeat: мир мир мир мир": "мир мир",
 }
 QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
 
@@ -326,12 +326,12 @@ def test_a_stop_text_ends_the_answer(client: OpenAI) -> None:
 
 
 def test_several_answers_come_side_by_side(client: OpenAI) -> None:
-    asked: Any = {"model": SMOLLM2, "messages": QUESTION, "n": 3, "max_tokens": 8, "seed": 7}
+    asked: Any = {"model": SMOLLM2, "messages": QUESTION, "n": 3, "max_tokens": 4, "seed": 7}
     whole = client.chat.completions.create(**asked, temperature=1.5)
     assert [choice.index for choice in whole.choices] == [0, 1, 2]
     assert len({choice.message.content for choice in whole.choices}) > 1
     assert whole.usage is not None
-    assert whole.usage.completion_tokens == 24
+    assert whole.usage.completion_tokens == 12
     greedy = client.chat.completions.create(**asked, temperature=0)
     assert len({choice.message.content for choice in greedy.choices}) == 1
     stream = client.chat.completions.create(**asked, temperature=0, stream=True)

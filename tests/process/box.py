@@ -69,7 +69,8 @@ class Box:
     def __init__(self, run_dir: Path, *specs: Spec, **plan: Any) -> None:
         self.port = free_port()
         self.run_dir = run_dir
-        limits = {name: plan.pop(name) for name in Serve.__struct_fields__ if name in plan}
+        names = set(Serve.__struct_fields__) - set(Plan.__struct_fields__)
+        limits = {name: plan.pop(name) for name in names & plan.keys()}
         serve = Serve(specs=list(specs), **limits)
         self.plan = Plan(
             host="127.0.0.1", port=self.port, run_dir=str(run_dir), serve=serve, **plan
@@ -94,7 +95,7 @@ class Box:
     def ask(self, path: str) -> int | None:
         """The status of a GET, or None while nobody answers."""
         try:
-            return self.client.get(path, timeout=5).status_code
+            return self.client.get(path, timeout=20).status_code
         except httpx2.TransportError:
             return None
 
@@ -107,6 +108,10 @@ class Box:
         entry = next(entry for entry in self.health()["models"] if entry["name"] == model)
         found: dict[str, Any] = entry["replicas"][0]
         return found
+
+    def _living(self, model: str) -> dict[str, Any] | None:
+        replica = self.replica(model)
+        return replica if replica["pid"] else None
 
     def queue(self, model: str) -> dict[str, float]:
         entry = next(entry for entry in self.health()["models"] if entry["name"] == model)
@@ -129,10 +134,31 @@ class Box:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def kill(self, model: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to the model's worker; returns its generation."""
-        replica = self.replica(model)
+        """Send a signal to the model's worker, once it has one; returns its generation."""
+        # Between two workers the pid is 0, which would be whoever runs the test.
+        replica = wait_until(lambda: self._living(model))
         os.kill(replica["pid"], number)
         return int(replica["generation"])
+
+    def wait_loading(self, model: str) -> None:
+        """Until the model's worker reads its files. One that has done so before anybody looked is
+        killed, and its successor waited for."""
+
+        def loads() -> bool:
+            replica = self.replica(model)
+            if replica["state"] == "ready":
+                self.kill(model)
+            return bool(replica["stage"] == "reading the script")
+
+        wait_until(loads)
+
+    def die(self) -> None:
+        """Kill the whole server. While a process of it is on its way out it takes connections, and
+        breaks them off."""
+        family = self.family()
+        self.process.kill()
+        self.process.wait()
+        wait_until(lambda: not any(lives(one) for one in family))
 
     def lines(self) -> list[str]:
         return self.log.read_text().splitlines()

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import httpx2
 import psutil
 
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.process.box import CHAT, EMBED, Box, MakeBox, spec, wait_until
 
 MANY, FEW, TWICE = "sk-many-0123456789", "sk-few-0123456789", "sk-twice-0123456789"

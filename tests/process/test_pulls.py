@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,7 @@ def box(hub: FakeHub, models: Path, tmp_path: Path, make_box: MakeBox) -> Iterat
         state = tmp_path / "state"
         state.mkdir(mode=0o700)
         env = {"HF_ENDPOINT": url, "EDGE_SERVE_MODELS_DIR": str(models), "HF_HUB_OFFLINE": ""}
-        box = make_box(spec(CHAT), state_dir=str(state), command_env=env)
+        box = make_box(spec(CHAT), state_dir=str(state), command_env=env, ollama=True)
         yield box.wait_ready()
 
 
@@ -79,6 +81,16 @@ def test_an_estimate_tells_what_a_pull_would_take(box: Box, models: Path) -> Non
     refused = box.client.post("/admin/pulls?estimate=1", json={"source": "hf:acme/none"})
     assert refused.status_code == 400
     assert "does not exist" in refused.json()["error"]["message"]
+
+
+def test_an_estimate_without_a_hub_is_not_the_askers_mistake(
+    models: Path, make_box: MakeBox
+) -> None:
+    env = {"HF_ENDPOINT": "http://127.0.0.1:1", "EDGE_SERVE_MODELS_DIR": str(models)}
+    box = make_box(spec(CHAT), command_env={**env, "HF_HUB_OFFLINE": ""}).wait_ready()
+    told = box.client.post("/admin/pulls?estimate=1", json={"source": SOURCE})
+    assert (told.status_code, told.json()["error"]["code"]) == (503, "unavailable")
+    assert "refused" in told.json()["error"]["message"]
 
 
 def test_a_pulled_model_joins_the_server(box: Box, models: Path) -> None:
@@ -132,6 +144,67 @@ def test_a_pull_outlives_a_server_that_is_killed(box: Box, hub: FakeHub, models:
     box.wait_ready()
     wait_for(box, pull_id, "finished")
     assert (models / "acme--one" / "one-Q8_0.gguf").read_bytes() == WEIGHTS
+
+
+def test_a_model_is_removed_with_its_files_and_what_was_written_of_it(
+    box: Box, models: Path
+) -> None:
+    wait_for(box, begin(box), "finished")
+    wait_until(lambda: "acme/one" in served(box))
+    removed = box.client.delete("/admin/models/acme/one")
+    assert removed.status_code == 200, removed.text
+    assert removed.json()["bytes"] >= len(WEIGHTS)
+    assert "acme/one" not in served(box)
+    assert not (models / "acme--one").exists()
+    assert "acme/one" not in (models / "pulled.yaml").read_text()
+    assert box.client.delete("/admin/models/acme/one").status_code == 404
+
+
+def test_a_pull_as_ollamas_clients_ask_for_it(hub: FakeHub, models: Path, box: Box) -> None:
+    hub.chunk_s = 0.05
+    name = "hf.co/acme/one:Q8_0"
+    with box.client.stream("POST", "/api/pull", json={"model": name}) as answer:
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        lines = [json.loads(line) for line in answer.iter_lines()]
+    assert [lines[0], lines[-1]] == [{"status": "pulling manifest"}, {"status": "success"}]
+    bars = [line for line in lines if "digest" in line]
+    assert {line["total"] for line in bars} == {len(WEIGHTS)}
+    assert len({line["completed"] for line in bars}) > 2
+    assert (models / "acme--one--Q8_0" / "one-Q8_0.gguf").read_bytes() == WEIGHTS
+    assert "acme/one:Q8_0" in [one["name"] for one in box.client.get("/api/tags").json()["models"]]
+    assert box.client.post("/api/show", json={"model": name}).status_code == 200
+    assert box.client.request("DELETE", "/api/delete", json={"model": name}).status_code == 200
+    assert not (models / "acme--one--Q8_0").exists()
+
+
+def test_a_pull_as_llama_cpps_router_has_it(hub: FakeHub, box: Box) -> None:
+    hub.chunk_s = 0.05
+    name = "acme/one:Q8_0"
+    seen: list[dict[str, Any]] = []
+
+    def follow() -> None:
+        with box.client.stream("GET", "/models/sse") as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data: "):
+                    seen.append(json.loads(line[6:]))
+                    if seen[-1]["event"] == "download_finished":
+                        return
+                elif line:
+                    ready.set()  # the first comment
+
+    ready = threading.Event()
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert ready.wait(30)
+    assert box.client.post("/models", json={"model": name}).json() == {"success": True}
+    thread.join(60)
+    assert {"download_progress", "download_finished"} <= {
+        one["event"] for one in seen if one["model"] == name
+    }
+    wait_until(lambda: name in [one["id"] for one in box.client.get("/models").json()["data"]])
+    removed = box.client.delete("/models", params={"model": name})
+    assert removed.json() == {"success": True}
+    assert name not in [one["id"] for one in box.client.get("/models").json()["data"]]
 
 
 def test_a_cancelled_pull_leaves_nothing(box: Box, hub: FakeHub, models: Path) -> None:

@@ -366,7 +366,7 @@ def test_a_command_of_bench_has_its_options(name: str, server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose models are by the engines that the README showed."""
+    """A server whose models are by the engines that docs/engines.md showed."""
     folder = tmp_path_factory.mktemp("own")
     for name, text in SURFACE["own_engine"].items():
         (folder / name).write_text(text)

@@ -9,23 +9,31 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # Told to people and clients, never compared: uptime, `created` of an answer, the time of a pull, of
 # a measurement or of a line of the log. Of a batch that another process has begun, how much of its
-# day is left: from there on it is counted on the monotonic clock.
+# day is left: from there on it is counted on the monotonic clock. How long a certificate holds, and
+# until when a box of a cluster is drained: Ray takes no duration.
 TOLD = {
+    "supervisor/cluster/certificates.py",
     "supervisor/health.py",
     "frontend/batches/service.py",
     "frontend/api/admin/requests.py",
+    "frontend/api/admin/samples.py",
+    "frontend/middleware.py",
+    "frontend/quotas/headers.py",
     "frontend/api/compat/lm_studio/downloads.py",
     "frontend/api/completions/completion_answer.py",
     "frontend/api/ollama/answer.py",
     "frontend/api/ollama/models.py",
+    "frontend/api/realtime/conversation.py",
     "frontend/api/openai/chat_answer.py",
     "frontend/api/rerank/score.py",
     "frontend/api/responses/response.py",
+    "supervisor/cli/top/look.py",
     "supervisor/daemon.py",
     "supervisor/models/store.py",
     "supervisor/state/recorder.py",
     "ipc/runtime/log.py",
     "worker/chat/template.py",
+    "worker/cluster/ask.py",
 }
 WALL = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today"}
 PACKAGES = ("ipc", "worker", "supervisor", "frontend")

@@ -19,7 +19,8 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["
 # only after its bound in pyproject.toml has been raised, which the tests here must survive first.
 PRIVATE = {
     "uvicorn": ("frontend/listener/connection.py", "uvicorn.protocols.http.httptools_impl"),
-    "faster-whisper": ("worker/engines/whisper/ctranslate2_model.py", "faster_whisper.transcribe"),
+    "ray": ("worker/cluster/node.py", "ray._private.node"),
+    "faster-whisper": ("worker/engines/whisper/model.py", "faster_whisper.transcribe"),
     "transformers": (
         "worker/engines/whisper/torch_model.py",
         "transformers.models.whisper.generation_whisper",
@@ -67,13 +68,17 @@ def test_neither_a_box_nor_the_unit_tests_need_torch(file: str) -> None:
     assert not {"torch", "transformers", "scipy", "sentence-transformers"} & set(pinned(file))
 
 
+def test_a_box_that_is_alone_has_no_ray() -> None:
+    assert "ray" in set(pinned("requirements-ray.txt")) - set(pinned("requirements-test.txt"))
+
+
 def test_a_box_that_draws_nothing_has_no_plot_library() -> None:
     assert "matplotlib" in set(pinned("requirements-plot.txt")) - set(pinned("requirements.txt"))
 
 
 @pytest.mark.parametrize("package", sorted(asked()))
 def test_what_is_pinned_is_what_is_asked_for(package: str) -> None:
-    versions = pinned("requirements-test.txt")
+    versions = pinned("requirements-ray.txt") | pinned("requirements-test.txt")
     assert asked()[package].specifier.contains(versions[package], prereleases=True)
     for line in _needs(package):
         needed = Requirement(line)

@@ -29,57 +29,84 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ipc/runtime": set(),
     "ipc/transport": {"ipc/messages"},
     "worker": {"ipc", "worker"},
-    "worker/audio": {"ipc/messages"},
+    "worker/audio": {"ipc/messages", "ipc/spool"},
     "worker/speaking": {"ipc/messages", "worker/engine", "worker/audio"},
+    "worker/hearing": {"ipc/messages", "ipc/engines", "ipc/facts/languages", "worker/engine"}
+    | {"worker/audio", "worker/schedstat"},
     "worker/chat": {"ipc/messages", "ipc/facts", "ipc/grammar", "ipc/engines", "worker/engine"}
     | {"ipc/chat_parameters", "worker/apart", "worker/prefill"},
     "worker/engines": {"ipc/chat_parameters", "ipc/engines", "ipc/messages", "worker/engine"},
     "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"}
-    | {"worker/speaking/scripts"},
+    | {"worker/speaking/scripts", "worker/schedstat"},
     "worker/engines/torch_chat": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/openvino_chat": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/llama_cpp": _ENGINE | {"worker/chat", "worker/images"},
     "worker/engines/encoders": _ENGINE | {"worker/microbatch", "worker/cache"},
-    "worker/engines/whisper": _ENGINE | {"worker/audio", "worker/trim"},
+    "worker/engines/whisper": _ENGINE | {"worker/audio", "worker/hearing", "worker/trim"},
+    "worker/engines/moonshine": _ENGINE | {"worker/audio", "worker/hearing"},
+    "worker/engines/onnx_asr": _ENGINE | {"worker/audio", "worker/hearing"},
     "worker/engines/hibari": _ENGINE | {"worker/audio", "worker/speaking"},
     "worker/engines/kokoro": _ENGINE | {"worker/audio", "worker/speaking"},
     "worker/engines/upstream": _ENGINE | {"worker/audio"},
     "worker/engines/echo": _ENGINE | {"worker/prefill"},
     # The daemon reads no catalog and no model file.
     "supervisor": {"ipc", "supervisor/children", "supervisor/host", "supervisor/config/address"}
-    | {"supervisor/state"},
+    | {"supervisor/state", "supervisor/keys"},
+    "supervisor/keys": {"ipc/messages"},
+    "supervisor/cluster": {"ipc", "supervisor/config"},
     "supervisor/state": {"ipc", "supervisor/host"},
     "supervisor/children": {"ipc/runtime", "supervisor/host"},
-    "supervisor/host": set(),
-    "supervisor/config": {"ipc", "supervisor/host"},
-    "supervisor/models": {"ipc", "supervisor/config", "supervisor/notify"},
+    "supervisor/host": {"ipc/facts/pace"},
+    "supervisor/config": {"ipc", "supervisor/host", "supervisor/keys"},
+    "supervisor/models": {"ipc", "supervisor/config", "supervisor/notify"}
+    | {"supervisor/host/timings"},
     "supervisor/discovery": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}
     | {"supervisor/residency/policy"},
     "supervisor/launch": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}
-    | {"supervisor/state", "supervisor/plan", "supervisor/interrupt", "supervisor/discovery"},
+    | {"supervisor/state", "supervisor/plan", "supervisor/interrupt", "supervisor/discovery"}
+    | {"supervisor/cluster"},
     "supervisor/cli": {"ipc", "supervisor"},
     "frontend": {"ipc", "frontend"},
-    "frontend/dispatch": {"ipc"},
+    "frontend/traces": {"ipc", "frontend/history"},
+    "frontend/dispatch": {"ipc", "frontend/quotas/seen"},
+    "frontend/quotas": {"ipc/messages"},
+    "frontend/live": {"ipc", "frontend/dispatch"},
+    "frontend/usage": {"ipc", "frontend/store", "frontend/http/request_context"},
     "frontend/grammar": {"ipc"},
-    "frontend/batches": {"ipc", "frontend/dispatch"},
-    "frontend/http": {"ipc", "frontend/dispatch"},
-    "frontend/listener": {"ipc", "frontend/http"},
+    "frontend/batches": {"ipc", "frontend/dispatch", "frontend/in_process"},
+    "frontend/http": {"ipc", "frontend/dispatch", "frontend/quotas"},
+    "frontend/uploads": {"ipc", "frontend/http", "frontend/dispatch"},
+    "frontend/listener": {"ipc", "frontend/http", "frontend/dispatch/budget"},
     "frontend/api": {"ipc", "frontend/http", "frontend/dispatch", "frontend/metrics"}
-    | {"frontend/grammar", "frontend/batches", "frontend/resume"},
+    | {"frontend/grammar", "frontend/batches", "frontend/resume", "frontend/store"}
+    | {"frontend/in_process", "frontend/multipart", "frontend/live", "frontend/uploads"}
+    | {"frontend/history", "frontend/incidents", "frontend/quotas", "frontend/usage"},
+    "frontend/store": {"ipc", "frontend/history", "frontend/usage/ledger"},
+    "frontend/history": {"ipc", "frontend/dispatch", "frontend/http", "frontend/store"},
+    "frontend/incidents": {"ipc", "frontend/dispatch", "frontend/history", "frontend/store"},
+    # It asks routes as anybody would, and knows none of them.
+    "frontend/wyoming": {"ipc", "frontend/dispatch", "frontend/http/values", "frontend/streamed"}
+    | {"frontend/current", "frontend/in_process", "frontend/multipart"},
     "frontend/openapi": {"ipc", "frontend/api"},
     "frontend/ui": {"ipc/messages/errors"},
     "frontend/resume": {"ipc/messages/errors", "frontend/http/request_context"},
     "bench": {"ipc", "supervisor"},
 }
-# Libraries with one home: elsewhere they would cost memory or blur the line between processes.
+# Libraries with one home, or two: elsewhere they would cost memory or blur the line between
+# processes.
 HOMES = {
     "worker/engines/": {"torch", "transformers", "openvino", "openvino_genai", "ctranslate2"}
-    | {"openvino_tokenizers", "faster_whisper", "accelerate", "gguf", "safetensors"}
-    | {"onnxruntime", "xllamacpp", "hibari"},
-    "worker/": {"av", "PIL", "tokenizers", "jinja2"},
+    | {"openvino_tokenizers", "accelerate", "gguf", "safetensors"}
+    | {"onnxruntime", "onnx_asr", "xllamacpp", "hibari"},
+    # Its search is an engine's; every engine hears by its voice filter.
+    "worker/cluster/": {"ray"},
+    "worker/": {"faster_whisper", "av", "PIL", "tokenizers", "jinja2"},
     "frontend/": {"starlette", "uvicorn", "uvloop", "prometheus_client", "python_multipart"},
-    "supervisor/": {"psutil", "typer", "rich", "yaml", "pydantic_settings", "huggingface_hub"}
-    | {"pynvml"},
+    "frontend/traces/": {"opentelemetry"},
+    "frontend/wyoming/": {"zeroconf"},
+    "supervisor/": {"typer", "rich", "yaml", "pydantic_settings", "huggingface_hub", "pynvml"},
+    "supervisor/ worker/cluster/": {"psutil"},  # who starts processes ends those below them
+    "supervisor/cluster/": {"cryptography"},
     "bench/": {"matplotlib"},
 }
 # Libraries of more than one process, which a module of each may import.
@@ -150,7 +177,9 @@ def strays(path: Path) -> set[str]:
     """The libraries that ``path`` imports away from their homes."""
     module = name(path.with_suffix(""))
     # `bench` is no part of a server: it measures each library by itself.
-    elsewhere = [found for home, found in HOMES.items() if not module.startswith((home, "bench/"))]
+    elsewhere = [
+        found for home, found in HOMES.items() if not module.startswith((*home.split(), "bench/"))
+    ]
     elsewhere += [{library} for library, modules in MODULES_OF.items() if module not in modules]
     return top(imports(path)) & set().union(*elsewhere)
 

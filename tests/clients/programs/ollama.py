@@ -107,7 +107,7 @@ def vectors(client: ollama.Client) -> None:
 def errors(client: ollama.Client, name: str) -> None:
     assert status(lambda: client.chat("llama3.2", ASKED)) == 404
     assert status(lambda: client.chat(name, ASKED, options={"top_p": 2})) == 400
-    assert status(lambda: client.pull("llama3.2")) == 404
+    assert status(lambda: client.pull("llama3.2")) == 400
 
 
 def status(ask: Callable[[], object]) -> int:

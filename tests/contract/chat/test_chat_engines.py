@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ipc.messages.errors import ContextTooLong, UnsupportedParameter
@@ -306,3 +307,83 @@ def test_a_prompt_that_is_too_long_is_refused(driver: Driver) -> None:
     assert isinstance(error, ContextTooLong)
     assert "tokens" in error.message
     driver.run(chat(QUESTION, max_tokens=2))
+
+
+# --- an answer that another worker has begun ---
+
+WHOLE_TOKENS = 40
+
+
+@pytest.fixture
+def goes_on(bench: Bench) -> None:
+    if not bench.loaded.goes_on:
+        pytest.skip("its tokens have no names")
+
+
+def ids(driver: Driver, one: Job) -> list[list[int]]:
+    """The tokens of each piece; each names its own."""
+    deltas = driver.deltas(one)
+    assert all(len(delta.ids) == delta.tokens for delta in deltas)
+    return [delta.ids for delta in deltas]
+
+
+def rest(driver: Driver, one: Job, written: list[int]) -> str:
+    """What the same request says behind ``written``."""
+    again = msgspec.structs.replace(chat(), input=one.input, written={0: written})
+    driver.run(again)
+    result = driver.result(again)
+    assert isinstance(result, ChatResult)
+    assert result.usage.completion_tokens <= WHOLE_TOKENS
+    return driver.text(again)
+
+
+@pytest.mark.exact
+@pytest.mark.usefixtures("goes_on")
+@pytest.mark.parametrize("text", [STORY, f"Repeat this: {UNICODE}"])
+def test_an_answer_goes_on_behind_whatever_a_client_has(driver: Driver, text: str) -> None:
+    """Greedily, by engines that round a prompt as they do an answer. Others may take the other one
+    of two tokens that are about as likely."""
+    whole = chat(text, max_tokens=WHOLE_TOKENS)
+    driver.run(whole)
+    pieces = ids(driver, whole)
+    cuts = [1, 2, len(pieces) // 3, len(pieces) // 2, len(pieces) - 1]
+    for cut in cuts:
+        before = "".join(delta.text for delta in driver.deltas(whole)[:cut])
+        written = [token for piece in pieces[:cut] for token in piece]
+        assert before + rest(driver, whole, written) == driver.text(whole)
+
+
+@pytest.mark.usefixtures("goes_on")
+def test_its_usage_is_that_of_the_whole_answer(driver: Driver) -> None:
+    whole = chat(STORY, max_tokens=WHOLE_TOKENS)
+    driver.run(whole)
+    found = driver.result(whole)
+    written = [token for piece in ids(driver, whole)[:9] for token in piece]
+    again = msgspec.structs.replace(chat(), input=whole.input, written={0: written})
+    driver.run(again)
+    told = driver.result(again)
+    assert isinstance(found, ChatResult)
+    assert isinstance(told, ChatResult)
+    assert (told.usage.prompt_tokens, told.usage.completion_tokens, told.finish) == (
+        found.usage.prompt_tokens,
+        found.usage.completion_tokens,
+        found.finish,
+    )
+
+
+@pytest.mark.usefixtures("goes_on")
+def test_a_stop_text_is_found_where_it_lies_over_the_joint(bench: Bench, driver: Driver) -> None:
+    """Made of the end of what was written and the beginning of the rest."""
+    if bench.spec.engine in ("echo", "remote"):
+        pytest.skip("echo, which remote asks here, knows no stop texts")
+    whole = chat(STORY, max_tokens=WHOLE_TOKENS)
+    driver.run(whole)
+    deltas, cut = driver.deltas(whole), 6
+    before = "".join(delta.text for delta in deltas[:cut])
+    stop = "".join(delta.text for delta in deltas[cut - 1 : cut + 1])
+    if driver.text(whole).find(stop) != len(before) - len(deltas[cut - 1].text):
+        pytest.skip("it stands in the answer before")
+    bound = chat(STORY, max_tokens=WHOLE_TOKENS, stop=[stop])
+    driver.run(bound)
+    held = [token for piece in ids(driver, bound) for token in piece]
+    assert rest(driver, bound, held[: cut - 1]) == ""

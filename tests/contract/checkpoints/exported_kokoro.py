@@ -21,6 +21,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from tests.contract.checkpoints import packed
 from worker.engines.common.english import vocabulary
 from worker.engines.kokoro.files import STYLE_SIZE, STYLES
 
@@ -58,8 +59,7 @@ _CONFIG = {
 
 def unpack(folder: Path) -> Path:
     """As `onnx-community/Kokoro-82M-v1.0-ONNX` is laid out, with voices of random numbers."""
-    with tarfile.open(_PACKED) as packed:
-        packed.extractall(folder, filter="data")
+    packed.unpack(_PACKED, folder)
     for name, style in styles().items():
         style.tofile(folder / "voices" / f"{name}.bin")
     return folder
@@ -150,6 +150,6 @@ def _tiny_decoder(istftnet: Any) -> Any:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
         _make(Path(made), sys.argv[1])
-        with tarfile.open(_PACKED, "w:xz", preset=9) as packed:
+        with tarfile.open(_PACKED, "w:xz", preset=9) as archive:
             for name in ("onnx", "voices", "tokenizer.json"):
-                packed.add(Path(made) / name, name)
+                archive.add(Path(made) / name, name)

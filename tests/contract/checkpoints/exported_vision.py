@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.contract.checkpoints import tiny_vision
+from tests.contract.checkpoints import packed, tiny_vision
 
 _PACKED = Path(__file__).with_name("qwen3_vl_openvino.tar.xz")
 _CHECKPOINT, _EXPORT = "checkpoint", "export"
@@ -27,8 +27,7 @@ _CHECKPOINT, _EXPORT = "checkpoint", "export"
 
 def unpack(folder: Path) -> tuple[Path, Path]:
     """The checkpoint, for transformers, and what it was exported to."""
-    with tarfile.open(_PACKED) as packed:
-        packed.extractall(folder, filter="data")
+    packed.unpack(_PACKED, folder)
     return folder / _CHECKPOINT, folder / _EXPORT
 
 
@@ -69,9 +68,9 @@ def _write_as_older(config: Path) -> None:
 
 
 def _pack(folder: Path) -> None:
-    with tarfile.open(_PACKED, "w:xz", preset=9) as packed:
+    with tarfile.open(_PACKED, "w:xz", preset=9) as archive:
         for name in (_CHECKPOINT, _EXPORT):
-            packed.add(folder / name, name, filter=_without_owner)
+            archive.add(folder / name, name, filter=_without_owner)
 
 
 def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -18,13 +18,15 @@ from ipc.messages.errors import OutOfMemory
 from ipc.messages.events import SpeechResult
 from ipc.messages.spec import Spec
 from tests.contract.checkpoints import tiny_whisper, unconverted
-from tests.contract.driver import Driver, speech
+from tests.contract.driver import Driver, hear, speech
 from tests.contract.subjects import WHISPER, real_model, recording
 from worker.audio import decode
 from worker.engine import LoadError
 from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
+from worker.engines.whisper.model import Whisper
 from worker.engines.whisper.torch_model import TorchWhisper
 from worker.engines.whisper.torch_speech import TorchSpeech
+from worker.hearing.engine import HearingEngine
 
 SPANISH, ENGLISH, TRANSLATE, TRANSCRIBE, START = 50262, 50259, 50358, 50359, 50258
 END, FIRST_TIME = 50257, 50364
@@ -37,13 +39,8 @@ def load(path: Path, **options: str | float | bool) -> TorchSpeech:
     return engine
 
 
-def hear(engine: WhisperSpeech, **asked: object) -> SpeechResult:
-    driver = Driver(engine)
-    one = speech(recording("jfk.wav"), **asked)
-    driver.run(one)
-    found = driver.result(one)
-    assert isinstance(found, SpeechResult)
-    return found
+def heard(engine: HearingEngine, **asked: object) -> SpeechResult:
+    return hear(Driver(engine), recording("jfk.wav"), **asked)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +67,7 @@ def tiny(tmp_path: Path) -> Path:
 
 
 def search_of(engine: TorchSpeech) -> Any:
-    assert engine._model is not None
+    assert isinstance(engine._model, Whisper)
     search = engine._model.search
     assert isinstance(search.model, TorchWhisper)
     return search
@@ -123,7 +120,7 @@ def test_hears_the_words_and_times_that_ctranslate2_hears(engine: TorchSpeech) -
         options=options,
     )
     converted.load(spec, lambda _: None)
-    expected, found = (hear(one, word_times=True) for one in (converted, engine))
+    expected, found = (heard(one, word_times=True) for one in (converted, engine))
     converted.close()
     assert found.text == expected.text
     for ours, theirs in zip(found.segments, expected.segments, strict=True):
@@ -185,7 +182,7 @@ def test_a_clip_that_finds_no_memory_fails_alone(
         patch.setattr(TorchWhisper, "_decode", full)
         error = Driver(engine).refused(speech(recording("jfk.wav"), language="en"))
     assert isinstance(error, OutOfMemory)
-    assert "country" in hear(engine, language="en").text
+    assert "country" in heard(engine, language="en").text
 
 
 def test_a_checkpoint_of_another_kind_is_refused_by_name(tiny: Path) -> None:

@@ -298,4 +298,4 @@ def test_the_official_sdk_sends_two_images_through_a_running_server(
             server.process.wait(timeout=60)
             server.log.unlink()
     assert whole == streamed == reference.text(ask(*TWO_IMAGES, max_tokens=40))
-    assert capabilities == ["chat-completion", "vision"]
+    assert capabilities == ["chat-completion", "vision", "migration"]

@@ -68,7 +68,8 @@ def test_everything_goes_on_without_a_reader_of_the_log(box: DeafBox) -> None:
         assert box.embed(f"text {number}").status_code == 200
     assert box.chat("/raise").status_code == 500  # a traceback, from the worker
     wait_until(lambda: is_ready(box, 2))
-    assert box.chat("/signal ABRT").status_code == 503  # stacks, written by C code
+    # Stacks, written by C code, while the engine's own thread may still give its answer.
+    assert box.chat("/signal ABRT").status_code in (200, 503)
     wait_until(lambda: is_ready(box, 3))
     assert box.chat("again").status_code == 200
     assert box.health()["status"] == "ok"

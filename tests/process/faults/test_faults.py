@@ -17,7 +17,7 @@ import zmq
 from ipc.messages.control import Hello, Ready
 from ipc.transport.wire import encode
 from supervisor.children import orphans
-from tests.process.box import CHAT, EMBED, Box, MakeBox, lives, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, MakeBox, lives, spec, wait_until
 from tests.process.figures.kills import kills
 
 SLOW = "/slow 200 " + "word " * 15
@@ -83,33 +83,41 @@ def test_who_was_in_hand_with_a_poison_request_is_served_when_it_comes_again(box
     assert box.replica(CHAT)["restarts"] == 2
 
 
+@pytest.fixture
+def breaking(make_box: MakeBox) -> Box:
+    """A chat model whose answers end with their worker."""
+    return make_box(
+        spec(CHAT, slots=4, prefetch=1, queue_limit=8, migrate=False), spec(EMBED)
+    ).wait_ready()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
 def test_what_was_in_hand_at_kills_from_outside_is_never_refused(
-    box: Box, number: signal.Signals
+    breaking: Box, number: signal.Signals
 ) -> None:
     """Say the prompt of a monitor, while an operator restarts the worker again and again."""
     prompt = "/slow 300 still " + "there " * 5
     for _ in range(3):
         with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(box.chat, prompt)
-            wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
-            generation = box.kill(CHAT, number)
+            answer = pool.submit(breaking.chat, prompt)
+            wait_until(lambda: breaking.replica(CHAT)["in_flight"] == 1)
+            generation = breaking.kill(CHAT, number)
             assert answer.result().json()["error"]["code"] == "worker_crashed"
-        ready_again(box, generation + 1)
-    assert box.chat(prompt).status_code == 200
+        ready_again(breaking, generation + 1)
+    assert breaking.chat(prompt).status_code == 200
 
 
-def test_others_are_served_while_a_suspect_runs(box: Box) -> None:
+def test_others_are_served_while_a_suspect_runs(breaking: Box) -> None:
     suspect = "/slow 200 " + "word " * 60
     with ThreadPoolExecutor(3) as pool:
-        crashed = pool.submit(box.chat, suspect)
-        wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
-        box.kill(CHAT, signal.SIGSEGV)
+        crashed = pool.submit(breaking.chat, suspect)
+        wait_until(lambda: breaking.replica(CHAT)["in_flight"] == 1)
+        breaking.kill(CHAT, signal.SIGSEGV)
         assert crashed.result().status_code == 503
-        ready_again(box, 2)
-        again = pool.submit(box.chat, suspect)
-        wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
-        assert [box.chat(f"other {number}").status_code for number in range(5)] == [200] * 5
+        ready_again(breaking, 2)
+        again = pool.submit(breaking.chat, suspect)
+        wait_until(lambda: breaking.replica(CHAT)["in_flight"] == 1)
+        assert [breaking.chat(f"other {number}").status_code for number in range(5)] == [200] * 5
         assert not again.done()
         assert again.result().status_code == 200
 
@@ -230,7 +238,7 @@ def test_what_a_worker_leaves_behind_does_not_outlive_the_server(box: Box) -> No
     assert box.chat("/daemon x").status_code == 200
     daemons = wait_until(lambda: both if len(both := sleepers(box)) == 2 else None)
     box.process.send_signal(signal.SIGTERM)
-    assert box.process.wait(timeout=20) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0
     assert not any(lives(daemon) for daemon in daemons)
 
 
@@ -259,9 +267,9 @@ def test_a_worker_stopped_before_its_program_begins_dies_with_the_supervisor(
 def test_a_worker_stopped_while_it_loads_is_replaced(make_box: MakeBox) -> None:
     box = make_box(spec(CHAT, options={"load_s": 4.0}))
     wait_until(lambda: box.ask("/livez") == 200)
-    wait_until(lambda: box.replica(CHAT)["stage"] == "reading the script")
-    box.kill(CHAT, signal.SIGSTOP)
-    assert "stopped by a signal for 5 s" in ready_again(box, 2)["last_exit"]
+    box.wait_loading(CHAT)
+    generation = box.kill(CHAT, signal.SIGSTOP)
+    assert "stopped by a signal for 5 s" in ready_again(box, generation + 1)["last_exit"]
 
 
 @pytest.mark.chaos
@@ -275,7 +283,7 @@ def test_a_worker_that_ignores_sigterm_ends_all_the_same(make_box: MakeBox) -> N
         wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
         box.process.send_signal(signal.SIGTERM)
         asked_at = time.monotonic()
-        assert box.process.wait(timeout=60) == 0
+        assert box.process.wait(timeout=DEADLINE_S) == 0
     assert any("signal=SIGABRT why=ignores SIGTERM" in line for line in box.lines())
     wait_until(lambda: not any(lives(process) for process in family))
     print(f"stopped after {time.monotonic() - asked_at:.1f} s")

@@ -29,7 +29,7 @@ def test_no_process_outlives_a_killed_supervisor(box: Box) -> None:
     family = box.family()
     assert len(family) == 4
     box.process.kill()
-    gone, alive = psutil.wait_procs(family, timeout=2)
+    gone, alive = psutil.wait_procs(family, timeout=DEADLINE_S)
     assert not alive
     assert len(gone) == 4
 
@@ -44,7 +44,7 @@ def test_sigterm_lets_open_streams_finish_and_refuses_the_rest(box: Box) -> None
         assert box.ask("/readyz") == 503
         texts = [stream.result() for stream in streams]
     assert all(text.rstrip().endswith("data: [DONE]") for text in texts)
-    assert box.process.wait(timeout=15) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0
     assert list(box.run_dir.iterdir()) == []
 
 
@@ -57,7 +57,7 @@ def test_streams_that_outlast_the_drain_end_with_an_error(make_box: MakeBox) -> 
         text = stream.result()
     assert "draining" in text
     assert "[DONE]" not in text
-    assert box.process.wait(timeout=15) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0
 
 
 def test_a_second_signal_does_not_wait(box: Box) -> None:
@@ -68,7 +68,7 @@ def test_a_second_signal_does_not_wait(box: Box) -> None:
         wait_until(lambda: box.ask("/readyz") == 503)
         box.process.send_signal(signal.SIGINT)
         assert "draining" in stream.result()
-    assert box.process.wait(timeout=15) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0
 
 
 def test_a_killed_frontend_comes_back_and_models_stay_loaded(box: Box) -> None:
@@ -183,7 +183,7 @@ def test_a_port_in_use_is_said_at_once(make_box: MakeBox) -> None:
         box.process.wait()
         box.plan = msgspec.structs.replace(box.plan, port=taken.getsockname()[1])
         box.start()
-        assert box.process.wait(timeout=10) == 1
+        assert box.process.wait(timeout=DEADLINE_S) == 1
     assert "cannot listen on 127.0.0.1" in box.lines()[-1]
 
 
@@ -213,7 +213,7 @@ def test_systemd_is_told_the_truth(
         listen_for(systemd, "READY=1", "STATUS=1 of 1 models ready", "WATCHDOG=1")
         os.kill(box.process.pid, signal.SIGTERM)
         listen_for(systemd, "STOPPING=1")
-        assert box.process.wait(timeout=15) == 0
+        assert box.process.wait(timeout=DEADLINE_S) == 0
 
 
 def listen_for(systemd: socket.socket, *wanted: str) -> list[str]:

@@ -65,9 +65,9 @@ class Row:
             os.mkfifo(folder / phase)
             options: dict[str, Any] = {"orders": str(folder / phase)}
             if phase == "loading":
-                options["load_s"] = 2.0
+                options["load_s"] = 10.0  # time enough to be caught at it
             limits: dict[str, Any] = {"recycle_jobs": 1} if phase == "draining" else {}
-            specs.append(spec(name(phase), options=options, **limits))
+            specs.append(spec(name(phase), options=options, migrate=False, **limits))
         self.box = make(*specs)
         wait_until(lambda: self.box.ask("/livez") == 200)
 
@@ -217,4 +217,5 @@ def test_nothing_is_left_over(row: tuple[Row, dict[str, Seen]]) -> None:
         "control",
         "lock",
         "plan.json",
+        "server.json",
     }

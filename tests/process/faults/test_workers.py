@@ -25,10 +25,18 @@ def start(pool: ThreadPoolExecutor, box: Box, count: int) -> list[Future[httpx2.
     return jobs
 
 
+@pytest.fixture
+def breaking(make_box: MakeBox) -> Box:
+    """A chat model whose answers end with their worker."""
+    chat = spec(CHAT, slots=4, prefetch=1, queue_limit=8, migrate=False)
+    return make_box(chat, spec(EMBED)).wait_ready()
+
+
 @pytest.mark.parametrize("number", DEATHS)
 def test_in_flight_fails_queued_is_served_others_are_untouched(
-    box: Box, number: signal.Signals
+    breaking: Box, number: signal.Signals
 ) -> None:
+    box = breaking
     with ThreadPoolExecutor(16) as pool:
         jobs = start(pool, box, 9)  # five with the worker, four in the queue
         generation = box.kill(CHAT, number)
@@ -47,7 +55,8 @@ def test_in_flight_fails_queued_is_served_others_are_untouched(
     assert box.replica(EMBED)["restarts"] == 0
 
 
-def test_a_stream_ends_with_an_error_event_and_no_done(box: Box) -> None:
+def test_a_stream_ends_with_an_error_event_and_no_done(breaking: Box) -> None:
+    box = breaking
     body = {"model": CHAT, "messages": [{"role": "user", "content": SLOW}], "stream": True}
     with box.client.stream("POST", "/v1/chat/completions", json=body) as answer:
         lines = answer.iter_lines()
@@ -68,7 +77,8 @@ def test_every_kind_of_worker_comes_back(box: Box, model: str) -> None:
     assert box.chat("x").status_code == 200
 
 
-def test_a_stopped_worker_is_noticed_killed_and_replaced(box: Box) -> None:
+def test_a_stopped_worker_is_noticed_killed_and_replaced(breaking: Box) -> None:
+    box = breaking
     with ThreadPoolExecutor(4) as pool:
         jobs = start(pool, box, 2)
         generation = box.kill(CHAT, signal.SIGSTOP)
@@ -131,9 +141,9 @@ def test_while_it_loads_for_the_first_time_a_model_says_so(make_box: MakeBox) ->
 
 
 def test_a_long_load_that_comes_further_is_never_killed(make_box: MakeBox) -> None:
-    """Four times as long as it may be silent."""
-    options: dict[str, str | int | float | bool] = {"load_s": 4.0, "load_stages": 20}
-    box = make_box(spec(CHAT, load_stall_s=1.0, options=options), spec(EMBED))
+    """Twice as long as it may be silent."""
+    options: dict[str, str | int | float | bool] = {"load_s": 8.0, "load_stages": 20}
+    box = make_box(spec(CHAT, load_stall_s=4.0, options=options), spec(EMBED))
     wait_until(lambda: box.ask("/livez") == 200)
     assert box.chat("x").json()["error"]["code"] == "model_loading"
     box.wait_ready()

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from frontend.dispatch.budget import Budget
 from frontend.listener.connection import Bounds, protocol
 from frontend.routes import PROBES
 from tests.process.http.raw_http import Raw, statuses
@@ -80,7 +81,7 @@ class Listener:
         self.app = App()
         config = uvicorn.Config(
             self.app,
-            http=protocol(bounds),
+            http=protocol(bounds, Budget(1 << 30)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -413,7 +414,7 @@ def test_who_sends_much_takes_turns_and_its_chunks_are_handed_on_together() -> N
 
     async def scene() -> list[str]:
         config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
-        connection: Any = protocol(Bounds())
+        connection: Any = protocol(Bounds(), Budget(1 << 30))
         made = connection(config=config, server_state=ServerState(), app_state={})
         transport = Transport()
         made.connection_made(transport)

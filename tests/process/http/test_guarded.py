@@ -13,7 +13,8 @@ import httpx2
 import psutil
 import pytest
 
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.process.box import EMBED, Box, MakeBox, spec, wait_until
 from tests.process.http.raw_http import Raw
 

@@ -6,7 +6,8 @@ import json
 
 import httpx2
 
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.process.box import CHAT, Box, MakeBox, spec, wait_until
 
 WORDS = " ".join(f"word{number}" for number in range(40))
@@ -58,6 +59,16 @@ def test_one_that_is_stopped_gives_its_slot_back(box: Box) -> None:
     assert stopped.json() == {"id": stream_id, "stopped": True}
     wait_until(lambda: box.queue(CHAT)["in_flight"] == 0)
     assert box.client.get("/v1/stream", params={"id": stream_id}).status_code == 404
+
+
+def test_who_still_reads_one_that_is_stopped_is_told_so_and_nothing_is_an_error(box: Box) -> None:
+    with box.client.stream("POST", "/v1/chat/completions", json=BODY, headers=RESUME) as answer:
+        pieces = answer.iter_raw()
+        next(pieces)
+        box.client.delete("/v1/stream", params={"id": answer.headers["x-stream-id"]})
+        last = b"".join(pieces).decode().split("\n\n")[-2]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "stream_stopped"
+    assert [line for line in box.lines() if "ERROR" in line] == []
 
 
 def test_only_the_key_that_began_it_reads_it(make_box: MakeBox) -> None:

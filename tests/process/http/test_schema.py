@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ipc.messages.control import BatchConfig
+from ipc.messages.control import BatchConfig, HistoryConfig, IncidentsConfig
 from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec
 
 EXAMPLES = os.environ.get("SCHEMA_EXAMPLES", "50")
@@ -26,19 +26,23 @@ GENERATION = (
 LONGEST_S = 3600
 RERANK = "echo/rerank"
 FORMS = "/audio/|/v1/files$"
-# These would end the server, or its workers again and again, or never end themselves; or they need
-# a catalog or a hub, which this server has not.
+# These would end the server, or its workers again and again, have them take nothing or remove them,
+# or never end themselves; or they need a catalog or a hub, which this server has not.
 ENDS = (
-    "^/admin/(drain|models/.*/(unload|restart))$"
+    "^/admin/(drain|models/.*/(unload|restart|drain))$"
     "|^/admin/(reload|pulls|models/.*/(update|rollback))"
-    "|^/unload$|^/models/(unload|sse)$|^/api/(v1/)?models/unload|^/logs/stream"
+    "|^/unload$|^/models/(unload|sse)$|^/api/(v1/)?models/unload|^/logs/stream|^/api/(pull|delete)$"
+    # A WebSocket, which a plain request cannot ask for.
+    "|^/v1/realtime$"
+    # By other methods than GET; a part of the operations of a path cannot be left out.
+    "|^/models$|^/admin/models/{model}$"
 )
 
 
 @pytest.fixture(scope="module")
 def box(module_box: MakeBox, tmp_path_factory: pytest.TempPathFactory) -> Box:
     """Small limits, so that their far side is within reach."""
-    kept = BatchConfig(folder=str(tmp_path_factory.mktemp("state") / "batches"))
+    state = tmp_path_factory.mktemp("state")
     return module_box(
         *(spec(name, slots=8, queue_limit=64) for name in (CHAT, EMBED, RERANK, SPEECH)),
         max_text_chars=500,
@@ -46,7 +50,10 @@ def box(module_box: MakeBox, tmp_path_factory: pytest.TempPathFactory) -> Box:
         max_json_bytes=1 << 20,
         max_audio_bytes=1 << 20,
         ollama=True,
-        batches=kept,
+        state_dir=str(state),
+        batches=BatchConfig(folder=str(state / "batches")),
+        history=HistoryConfig(file=str(state / "history.db")),
+        incidents=IncidentsConfig(folder=str(state / "incidents")),
     ).wait_ready()
 
 

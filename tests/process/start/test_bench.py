@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from ipc.facts.samples import tone_wav
-from ipc.messages.control import AccessConfig, ApiKey
+from ipc.messages.control import AccessConfig
+from ipc.messages.keys import ApiKey
 from tests.process.box import CHAT, EMBED, RERANK, SPEECH, Box, MakeBox, spec
 
 ROOT = Path(__file__).parents[3]

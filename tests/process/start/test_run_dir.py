@@ -70,7 +70,7 @@ def test_a_frontend_that_starts_while_the_folder_is_gone_finds_everybody(box: Bo
 def test_a_worker_that_loads_meanwhile_is_served(make_box: MakeBox) -> None:
     box = make_box(spec(CHAT, options={"load_s": 2}), spec(EMBED))
     wait_until(lambda: box.ask("/livez") == 200)
-    wait_until(lambda: box.replica(CHAT)["stage"] == "reading the script")
+    box.wait_loading(CHAT)
     shutil.rmtree(box.run_dir)
     box.wait_ready()
     assert box.chat("here").status_code == 200

@@ -20,12 +20,15 @@ import httpx2
 import psutil
 import pytest
 
+from tests.fake_hub import FakeHub
 from tests.process.box import CHAT, wait_until
+from tests.process.test_pulls import WEIGHTS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SYSTEMD = Path("/lib/systemd/systemd")
 UNIT = "edge-serve"
+TESTING = {"EDGE_SERVE_TEST_ENGINES": "1"}
 # The unit's WatchdogSec, and as long again for the restart.
 WATCHDOG_S = 60.0
 NAMESPACES = ["--pid", "--fork", "--mount", "--mount-proc", "--uts", "--ipc"]
@@ -50,6 +53,7 @@ class Service:
     """A systemd with the unit of this checkout. ``units`` is its /etc/systemd/system."""
 
     def __init__(self, units: Path) -> None:
+        self.units = units
         keep = [str(ROOT), sys.base_prefix]
         script = [str(HERE / "systemd.sh"), str(units), *keep]
         self.unshare = psutil.Popen(["unshare", *NAMESPACES, *script])
@@ -71,14 +75,19 @@ class Service:
             check=False,
         )
 
-    def install(self) -> None:
-        """Skips the test where no unprivileged service can read this checkout."""
+    def install(self, *options: str, **env: str) -> None:
+        """Skips the test where no unprivileged service can read this checkout. ``env`` is what the
+        service is given beside."""
         settings = {"EDGE_SERVE_CONFIG": str(HERE / "echo.yaml"), "MODELS": CHAT}
-        command = [sys.executable, "-P", "-m", "supervisor.cli", "install-service"]
-        done = self.run(*command, **settings, PORT=str(self.port))
+        command = [sys.executable, "-P", "-m", "supervisor.cli", "install-service", *options]
+        done = self.run(*command, **settings, **TESTING, PORT=str(self.port))
         if done.returncode == os.EX_CONFIG:
             pytest.skip(done.stderr.strip())
         assert done.returncode == 0, done.stderr
+        given = [f"Environment={name}={value}" for name, value in (env | TESTING).items()]
+        more = self.units / f"{UNIT}.service.d"
+        more.mkdir()
+        (more / "test.conf").write_text("\n".join(["[Service]", *given, ""]))
         assert self.run("systemctl", "daemon-reload").returncode == 0
 
     def show(self, fact: str) -> str:
@@ -156,3 +165,32 @@ def test_stopped_it_lets_a_stream_end(service: Service) -> None:
         assert service.run("systemctl", "stop", UNIT).returncode == 0
         assert list(lines)[-2] == "data: [DONE]"
     assert (service.show("Result"), service.show("ActiveState")) == ("success", "inactive")
+
+
+def test_one_that_pulls_has_a_folder_for_it_that_its_workers_cannot_change(
+    tmp_path: Path,
+) -> None:
+    hub = FakeHub(tmp_path / "hub")
+    hub.put("acme/one", {"one-Q8_0.gguf": WEIGHTS})
+    units = tmp_path / "units"
+    units.mkdir()
+    made = Service(units)
+    try:
+        with hub.running() as url:
+            made.install("--pulls", HF_ENDPOINT=url)
+            assert made.run("systemctl", "start", UNIT).returncode == 0
+            wait_until(made.ready)
+            asked = made.client.post("/admin/pulls", json={"source": "hf:acme/one"})
+            place = f"/admin/pulls/{asked.json()['id']}"
+            wait_until(lambda: made.client.get(place).json()["state"] not in ("waiting", "running"))
+            assert made.client.get(place).json()["state"] == "finished", made.client.get(place).text
+        pulled = "/var/lib/edge-serve-models/acme--one/one-Q8_0.gguf"
+        assert made.run("stat", "-L", "-c", "%s", pulled).stdout.strip() == str(len(WEIGHTS))
+        # Both have the same user and see the same folders; what differs is what a worker gave up.
+        assert "not_confined" not in made.client.get("/admin/logs/chat-1").text
+        worker = made.run("pgrep", "-f", "worker --control").stdout.split()[0]
+        arguments = made.run("cat", f"/proc/{worker}/cmdline").stdout.split("\0")
+        folder = arguments[arguments.index("--read-only") + 1]
+        assert folder.endswith("/edge-serve-models")
+    finally:
+        made.close()

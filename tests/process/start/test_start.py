@@ -20,7 +20,7 @@ import httpx2
 import pytest
 
 from ipc.messages.spec import Warmup
-from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, EMBED, SPEECH, Box, MakeBox, spec, wait_until
 
 ROOT = Path(__file__).parents[3]
 
@@ -38,8 +38,8 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def documented(language: str, containing: str) -> str:
-    """The block of code in README.md in which ``containing`` stands."""
-    text = (ROOT / "README.md").read_text()
+    """The block of code in docs/engines.md in which ``containing`` stands."""
+    text = (ROOT / "docs/engines.md").read_text()
     blocks = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
     (found,) = [block for block in blocks if containing in block]
     return str(found)
@@ -47,7 +47,7 @@ def documented(language: str, containing: str) -> str:
 
 @pytest.fixture
 def shouting(tmp_path: Path) -> Iterator[str]:
-    """An edge-serve with the engine and the catalog that README.md shows, word for word: its
+    """An edge-serve with the engine and the catalog that docs/engines.md shows, word for word: its
     address."""
     (tmp_path / "shout.py").write_text(documented("python", "class Shout"))
     (tmp_path / "own.yaml").write_text(documented("yaml", "shout.Shout"))
@@ -274,6 +274,7 @@ def test_smoke_tries_what_each_model_can_do(box: Box) -> None:
         [CHAT, "tools", "ok"],
         [CHAT, "reasoning", "ok"],
         [CHAT, "fill", "ok"],
+        [CHAT, "migration", "ok"],
         [EMBED, "text-embedding", "ok"],
         [SPEECH, "audio-transcription", "FAILED"],
         [SPEECH, "audio-translation", "FAILED"],
@@ -350,7 +351,7 @@ def test_stop_drains_and_waits(box: Box) -> None:
     assert (
         ended.stdout == f"edge-serve on port {box.port} has stopped (process {box.process.pid})\n"
     )
-    assert box.process.wait(timeout=5) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0
     again = command("stop", "--json", EDGE_SERVE_RUN_DIR=run_dir, PORT=str(box.port))
     assert again.returncode == 0
     assert '"stopped": false' in again.stdout
