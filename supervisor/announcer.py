@@ -9,8 +9,8 @@ from ipc.messages.state import ModelState
 from supervisor import example
 from supervisor.effects import Effects
 from supervisor.greeting import Greeting
+from supervisor.lifecycle.replica import Replica
 from supervisor.plan import Plan
-from supervisor.replica import Replica
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from supervisor.children.cgroup import Cell, Tree
 from supervisor.children.oom import OomWatch
 from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit
-from supervisor.fleet import Member
-from supervisor.replica import Exited
+from supervisor.fleet.member import Member
+from supervisor.lifecycle.happenings import Exited
 
 
 class Cleanup:

@@ -38,7 +38,7 @@ from supervisor.children.output import Output
 from supervisor.children.process import Exit, Percent, Process, sample
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Child
-from supervisor.fleet import FRONTEND
+from supervisor.fleet.member import FRONTEND
 from supervisor.host import gpu_memory, hardware, sensors
 from supervisor.host.power import Power
 from supervisor.listener import Listeners, tcp_url, url

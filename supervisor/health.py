@@ -12,7 +12,8 @@ from ipc.messages.spec import Spec
 from ipc.messages.state import ModelPhase
 from ipc.tasks import TASKS
 from supervisor.children.process import Vitals
-from supervisor.fleet import Member, best, by_model, phase
+from supervisor.fleet.member import Member, by_model
+from supervisor.fleet.model_states import best, phase
 from supervisor.host import nvidia
 from supervisor.state.footprints import Footprint
 

@@ -1,5 +1,6 @@
 """The supervision loop: it turns what happens to processes into happenings, and decisions into
-spawns, signals and messages. The rules are in `supervisor.replica`; nothing is decided here twice.
+spawns, signals and messages. The rules are in `supervisor.lifecycle`; nothing is decided here
+twice.
 
 It touches nothing by itself: what it does, it asks `supervisor.effects` for, and what happens, it
 is told by `supervisor.daemon`. So all of it is tested with literal histories.
@@ -41,7 +42,7 @@ from ipc.messages.control import (
 from ipc.messages.keys import ApiKey
 from ipc.messages.spec import Spec
 from ipc.messages.state import ModelState
-from supervisor import fleet, health
+from supervisor import health
 from supervisor.admin.configuration import configuration
 from supervisor.admin.event_log import EventLog
 from supervisor.admin.last_state import last_state
@@ -50,21 +51,25 @@ from supervisor.announcer import Announcer
 from supervisor.children.process import Exit
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Effects
-from supervisor.fleet import FRONTEND, Member
+from supervisor.fleet import command
+from supervisor.fleet.member import (
+    FRONTEND,
+    Member,
+    by_model,
+    frontend,
+    may_be_away,
+    worker,
+)
+from supervisor.fleet.model_set import ModelSet, News
 from supervisor.keys.grants import KeyGrants
-from supervisor.liveness import signs
-from supervisor.loop.published import Published
-from supervisor.loop.socket_watch import SocketWatch
-from supervisor.loop.starter import Starter
-from supervisor.model_set import ModelSet, News
-from supervisor.plan import Plan
-from supervisor.pulls.puller import Puller
-from supervisor.reload.changes import Changes
-from supervisor.reload.reloader import Reloader, Server
-from supervisor.replica import (
-    NOTICE_S,
+from supervisor.lifecycle.actions import (
     Action,
     AskToDrain,
+    Signal,
+    Spawn,
+    Warn,
+)
+from supervisor.lifecycle.happenings import (
     Beat,
     BecameReady,
     Begin,
@@ -74,16 +79,21 @@ from supervisor.replica import (
     Happening,
     Progressed,
     Renew,
-    Replica,
     Resumed,
     Sampled,
     Sent,
-    Signal,
-    Spawn,
     Stop,
     Tick,
-    Warn,
 )
+from supervisor.lifecycle.liveness import signs
+from supervisor.lifecycle.replica import NOTICE_S, Replica
+from supervisor.loop.published import Published
+from supervisor.loop.socket_watch import SocketWatch
+from supervisor.loop.starter import Starter
+from supervisor.plan import Plan
+from supervisor.pulls.puller import Puller
+from supervisor.reload.changes import Changes
+from supervisor.reload.reloader import Reloader, Server
 from supervisor.residency.loader import Loader
 
 logger = logging.getLogger(__name__)
@@ -105,9 +115,9 @@ class Supervisor:
         self._plan = plan
         self._effects = effects
         self._cleanup = cleanup
-        self._frontend = fleet.frontend(effects)
+        self._frontend = frontend(effects)
         self._welcomed = 0  # the generation of the frontend that has been told what to serve
-        make = partial(fleet.worker, drain_s=plan.drain_s, effects=effects)
+        make = partial(worker, drain_s=plan.drain_s, effects=effects)
         self._models = ModelSet(make, plan.update_watch_s)
         self._events = EventLog(effects.wall_s, self._tell_event)
         self._loader = Loader(self._models, effects, self._events, plan)
@@ -387,9 +397,9 @@ class Supervisor:
         for member in self._everyone():
             if member.process is not None:
                 member.rss_mb = member.process.rss_mb() or member.rss_mb
-        for group in fleet.by_model(self._models.workers).values():
+        for group in by_model(self._models.workers).values():
             for member in group:
-                if fleet.may_be_away(member, group):
+                if may_be_away(member, group):
                     self._sample(member)
 
     def _sample(self, member: Member) -> None:
@@ -482,12 +492,12 @@ class Supervisor:
             self._welcomed = member.replica.generation
             return self._serve()
         prefixes = self._effects.prefixes(member.spec)
-        return Start(spec=fleet.pinned(member.spec), prefixes=prefixes)
+        return Start(spec=command.pinned(member.spec), prefixes=prefixes)
 
     def _on_ready(self, member: Member, ready: BecameReady) -> None:
         self._happen(member, ready)
         if member.held and member.process is not None and member.spec is not None:
-            member.process.be_nice_again(fleet.nice(member.spec, self._models.specs))
+            member.process.be_nice_again(command.nice(member.spec, self._models.specs))
         self._sample(member)
         self._cleanup.limit(member)
         self._weigh(member)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.fleet import Member
-from supervisor.replica import Exited, Replica
+from supervisor.fleet.member import Member
+from supervisor.lifecycle.happenings import Exited
+from supervisor.lifecycle.replica import Replica
 
 
 def last_state(member: Member, exited: Exited) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ipc.messages.state import ModelState
-from supervisor import fleet
 from supervisor.admin.event_log import EventLog
 from supervisor.effects import Effects
-from supervisor.fleet import Member
-from supervisor.model_set import ModelSet
+from supervisor.fleet import model_states
+from supervisor.fleet.member import Member
+from supervisor.fleet.model_set import ModelSet
 from supervisor.residency.loader import Loader
 
 Tell = Callable[[list[ModelState]], None]
@@ -81,7 +81,7 @@ class Published:
             self._tell(states)
 
     def _made_of(self, workers: Sequence[Member], unavailable: dict[str, str]) -> list[ModelState]:
-        return fleet.states(
+        return model_states.states(
             workers,
             unavailable,
             self._run_dir,

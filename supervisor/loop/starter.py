@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable
 
 from ipc.messages.control import child_id
-from supervisor import fleet
 from supervisor.children.process import Exit
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Effects
-from supervisor.fleet import Member
-from supervisor.model_set import ModelSet
+from supervisor.fleet import command
+from supervisor.fleet.member import Member
+from supervisor.fleet.model_set import ModelSet
 from supervisor.plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -38,9 +38,9 @@ class Starter:
         try:
             member.process = self._effects.start(
                 member.replica.name,
-                fleet.argv(member, plan, self._effects),
-                fleet.environment(member.spec),
-                fleet.listening(self._effects) if member.spec is None else [],
+                command.argv(member, plan, self._effects),
+                command.environment(member.spec),
+                command.listening(self._effects) if member.spec is None else [],
                 lambda end: self._on_exit(member, generation, end),
             )
         except OSError as error:
@@ -57,7 +57,7 @@ class Starter:
         if member.spec is None or member.process is None:
             return
         self._cleanup.enclose(member, child_id(member.replica.name, member.replica.generation))
-        nice = fleet.nice(member.spec, self._models.specs)
+        nice = command.nice(member.spec, self._models.specs)
         if member.held:
             member.process.let_others_first()
         elif nice > 0:

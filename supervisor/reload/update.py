@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import Any
 
 from ipc.messages.spec import Spec
-from supervisor.fleet import Member
+from supervisor.fleet.member import Member
 from supervisor.reload.verdict import Record, worse
 
 

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from ipc.messages.control import Demand
 from ipc.messages.spec import Spec
-from supervisor import fleet
 from supervisor.admin.event_log import EventLog
 from supervisor.effects import Effects
-from supervisor.fleet import Member
-from supervisor.model_set import ModelSet
+from supervisor.fleet import model_states
+from supervisor.fleet.member import Member, by_model
+from supervisor.fleet.model_set import ModelSet
 from supervisor.plan import Plan
 from supervisor.residency.decisions import (
     Decision,
@@ -66,7 +66,7 @@ class Loader:
         """A worker of the model has found too little memory for its load, of which it had so much
         when it was last looked at."""
         now = self._effects.now()
-        if fleet.best(self._models.group(name)).state == "ready":
+        if model_states.best(self._models.group(name)).state == "ready":
             return  # others of its workers are in memory
         for decision in self._residency.on_lacked_memory(name, seen_mb, now):
             self._do(decision, now)
@@ -82,11 +82,11 @@ class Loader:
 
     def end(self) -> None:
         """Keep which models that were loaded on demand are ready."""
-        groups = fleet.by_model(self._models.workers)
+        groups = by_model(self._models.workers)
         ready = [
             spec.name
             for spec in self._models.specs
-            if spec.load == "on_demand" and fleet.best(groups[spec.name]).state == "ready"
+            if spec.load == "on_demand" and model_states.best(groups[spec.name]).state == "ready"
         ]
         self._effects.keep_residents(ready if self._preloads else [])
 
@@ -176,8 +176,8 @@ class Loader:
             spec.name: policy(spec, self._effects.footprint(spec)) for spec in self._models.specs
         }
         self._residency.set_policies(policies, now)
-        for name, group in fleet.by_model(self._models.workers).items():
-            best = fleet.best(group)
+        for name, group in by_model(self._models.workers).items():
+            best = model_states.best(group)
             self._residency.on_phase(name, place(best.state), now, best.load_s)
             beside = self._models.beside(group)
             leaving = [one for one in beside if one.replica.state == "draining"]

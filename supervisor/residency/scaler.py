@@ -9,8 +9,8 @@ from typing import Any
 from ipc.messages.control import Counters, Demand, ModelDemand
 from ipc.messages.spec import Spec
 from supervisor.admin.event_log import EventLog
-from supervisor.fleet import Member
-from supervisor.model_set import ModelSet
+from supervisor.fleet.member import Member
+from supervisor.fleet.model_set import ModelSet
 from supervisor.reload.live import same_work
 from supervisor.residency.replicas import Replicas, Seen
 

@@ -18,8 +18,9 @@ from supervisor.children.oom import OomWatch
 from supervisor.children.orphans import Orphans
 from supervisor.children.process import Exit
 from supervisor.cleanup import Cleanup
-from supervisor.fleet import Member
-from supervisor.replica import Exited, Replica
+from supervisor.fleet.member import Member
+from supervisor.lifecycle.happenings import Exited
+from supervisor.lifecycle.replica import Replica
 
 EVENTS = "low 0\nhigh 0\nmax 3\noom 1\noom_kill {}\noom_group_kill 0\n"
 

@@ -7,8 +7,13 @@ not stopped.
 from __future__ import annotations
 
 from supervisor.effects import Child
-from supervisor.fleet import Member
-from supervisor.replica import Happening, Progressed, Suspended, Worked
+from supervisor.fleet.member import Member
+from supervisor.lifecycle.happenings import (
+    Happening,
+    Progressed,
+    Suspended,
+    Worked,
+)
 
 # One CPU second or one MiB read is progress in loading; waiting costs a process far less.
 WORK_STEP = 1.0

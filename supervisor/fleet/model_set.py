@@ -17,7 +17,7 @@ from typing import Any
 
 from ipc.messages.errors import Conflict, ModelNotFound
 from ipc.messages.spec import Spec
-from supervisor.fleet import Member, by_model, may_be_away
+from supervisor.fleet.member import Member, by_model, may_be_away
 from supervisor.reload.live import same_work
 from supervisor.reload.update import Step, Update
 

@@ -9,8 +9,9 @@ import pytest
 
 from ipc.messages.spec import Spec
 from supervisor.cluster.forwarding import forwarding
-from supervisor.fleet import Member, argv, environment, frontend, listening
-from supervisor.replica import Replica
+from supervisor.fleet.command import argv, environment, listening
+from supervisor.fleet.member import Member, frontend
+from supervisor.lifecycle.replica import Replica
 from tests.unit.supervisor.histories.world import World
 
 SPEC = Spec(name="m", task="chat", engine="torch", path="", threads=3)

@@ -7,12 +7,15 @@ from itertools import pairwise
 
 from ipc.messages.control import Counters
 from ipc.messages.spec import Loaded
-from supervisor.fleet import FRONTEND_PATIENCE
-from supervisor.recycle import Limits
-from supervisor.replica import (
-    NOTICE_S,
+from supervisor.fleet.member import FRONTEND_PATIENCE
+from supervisor.lifecycle.actions import (
     Action,
     AskToDrain,
+    Signal,
+    Spawn,
+    Warn,
+)
+from supervisor.lifecycle.happenings import (
     Beat,
     BecameReady,
     Begin,
@@ -22,17 +25,15 @@ from supervisor.replica import (
     Garbled,
     Happening,
     Progressed,
-    Replica,
     Resumed,
     Sampled,
-    Signal,
-    Spawn,
     Stop,
     Suspended,
     Tick,
-    Warn,
     Worked,
 )
+from supervisor.lifecycle.recycle import Limits
+from supervisor.lifecycle.replica import NOTICE_S, Replica
 
 READY = BecameReady(Loaded(device="cpu"), {"text-embedding": "ok"})
 CRASH = Exited("killed by SIGKILL")

@@ -7,9 +7,16 @@ from typing import Any, cast
 
 from ipc.messages.spec import Spec
 from supervisor.children.process import Process
-from supervisor.fleet import Member
-from supervisor.liveness import LIFE_STEP, SILENT_S, WORK_STEP, signs
-from supervisor.replica import BecameReady, Begin, Progressed, Replica, Suspended, Worked
+from supervisor.fleet.member import Member
+from supervisor.lifecycle.happenings import (
+    BecameReady,
+    Begin,
+    Progressed,
+    Suspended,
+    Worked,
+)
+from supervisor.lifecycle.liveness import LIFE_STEP, SILENT_S, WORK_STEP, signs
+from supervisor.lifecycle.replica import Replica
 
 SPEC = Spec(name="acme/chat", task="chat", engine="echo", path="")
 AWAKE = Suspended(0.0)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ipc.messages.spec import Spec
-from supervisor.fleet import Member
-from supervisor.model_set import ModelSet
-from supervisor.replica import Begin, Exited, Replica, Stop
+from supervisor.fleet.member import Member
+from supervisor.fleet.model_set import ModelSet
+from supervisor.lifecycle.happenings import Begin, Exited, Stop
+from supervisor.lifecycle.replica import Replica
 
 SPEC = Spec(name="acme/chat", task="chat", engine="echo", path="")
 

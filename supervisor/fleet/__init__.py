@@ -1,0 +1,1 @@
+"""The children of one supervisor, and the models that they serve."""
