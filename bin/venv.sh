@@ -99,7 +99,8 @@ ensure_venv() {
     fi
     apart pip_install "$1" || exit
     # The checkout itself: its packages are imported from where they stand.
-    echo "$root" >"$("$venv/bin/python" -c 'import site; print(site.getsitepackages()[0])')/edge-serve.pth"
+    local site
+    for site in "$venv"/lib/python3*/site-packages; do echo "$root" >"$site/edge-serve.pth"; done
     wanted >"$venv/$1.stamp"
   ) 9>"$root/.venv.lock"
 }

@@ -139,16 +139,20 @@ def test_ctrl_c_at_very_many_moments(folder: Path) -> None:
         check(folder, after_s)
 
 
+def checkout(folder: Path, requirements: str) -> None:
+    """A checkout that has nothing but its scripts and what they install."""
+    (folder / "bin").mkdir()
+    for name in ("bin/venv.sh", "bin/edge-serve"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+        (folder / name).chmod(0o755)
+    (folder / "requirements.txt").write_text(requirements)
+
+
 @pytest.mark.parametrize("after_s", [0.1, 0.5, 1.0])
 def test_ctrl_c_while_the_environment_is_made_leaves_no_traceback(
     tmp_path: Path, after_s: float
 ) -> None:
-    """In a checkout of its own, whose requirements nobody can install."""
-    for name in ("bin/venv.sh", "bin/edge-serve"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-        (tmp_path / name).chmod(0o755)
-    (tmp_path / "requirements.txt").write_text("edge-serve-has-no-such-requirement==1\n")
+    checkout(tmp_path, requirements="edge-serve-has-no-such-requirement==1\n")
     terminal = Terminal(tmp_path, str(tmp_path / "bin/edge-serve"), PYTHON=sys.executable)
     try:
         status, left = interrupted(terminal, after_s)
@@ -157,6 +161,31 @@ def test_ctrl_c_while_the_environment_is_made_leaves_no_traceback(
         wait_until(lambda: not any(lives(one) for one in left))
     finally:
         terminal.close()
+
+
+_TOLD = """#!/bin/sh
+echo "$(ps -o pgid= -o tpgid= -p $$) $*" >>calls
+"""
+
+
+def test_no_python_that_installs_is_where_ctrl_c_reaches_it(tmp_path: Path) -> None:
+    """Whenever it comes. The one that stays in the terminal's foreground is the command itself."""
+    checkout(tmp_path, requirements="")
+    python = tmp_path / ".venv/bin/python"
+    (tmp_path / ".venv/lib/python3.11/site-packages").mkdir(parents=True)
+    python.parent.mkdir()
+    python.write_text(_TOLD)
+    python.chmod(0o755)
+    terminal = Terminal(tmp_path, str(tmp_path / "bin/edge-serve"))
+    try:
+        assert terminal.wait() == 0, terminal.said
+    finally:
+        terminal.close()
+    calls = (tmp_path / "calls").read_text().splitlines()
+    *installing, last = [call.split(maxsplit=2) for call in calls]
+    assert "supervisor.cli" in last[2]
+    assert any("pip install" in args for _, _, args in installing)
+    assert [args for group, foreground, args in installing if group == foreground] == []
 
 
 def test_without_a_terminal_sighup_has_the_files_read_again(box: Box) -> None:
