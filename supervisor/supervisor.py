@@ -69,6 +69,7 @@ from supervisor.lifecycle.actions import (
     Spawn,
     Warn,
 )
+from supervisor.lifecycle.escalation import NOTICE_S
 from supervisor.lifecycle.happenings import (
     Beat,
     BecameReady,
@@ -86,7 +87,7 @@ from supervisor.lifecycle.happenings import (
     Tick,
 )
 from supervisor.lifecycle.liveness import signs
-from supervisor.lifecycle.replica import NOTICE_S, Replica
+from supervisor.lifecycle.replica import Replica
 from supervisor.loop.published import Published
 from supervisor.loop.socket_watch import SocketWatch
 from supervisor.loop.starter import Starter

@@ -10,7 +10,8 @@ from supervisor.children.cgroup import Cell
 from supervisor.children.vram import Vram
 from supervisor.effects import Child, Effects
 from supervisor.lifecycle.recycle import Limits
-from supervisor.lifecycle.replica import Patience, Replica
+from supervisor.lifecycle.replica import Replica
+from supervisor.lifecycle.restarts import Patience
 
 FRONTEND = "frontend"
 # The frontend has no engine that could stall; only silence tells that it hangs.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ipc.messages.control import Counters
+
 # Between two recycles of one worker; a limit that is too tight must not become an outage.
 REST_S = 60.0
 # Above the limit from which a worker is recycled: that one is looked at once a second, and lets
@@ -56,3 +58,37 @@ class Limits:
 
 
 UNLIMITED = Limits()
+
+
+class RecycleWatch:
+    """Owns what one worker took when it had just become ready, and when it was last recycled."""
+
+    def __init__(self, limits: Limits = UNLIMITED) -> None:
+        self.limits = limits
+        self._base_mb: float | None = None
+        self._recycled_at: float | None = None
+
+    def on_start(self) -> None:
+        self._base_mb = None
+
+    def on_recycle(self, now: float) -> None:
+        self._recycled_at = now
+
+    @property
+    def hard_limit_mb(self) -> float | None:
+        """What the kernel should hold its memory to, known once it is ready."""
+        return None if self._base_mb is None else self.limits.hard_mb(self._base_mb)
+
+    def warning(self, rss_mb: float) -> str | None:
+        """What to say of the memory of one that has just become ready, if anything."""
+        if self._base_mb is not None:
+            return None
+        self._base_mb = rss_mb
+        return self.limits.too_tight(rss_mb)
+
+    def reason(self, rss_mb: float, counters: Counters, now: float) -> str | None:
+        """Why a ready one with this memory should be replaced, if it should, and may be by now."""
+        if self._recycled_at is not None and now - self._recycled_at < REST_S:
+            return None
+        base_mb = rss_mb if self._base_mb is None else self._base_mb
+        return self.limits.exceeded(rss_mb, base_mb, counters.jobs) or counters.worn or None

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from supervisor import plan as plans
-from supervisor.lifecycle.replica import CIRCUIT_FAILURES
+from supervisor.lifecycle.restarts import CIRCUIT_FAILURES
 from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, MakeBox, spec, wait_until
 
 SLOW = "/slow 200 " + "word " * 15

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from supervisor.lifecycle.replica import SILENCE_S
+from supervisor.lifecycle.hang_watch import SILENCE_S
 from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, lives, spec, wait_until
 
 MODELS = (CHAT, EMBED, SPEECH)

@@ -15,6 +15,7 @@ from supervisor.lifecycle.actions import (
     Spawn,
     Warn,
 )
+from supervisor.lifecycle.escalation import NOTICE_S
 from supervisor.lifecycle.happenings import (
     Beat,
     BecameReady,
@@ -33,7 +34,7 @@ from supervisor.lifecycle.happenings import (
     Worked,
 )
 from supervisor.lifecycle.recycle import Limits
-from supervisor.lifecycle.replica import NOTICE_S, Replica
+from supervisor.lifecycle.replica import Replica
 
 READY = BecameReady(Loaded(device="cpu"), {"text-embedding": "ok"})
 CRASH = Exited("killed by SIGKILL")
