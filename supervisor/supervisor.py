@@ -52,6 +52,7 @@ from supervisor.children.process import Exit
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Effects
 from supervisor.fleet import command
+from supervisor.fleet.due import News
 from supervisor.fleet.member import (
     FRONTEND,
     Member,
@@ -60,7 +61,7 @@ from supervisor.fleet.member import (
     may_be_away,
     worker,
 )
-from supervisor.fleet.model_set import ModelSet, News
+from supervisor.fleet.model_set import ModelSet
 from supervisor.keys.grants import KeyGrants
 from supervisor.lifecycle.actions import (
     Action,

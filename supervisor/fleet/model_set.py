@@ -11,65 +11,37 @@ Pure: it starts and stops nobody, but says who is due (`due`). What an update is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 from ipc.messages.errors import Conflict, ModelNotFound
 from ipc.messages.spec import Spec
-from supervisor.fleet.member import Member, by_model, may_be_away
+from supervisor.fleet.due import Due, News
+from supervisor.fleet.member import Member, by_model
+from supervisor.fleet.renewals import Renewals
+from supervisor.fleet.roster import MakeWorker, Roster
 from supervisor.reload.live import same_work
 from supervisor.reload.update import Step, Update
 
-MakeWorker = Callable[[str, Spec], Member]
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What has become of an update, as an event of that ``type``."""
-
-    type: str
-    model: str
-    why: str = ""
-
-
-@dataclass(slots=True)
-class Due:
-    """Who is to be started; who is to drain and end for good, who so once it has finished whatever
-    it has in hand, who for now, and who to be replaced by a fresh process. ``switched``: other
-    workers serve a model than before."""
-
-    start: list[Member] = field(default_factory=list)
-    retire: list[Member] = field(default_factory=list)
-    finish: list[Member] = field(default_factory=list)
-    rest: list[Member] = field(default_factory=list)
-    renew: list[Member] = field(default_factory=list)
-    news: list[News] = field(default_factory=list)
-    switched: bool = False
-
 
 class ModelSet:
-    """Owns the workers from when their model joins until they have ended for good.
+    """Owns which models are served, by which specs and by which of the workers in its roster.
 
     ``make`` makes a worker that has that name, which no other has ever had. The workers from before
     an update are kept for ``watch_s``. All times are monotonic seconds.
     """
 
     def __init__(self, make: MakeWorker, watch_s: float = 0.0) -> None:
-        self._make = make
         self._watch_s = watch_s
+        self._roster = Roster(make)
+        self._renewals = Renewals()
         self._specs: dict[str, Spec] = {}
-        self._workers: dict[str, Member] = {}
-        self._of_model: dict[str, dict[str, Member]] = {}  # the same, by their model
         self._own: dict[str, list[str]] = {}  # who serves each model, those that leave too
         self._updates: dict[str, Update] = {}
         self._crowded: set[str] = set()  # the models whose workers wait until others have ended
-        self._counts: dict[str, int] = {}  # how many workers each task has ever had
         self._gone_at: dict[str, float] = {}  # when each model that leaves is waited for no longer
-        self._retired: set[str] = set()  # the workers that are to end
         self._resting: set[str] = set()  # the models that are not to be loaded now
         self._drained: set[str] = set()  # the models that take no new work
-        self._worn: set[str] = set()  # the workers that are to be replaced, in turns
 
     @property
     def specs(self) -> list[Spec]:
@@ -96,7 +68,7 @@ class ModelSet:
     @property
     def workers(self) -> list[Member]:
         """Everyone's, those of leaving models included."""
-        return list(self._workers.values())
+        return self._roster.everyone
 
     @property
     def awaited(self) -> list[Member]:
@@ -109,7 +81,7 @@ class ModelSet:
         return name in self._specs or self._gone_at.get(name, -math.inf) > -math.inf
 
     def worker(self, name: str) -> Member | None:
-        return self._workers.get(name)
+        return self._roster.get(name)
 
     def spec(self, name: str) -> Spec | None:
         """The model of this name that clients may ask for."""
@@ -117,7 +89,7 @@ class ModelSet:
 
     def group(self, name: str) -> list[Member]:
         """All workers of one model."""
-        return list(self._of_model.get(name, {}).values())
+        return self._roster.group(name)
 
     def awaited_of(self, name: str) -> list[Member]:
         """Those of one model that a request may still be for."""
@@ -179,7 +151,7 @@ class ModelSet:
 
     def _begin(self, served: Spec, spec: Spec, *, downtime: bool) -> None:
         name, others = spec.name, self.serving(spec.name)
-        fresh = [self._new_worker(spec) for _ in range(spec.replicas)]
+        fresh = [self._roster.add(spec) for _ in range(spec.replicas)]
         self._specs[name] = served
         self._updates[name] = Update(served, spec, fresh, [] if downtime else others)
         if downtime:
@@ -198,7 +170,7 @@ class ModelSet:
         wanted = len(serving) if count is None else count
         wanted = min(max(wanted, spec.replicas), spec.most_replicas)
         del able[wanted:]
-        new = [self._new_worker(spec) for _ in range(len(able), wanted)]
+        new = [self._roster.add(spec) for _ in range(len(able), wanted)]
         self._take_over(spec.name, [*able, *new], spec)
         # Those that load beside others that serve are held until they are ready.
         _hold(new, held=any(one.replica.state == "ready" for one in able))
@@ -211,17 +183,9 @@ class ModelSet:
         self._own[name] = [one.replica.name for one in workers]
         self._specs[name] = spec
 
-    def _new_worker(self, spec: Spec) -> Member:
-        count = self._counts[spec.task] = self._counts.get(spec.task, 0) + 1
-        name = f"{spec.task}-{count}"
-        worker = self._workers[name] = self._make(name, spec)
-        self._of_model.setdefault(spec.name, {})[name] = worker
-        return worker
-
     def serving(self, name: str) -> list[Member]:
         """The workers that serve the model, or are on their way to it."""
-        own = self._own.get(name, [])
-        return [self._workers[one] for one in own if one not in self._retired]
+        return self._roster.staying(self._roster.named(self._own.get(name, [])))
 
     # --- how many workers serve a model ---
 
@@ -276,13 +240,12 @@ class ModelSet:
 
     def renew(self, name: str) -> None:
         """The model's workers are to be replaced by fresh ones, one after the other."""
-        self._worn |= {one.replica.name for one in self.serving(name) if _is_up(one)}
+        self._renewals.add(one for one in self.serving(name) if _is_up(one))
 
     def retry(self, name: str) -> None:
         """Those of the model's workers that have failed are to be tried again at once."""
         failed = ("backoff", "failed")
-        serving = self.serving(name)
-        self._worn |= {one.replica.name for one in serving if one.replica.state in failed}
+        self._renewals.add(one for one in self.serving(name) if one.replica.state in failed)
 
     @property
     def resting(self) -> set[str]:
@@ -307,25 +270,15 @@ class ModelSet:
         for name in list(self._updates):
             self._advance(name, due, now)
         for name, group in by_model(self.workers).items():
-            staying = [one for one in group if one.replica.name not in self._retired]
+            staying = self._roster.staying(group)
             if name not in self._specs:
                 if now >= self._gone_at.get(name, -math.inf):
                     due.retire.extend(staying)
             else:
                 self._look_after(name, staying, due)
-            due.renew.extend(self._due_for_renewal(self.serving(name)))
-        self._retired |= {one.replica.name for one in (*due.retire, *due.finish)}
+            due.renew.extend(self._renewals.due(self.serving(name)))
+        self._roster.retire([*due.retire, *due.finish])
         return due
-
-    def _due_for_renewal(self, group: list[Member]) -> Iterator[Member]:
-        """Those that wear no longer once they are named: whoever serves nobody goes at once."""
-        for one in group:
-            name, serves = one.replica.name, one.replica.state == "ready"
-            if name in self._worn and (not serves or may_be_away(one, group)):
-                self._worn.remove(name)
-                yield one
-                if serves:
-                    return
 
     def _look_after(self, name: str, staying: list[Member], due: Due) -> None:
         update, own = self._updates.get(name), self._own[name]
@@ -381,26 +334,15 @@ class ModelSet:
 
     def forget(self) -> None:
         """Drop those that have ended for good."""
-        ended = [name for name in self._retired if self._workers[name].replica.state == "stopped"]
-        for name in ended:
-            self._retired.remove(name)
-            self._drop(name)
+        self._roster.forget()
         names = {one.spec.name for one in self.workers if one.spec is not None}
         self._gone_at = {name: at for name, at in self._gone_at.items() if name in names}
         kept = names | self._specs.keys()
         self._own = {
-            name: [one for one in own if one in self._workers]
+            name: [one.replica.name for one in self._roster.named(own)]
             for name, own in self._own.items()
             if name in kept
         }
-
-    def _drop(self, name: str) -> None:
-        worker = self._workers.pop(name)
-        assert worker.spec is not None
-        group = self._of_model[worker.spec.name]
-        del group[name]
-        if not group:
-            del self._of_model[worker.spec.name]
 
 
 def _is_up(worker: Member) -> bool:
