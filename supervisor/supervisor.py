@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
-
-from ipc.messages.admin import AdminAct, Ask, BoxEvent, GetConfig, Happened, Note, Reload, Told
+from ipc.messages.admin import AdminAct, Ask, GetConfig, Note, Reload, Told
 from ipc.messages.control import (
     Abandon,
     BootFailed,
@@ -28,14 +25,10 @@ from ipc.messages.control import (
     Left,
     Loading,
     Misbehaved,
-    Models,
     Noted,
     Prefixes,
     Ready,
-    Reconfigure,
-    Serve,
     Start,
-    States,
     ToChild,
     child_id,
 )
@@ -52,25 +45,10 @@ from supervisor.children.process import Exit
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Effects
 from supervisor.fleet import command
-from supervisor.fleet.due import News
-from supervisor.fleet.member import (
-    FRONTEND,
-    Member,
-    by_model,
-    frontend,
-    may_be_away,
-    worker,
-)
+from supervisor.fleet.member import FRONTEND, Member, worker
 from supervisor.fleet.model_set import ModelSet
 from supervisor.keys.grants import KeyGrants
-from supervisor.lifecycle.actions import (
-    Action,
-    AskToDrain,
-    Signal,
-    Spawn,
-    Warn,
-)
-from supervisor.lifecycle.escalation import NOTICE_S
+from supervisor.lifecycle.actions import Action, AskToDrain, Signal, Spawn, Warn
 from supervisor.lifecycle.happenings import (
     Beat,
     BecameReady,
@@ -80,21 +58,22 @@ from supervisor.lifecycle.happenings import (
     Garbled,
     Happening,
     Progressed,
-    Renew,
     Resumed,
-    Sampled,
     Sent,
     Stop,
     Tick,
 )
 from supervisor.lifecycle.liveness import signs
 from supervisor.lifecycle.replica import Replica
+from supervisor.loop.frontend_link import FrontendLink
+from supervisor.loop.plan_in_force import PlanInForce
 from supervisor.loop.published import Published
+from supervisor.loop.sampler import Sampler
+from supervisor.loop.served_models import ServedModels
 from supervisor.loop.socket_watch import SocketWatch
 from supervisor.loop.starter import Starter
 from supervisor.plan import Plan
 from supervisor.pulls.puller import Puller
-from supervisor.reload.changes import Changes
 from supervisor.reload.reloader import Reloader, Server
 from supervisor.residency.loader import Loader
 
@@ -114,36 +93,20 @@ class Supervisor:
     called each ``TICK_S`` (`tick`) and each second (`sample`)."""
 
     def __init__(self, plan: Plan, effects: Effects, cleanup: Cleanup) -> None:
-        self._plan = plan
+        self._plan = PlanInForce(plan)
         self._effects = effects
         self._cleanup = cleanup
-        self._frontend = frontend(effects)
-        self._welcomed = 0  # the generation of the frontend that has been told what to serve
-        make = partial(worker, drain_s=plan.drain_s, effects=effects)
-        self._models = ModelSet(make, plan.update_watch_s)
-        self._events = EventLog(effects.wall_s, self._tell_event)
+        self._ticked_at = effects.now()
+        self._stopping = False
+        self._stop_wished = False
+        self.failed = False  # stopped by itself, not by a signal
+        self._models = ModelSet(
+            partial(worker, drain_s=plan.drain_s, effects=effects), plan.update_watch_s
+        )
+        self._frontend = FrontendLink(effects, self._plan, self._models)
+        self._events = EventLog(effects.wall_s, self._frontend.tell_event)
+        self._announcer = Announcer(plan, effects)
         self._loader = Loader(self._models, effects, self._events, plan)
-        self._puller = Puller(effects, self._events, plan.command_env, self._join, self._leave)
-        self._keys = KeyGrants(
-            effects,
-            file=lambda: self._plan.origin.keys_file if self._plan.origin is not None else "",
-            digest=lambda: self._plan.origin.keys_digest if self._plan.origin is not None else "",
-            in_force=lambda: self._plan.serve.gate.api_keys,
-            take_over=self._let_in,
-            tell=lambda event, name: self._events.add(event, key=name),
-        )
-        self._wishes = Wishes(
-            self._report,
-            self._loader,
-            self._puller,
-            self._keys,
-            effects,
-            self._settle,
-            self._wish_to_stop,
-            self.roll_back,
-            self._answer,
-        )
-        self._reloader = Reloader(effects, self._events, self._as_server())
         self._published = Published(
             self._models,
             self._loader,
@@ -153,77 +116,89 @@ class Supervisor:
             plan.unavailable,
             self._tell_states,
         )
+        self._served = ServedModels(
+            self._models,
+            self._plan,
+            self._frontend,
+            self._loader,
+            self._published,
+            effects,
+            self._events,
+            self._happen,
+        )
+        self._sampler = Sampler(self._models, effects, self._happen)
         self._starter = Starter(self._models, effects, cleanup, self._on_exit)
         self._sockets = SocketWatch(plan.run_dir, effects, self._fail)
-        self._announcer = Announcer(plan, effects)
-        self._ticked_at = effects.now()
-        self._stopping = False
-        self._stop_wished = False
-        self.failed = False  # stopped by itself, not by a signal
+        self._reloader = Reloader(effects, self._events, self._as_server())
+        self._puller = Puller(
+            effects,
+            self._events,
+            plan.command_env,
+            self._served.on_pulled,
+            self._served.on_files_removed,
+        )
+        self._wishes = self._make_wishes()
+
+    def _make_wishes(self) -> Wishes:
+        keys = KeyGrants(
+            self._effects,
+            file=lambda: self._plan.keys_file,
+            digest=lambda: self._plan.keys_digest,
+            in_force=lambda: self._plan.keys,
+            take_over=self._let_in,
+            tell=lambda event, name: self._events.add(event, key=name),
+        )
+        return Wishes(
+            self._report,
+            self._loader,
+            self._puller,
+            keys,
+            self._effects,
+            self._served.settle,
+            self._wish_to_stop,
+            self.roll_back,
+            self._frontend.answer,
+        )
 
     def begin(self) -> None:
         """Start everyone."""
-        self._happen(self._frontend, Begin())
-        for spec in sorted(self._plan.serve.specs, key=lambda spec: -spec.priority):
-            self._models.add(spec)
-        self._keep_models()
+        self._happen(self._frontend.member, Begin())
+        self._served.begin()
         self._puller.begin()
         self._loader.begin()
         self._ticked_at = self._effects.now()
 
     def stop(self) -> None:
         """First call: drain. Second call: end what is left at once, with errors to its clients."""
-        drain_s = 0.0 if self._stopping else self._plan.drain_s
+        drain_s = 0.0 if self._stopping else self._plan.now.drain_s
         if not self._stopping:
             self._loader.end()
         self._stopping = True
+        self._served.end()
         self._reloader.end()
         self._announcer.on_stop(drain_s)
         self._puller.stop()
-        self._stop(self._frontend, drain_s)
+        self._stop(self._frontend.member, drain_s)
         self._stop_workers_when_alone()
 
     def _wish_to_stop(self) -> dict[str, Any]:
         """An operator wants it: at the next turn, so that he is answered first."""
         self._stop_wished = True
-        return {"stopping": True, "drain_s": self._plan.drain_s}
+        return {"stopping": True, "drain_s": self._plan.now.drain_s}
 
-    # --- the models ---
+    # --- the configuration ---
 
     def add(self, spec: Spec, *, downtime: bool = False) -> None:
-        """Serve ``spec`` from now on: a model that joins, or one that is served in another way,
-        with ``downtime`` where its old and its new workers do not fit together."""
-        self._published.on_served(spec.name)
-        self._models.add(spec, downtime=downtime)
-        self._tell_models()
-        self._keep_models()
-
-    def _join(self, spec: Spec, weights: str) -> None:
-        """A model was pulled: serve it when somebody asks for it, or as it was served before. The
-        catalog says by now that it is served, which the next reading finds."""
-        if self._stopping:
-            return
-        self._effects.know_weights(spec.name, weights)
-        served = next((one.load for one in self._models.specs if one.name == spec.name), None)
-        self.add(msgspec.structs.replace(spec, load=served or "on_demand"))
-
-    def _leave(self, name: str) -> None:
-        """The files of a model were removed: serve it no more, if it still is served."""
-        if name in self._models.wanted and not self._stopping:
-            self.remove(name)
+        """As `ServedModels.add`."""
+        self._served.add(spec, downtime=downtime)
 
     def remove(self, name: str) -> None:
-        """Serve this model no more. What it was asked for is answered. Raises `KeyError`."""
-        self._models.remove(name, self._effects.now())
-        if self._frontend.replica.generation != self._welcomed:
-            self._models.on_left(name)  # no client has ever heard of it
-        self._tell_models()
-        self._keep_models()
+        """As `ServedModels.remove`."""
+        self._served.remove(name)
 
     def roll_back(self, name: str) -> None:
-        """Serve the model as before its update. Raises as `ModelSet.roll_back`."""
-        self._models.roll_back(name)
-        self._keep_models()
+        """As `ServedModels.roll_back`."""
+        self._served.roll_back(name)
 
     def reload(self) -> None:
         """Have the configuration read again, and take over what has changed."""
@@ -232,127 +207,24 @@ class Supervisor:
 
     def files(self) -> list[str]:
         """Those of the configuration, as it is in force."""
-        origin = self._plan.origin
-        return origin.files if origin is not None else []
+        return self._plan.files
 
     def _let_in(self, keys: dict[str, ApiKey], digest: str) -> None:
         """These keys are let in from now on, and no others; the file says so by now, with a text of
         that ``digest``."""
-        gate = msgspec.structs.replace(self._plan.serve.gate, api_keys=keys)
-        serve = msgspec.structs.replace(self._plan.serve, gate=gate)
-        origin = self._plan.origin and msgspec.structs.replace(
-            self._plan.origin, keys_digest=digest
-        )
-        self._plan = msgspec.structs.replace(self._plan, serve=serve, origin=origin)
-        self._tell_serve()
+        self._plan.set_keys(keys, digest)
+        self._frontend.tell_settings()
         if self._reloader.is_reading:
             self.reload()  # what is being read may be the file as it was
 
     def _as_server(self) -> Server:
         return Server(
-            plan=lambda: self._plan,
+            plan=lambda: self._plan.now,
             served=lambda: self._models.wanted,
-            has_room=self._has_room,
-            take_over=self._take_over,
-            tell=self._answer,
+            has_room=self._served.has_room,
+            take_over=self._served.take_over,
+            tell=self._frontend.answer,
         )
-
-    def _has_room(self, spec: Spec) -> bool:
-        return spec.name in self._models.resting or self._loader.has_room_beside(spec)
-
-    def _take_over(
-        self, plan: Plan, specs: Sequence[Spec], changes: Changes, crowded: list[str]
-    ) -> None:
-        """Put ``plan`` in force where it changes something; ``crowded`` models have no room for two
-        generations."""
-        self._plan = plan
-        for name, weights in plan.weights.items():
-            self._effects.know_weights(name, weights)
-        for name in changes.removed:
-            self.remove(name)
-        moved = {*changes.added, *changes.updated, *changes.adjusted}
-        for spec in specs:
-            if spec.name in moved:
-                self.add(spec, downtime=spec.name in crowded)
-        served = self._models.wanted
-        self._published.set_unavailable(
-            {name: why for name, why in plan.unavailable.items() if name not in served}
-        )
-        if changes.settings:
-            self._tell_serve()
-        self._published.look()
-
-    def _serve(self) -> Serve:
-        plan = self._plan
-        return msgspec.structs.replace(
-            plan.serve, specs=self._models.specs, settings=plan.in_force()
-        )
-
-    def _tell_serve(self) -> None:
-        if self._frontend.replica.generation == self._welcomed:
-            self._tell(self._frontend, Reconfigure(self._serve()))
-
-    def _tell_models(self) -> None:
-        if self._frontend.replica.generation == self._welcomed:
-            self._tell(self._frontend, Models(self._models.specs))
-
-    def _keep_models(self) -> None:
-        """Start who is missing, stop who is not wanted any more, forget who has gone."""
-        if self._stopping:
-            return
-        due = self._models.due(self._effects.now())
-        for news in due.news:
-            self._tell_news(news)
-        if due.switched:
-            self._tell_models()
-            self._published.look()
-        for member in due.start:
-            self._begin_worker(member)
-        for member in due.retire:
-            self._happen(member, Stop(self._plan.drain_s, notice_s=NOTICE_S))
-        for member in (*due.finish, *due.rest):
-            assert member.spec is not None
-            # What it has in hand is finished, however long that may take.
-            self._happen(member, Stop(member.spec.request_timeout_s, notice_s=NOTICE_S))
-        for member in due.renew:
-            self._happen(member, Renew("an operator asked for it"))
-        self._models.forget()
-
-    def _begin_worker(self, member: Member) -> None:
-        """The first one of a model that has none is the load of it."""
-        assert member.spec is not None
-        name = member.spec.name
-        if not any(one.replica.alive for one in self._models.group(name)):
-            logger.info("load", extra={"model": name})
-            self._events.add("model.load", name)
-        self._happen(member, Begin())
-
-    def _tell_news(self, news: News) -> None:
-        level = logging.WARNING if news.why else logging.INFO
-        facts = {"why": news.why} if news.why else {}
-        logger.log(level, news.type, extra={"model": news.model, **facts})
-        self._events.add(news.type, news.model, **facts)
-
-    def _keep_resident(self) -> None:
-        """Load and unload whom clients' demand asks for."""
-        if self._stopping:
-            return
-        self._loader.turn()
-        self._keep_models()
-        self._published.look()
-
-    def _settle(self, name: str) -> dict[str, Any]:
-        """Do what has been wished for; returns how the model stands then."""
-        self._keep_models()
-        self._keep_resident()
-        self._loader.look()
-        standing = self._published.state(name)
-        return {
-            "model": name,
-            "state": standing.state,
-            "reason": standing.refused or standing.reason,
-            **self._loader.terms(name),
-        }
 
     # --- time ---
 
@@ -368,7 +240,7 @@ class Supervisor:
             for sign in signs(member, self._effects.now()):
                 self._happen(member, sign)
             self._tick(member)
-        self._keep_resident()
+        self._served.load_and_unload()
         self._puller.turn()
         self._stop_workers_when_alone()
         self._reloader.tick(now)
@@ -399,25 +271,7 @@ class Supervisor:
         for member in self._everyone():
             if member.process is not None:
                 member.rss_mb = member.process.rss_mb() or member.rss_mb
-        for group in by_model(self._models.workers).values():
-            for member in group:
-                if may_be_away(member, group):
-                    self._sample(member)
-
-    def _sample(self, member: Member) -> None:
-        if member.process is None:
-            return
-        if member.vram is not None:
-            member.vram.note(member.process.pid)
-        measured = member.replica.limited or member.replica.state == "starting"
-        rss_mb = member.process.rss_mb() if measured else None
-        if rss_mb is not None:
-            member.rss_mb = rss_mb
-            self._happen(member, Sampled(rss_mb))
-
-    def _weigh(self, member: Member) -> None:
-        if member.spec is not None and member.process is not None:
-            self._effects.weigh(member.spec, member.process.pid, member.replica.load_s)
+        self._sampler.sample_workers()
 
     # --- what children say ---
 
@@ -452,17 +306,16 @@ class Supervisor:
             case Misbehaved():
                 self._on_misbehaved(message)
             case Left():
-                self._models.on_left(message.model)
-                self._keep_models()
+                self._served.on_left(message.model)
             case Demand():
                 self._note_sent(message)
                 self._loader.on_demand(message)
                 if self._models.may_move:
-                    self._keep_resident()
+                    self._served.load_and_unload()
             case Ask(id=number, wish=Reload() as wish):
                 self._reloader.ask(wish, number)
             case Ask(id=number, wish=GetConfig()):
-                self._answer(Told(id=number, report=configuration(self._plan)))
+                self._frontend.answer(Told(id=number, report=configuration(self._plan.now)))
             case Ask():
                 self._wishes.answer(message)
             case Note():
@@ -484,15 +337,14 @@ class Supervisor:
     def _member(self, child: str) -> Member | None:
         """Whose living generation ``child`` is, if it is one."""
         name, _, generation = child.rpartition(".")
-        member = self._frontend if name == FRONTEND else self._models.worker(name)
+        member = self._frontend.member if name == FRONTEND else self._models.worker(name)
         if member is None or generation != str(member.replica.generation):
             return None
         return member
 
     def _welcome(self, member: Member) -> ToChild:
         if member.spec is None:
-            self._welcomed = member.replica.generation
-            return self._serve()
+            return self._frontend.welcome()
         prefixes = self._effects.prefixes(member.spec)
         return Start(spec=command.pinned(member.spec), prefixes=prefixes)
 
@@ -500,20 +352,19 @@ class Supervisor:
         self._happen(member, ready)
         if member.held and member.process is not None and member.spec is not None:
             member.process.be_nice_again(command.nice(member.spec, self._models.specs))
-        self._sample(member)
+        self._sampler.sample(member)
         self._cleanup.limit(member)
-        self._weigh(member)
+        self._sampler.weigh(member)
         if member.spec is None:
-            self._tell(member, States(self._published.states))
-            self._tell(member, Happened(self._events.kept))
+            self._frontend.tell_all(self._published.states, self._events.kept)
             self._announcer.on_listening()
         else:
             self._announcer.on_worker_ready(member.spec, member.replica)
         self._tell_status()
-        self._announcer.on_somebody_ready(self._published.states, self._frontend.replica)
+        self._announcer.on_somebody_ready(self._published.states, self._frontend.member.replica)
 
     def _tell_status(self) -> None:
-        self._announcer.on_status(self._published.states, self._frontend.replica)
+        self._announcer.on_status(self._published.states, self._frontend.member.replica)
 
     # --- what happens to processes ---
 
@@ -530,9 +381,9 @@ class Supervisor:
     def _act(self, member: Member, action: Action) -> None:
         match action:
             case Spawn():
-                self._starter.start(member, self._plan)
+                self._starter.start(member, self._plan.now)
             case AskToDrain(seconds):
-                self._weigh(member)  # by now it takes what serving takes
+                self._sampler.weigh(member)  # by now it takes what serving takes
                 if not self._tell(member, Drain(seconds)) and member.process is not None:
                     member.process.send_signal(signal.SIGTERM)  # it has not said hello yet
             case Signal(number, why):
@@ -567,7 +418,7 @@ class Supervisor:
             self._on_worker_exit(member.spec, replica)
             if replica.lacked_memory and not planned:
                 self._loader.on_lacked_memory(member.spec.name, replica.load_mb)
-        self._keep_models()
+        self._served.do_due()
         self._stop_workers_when_alone()
         self._tick(member)  # a first restart is due at once
 
@@ -577,7 +428,7 @@ class Supervisor:
         return children | self._puller.pids | self._reloader.pids
 
     def _everyone(self) -> list[Member]:
-        return [self._frontend, *self._models.workers]
+        return [self._frontend.member, *self._models.workers]
 
     def _on_frontend_exit(self, generation: int) -> None:
         """Its clients have gone with it: nobody waits for the jobs that it had sent."""
@@ -589,7 +440,7 @@ class Supervisor:
             self._tell(member, Abandon(child_id(FRONTEND, generation)))
         if self._stopping:
             return
-        frontend = self._frontend.replica
+        frontend = self._frontend.member.replica
         if frontend.state == "failed":
             logger.error("the frontend cannot start", extra={"reason": frontend.reason})
             self._fail()
@@ -603,7 +454,7 @@ class Supervisor:
         if replica.broke_idle == replica.generation:
             # It may be of one that it has read again: the next would break as well.
             self._effects.keep_prefixes(spec, b"")
-        starting = self._plan.fail_fast and not self._announcer.all_were_ready
+        starting = self._plan.now.fail_fast and not self._announcer.all_were_ready
         if starting and not self._stopping and replica.state == "failed":
             logger.error("fail_fast", extra={"model": spec.name, "reason": replica.reason})
             self._fail()
@@ -616,7 +467,7 @@ class Supervisor:
 
     def _stop_workers_when_alone(self) -> None:
         """The second half of a stop: the frontend has drained, so nobody needs the workers."""
-        if not self._stopping or self._frontend.replica.alive:
+        if not self._stopping or self._frontend.member.replica.alive:
             return
         for member in self._models.workers:
             if member.replica.state != "draining":
@@ -629,23 +480,14 @@ class Supervisor:
         grace_s = FRONTEND_GRACE_S if member.spec is None else 0.0
         self._happen(member, Stop(drain_s, grace_s))
 
-    # --- what everyone is told ---
+    # --- what is told ---
 
     def _tell(self, member: Member, message: ToChild) -> bool:
-        child = child_id(member.replica.name, member.replica.generation)
-        return self._effects.send(child, message)
+        return self._effects.send(member.child, message)
 
     def _tell_states(self, states: list[ModelState]) -> None:
-        if self._frontend.replica.serving:
-            self._tell(self._frontend, States(states))
+        if self._frontend.tell_states(states):
             self._tell_status()
-
-    def _answer(self, told: Told) -> None:
-        self._tell(self._frontend, told)
-
-    def _tell_event(self, event: BoxEvent) -> None:
-        if self._frontend.replica.serving:
-            self._tell(self._frontend, Happened([event]))
 
     def _report(self) -> dict[str, Any]:
         """The full health report, sampled now."""
@@ -653,19 +495,14 @@ class Supervisor:
         self._loader.look()
         return {
             **self._effects.measure(),
-            "frontend": health.member(self._frontend, now),
+            "frontend": health.member(self._frontend.member, now),
             "models": health.models(
                 self._models.workers,
                 self._models.leaving,
                 self._models.resting,
                 self._published.unavailable,
                 self._effects.footprint,
-                self._terms,
+                self._served.terms,
                 now,
             ),
         }
-
-    def _terms(self, name: str) -> dict[str, Any]:
-        """How long a model stays in memory, and how far its update is."""
-        update = self._models.update_of(name, self._effects.now())
-        return {**self._loader.terms(name), "update": update}

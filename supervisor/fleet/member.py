@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from ipc.messages.control import child_id
 from ipc.messages.spec import Spec
 from supervisor.children.cgroup import Cell
 from supervisor.children.vram import Vram
 from supervisor.effects import Child, Effects
+from supervisor.lifecycle.happenings import Happening
 from supervisor.lifecycle.recycle import Limits
 from supervisor.lifecycle.replica import Replica
 from supervisor.lifecycle.restarts import Patience
@@ -37,6 +39,15 @@ class Member:
     vram: Vram | None = field(default=None, repr=False)
     cell: Cell | None = field(default=None, repr=False)
     held: bool = False
+
+    @property
+    def child(self) -> str:
+        """By what its present generation is known to others."""
+        return child_id(self.replica.name, self.replica.generation)
+
+
+# Tells what has happened to a child.
+Happen = Callable[[Member, Happening], None]
 
 
 def frontend(effects: Effects) -> Member:

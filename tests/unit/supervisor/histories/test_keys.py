@@ -31,16 +31,18 @@ def server(file: str = "/etc/keys", **keys: ApiKey) -> World:
     own = {"root": ROOT, "bob": ApiKey(digest=digest_of("b"))}
     gate = AccessConfig(api_keys={**own, **keys})
     serve = replace(world.plan.serve, gate=gate)
-    world.supervisor._plan = replace(world.plan, serve=serve, origin=ORIGIN if file else Origin())
+    world.supervisor._plan.set(
+        replace(world.plan, serve=serve, origin=ORIGIN if file else Origin())
+    )
     return world
 
 
 def is_read_again(world: World) -> None:
     """The file as it is by now has been read."""
     assert isinstance(world.keys_file, str)
-    plan = world.supervisor._plan
+    plan = world.supervisor._plan.now
     origin = replace(ORIGIN, keys_digest=digest_of_text(world.keys_file))
-    world.supervisor._plan = replace(plan, origin=origin)
+    world.supervisor._plan.set(replace(plan, origin=origin))
 
 
 def let_in(world: World) -> dict[str, ApiKey]:

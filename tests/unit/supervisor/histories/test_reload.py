@@ -140,8 +140,8 @@ def test_what_needs_a_restart_is_named_and_left_as_it_was() -> None:
     )
     report = answer(world, 7)
     assert report["restart"] == ["HOST", "MAX_CONNECTIONS", "PORT", "SSL_CERTFILE"]
-    assert world.supervisor._plan.port == 8000
-    assert world.supervisor._plan.serve.gate.ssl_certfile is None
+    assert world.supervisor._plan.now.port == 8000
+    assert world.supervisor._plan.now.serve.gate.ssl_certfile is None
 
 
 def test_one_model_alone_may_be_updated() -> None:
