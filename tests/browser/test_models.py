@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Visit
-from tests.process.box import CHAT, EMBED, boxes, spec, wait_until
+from tests.process.box import CHAT, EMBED, Box, boxes, spec, wait_until
 from tests.process.faults.test_model_set import ChangingBox, told
 
 # What loads beside another model yields the processors to all that want them.
@@ -30,6 +30,25 @@ def test_a_model_is_pinned_on_its_own_page(visit: Visit) -> None:
     page.get_by_role("button", name="Pin", exact=True).click()
     page.get_by_role("button", name="Unpin").click()
     expect(page.get_by_role("button", name="Pin", exact=True)).to_be_visible()
+
+
+def test_a_model_that_has_failed_is_tried_again_at_a_press(browser: Browser) -> None:
+    failing = spec(EMBED, load="on_demand", options={"load_fails": "always"})
+    with boxes() as make:
+        box = make(spec(CHAT), failing).wait_ready()
+        assert box.embed("a text").status_code == 503
+        context = browser.new_context()
+        row = Visit(context, box.url).open("models").locator("tr", has_text=EMBED)
+        expect(row.locator(".state")).to_have_text("failed")
+        row.get_by_role("button", name="Load").click()
+        wait_until(lambda: failed_loads(box) == 2)
+        context.close()
+
+
+def failed_loads(box: Box) -> int:
+    """How often a load of the second model has failed."""
+    events = box.client.get("/admin/events", params={"follow": "false"}).text
+    return sum('"replica.exit"' in line and EMBED in line for line in events.splitlines())
 
 
 @pytest.fixture

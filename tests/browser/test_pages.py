@@ -57,6 +57,20 @@ def test_a_page_fits_a_small_phone(browser: Browser, box: Box, page: str) -> Non
     assert width_needed(browser, box, page, "en-US") <= 320
 
 
+@pytest.mark.parametrize("locale", ["en-US", "de-DE"])
+def test_the_header_is_one_line_on_a_small_phone(browser: Browser, box: Box, locale: str) -> None:
+    context = browser.new_context(viewport={"width": 320, "height": 640}, locale=locale)
+    visit = Visit(context, box.url)
+    lines = {}
+    for page in PAGES:
+        header = visit.open(page).locator("header")
+        lines[page] = header.evaluate(
+            "(it) => it.clientHeight < 2 * it.querySelector('button.menu').offsetHeight"
+        )
+    context.close()
+    assert lines == dict.fromkeys(PAGES, True)
+
+
 def test_all_pages_are_reached_by_the_keyboard(visit: Visit) -> None:
     page = visit.open("overview")
     titles = page.locator("nav a").all_text_contents()

@@ -1,6 +1,7 @@
 // The frame around all pages: who is here, where to go, light or dark, in which language.
 import { logIn, logOut, session, whenLoggedOut } from "./lib/api.js";
 import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./lib/dom.js";
+import { refresh, useLive } from "./lib/live.js";
 import { Notices } from "./lib/notices.js";
 import { link, useRoute } from "./lib/router.js";
 import { Stale } from "./lib/stale.js";
@@ -76,18 +77,30 @@ function Lazy({ page, route, who }) {
   const [loaded, setLoaded] = useState(null);
   const [error, reset] = useErrorBoundary();
   useEffect(() => {
-    page.load().then((module) => setLoaded(() => module.default), (problem) => setLoaded(() => Gone(problem)));
+    page.load().then((module) => setLoaded(() => module.default), () => setLoaded(() => Missing));
   }, []);
   if (error) {
     return html`<section><h1>${said(page.title)}</h1><p class="error">${t`This page has failed: ${error.message}`}</p>
       <button onClick=${reset}>${t`Try again`}</button></section>`;
   }
-  return loaded ? html`<${loaded} route=${route} who=${who} />` : html`<p class="quiet">…</p>`;
+  return loaded ? html`<${loaded} route=${route} who=${who} title=${said(page.title)} />` : html`<p class="quiet">…</p>`;
 }
 
-// The server has been updated under an open page: its files have other addresses now.
-const Gone = () => () => html`<p>${t`The server has a newer page.`}
-  <button onClick=${() => location.reload()}>${t`Load it`}</button></p>`;
+/** In place of a page whose files did not come: the server is away, or it was updated under an open
+ * page, and its files have other addresses now. */
+function Missing({ title }) {
+  const { error } = useLive();
+  const [asked, setAsked] = useState(false);
+  const away = useRef(false);
+  useEffect(() => void Promise.resolve(refresh()).then(() => setAsked(true)), []);
+  useEffect(() => {
+    if (error) away.current = true;
+    else if (away.current) location.reload(); // with the files that it has now
+  }, [error]);
+  const answers = asked && !away.current;
+  return html`<h1>${title}</h1>${error && html`<p class="quiet">${t`The server does not answer. This page opens as soon as it does.`}</p>`}
+    ${!error && answers && html`<p>${t`The server has a newer page.`} <button onClick=${() => location.reload()}>${t`Load it`}</button></p>`}`;
+}
 
 function Theme() {
   const [now, setNow] = useState(theme());

@@ -38,27 +38,25 @@ export const post = (path, body = {}, options) => send("POST", path, body, optio
 export const patch = (path, body) => send("PATCH", path, body);
 export const remove = (path) => send("DELETE", path);
 
-/** The answer's JSON, or the Response itself where `raw` is set. */
-async function send(method, path, body, { raw = false, signal } = {}) {
+/** The whole answer, `as` what a Response has a method for. */
+async function send(method, path, body, { as = "json", signal } = {}) {
   const response = await request(method, path, body, signal);
-  if (raw) return response;
-  return response.status === 204 ? null : await response.json();
+  return response.status === 204 ? null : await carried(response[as](), t`the connection to the server has broken off`);
 }
+
+/** What comes by the network; where that fails, which a browser tells by a TypeError, `said` is why. */
+const carried = (coming, said) => coming.catch((error) => {
+  throw error instanceof TypeError ? new ApiError(0, { error: { message: said } }) : error;
+});
 
 async function request(method, path, body, signal, more = {}) {
   const headers = { accept: "application/json", ...more };
   if (token && method !== "GET") headers["x-csrf"] = token;
   const form = body instanceof FormData;
   if (body !== undefined && !form) headers["content-type"] = "application/json";
-  let response;
-  try {
-    response = await fetch(path, {
-      method, headers, signal, body: form || body === undefined ? body : JSON.stringify(body),
-    });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ApiError(0, { error: { message: t`the server cannot be reached` } });
-  }
+  const response = await carried(fetch(path, {
+    method, headers, signal, body: form || body === undefined ? body : JSON.stringify(body),
+  }), t`the server cannot be reached`);
   if (response.status === 401 && !DOORS.includes(path)) onLoggedOut();
   if (!response.ok) throw await failure(response);
   return response;
@@ -75,7 +73,7 @@ export async function* events(method, path, body, signal, more = {}) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await carried(reader.read(), t`the connection to the server has broken off`);
     if (done) return;
     rest += value;
     const blocks = rest.split("\n\n");

@@ -13,6 +13,8 @@ const WORDS = {
   "model.state": (model, facts) => `${model} ${said(STATES[facts.state] ?? facts.state)}${because(facts.reason)}`,
   "replica.exit": (_, facts) => (facts.planned ? t`${facts.child} has ended` : t`${facts.child} has died`) + because(facts.reason),
   "model.load": (model) => t`${model} is to be loaded`,
+  "model.drain": (model) => t`${model} takes nothing new`,
+  "model.resume": (model) => t`${model} takes requests again`,
   "model.unload": (model, facts) => t`${model} is unloaded` + because(facts.why),
   eviction: (model, facts) => t`${facts.victim ?? model} makes room for ${facts.for}` + because(facts.reason) + freed(facts.freed_mb),
   no_room: (model, facts) => t`no room for ${model}` + because(facts.why),
@@ -28,6 +30,10 @@ const WORDS = {
   "config.refused": (_, facts) => t`the configuration was not taken over` + because(facts.why),
   "queue.full": (model) => t`the queue of ${model} is full`,
   "request.quarantined": (model) => t`a request has killed the worker of ${model} again, and is refused`,
+  "config.fetched": (model, facts) => (facts.why ? t`the files of ${model} could not be fetched` : t`the files of ${model} are here`) + because(facts.why),
+  "key.added": (_, facts) => t`the key ${facts.key} was made`,
+  "key.changed": (_, facts) => t`the key ${facts.key} was changed`,
+  "key.removed": (_, facts) => t`the key ${facts.key} was removed`,
   incident: (_, facts) => t`a file was written` + because(facts.told),
 };
 
@@ -37,7 +43,7 @@ const BAD = new Set(["no_room", "device.leaked", "update.failed", "update.rolled
 
 /** Whether somebody should look at it. */
 export const isBad = (event) =>
-  BAD.has(event.type) || ["failed", "backoff"].includes(event.state) || (event.type === "replica.exit" && !event.planned);
+  BAD.has(event.type) || ["failed", "backoff"].includes(event.state) || (event.type === "replica.exit" && !event.planned) || (event.type === "config.fetched" && event.why);
 
 /** Whether another event says it as well, a moment later: a load that begins, an end that was meant. */
 export const isMinor = (event) => event.type === "model.load" || (event.type === "replica.exit" && event.planned);

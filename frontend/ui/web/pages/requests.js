@@ -61,7 +61,7 @@ const isAtWork = (one) => one.stage !== "ended";
 function Row({ one }) {
   const times = one.times;
   return html`<tr>
-    <td class="num"><a href=${link("requests", one.id)}>${when(one)}</a></td>
+    <td><a class="num" href=${link("requests", one.id)}>${when(one)}</a></td>
     <td>${one.model ?? one.path}</td><td>${one.key ?? one.client}</td>
     <td><${Stage} one=${one} /></td>
     <td class="num">${between(times.submitted_s, times.dispatched_s)}</td><td class="num">${times.first_s == null ? "–" : duration(times.first_s)}</td>

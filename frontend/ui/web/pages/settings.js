@@ -28,20 +28,20 @@ export default function Settings() {
   </div>`;
 }
 
-const Table = ({ head, children }) => html`<div class="table" tabindex="0" role="group" aria-label=${head}><table><thead><tr><th>${head}</th><th>${t`Value`}</th><th>${t`From`}</th></tr></thead><tbody>${children}</tbody></table></div>`;
+const Table = ({ head, children }) => html`<div class="table" tabindex="0" role="group" aria-label=${head}><table class="cards"><thead><tr><th>${head}</th><th>${t`Value`}</th><th>${t`From`}</th></tr></thead><tbody>${children}</tbody></table></div>`;
 
 function Setting({ one }) {
   return html`<tr><td><code>${one.name}</code><div class="quiet small">${one.description}</div></td>
-    <td><${Value} value=${one.secret ? (one.is_set ? t`set, and never shown` : null) : one.value} />
+    <td data-label=${t`Value`}><div><${Value} value=${one.secret ? (one.is_set ? t`set, and never shown` : null) : one.value} />
       ${one.from !== "default" && !one.secret && html`<div class="quiet small">${t`if not set:`} <${Value} value=${one.default} /></div>`}
-      ${one.restart && html`<div class="small">${t`A restart takes over what its file says now.`}</div>`}</td>
-    <td><span class="tag">${one.from}</span></td></tr>`;
+      ${one.restart && html`<div class="small">${t`A restart takes over what its file says now.`}</div>`}</div></td>
+    <td data-label=${t`From`}><span class="tag">${one.from}</span></td></tr>`;
 }
 
 function Model({ name, values }) {
   return html`<section class="card"><h2><a class="name" href=${link("models", name)}>${name}</a></h2>
     ${values.length ? html`<${Table} head=${t`Key`}>${values.map(([key, one]) => html`<tr key=${key}><td><code>${key}</code></td>
-        <td><${Value} value=${one.value} /></td><td><span class="tag">${one.from}</span>${one.file && html`<div class="quiet small">${one.file}</div>`}</td></tr>`)}<//>` : html`<p class="quiet">${t`Nothing is set for it.`}</p>`}</section>`;
+        <td data-label=${t`Value`}><${Value} value=${one.value} /></td><td data-label=${t`From`}><div><span class="tag">${one.from}</span>${one.file && html`<div class="quiet small name">${one.file}</div>`}</div></td></tr>`)}<//>` : html`<p class="quiet">${t`Nothing is set for it.`}</p>`}</section>`;
 }
 
 function Value({ value }) {

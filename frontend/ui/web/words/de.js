@@ -8,10 +8,12 @@ export default {
   "One of this server's API keys": "Einer der API-Schlüssel dieses Servers",
   "It is sent once, and not kept here: a cookie stands for it until you log out.": "Er wird einmal gesendet und hier nicht aufbewahrt: Bis zur Abmeldung steht ein Cookie für ihn.",
   "This page has failed: {}": "Diese Seite ist gescheitert: {}", "Try again": "Noch einmal versuchen",
+  "The server does not answer. This page opens as soon as it does.": "Der Server antwortet nicht. Diese Seite öffnet sich, sobald er es tut.",
   "The server has a newer page.": "Der Server hat eine neuere Seite.", "Load it": "Neu laden",
   "Colours: {}. Change": "Farben: {}. Ändern", "Colours: {}": "Farben: {}", "as the system": "wie das System", "light": "hell", "dark": "dunkel",
   "No answer from the server": "Der Server antwortet nicht", "No answer for {}": "Keine Antwort seit {}", "No answer": "Keine Antwort",
   "the server answered {}": "der Server antwortete {}", "the server cannot be reached": "der Server ist nicht erreichbar",
+  "the connection to the server has broken off": "die Verbindung zum Server ist abgebrochen",
   "Dismiss": "Schließen", "Copy": "Kopieren", "Copied": "Kopiert", "The same as": "Dasselbe als",
 
   // models wherever they are
@@ -35,6 +37,9 @@ export default {
   "Frequency": "Takt", "{} of {} MHz": "{} von {} MHz", "Slowed by": "Gebremst durch", "Swap": "Auslagerung", "{} in use": "{} belegt",
 
   // events
+  "{} takes nothing new": "{} nimmt nichts Neues an", "{} takes requests again": "{} nimmt wieder Anfragen an",
+  "the files of {} are here": "die Dateien von {} sind da", "the files of {} could not be fetched": "die Dateien von {} konnten nicht geholt werden",
+  "the key {} was made": "der Schlüssel {} wurde angelegt", "the key {} was changed": "der Schlüssel {} wurde geändert", "the key {} was removed": "der Schlüssel {} wurde entfernt",
   "is ready": "ist bereit", "is being loaded": "wird geladen", "finishes what it has in hand": "beendet, was es in Arbeit hat", "has been unloaded": "wurde entladen",
   "sleeps": "schläft", "is stopped": "ist angehalten", "has failed and starts again soon": "ist gescheitert und startet bald wieder", "has failed": "ist gescheitert",
   "{} has ended": "{} ist beendet", "{} has died": "{} ist gestorben", "{} is to be loaded": "{} soll geladen werden", "{} is unloaded": "{} wird entladen",

@@ -24,8 +24,7 @@ export function Aloud({ text, report }) {
     setState("waits");
     try {
       const asked = { model: model.name, input: text.slice(0, MOST_CHARS), response_format: "mp3" };
-      const response = await post("/v1/audio/speech", asked, { raw: true, signal });
-      const address = URL.createObjectURL(await response.blob());
+      const address = URL.createObjectURL(await post("/v1/audio/speech", asked, { as: "blob", signal }));
       const sound = new Audio(address);
       signal.addEventListener("abort", () => (sound.pause(), URL.revokeObjectURL(address)));
       sound.onended = end;

@@ -22,14 +22,14 @@ function Button({ model, what, done, body, kind = "", children }) {
 }
 
 const isOut = (model) => ["unloaded", "stopped"].includes(model.state);
+const hasFailed = (model) => ["failed", "backoff"].includes(model.state);
 
 /** To load it or have it leave: `all` that may be done stands on its own page. */
 export function Acts({ model, all = false }) {
   const name = model.name;
   return html`<span class="row tight">
-    ${isOut(model)
-      ? html`<${Button} model=${model} what="load" done=${t`${name} is being loaded`} kind=${all ? "main" : ""}>${t`Load`}<//>`
-      : html`<${Button} model=${model} what="unload" done=${t`${name} is being unloaded`}>${t`Unload`}<//>`}
+    ${(isOut(model) || hasFailed(model)) && html`<${Button} model=${model} what="load" done=${t`${name} is being loaded`} kind=${all ? "main" : ""}>${t`Load`}<//>`}
+    ${!isOut(model) && (all || !hasFailed(model)) && html`<${Button} model=${model} what="unload" done=${t`${name} is being unloaded`}>${t`Unload`}<//>`}
     ${all && html`<${MoreActs} model=${model} />`}
   </span>`;
 }
@@ -39,7 +39,7 @@ function MoreActs({ model }) {
   const pin = model.pinned
     ? html`<${Button} model=${model} what="unpin" done=${t`${name} may make room for others`}>${t`Unpin`}<//>`
     : html`<${Button} model=${model} what="pin" done=${t`${name} stays in memory`}>${t`Pin`}<//>`;
-  return html`${!isOut(model) && html`<${Button} model=${model} what="unload" body=${{ force: true }} done=${t`${name} leaves when it has finished what it has in hand`}>${t`Unload when done`}<//>
+  return html`${!isOut(model) && !hasFailed(model) && html`<${Button} model=${model} what="unload" body=${{ force: true }} done=${t`${name} leaves when it has finished what it has in hand`}>${t`Unload when done`}<//>
       <${Button} model=${model} what="restart" done=${t`${name} gets fresh processes`}>${t`Restart`}<//>`}
     ${pin}
     ${!model.update && html`<${Button} model=${model} what="update" done=${t`${name} takes over what has changed of it`}>${t`Update`}<//>`}`;

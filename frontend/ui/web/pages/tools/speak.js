@@ -26,8 +26,7 @@ export function Speak({ models, who }) {
   const body = { model, input: text, response_format: FORMAT, ...(speed !== 1 && { speed }), ...(voice && { voice }) };
   const go = (event) => (event.preventDefault(), run(async (signal) => {
     setSound(null);
-    const response = await post("/v1/audio/speech", body, { raw: true, signal });
-    setSound(await response.blob());
+    setSound(await post("/v1/audio/speech", body, { as: "blob", signal }));
   }));
 
   return html`<form class="card stack close" onSubmit=${go}>
