@@ -1,31 +1,39 @@
 """``python -m tests.process.figures.remote_route``: what a model in another box costs.
 
-    python -P -m tests.process.figures.remote_route [--rounds 5] [--also NAME=URL]
+    python -P -m tests.process.figures.remote_route [--rounds 5] [--also NAME=URL] [--litellm BIN]
 
 Two boxes of ``echo``, and one between whose models are in the first, and in both. Clients ask for
 streams of 50 words, at no pace, as many at a time as is said; all ways take turns in each round.
 Prints for each way and number of streams the time of one, p50 and p99, what of these it adds to the
 way without a hop in the same round, and words a second, medians of the rounds. ``--also`` measures
-another server in the same way.
+another server in the same way, ``--litellm`` LiteLLM's proxy in front of both boxes, whose program
+is ``BIN`` (``pip install 'litellm[proxy]'`` in an environment of its own).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
+import subprocess
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import httpx2
+import yaml
 
-from tests.process.box import CHAT, boxes, spec
+from tests.process.box import CHAT, boxes, free_port, spec, wait_until
 
 STREAMS = (1, 8, 32)
 WORDS = 50
 ROUND_S = 2.0
+LITELLM_STARTS_S = 120.0
 LOCAL = "local"
 TEXT = " ".join(f"w{number}" for number in range(WORDS))
 
@@ -93,12 +101,49 @@ def compare(ways: dict[str, tuple[str, str]], rounds: int) -> None:
         print(json.dumps(row), flush=True)
 
 
+@contextlib.contextmanager
+def litellm(program: Path, backends: Sequence[str]) -> Iterator[str]:
+    """The address of LiteLLM's proxy, which chooses one of ``backends`` for each request."""
+    port = free_port()
+    served = [
+        {
+            "model_name": CHAT,
+            "litellm_params": {"model": f"openai/{CHAT}", "api_base": url, "api_key": "unused"},
+        }
+        for url in backends
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "config.yaml")
+        config.write_text(yaml.safe_dump({"model_list": served}))
+        with Path(folder, "log").open("wb") as log:
+            started = subprocess.Popen(
+                [program, "--config", config, "--host", "127.0.0.1", "--port", str(port)],
+                env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                url = f"http://127.0.0.1:{port}"
+                wait_until(lambda: _answers(f"{url}/health/liveliness"), LITELLM_STARTS_S)
+                yield url
+            finally:
+                started.terminate()
+                started.wait()
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(httpx2.HTTPError):
+        return httpx2.get(url, trust_env=False).status_code == 200
+    return False
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="remote_route", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--also", action="append", default=[], metavar="NAME=URL")
+    parser.add_argument("--litellm", type=Path, metavar="BIN")
     args = parser.parse_args()
-    with boxes() as make:
+    with boxes() as make, contextlib.ExitStack() as stack:
         models = [CHAT, "both/chat"]
         far = [make(spec(CHAT, slots=64, queue_limit=256)).wait_ready() for _ in range(2)]
         given = [[f"{far[0].url}/v1"], [f"{box.url}/v1" for box in far]]
@@ -119,6 +164,11 @@ def main() -> None:
             "remote, one box": (near.url, CHAT),
             "remote, two boxes": (near.url, "both/chat"),
         }
+        if args.litellm:
+            ways["LiteLLM, two boxes"] = (
+                stack.enter_context(litellm(args.litellm, given[1])),
+                CHAT,
+            )
         also = (each.partition("=") for each in args.also)
         ways |= {name: (url, CHAT) for name, _, url in also}
         compare(ways, args.rounds)
