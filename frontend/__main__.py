@@ -30,7 +30,7 @@ from frontend.incidents.keeping import Keeping
 from frontend.incidents.sources import LiveSources
 from frontend.listener.by_port import ByPort
 from frontend.listener.connection import Bounds, protocol
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from frontend.routes import PROBES, SOCKETS
 from frontend.store.database import Unavailable
 from frontend.usage.report import UsageReports

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from frontend.history.request_record import RequestRecord
 from frontend.http.request_context import RequestContext
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from frontend.usage.ledger import Ledger
 from ipc.runtime.log import Channel
 

@@ -38,7 +38,7 @@ from frontend.http.sessions import Sessions
 from frontend.http.socket import Sockets
 from frontend.limited import Limited
 from frontend.live.sessions import LiveSessions
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from frontend.middleware import Access, Refusals
 from frontend.quotas import headers as quota_headers
 from frontend.quotas.allowance import Allowances

@@ -14,7 +14,7 @@ from frontend.api.answer import Answer
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.model_queue import UNCONNECTED
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from frontend.quotas import seen
 from ipc.messages.errors import AdminRequired
 

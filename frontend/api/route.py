@@ -28,7 +28,7 @@ from frontend.history.sampling import Sampling
 from frontend.http.request_context import ErrorForm
 from frontend.http.sessions import Sessions
 from frontend.live.sessions import LiveSessions
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from frontend.quotas.headers import HeaderForm
 from frontend.resume.held import HeldAnswers
 from frontend.store.database import Database

@@ -13,7 +13,7 @@ from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.answer_stream import AnswerStream, StreamForm
 from frontend.http.collect import collect
 from frontend.http.request_context import RequestContext
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from ipc.chat_parameters import check_engine
 from ipc.messages.control import Serve
 from ipc.messages.events import ChatResult

@@ -16,7 +16,7 @@ from frontend.api.writer import Writer
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.http.body import read_json
 from frontend.http.request_context import RequestContext
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from ipc.messages.control import Serve
 from ipc.messages.spec import Spec
 

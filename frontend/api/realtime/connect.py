@@ -15,7 +15,7 @@ from frontend.dispatch.stream import Stream
 from frontend.http.request_context import RequestContext
 from frontend.http.socket import Socket
 from frontend.live.sessions import LiveSessions
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import SpeechInput
 from ipc.messages.spec import Spec

@@ -17,7 +17,7 @@ from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.event_feed import EventFeed
 from frontend.dispatch.stream import Stream
 from frontend.dispatch.terms import PLAIN, Terms
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from frontend.quotas import seen
 from ipc.messages.admin import AdminAct, GetHealth, Wish
 from ipc.messages.blob import Blob

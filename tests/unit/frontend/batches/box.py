@@ -18,7 +18,7 @@ from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.event_feed import EventFeed
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from ipc.messages.control import AccessConfig, BatchConfig
 from tests.unit.frontend.http_fakes import (
     FakeControl,

@@ -14,7 +14,7 @@ from frontend.dispatch.budget import Budget
 from frontend.dispatch.control import Control
 from frontend.dispatch.dispatcher import Dispatcher
 from frontend.dispatch.event_feed import EventFeed
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from frontend.wyoming import frames
 from frontend.wyoming.frames import Event
 from frontend.wyoming.server import WyomingServer

@@ -12,7 +12,7 @@ from frontend.dispatch.budget import Budget
 from frontend.dispatch.estimates.standing import Standing
 from frontend.dispatch.stream import Stream
 from frontend.http.request_context import RequestContext
-from frontend.metrics import Metrics
+from frontend.metrics.prometheus import Metrics
 from ipc.messages.events import ChatResult, Delta, Done, Usage
 from ipc.messages.spec import Spec
 from tests.unit.frontend.http_fakes import (
@@ -85,7 +85,7 @@ def test_series_are_bounded_where_nobody_scrapes() -> None:
         spec = Spec(name=f"org/{number}", task="embed", engine="echo", path="")
         scraped.fake.specs = {spec.name: spec}
         scraped.answered(spec)
-    labels = {labels[0] for _, labels in scraped._metrics._found}
+    labels = {labels[0] for _, labels in scraped._metrics._series._found}
     assert labels == {"org/99"}
 
 
