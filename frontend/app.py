@@ -55,7 +55,7 @@ from ipc.messages.keys import ApiKey
 
 SLICE_BYTES = 64 << 10
 # These may have slashes, as parts of a path.
-_WITH_SLASHES = re.compile(r"\{(model|file|request_id)\}")
+_WITH_SLASHES = re.compile(r"\{(model|file|process|request_id)\}")
 
 
 class Application(Starlette):

@@ -176,8 +176,9 @@ class Batches:
 
     @contextmanager
     def upload(self, expected_bytes: int) -> Iterator[Path]:
-        """Where a file may be written that is `add`ed then. Raises `PayloadTooLarge`."""
-        with self._open_store.upload(expected_bytes) as place:
+        """Where a file may be written that is `add`ed then. Raises `PayloadTooLarge`, and
+        `Unavailable` where the disk does not take it."""
+        with _written(), self._open_store.upload(expected_bytes) as place:
             yield place
 
     async def add(self, place: Path, name: str, size_bytes: int, key: str | None) -> File:
@@ -211,7 +212,8 @@ class Batches:
         return self._open_store.path(file.id)
 
     async def delete(self, file_id: str, key: str | None) -> None:
-        """Raises `NotFound`, and `InvalidRequest` where a batch still reads it."""
+        """Raises `NotFound`, `InvalidRequest` where a batch still reads it, and `Unavailable` where
+        the disk does not take the change."""
         store = self._open_store
         self.file(file_id, key)
 
@@ -222,15 +224,17 @@ class Batches:
                 )
             return old.without_file(file_id)
 
-        await store.change(without)
-        await store.remove(file_id)
+        with _written():
+            await store.change(without)
+            await store.remove(file_id)
 
     # --- batches ---
 
     async def create(
         self, input_id: str, endpoint: str, metadata: dict[str, str] | None, key: str | None
     ) -> Batch:
-        """Raises `NotFound`, `InvalidRequest` and `QueueFull`."""
+        """Raises `NotFound`, `InvalidRequest`, `QueueFull`, and `Unavailable` where the disk does
+        not take it."""
         store = self._open_store
         batch = Batch(
             id=f"batch_{secrets.token_hex(12)}",
@@ -256,7 +260,8 @@ class Batches:
                 )
             return old.with_batch(batch)
 
-        await store.change(with_it)
+        with _written():
+            await store.change(with_it)
         self._start(batch, WINDOW_S)
         return batch
 
@@ -273,9 +278,11 @@ class Batches:
         return self._counted(found)
 
     async def cancel(self, batch_id: str, key: str | None) -> Batch:
-        """Raises `NotFound`, and `InvalidRequest` where there is nothing to call off."""
+        """Raises `NotFound`, `InvalidRequest` where there is nothing to call off, and `Unavailable`
+        where the disk does not take it."""
         before = self.batch(batch_id, key)
-        batch = await self._call_off(self._open_store, batch_id)
+        with _written():
+            batch = await self._call_off(self._open_store, batch_id)
         if batch.status != "cancelling":
             raise InvalidRequest(f"a batch that is {before.status} cannot be cancelled")
         return self._counted(batch)
@@ -289,6 +296,17 @@ class Batches:
     def _counted(self, batch: Batch) -> Batch:
         completed, failed = self._open_store.counts(batch)
         return batch.counted(completed, failed)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """For what writes to the disk because somebody asks. Raises `Unavailable` where it cannot."""
+    try:
+        yield
+    except OSError as error:
+        logger.warning("batches_not_written", extra={"why": str(error)})
+        why = error.strerror or str(error)
+        raise Unavailable(f"files and batches cannot be written: {why}") from error
 
 
 def _file_id() -> str:

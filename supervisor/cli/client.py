@@ -126,7 +126,7 @@ def _checked(client: httpx2.Client, answer: httpx2.Response) -> Any:
     if answer.status_code == 401:
         raise Unreached(f"{where} wants an API key; put one into EDGE_SERVE_API_KEY")
     if isinstance(found, dict) and isinstance(found.get("error"), dict):
-        raise Unreached(f"{where} refuses to answer: {found['error'].get('message')}")
+        raise Unreached(f"{where}: {found['error'].get('message')}")
     return found
 
 

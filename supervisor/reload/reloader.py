@@ -190,6 +190,11 @@ class Reloader:
 
     def _grant(self, asked: Asked, reader: _Reader, reading: Reading | None, end: Exit) -> None:
         try:
+            if reading is None and self._effects.now() >= reader.end_at:
+                raise Unavailable(
+                    f"the configuration could not be read within {READ_S:g} s; is one of its files "
+                    "a pipe, or on a mount that does not answer? Nothing has changed"
+                )
             if reading is None:
                 raise InternalError(f"the configuration could not be read: {end.reason}")
             if reading.plan is None:

@@ -218,8 +218,8 @@ class Residency:
         model = self._named(name)
         if model.busy and not force:
             raise ModelBusy(
-                f"model {name!r} has {model.waiting + model.in_hand} requests; unload it later, or "
-                "with force, which lets it finish those that it works on"
+                f"model {name!r} has work ({model.in_hand} in hand, {model.waiting} waiting); "
+                "unload it later, or with force, which lets it finish what it works on"
             )
         model.wished = False
         if model.phase in ("out", "leaving"):

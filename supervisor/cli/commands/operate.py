@@ -112,7 +112,7 @@ def logs(
     process: Annotated[
         str,
         typer.Argument(
-            metavar="PROCESS", help="supervisor, frontend, or a worker as `status` has them."
+            metavar="PROCESS", help="supervisor, frontend, a model, or one of its workers."
         ),
     ] = "supervisor",
     tail: Annotated[

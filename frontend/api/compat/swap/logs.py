@@ -8,11 +8,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from frontend.api.admin.asked import MOST_LINES
-from frontend.api.admin.logs import lines_from
+from frontend.api.admin.logs import lines_from, worker_of
 from frontend.api.admin.operator import FRONTEND
 from frontend.api.route import Services
 from frontend.http.following import LINES, Following
-from ipc.messages.errors import NotFound
 from ipc.runtime.recent_lines import Lines
 
 # What it calls the process that takes requests.
@@ -40,13 +39,7 @@ class SwapLogs:
         return Following(parts, self._operator.followers, self._keepalive_s, LINES)
 
     async def _process(self, name: str) -> str:
-        if name == _PROXY:
-            return FRONTEND
-        model = await self._operator.model(name)
-        if not model["replicas"]:
-            raise NotFound(f"model {model['id']!r} has had no worker that could say anything")
-        worker: str = model["replicas"][0]["replica"]
-        return worker
+        return FRONTEND if name == _PROXY else await worker_of(self._operator, name)
 
     async def _lines(self, process: str, found: Lines) -> AsyncGenerator[bytes, None]:
         async for line in lines_from(self._operator, process, found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -337,5 +338,24 @@ def test_what_a_key_left_that_was_removed_meanwhile_is_deleted_at_the_start(tmp_
             assert (await one.client.get("/v1/batches")).json()["data"] == []
             assert (await one.client.get("/v1/files")).json()["data"] == []
             assert len(files_in(folder)) == 1
+
+    play(scene)
+
+
+def test_what_the_disk_does_not_take_is_503_and_says_why(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with box(tmp_path / "b") as one:
+            file = (await one.upload(line("a"))).json()
+            shutil.rmtree(tmp_path / "b")
+            asked = {"input_file_id": file["id"], "endpoint": ENDPOINT, "completion_window": "24h"}
+            for answer in (
+                await one.upload(line("b")),
+                await one.client.post("/v1/batches", json=asked),
+                await one.client.delete(f"/v1/files/{file['id']}"),
+            ):
+                assert answer.status_code == 503, answer.text
+                assert answer.json()["error"]["message"] == (
+                    "files and batches cannot be written: No such file or directory"
+                )
 
     play(scene)

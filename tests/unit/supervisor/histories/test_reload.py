@@ -205,12 +205,14 @@ def test_a_reader_that_leaves_nothing_changes_nothing(end: Any) -> None:
     assert end.reason in refusal(world, 7)
 
 
-def test_one_that_takes_too_long_is_killed() -> None:
-    run(EMBED).play(
+def test_one_that_takes_too_long_is_killed_and_that_is_what_is_told() -> None:
+    world = run(EMBED).play(
         (2.0, asks(7), READS),
         (122.0, turn, ["SIGKILL to reading-1"]),
         (122.0, exits("reading-1", FAULT), ["frontend.1 <- told 7"]),
     )
+    assert "could not be read within 120 s" in refusal(world, 7)
+    assert FAULT.reason not in refusal(world, 7)
 
 
 def test_one_that_cannot_be_started_is_told() -> None:

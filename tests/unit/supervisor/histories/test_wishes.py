@@ -150,7 +150,7 @@ def test_a_model_with_work_is_unloaded_only_by_force_and_finishes_it() -> None:
     world.play((3.0, wishes(UnloadModel(model="embed")), [TOLD]))
     error = refused(world)
     assert isinstance(error, ModelBusy)
-    assert "'embed' has 3 requests" in error.message
+    assert "'embed' has work (2 in hand, 1 waiting)" in error.message
     leaves = ["frontend.1 <- embed draining (embed-1)", TOLD]
     world.play(
         (4.0, wishes(UnloadModel(model="embed", force=True)), leaves),

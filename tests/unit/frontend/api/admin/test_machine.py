@@ -97,6 +97,33 @@ def test_the_last_lines_of_a_process_are_text() -> None:
     assert desk.control.wishes == [ReadLog(process="chat-1", after=0, tail=2)]
 
 
+def test_those_of_a_model_are_those_of_its_first_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    said = {"chat-1": ["one", "two"]}
+    asked: list[str] = []
+
+    answered = desk.control.ask
+
+    async def ask(wish: Wish, timeout_s: float) -> dict[str, Any]:
+        if not isinstance(wish, ReadLog):
+            return await answered(wish, timeout_s)
+        asked.append(wish.process)
+        if wish.process not in said:
+            raise NotFound("there is no such process", param="process")
+        return {"lines": said[wish.process], "last": 7}
+
+    monkeypatch.setattr(desk.control, "ask", ask)
+    assert desk.get("/admin/logs/org/chat").text == "one\ntwo\n"
+    assert asked == ["org/chat", "chat-1"]
+    unstarted = desk.get("/admin/logs/org/embed")
+    assert (unstarted.status_code, unstarted.json()["error"]["message"]) == (
+        404,
+        "no worker of model 'org/embed' was started yet",
+    )
+    unknown = desk.get("/admin/logs/org/none").json()["error"]
+    assert unknown["message"] == "there is no such process"
+
+
 def test_those_of_the_frontend_are_here() -> None:
     desk = Desk()
     log.recent.add("a line of this process")
