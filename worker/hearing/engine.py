@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -194,7 +195,10 @@ class HearingEngine(Engine):
             return []
         if ended := self._cut_first():
             return ended
-        while len(self._running) < self._workers and (batch := self._batch()):
+        # No worker rests while another has several pieces (guided self-scheduling, Polychronopoulos
+        # and Kuck 1987).
+        share = ceil(sum(len(clip.waiting) for clip in self._clips.values()) / self._workers)
+        while len(self._running) < self._workers and (batch := self._batch(share)):
             pieces = [numbered.piece for _, numbered in batch.taken]
             hearing = self._pool.submit(self._model.hear, pieces, batch.manner, batch.wanted)
             self._running[hearing] = batch
@@ -247,9 +251,9 @@ class HearingEngine(Engine):
         self.drop(clip.job_id)
         return [Failed(job=clip.job_id, error=why.info())]
 
-    def _batch(self) -> _Batch | None:
-        """Pieces that are to be heard alike, one of each clip in its turn and then another, of as
-        many clips as there are; the first in turn has one in any case.
+    def _batch(self, share: int) -> _Batch | None:
+        """At most ``share`` pieces that are to be heard alike, one of each clip in its turn and
+        then another, of as many clips as there are; the first in turn has one in any case.
 
         A batch cannot be broken off, so it is half as long where others wait for its end.
         """
@@ -259,8 +263,9 @@ class HearingEngine(Engine):
             return None
         manner = ready[0].manner
         alike = [clip for clip in ready if clip.manner == manner]
-        most = 1 if ready[0].needs_language else self._model.batch
-        left_s = LONGEST_S * (max(2, most // 2) if len(self._clips) > 1 else most)
+        full = self._model.batch
+        most = 1 if ready[0].needs_language else min(full, share)
+        left_s = LONGEST_S * (max(2, full // 2) if len(self._clips) > 1 else full)
         taken: list[tuple[Clip, Numbered]] = []
         while len(taken) < most and left_s > 0 and any(clip.is_ready for clip in alike):
             for clip in [clip for clip in alike if clip.is_ready][: most - len(taken)]:

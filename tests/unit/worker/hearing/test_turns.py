@@ -157,6 +157,31 @@ def test_recordings_share_a_batch_and_take_turns(load: Callable[..., Noting]) ->
     assert names == ["short", "long"]
 
 
+@pytest.mark.parametrize(
+    ("clips", "workers", "heard"), [(4, 2, [2, 2]), (3, 2, [1, 2]), (2, 2, [1, 1]), (4, 1, [4])]
+)
+def test_workers_that_are_free_share_what_waits(
+    load: Callable[..., Noting], clips: int, workers: int, heard: list[int]
+) -> None:
+    engine = load(workers=workers, batch=4)
+    all_hear = threading.Barrier(workers)
+    engine.noting.before = lambda _: (all_hear.wait(20), None)[1]
+    for number in range(clips):
+        admit(engine, f"{number}", 5)
+    run(engine)
+    assert sorted(len(starts) for starts, _ in engine.noting.asked) == heard
+
+
+def test_the_end_of_a_recording_is_shared_too(load: Callable[..., Noting]) -> None:
+    engine = load(workers=2, batch=4)
+    admit(engine, "a", 600)
+    assert result(run(engine), "a").duration_s == 600
+    sizes = [len(starts) for starts, _ in engine.noting.asked]
+    left = [sum(sizes[at:]) for at in range(len(sizes))]
+    assert max(sizes) == 4
+    assert all(size <= (behind + 2) / 2 for size, behind in zip(sizes, left, strict=True))
+
+
 def test_what_is_to_be_heard_otherwise_is_in_a_batch_of_its_own(
     load: Callable[..., Noting],
 ) -> None:
@@ -174,7 +199,7 @@ def test_the_first_piece_tells_the_language_of_the_others(load: Callable[..., No
     engine = load(workers=2)
     admit(engine, "a", 80, None)
     events = run(engine)
-    assert [manner.language for _, manner in engine.noting.asked] == [None, "de"]
+    assert [manner.language for _, manner in engine.noting.asked] == [None, "de", "de"]
     assert result(events, "a").language == "de"
 
 
