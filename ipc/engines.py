@@ -306,6 +306,7 @@ class EchoOptions(Options, frozen=True, kw_only=True):
     word_ms: Annotated[float, option("milliseconds before each word")] = 0.0
     dimensions: Annotated[Count, option("the length of vectors")] = 8
     load_s: Annotated[float, option("seconds that loading takes")] = 0.0
+    load_until: Annotated[str | None, option("the file that loading waits for")] = None
     load_stages: Annotated[Count, option("steps in which it says that it comes further")] = 1
     load_fails: Annotated[Literal["always", "once"] | None, option("how often loading fails")] = (
         None

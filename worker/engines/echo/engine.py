@@ -10,6 +10,7 @@ prompt (speech) may begin with one directive; everything after it is echoed, one
     /spin                never return from the step, holding the GIL most of the time
     /freeze              never return from it, holding the GIL and doing nothing
     /slow MS TEXT...     wait so long before each word
+    /hold AFTER:FILE TEXT...  say so many words, and the others once that file is there
     /prefill MS TEXT...  read the text so fast, a word each, and tell how far it is
     /allocate MB TEXT... keep that much memory
     /burst CHARS TEXT... write so many characters in one piece first
@@ -76,6 +77,7 @@ from ipc.messages.spec import Loaded, Spec, Voice
 from worker.engine import Engine, LoadError, Stage, options_of
 from worker.engines.echo import faults
 from worker.engines.echo.chat_pieces import Spoken
+from worker.engines.echo.hold import Hold, wait_for
 from worker.engines.echo.live import LiveEcho
 from worker.engines.echo.results import prompt_text, scores, tokens, transcript, vectors
 from worker.prefill import PrefillPace
@@ -83,7 +85,7 @@ from worker.prefill import PrefillPace
 _HARMLESS = {"word_ms", "dimensions"}
 _WORD = re.compile(r"\s*\S+")
 _DIRECTIVE = re.compile(
-    r"/(exit|signal|slow|prefill|allocate|burst) (\S+) ?"
+    r"/(exit|signal|slow|hold|prefill|allocate|burst) (\S+) ?"
     r"|/(hang|spin|freeze|raise|deny|garbage|unsendable|oversized|deaf|child|daemon) ?"
 )
 _CACHED_TOKENS = 0  # it keeps none
@@ -219,6 +221,7 @@ class _Script:
         self.pieces: deque[Piece] = deque()
         self.unread = self._prompt_tokens if self.directive == "prefill" else 0
         self.pace = PrefillPace(job.id, self.unread, time.monotonic())
+        self.hold = Hold.of(self.argument) if self.directive == "hold" else None
         # Of streamed input the end is waited for; until then each piece of a file brings a word.
         self.live: LiveEcho | None = None
         self.told: list[Event] = []
@@ -289,6 +292,9 @@ class _Script:
             return told
         if self.unread:
             return self._read_word()
+        if self.hold is not None and self.hold.holds(self.sent):
+            self.due_at = time.monotonic() + self.hold.look_s
+            return []
         if self.pieces:
             self.due_at = time.monotonic() + self.delay_s
             piece = self.pieces.popleft()
@@ -364,6 +370,8 @@ def _follow_script(options: EchoOptions, stage: Stage) -> None:
     """What happens while it loads. Raises `LoadError` if it is told to."""
     if options.orders is not None:
         faults.obey_orders(Path(options.orders))
+    if options.load_until is not None:
+        wait_for(Path(options.load_until))
     for number in range(options.load_stages):
         time.sleep(options.load_s / options.load_stages)
         stage(f"stage {number + 1} of {options.load_stages}")

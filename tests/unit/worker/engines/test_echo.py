@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -160,6 +162,40 @@ def test_each_token_is_named_by_its_place_and_an_answer_goes_on_behind_some() ->
     (done,) = engine.step()
     assert isinstance(done, Done)
     assert done.result.usage.completion_tokens == 3
+
+
+def test_an_answer_that_is_held_goes_on_once_its_file_is_there(tmp_path: Path) -> None:
+    engine, file = chatting(), tmp_path / "go"
+    asked = ChatInput(
+        messages=[Message("user", f"/hold 1:{file} a b")], sampling=Sampling(max_tokens=9)
+    )
+    assert engine.admit(Job(id="j", model="a", input=asked, deadline_at=1e9))
+    assert [*map(text_of, engine.step())] == ["a"]
+    assert engine.step() == []
+    wait_s = engine.wait_s()
+    assert wait_s is not None
+    assert wait_s < 1  # it looks for the file soon, and does not spin until then
+    file.touch()
+    time.sleep(wait_s)
+    assert [*map(text_of, engine.step())] == [" b"]
+
+
+def text_of(event: Event) -> str:
+    assert isinstance(event, Delta)
+    return event.text
+
+
+def test_a_load_that_waits_for_a_file_ends_once_it_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "go"
+    stages: list[str] = []
+
+    def stage(name: str) -> None:
+        stages.append(name)
+        file.touch()
+
+    options: dict[str, str | int | float | bool] = {"load_until": str(file)}
+    Echo().load(Spec(name="a", task="chat", engine="echo", path="", options=options), stage)
+    assert stages[0] == "reading the script"
 
 
 def test_a_chat_may_think_and_call() -> None:
