@@ -6,6 +6,8 @@ same each time; `--hypothesis-profile=default` looks further.
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +15,14 @@ from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the files, those that take long are begun first, so that all
+    processes end at about the same time: files that are marked, then those with many tests."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        sizes = Counter(item.path for item in items)
+        items.sort(key=lambda item: (not item.get_closest_marker("long"), -sizes[item.path]))
 
 
 @pytest.fixture(scope="session", autouse=True)
