@@ -12,6 +12,8 @@ import argparse
 import contextlib
 import hashlib
 import json
+import select
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +26,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 LARGE_BYTES = 4096
 COMMIT = "c0ffee" * 6 + "c0ff"
 _CHUNK_BYTES = 1 << 16
+_LOOK_S = 0.02
 
 
 class FakeHub:
@@ -35,6 +38,7 @@ class FakeHub:
         self.breaks_after: int | None = None  # bytes of one file, once
         self.corrupt: set[str] = set()  # files of which other bytes are sent than are promised
         self.chunk_s = 0.0  # before each 64 KiB
+        self.holds_at: int | None = None  # byte of each file, until this is None again
         self.sent: list[tuple[str, int, int]] = []  # file, from which byte, how many
         self.asked: list[str] = []
 
@@ -199,6 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
             part = data[at : min(end, at + _CHUNK_BYTES)]
             if self.its.chunk_s:
                 time.sleep(self.its.chunk_s)
+            while self._is_held(at) and not self._has_left():
+                time.sleep(_LOOK_S)
             limit = self.its.breaks_after
             if limit is not None and sent + len(part) > limit:
                 self.its.breaks_after = None
@@ -210,6 +216,18 @@ class _Handler(BaseHTTPRequestHandler):
                 break
             sent += len(part)
         self.its.sent.append((name, begin, sent))
+
+    def _is_held(self, at: int) -> bool:
+        return self.its.holds_at is not None and at >= self.its.holds_at
+
+    def _has_left(self) -> bool:
+        """Whether the client has closed its end, which it never does by halves."""
+        if not select.select([self.connection], [], [], 0)[0]:
+            return False
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     def _range(self, size: int) -> tuple[int, int]:
         wanted = self.headers.get("range", "")

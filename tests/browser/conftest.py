@@ -16,7 +16,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # It is only let near the test's own server.
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 FAKE_MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-DEADLINE_MS = 30_000
+DEADLINE_MS = 60_000
 expect.set_options(timeout=DEADLINE_MS)
 SETTINGS = [
     Setting(name="PORT", value=9000, default=8000, origin=".env", is_set=True, restart=True),

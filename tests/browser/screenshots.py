@@ -24,7 +24,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
-from tests.process.box import free_port, wait_until
+from tests.ports import free_port
+from tests.process.box import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDING = ROOT / "tests" / ".data" / "jfk.wav"

@@ -54,7 +54,9 @@ def log_in(visit: Visit, secret: str) -> None:
 def says_hello(box: Box, secret: str) -> int:
     body = {"model": CHAT, "messages": [{"role": "user", "content": "hello"}]}
     headers = {"authorization": f"Bearer {secret}"}
-    return httpx2.post(f"{box.url}/v1/chat/completions", json=body, headers=headers).status_code
+    return httpx2.post(
+        f"{box.url}/v1/chat/completions", json=body, headers=headers, timeout=60
+    ).status_code
 
 
 def test_a_key_is_made_used_and_removed(visit: Visit, keyed: Box) -> None:

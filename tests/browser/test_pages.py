@@ -92,7 +92,7 @@ def test_the_overview_has_the_last_hour_in_three_charts(
     browser: Browser, box: Box, locale: str, title: str, labels: list[str]
 ) -> None:
     box.chat("one two three")
-    wait_until(lambda: len(box.client.get("/admin/samples").json()["samples"]) >= 2, 60)
+    wait_until(lambda: len(box.client.get("/admin/samples").json()["samples"]) >= 2)
     context = browser.new_context(locale=locale, viewport={"width": 320, "height": 640})
     visit = Visit(context, box.url)
     page = visit.open("overview")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,18 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+
+from tests.ports import free_port
 
 
 class Server:
     """With the settings of the environment and ``more``, and nothing fetched."""
 
     def __init__(self, run_dir: str, **more: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.log = Path(run_dir, "..", f"{Path(run_dir).name}.log").resolve()
         argv = [sys.executable, "-P", "-m", "supervisor.cli", "--port", self.url.rpartition(":")[2]]
         # Of one state folder only one server at a time has the files and batches.
@@ -31,6 +31,18 @@ class Server:
         env = {**os.environ, **own, "AUTO_DOWNLOAD_MODELS": "0", **more}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+
+    def models(self) -> list[dict[str, Any]]:
+        """As /health tells of them, once it does: where others have the processors, the supervisor
+        may not be heard in time."""
+        reports: list[dict[str, Any]] = []
+
+        def told() -> bool:
+            reports.append(httpx2.get(f"{self.url}/health", timeout=60).json())
+            return bool(reports[-1].get("supervisor"))
+
+        self.wait_until(told)
+        return list(reports[-1]["models"])
 
     def wait_ready(self, deadline_s: float = 120) -> None:
         self.wait_until(self._is_ready, deadline_s)
@@ -46,7 +58,7 @@ class Server:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return httpx2.get(f"{self.url}/readyz", timeout=20).status_code == 200
         except httpx2.TransportError:
             return False
 

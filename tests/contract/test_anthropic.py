@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
-import httpx2
 import pytest
 from anthropic import Anthropic
 
@@ -213,7 +212,7 @@ def test_errors_are_those_of_the_sdk(client: Anthropic) -> None:
 
 def test_an_answer_goes_on_when_its_worker_dies(client: Anthropic, server: Server) -> None:
     story: Any = [{"role": "user", "content": "Tell a long story of a bear."}]
-    with client.messages.stream(model=SMOLLM2, max_tokens=400, messages=story) as stream:
+    with client.messages.stream(**ASKED | {"max_tokens": 400}, messages=story) as stream:
         first = next(iter(stream.text_stream))
         os.kill(pid_of(SMOLLM2, server), signal.SIGKILL)
         message = stream.get_final_message()
@@ -226,7 +225,6 @@ def test_an_answer_goes_on_when_its_worker_dies(client: Anthropic, server: Serve
 
 
 def pid_of(model: str, server: Server) -> int:
-    models = httpx2.get(f"{server.url}/health", timeout=30).json()["models"]
-    found = next(one for one in models if one["name"] == model)
+    found = next(one for one in server.models() if one["name"] == model)
     pid: int = found["replicas"][0]["pid"]
     return pid

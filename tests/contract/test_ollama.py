@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 
 from tests.contract.served import Server
 from tests.contract.subjects import MINILM, SMOLLM2
+from tests.ports import free_port
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 GREEDY = {"temperature": 0, "num_predict": 24}
@@ -97,9 +97,7 @@ class TwoPorts(Server):
     """A server with Ollama's API on a port of its own."""
 
     def __init__(self, run_dir: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.ollama_url = f"http://127.0.0.1:{port}"
         super().__init__(run_dir, OLLAMA_PORT=str(port), MODELS=f"{SMOLLM2},{MINILM}")
 

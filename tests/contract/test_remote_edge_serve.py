@@ -105,6 +105,8 @@ def test_a_stream_is_that_of_the_other_server(upstream: str, nearer: str, case: 
 def test_what_the_other_server_refuses_is_the_clients(upstream: str, nearer: str) -> None:
     asked = {"messages": [{"role": "user", "content": "x"}], "temperature": 9}
     for address, model in ((upstream, "chat"), (nearer, "away")):
-        answer = httpx2.post(f"{address}/chat/completions", json=asked | {"model": model})
+        answer = httpx2.post(
+            f"{address}/chat/completions", json=asked | {"model": model}, timeout=60
+        )
         assert answer.status_code == 400
         assert answer.json()["error"]["param"] == "temperature"

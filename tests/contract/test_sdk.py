@@ -58,7 +58,7 @@ def test_every_prompt_has_its_completions_in_order(client: OpenAI, server: Serve
     assert answer.usage.completion_tokens <= 16
     texts = ["Once upon a time", "Water boils at"]
     ids = [
-        httpx2.post(f"{server.url}/tokenize", json={"content": text}).json()["tokens"]
+        httpx2.post(f"{server.url}/tokenize", json={"content": text}, timeout=60).json()["tokens"]
         for text in texts
     ]
     repeated = client.completions.create(model=SMOLLM2, prompt=ids, n=2, echo=True, seed=7)
@@ -424,14 +424,13 @@ def test_undecodable_audio_is_said_to_be(client: OpenAI) -> None:
 
 def test_workers_import_no_more_than_they_need(server: Server) -> None:
     """No torch in a process whose engine does not use it: its libraries would be mapped."""
-    report = httpx2.get(f"{server.url}/health").json()
-    for model in report["models"]:
+    for model in server.models():
         maps = Path(f"/proc/{model['replicas'][0]['pid']}/maps").read_text()
         assert "libtorch" not in maps, model["name"]
 
 
 def test_every_process_is_in_the_metrics(server: Server) -> None:
-    text = httpx2.get(f"{server.url}/metrics").text
+    text = httpx2.get(f"{server.url}/metrics", timeout=60).text
     for model in (SMOLLM2, MINILM, WHISPER):
         assert re.search(rf'edge_serve_requests_total{{.*model="{re.escape(model)}"', text)
 

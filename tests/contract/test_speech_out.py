@@ -70,7 +70,7 @@ def test_the_deltas_of_a_stream_are_the_file(server: Server) -> None:
 
 
 def test_voices_are_listed_and_another_is_refused_with_them(server: Server, client: OpenAI) -> None:
-    listed = httpx2.get(f"{server.url}/v1/audio/voices").json()["voices"]
+    listed = httpx2.get(f"{server.url}/v1/audio/voices", timeout=60).json()["voices"]
     assert {voice["model"] for voice in listed} == {HIBARI}
     assert "alloy" in listed[0]["aliases"]
     with pytest.raises(openai.BadRequestError) as refused:
@@ -103,6 +103,6 @@ def test_a_worker_that_dies_breaks_the_file_off(server: Server) -> None:
 
 
 def replica(server: Server) -> dict[str, Any]:
-    (model,) = httpx2.get(f"{server.url}/health").json()["models"]
+    (model,) = server.models()
     found: dict[str, Any] = model["replicas"][0]
     return found

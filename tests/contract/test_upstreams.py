@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from ipc.messages.events import CallArguments, CallOpened, ChatResult, EmbedResu
 from ipc.messages.jobs import ChatInput, Fill, Job, Message, Sampling, Task, Text, Tool
 from ipc.messages.spec import Spec
 from tests.contract.driver import Driver, chat, embed, job, speech
+from tests.ports import free_port
 from worker.engine import LoadError
 from worker.engines.upstream.remote import Remote
 
@@ -44,9 +44,7 @@ def address() -> Iterator[str]:
 
 
 def served(owner: str = "") -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     argv = [sys.executable, str(SERVER), "--port", str(port), "--key", KEY, "--owner", owner]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
         try:

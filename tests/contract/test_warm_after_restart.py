@@ -18,6 +18,7 @@ import yaml
 from tests.contract.served import Server
 from tests.contract.subjects import SMOLLM2, real_model
 
+pytestmark = pytest.mark.long
 MODEL = "chat"
 # Some hundred tokens, so that nothing of it is cached by chance.
 SYSTEM = " ".join(f"Rule {at}: answer in words." for at in range(30))
@@ -54,7 +55,7 @@ class Box:
         return int(usage["prompt_tokens_details"]["cached_tokens"])
 
     def worker(self) -> dict[str, Any]:
-        (model,) = httpx2.get(f"{self.server.url}/health", timeout=60).json()["models"]
+        (model,) = self.server.models()
         (replica,) = model["replicas"]
         return {**replica, "phase": model["state"]}
 

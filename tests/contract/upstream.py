@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,9 @@ from ipc.messages.jobs import Task
 from ipc.messages.spec import Spec
 from supervisor import plan as plans
 from supervisor.plan import Plan
+from tests.ports import free_port
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 TASKS: tuple[Task, ...] = ("chat", "embed", "rerank", "speech")
 # Long enough that answers can be seen while they grow.
 WORD_MS = 5
@@ -32,9 +32,7 @@ def edge_serve(slots: int) -> Iterator[str]:
     """The address of a server with one model for each task, named after it."""
     # A short path: sockets lie in it, and their names have 107 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="es-"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options: dict[str, str | int | float | bool] = {"word_ms": WORD_MS}
     specs = [
         Spec(name=task, task=task, engine="echo", path="", slots=slots, options=options)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,10 +21,11 @@ from ipc.messages.control import Serve
 from ipc.messages.spec import Spec
 from supervisor import plan as plans
 from supervisor.plan import Plan
+from tests.ports import free_port
 
 CHAT, EMBED, SPEECH = "echo/chat", "echo/embed", "echo/speech"
 RERANK = "echo/rerank"
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0  # others may have the processors; nothing waits as long on a free machine
 
 
 def wait_until(what: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
@@ -47,11 +47,40 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+def whole(report: dict[str, Any]) -> dict[str, Any] | None:
+    """A report of /health with the supervisor's part; None without."""
+    return report if report.get("supervisor") else None
+
+
+class Gate:
+    """A file that answers and loads of the echo engine wait for: a test says when they go on, so
+    that what it does meanwhile has all the time that it takes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "gate"
+
+    def held(self, text: str, after: int = 0) -> str:
+        """A chat that says so many tokens of ``text``, and the others once the gate is open."""
+        return f"/hold {after}:{self.file} {text}"
+
+    @property
+    def loads(self) -> dict[str, Any]:
+        """The options of a model that goes on loading until then."""
+        return {"load_until": str(self.file)}
+
+    def open(self) -> None:
+        self.file.touch()
+
+    def close(self) -> None:
+        """For what comes from now on."""
+        self.file.unlink(missing_ok=True)
+
+    def __enter__(self) -> Gate:
+        """Open at the end of the block, whatever becomes of it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open()
 
 
 def spec(name: str, **changes: Any) -> Spec:
@@ -77,7 +106,7 @@ class Box:
         )
         self.log = run_dir.with_suffix(".log")
         self.url = f"http://127.0.0.1:{self.port}"
-        self.client = httpx2.Client(base_url=self.url, timeout=60)
+        self.client = httpx2.Client(base_url=self.url, timeout=DEADLINE_S)
         self.start()
 
     def start(self) -> None:
@@ -100,7 +129,9 @@ class Box:
             return None
 
     def health(self) -> dict[str, Any]:
-        report: dict[str, Any] = self.client.get("/health").json()
+        """What the supervisor tells, once it does: where others have the processors, it may not be
+        heard within the time that the frontend waits for it."""
+        report: dict[str, Any] = wait_until(lambda: whole(self.client.get("/health").json()))
         return report
 
     def replica(self, model: str) -> dict[str, Any]:
@@ -120,7 +151,7 @@ class Box:
 
     def chat(self, text: str, **body: Any) -> httpx2.Response:
         messages = [{"role": "user", "content": text}]
-        timeout = body.pop("timeout", 60)
+        timeout = body.pop("timeout", DEADLINE_S)
         return self.client.post(
             "/v1/chat/completions",
             json={"model": CHAT, "messages": messages, **body},
@@ -161,7 +192,8 @@ class Box:
         wait_until(lambda: not any(lives(one) for one in family))
 
     def lines(self) -> list[str]:
-        return self.log.read_text().splitlines()
+        """The lines of the log that are whole."""
+        return self.log.read_text().rpartition("\n")[0].splitlines()
 
     def stop(self) -> None:
         self.client.close()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, boxes, spec
+from tests.process.box import CHAT, EMBED, SPEECH, Box, Gate, MakeBox, boxes, spec
 
 # `nohup` and a shell's background jobs ignore these, and what the tests start would inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -27,6 +28,14 @@ def module_box() -> Iterator[MakeBox]:
     """Starts boxes that end with the module."""
     with boxes() as make:
         yield make
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Closed at first; what still waits for it goes on when the test ends."""
+    gate = Gate(tmp_path)
+    yield gate
+    gate.open()
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 from zeroconf import IPVersion, Zeroconf
 
 from frontend.wyoming.announcement import machine_name
-from tests.process.box import SPEECH, MakeBox, free_port, spec, wait_until
+from tests.ports import free_port
+from tests.process.box import DEADLINE_S, SPEECH, MakeBox, spec, wait_until
 
 TYPE = "_wyoming._tcp.local."
 
@@ -38,8 +39,8 @@ def test_it_is_found_until_it_ends(make_box: MakeBox) -> None:
     box = make_box(spec(SPEECH), wyoming_port=port, wyoming_host="0.0.0.0", wyoming_announced=True)
     found = wait_until(lambda: look_up(name, address))
     assert (found.parsed_addresses(), found.port) == ([address], port)
-    with socket.create_connection((address, found.port), timeout=10):
+    with socket.create_connection((address, found.port), timeout=DEADLINE_S):
         pass
     box.process.send_signal(signal.SIGTERM)
-    assert box.process.wait(30) == 0
+    assert box.process.wait(DEADLINE_S) == 0
     wait_until(lambda: look_up(name, address) is None)

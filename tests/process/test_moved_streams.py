@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.process.box import CHAT, Box, boxes, spec, wait_until
+from tests.process.box import CHAT, Box, Gate, boxes, spec, wait_until
+from tests.process.streams import events, tokens
 
 CHATS = "/v1/chat/completions"
 WORDS = [f"w{number}" for number in range(40)]
 SAID = " ".join(WORDS)
-TEXT = f"/slow 40 {SAID}"
 ARGUMENTS = json.dumps({"words": WORDS})
 LOOK = {"type": "function", "function": {"name": "look", "parameters": {}}}
 
@@ -74,17 +74,21 @@ def stream(box: Box, lines: list[str], text: str, path: str, asked: dict[str, An
             lines.append(line)  # others look at it meanwhile  # noqa: PERF402
 
 
-def events(lines: list[str]) -> list[dict[str, Any]]:
-    return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+def far(path: str, lines: list[str]) -> int:
+    """How many tokens have come."""
+    return tokens(lines) if path == CHATS else len(text_of(lines).split())
 
 
-def killed(pair: Pair, after: int, text: str = TEXT, path: str = CHATS, **asked: Any) -> list[str]:
-    """The lines of a stream whose server is killed after so many events."""
+def killed(
+    pair: Pair, gate: Gate, after: int, text: str = SAID, path: str = CHATS, **asked: Any
+) -> list[str]:
+    """The lines of a stream whose server is killed after so many tokens."""
     lines: list[str] = []
-    with ThreadPoolExecutor(1) as pool:
-        told = pool.submit(stream, pair.near, lines, text, path, asked)
-        wait_until(lambda: len(events(lines)) >= after)
+    with ThreadPoolExecutor(1) as pool, gate:
+        told = pool.submit(stream, pair.near, lines, gate.held(text, after=after), path, asked)
+        wait_until(lambda: far(path, lines) == after)
         die(pair.holder())
+        gate.open()
         told.result()
     assert lines.count(": migrated") == 1
     assert not any(event.get("error") for event in events(lines)), lines[-3:]
@@ -107,21 +111,23 @@ def text_of(lines: list[str], choice: int = 0) -> str:
 
 
 @pytest.mark.parametrize("path", [CHATS, "/v1/responses", "/v1/messages"])
-def test_a_stream_goes_on_in_the_other_server(pair: Pair, path: str) -> None:
+def test_a_stream_goes_on_in_the_other_server(pair: Pair, gate: Gate, path: str) -> None:
     more: dict[str, Any] = {"stream_options": {"include_usage": True}} if path == CHATS else {}
-    lines = killed(pair, 15, path=path, **more)
+    lines = killed(pair, gate, 12, path=path, **more)
     assert text_of(lines) == SAID
     told = json.dumps(events(lines))
     assert f'"completion_tokens": {len(WORDS)}' in told or f'"output_tokens": {len(WORDS)}' in told
 
 
-def test_no_character_is_lost_or_doubled_under_load(pair: Pair) -> None:
+def test_no_character_is_lost_or_doubled_under_load(pair: Pair, gate: Gate) -> None:
     """Some of them are in the server that lives."""
     kept: list[list[str]] = [[] for _ in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(stream, pair.near, lines, TEXT, CHATS, {}) for lines in kept]
-        wait_until(lambda: all(len(events(lines)) > 5 for lines in kept))
+    text = gate.held(SAID, after=5)
+    with ThreadPoolExecutor(8) as pool, gate:
+        asked = [pool.submit(stream, pair.near, lines, text, CHATS, {}) for lines in kept]
+        wait_until(lambda: all(tokens(lines) == 5 for lines in kept))
         die(pair.holder())
+        gate.open()
         for each in asked:
             each.result()
     assert [text_of(lines) for lines in kept] == [SAID] * 8
@@ -130,9 +136,9 @@ def test_no_character_is_lost_or_doubled_under_load(pair: Pair) -> None:
     assert pair.near.queue(CHAT)["in_flight"] == 0
 
 
-def test_a_call_goes_on_in_its_middle(pair: Pair) -> None:
-    text = f"/slow 40 <think>{SAID}</think><call look>{ARGUMENTS}</call>"
-    lines = killed(pair, 50, text, tools=[LOOK])
+def test_a_call_goes_on_in_its_middle(pair: Pair, gate: Gate) -> None:
+    text = f"<think>{SAID}</think><call look>{ARGUMENTS}</call>"
+    lines = killed(pair, gate, 50, text, tools=[LOOK])
     deltas = [choice["delta"] for event in events(lines) for choice in event["choices"]]
     calls = [call for delta in deltas for call in delta.get("tool_calls") or []]
     assert [call["function"]["name"] for call in calls if "name" in call["function"]] == ["look"]
@@ -142,8 +148,8 @@ def test_a_call_goes_on_in_its_middle(pair: Pair) -> None:
     assert last["finish_reason"] == "tool_calls"
 
 
-def test_each_choice_goes_on_behind_its_own(pair: Pair) -> None:
-    lines = killed(pair, 60, n=3, logprobs=True)
+def test_each_choice_goes_on_behind_its_own(pair: Pair, gate: Gate) -> None:
+    lines = killed(pair, gate, 60, n=3, logprobs=True)
     assert [text_of(lines, choice) for choice in range(3)] == [SAID] * 3
     tokens = [
         one["token"].strip()
@@ -155,38 +161,44 @@ def test_each_choice_goes_on_behind_its_own(pair: Pair) -> None:
     assert tokens == WORDS
 
 
-def test_the_worker_between_may_die_too(pair: Pair) -> None:
+def test_the_worker_between_may_die_too(pair: Pair, gate: Gate) -> None:
     lines: list[str] = []
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(stream, pair.near, lines, TEXT, CHATS, {})
-        wait_until(lambda: len(events(lines)) >= 15)
+    text = gate.held(SAID, after=12)
+    with ThreadPoolExecutor(1) as pool, gate:
+        asked = pool.submit(stream, pair.near, lines, text, CHATS, {})
+        wait_until(lambda: tokens(lines) == 12)
         pair.near.kill(CHAT)
+        gate.open()
         asked.result()
     assert text_of(lines) == SAID
     assert lines.count(": migrated") == 1
 
 
-def test_both_servers_may_die_if_one_comes_back(pair: Pair) -> None:
+def test_both_servers_may_die_if_one_comes_back(pair: Pair, gate: Gate) -> None:
     lines: list[str] = []
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(stream, pair.near, lines, TEXT, CHATS, {})
-        wait_until(lambda: len(events(lines)) >= 15)
+    text = gate.held(SAID, after=12)
+    with ThreadPoolExecutor(1) as pool, gate:
+        asked = pool.submit(stream, pair.near, lines, text, CHATS, {})
+        wait_until(lambda: tokens(lines) == 12)
         for box in pair.far:
             die(box)
+        gate.open()
         pair.far[1].start()
         asked.result()
     assert text_of(lines) == SAID
 
 
-def test_one_that_leaves_in_peace_hands_its_streams_over(pair: Pair) -> None:
+def test_one_that_leaves_in_peace_hands_its_streams_over(pair: Pair, gate: Gate) -> None:
     lines: list[str] = []
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(stream, pair.near, lines, TEXT, CHATS, {})
-        wait_until(lambda: len(events(lines)) >= 5)
+    text = gate.held(SAID, after=5)
+    with ThreadPoolExecutor(1) as pool, gate:
+        asked = pool.submit(stream, pair.near, lines, text, CHATS, {})
+        wait_until(lambda: tokens(lines) == 5)
         leaving = pair.holder()
         leaving.process.send_signal(signal.SIGTERM)
-        asked.result()
         leaving.process.wait()
+        gate.open()
+        asked.result()
     assert text_of(lines) == SAID
     assert lines.count("data: [DONE]") == 1
 

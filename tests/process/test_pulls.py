@@ -19,6 +19,8 @@ from tests.unit.supervisor.discovery.test_discover import gguf
 SOURCE = "hf:acme/one"
 # Of an architecture that only llama.cpp reads, so that nothing is converted.
 WEIGHTS = gguf(general__architecture="gemma3", gemma3__block_count=1) + bytes(4 << 20)
+# Where a pull stops while a test does something amid it.
+HELD_AT = 5 << 19
 
 
 @pytest.fixture
@@ -59,6 +61,15 @@ def wait_for(box: Box, pull_id: str, state: str) -> dict[str, Any]:
     found = pull(box, pull_id)
     assert found["state"] == state, found
     return found
+
+
+def hold(hub: FakeHub) -> None:
+    """Up to there it comes slowly, since how far it is is told only as more of it comes."""
+    hub.chunk_s, hub.holds_at = 0.1, HELD_AT
+
+
+def let_go(hub: FakeHub) -> None:
+    hub.chunk_s, hub.holds_at = 0.0, None
 
 
 def wait_until_half(box: Box, pull_id: str) -> None:
@@ -104,7 +115,7 @@ def test_a_pulled_model_joins_the_server(box: Box, models: Path) -> None:
 
 
 def test_a_job_gives_way_and_its_words_are_kept(box: Box, hub: FakeHub) -> None:
-    hub.chunk_s = 0.1
+    hold(hub)
     pull_id = begin(box)
     wait_until_half(box, pull_id)
     (job,) = jobs(box)
@@ -113,7 +124,7 @@ def test_a_job_gives_way_and_its_words_are_kept(box: Box, hub: FakeHub) -> None:
 
 
 def test_a_paused_pull_goes_on_where_it_was_also_after_a_restart(box: Box, hub: FakeHub) -> None:
-    hub.chunk_s = 0.1
+    hold(hub)
     pull_id = begin(box)
     wait_until_half(box, pull_id)
     assert box.client.post(f"/admin/pulls/{pull_id}/pause").json()["state"] == "paused"
@@ -123,7 +134,8 @@ def test_a_paused_pull_goes_on_where_it_was_also_after_a_restart(box: Box, hub: 
     box.start()
     box.wait_ready()
     assert pull(box, pull_id)["state"] == "paused"
-    hub.chunk_s, before = 0.0, len(hub.sent)
+    let_go(hub)
+    before = len(hub.sent)
     assert box.client.post(f"/admin/pulls/{pull_id}/resume").status_code == 202
     wait_for(box, pull_id, "finished")
     begins = [at for name, at, count in hub.sent[before:] if name.endswith("gguf") and count > 1e6]
@@ -132,14 +144,14 @@ def test_a_paused_pull_goes_on_where_it_was_also_after_a_restart(box: Box, hub: 
 
 
 def test_a_pull_outlives_a_server_that_is_killed(box: Box, hub: FakeHub, models: Path) -> None:
-    hub.chunk_s = 0.1
+    hold(hub)
     pull_id = begin(box)
     wait_until_half(box, pull_id)
     children = box.family()
     box.process.kill()
     box.process.wait()
     wait_until(lambda: not any(lives(child) for child in children))
-    hub.chunk_s = 0.0
+    let_go(hub)
     box.start()
     box.wait_ready()
     wait_for(box, pull_id, "finished")
@@ -208,7 +220,7 @@ def test_a_pull_as_llama_cpps_router_has_it(hub: FakeHub, box: Box) -> None:
 
 
 def test_a_cancelled_pull_leaves_nothing(box: Box, hub: FakeHub, models: Path) -> None:
-    hub.chunk_s = 0.1
+    hold(hub)
     pull_id = begin(box)
     wait_until_half(box, pull_id)
     assert box.client.delete(f"/admin/pulls/{pull_id}").json()["state"] == "cancelled"
@@ -219,13 +231,13 @@ def test_a_cancelled_pull_leaves_nothing(box: Box, hub: FakeHub, models: Path) -
 
 
 def test_a_job_that_is_killed_is_told_so_and_may_be_gone_on_with(box: Box, hub: FakeHub) -> None:
-    hub.chunk_s = 0.1
+    hold(hub)
     pull_id = begin(box)
     wait_until_half(box, pull_id)
     (job,) = jobs(box)
     job.kill()
     wait_until(lambda: pull(box, pull_id)["state"] == "failed")
     assert pull(box, pull_id)["error"].startswith("killed by SIGKILL")
-    hub.chunk_s = 0.0
+    let_go(hub)
     box.client.post(f"/admin/pulls/{pull_id}/resume")
     wait_for(box, pull_id, "finished")

@@ -10,8 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from ipc.messages.spec import Scaling, Spec
 from tests.process.box import CHAT, Box, MakeBox, spec, wait_until
+
+pytestmark = pytest.mark.long
 
 # Each takes a tenth of a second; so many at once wait for longer than they should.
 ASKED = "/slow 50 one two"
@@ -66,9 +70,8 @@ def test_another_worker_comes_while_requests_wait_and_goes_when_none_do(make_box
         served = len(statuses)
         wait_until(lambda: len(statuses) >= served + 5 * CLIENTS, SCALE_S)
         assert all(one["jobs"] for one in wait_until(lambda: _at_work(box)))
-        assert (
-            f'edge_serve_replicas_wanted{{model="{CHAT}"}} 2.0' in box.client.get("/metrics").text
-        )
+        wanted = f'edge_serve_replicas_wanted{{model="{CHAT}"}} 2.0'
+        wait_until(lambda: wanted in box.client.get("/metrics").text)
     wait_until(lambda: states(box) == ["ready"], SCALE_S)
     assert set(statuses) == {200}
     assert events(box) == ["more", "fewer"]

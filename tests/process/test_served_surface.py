@@ -22,7 +22,8 @@ import httpx2
 import pytest
 import yaml
 
-from tests.process.box import free_port, wait_until
+from tests.ports import free_port
+from tests.process.box import wait_until, whole
 
 ROOT = Path(__file__).parents[2]
 SURFACE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "surface.yaml").read_text())
@@ -89,7 +90,7 @@ def running(folder: Path, key: str = "", **environment: str) -> Iterator[Server]
             wait_until(lambda: is_ready(client), START_S)
             yield Server(client, port, folder / "log", env)
             process.terminate()
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=START_S) == 0
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -286,7 +287,7 @@ def test_a_report_has_its_keys(path: str, server: Server) -> None:
 
 
 def test_health_tells_of_each_process_what_it_told(server: Server) -> None:
-    health = server.client.get("/health").json()
+    health = wait_until(lambda: whole(server.client.get("/health").json()))
     processes = [health["frontend"]] + [
         replica for model in health["models"] for replica in model["replicas"]
     ]
@@ -313,7 +314,8 @@ def test_a_metric_has_its_labels(name: str, server: Server) -> None:
 
 
 def test_the_log_has_its_lines_and_their_fields(server: Server) -> None:
-    said = [json.loads(line) for line in server.log.read_text().splitlines()]
+    whole = server.log.read_text().rpartition("\n")[0]
+    said = [json.loads(line) for line in whole.splitlines()]
     for event, fields in SURFACE["log_lines"].items():
         lines = [line for line in said if line.get("event") == event]
         assert lines, event
@@ -399,7 +401,7 @@ def test_an_engine_of_ones_own_sees_how_to_answer_and_counts_tokens(own: Server)
 
 def test_a_key_comes_in_either_header(own: Server) -> None:
     url = str(own.client.base_url)
-    with httpx2.Client(base_url=url) as stranger:
+    with httpx2.Client(base_url=url, timeout=60) as stranger:
         assert stranger.get("/livez").status_code == 200
         for headers in ({"authorization": f"Bearer {KEY}"}, {"x-api-key": KEY}):
             assert stranger.get("/v1/models", headers=headers).status_code == 200

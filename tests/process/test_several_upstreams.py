@@ -14,6 +14,8 @@ import pytest
 
 from tests.process.box import CHAT, EMBED, Box, MakeBox, spec, wait_until
 
+pytestmark = pytest.mark.long
+
 WORDS = " ".join(f"w{number}" for number in range(20))
 SLOW = f"/slow 50 {WORDS}"
 # For longer than it takes to see that it is in hand.

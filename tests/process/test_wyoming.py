@@ -20,10 +20,11 @@ from wyoming.ping import Ping
 
 from ipc.messages.control import AccessConfig
 from ipc.messages.keys import ApiKey
-from tests.process.box import CHAT, SPEECH, Box, MakeBox, free_port, spec, wait_until
+from tests.ports import free_port
+from tests.process.box import CHAT, SPEECH, Box, MakeBox, spec, wait_until
 
 SPEAK = "echo/speak"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 SLOW = "/slow 200 " + "word " * 100  # twenty seconds
 FORMAT = {"rate": 16_000, "width": 2, "channels": 1}
 

@@ -18,7 +18,10 @@ from tests.fake_hub import FakeHub
 REAL = ROOT / "models/HuggingFaceTB--SmolLM2-135M-Instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
 SOURCE = "hf:acme/SmolLM2-135M-Instruct-GGUF"
 
-pytestmark = pytest.mark.skipif(not REAL.exists(), reason="pull the default models first")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not REAL.exists(), reason="pull the default models first"),
+]
 
 
 @pytest.fixture
@@ -55,5 +58,5 @@ def test_a_model_that_no_catalog_has_is_pulled_served_and_answers(
 
 def test_a_start_pulls_what_it_is_told_by_its_place(settings: dict[str, str]) -> None:
     with serving(**settings, MODELS=SOURCE, AUTO_DOWNLOAD_MODELS="1") as server:
-        listed = httpx2.get(f"{server.url}/v1/models").json()["data"]
+        listed = httpx2.get(f"{server.url}/v1/models", timeout=60).json()["data"]
         assert [one["id"] for one in listed] == ["acme/SmolLM2-135M-Instruct-GGUF"]

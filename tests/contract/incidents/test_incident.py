@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 import yaml
 
 from tests.contract.served import Server
 from tests.contract.subjects import SMOLLM2, real_model
 
+pytestmark = pytest.mark.long
 MODEL = "chat"
 
 
@@ -29,7 +31,13 @@ MODEL = "chat"
 def serving(folder: Path) -> Iterator[Server]:
     """A server of one model, which keeps what it keeps in ``folder``."""
     file = real_model(SMOLLM2, "SmolLM2-135M-Instruct.Q4_1.gguf")
-    entry = {"name": MODEL, "task": "chat", "engine": "llama.cpp", "source": f"file:{file}"}
+    entry: dict[str, Any] = {
+        "name": MODEL,
+        "task": "chat",
+        "engine": "llama.cpp",
+        "source": f"file:{file}",
+        "migrate": False,  # answers end with their worker
+    }
     folder.mkdir()
     catalog = folder / "models.yaml"
     catalog.write_text(yaml.safe_dump({"models": [entry]}))
@@ -67,7 +75,7 @@ def command(server: Server, *argv: str) -> Any:
 
 def in_hand(server: Server) -> tuple[int, int]:
     """How many requests its worker has, and its pid."""
-    (model,) = httpx2.get(f"{server.url}/health", timeout=60).json()["models"]
+    (model,) = server.models()
     (replica,) = model["replicas"]
     return replica["in_flight"], replica["pid"]
 

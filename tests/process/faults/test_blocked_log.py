@@ -16,7 +16,7 @@ import pytest
 
 from ipc.runtime.outlet import unblock
 from supervisor import plan as plans
-from tests.process.box import CHAT, EMBED, Box, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, spec, wait_until
 
 
 class DeafBox(Box):
@@ -74,7 +74,7 @@ def test_everything_goes_on_without_a_reader_of_the_log(box: DeafBox) -> None:
     assert box.chat("again").status_code == 200
     assert box.health()["status"] == "ok"
     box.process.send_signal(signal.SIGTERM)
-    assert box.process.wait(timeout=20) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0
 
 
 def test_a_reader_that_wakes_up_is_told_what_it_missed(box: DeafBox) -> None:

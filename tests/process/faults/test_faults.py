@@ -17,7 +17,7 @@ import zmq
 from ipc.messages.control import Hello, Ready
 from ipc.transport.wire import encode
 from supervisor.children import orphans
-from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, MakeBox, lives, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, Gate, MakeBox, lives, spec, wait_until
 from tests.process.figures.kills import kills
 
 SLOW = "/slow 200 " + "word " * 15
@@ -52,7 +52,7 @@ def test_a_poison_request_kills_two_workers_and_is_then_refused(box: Box) -> Non
 def test_repeats_that_wait_behind_a_poison_request_never_reach_a_worker(box: Box) -> None:
     """Eight of the same at once: five in hand at the first crash, one alone at the second."""
     with ThreadPoolExecutor(8) as pool:
-        busy = pool.submit(box.chat, "/slow 50 " + "word " * 10)
+        busy = pool.submit(box.chat, "/slow 50 " + "word " * 40)
         wait_until(lambda: box.queue(CHAT)["in_flight"] == 1)
         codes = [
             answer.json()["error"]["code"]
@@ -93,10 +93,10 @@ def breaking(make_box: MakeBox) -> Box:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
 def test_what_was_in_hand_at_kills_from_outside_is_never_refused(
-    breaking: Box, number: signal.Signals
+    breaking: Box, gate: Gate, number: signal.Signals
 ) -> None:
     """Say the prompt of a monitor, while an operator restarts the worker again and again."""
-    prompt = "/slow 300 still " + "there " * 5
+    prompt = gate.held("still there", after=1)
     for _ in range(3):
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(breaking.chat, prompt)
@@ -104,12 +104,13 @@ def test_what_was_in_hand_at_kills_from_outside_is_never_refused(
             generation = breaking.kill(CHAT, number)
             assert answer.result().json()["error"]["code"] == "worker_crashed"
         ready_again(breaking, generation + 1)
+    gate.open()
     assert breaking.chat(prompt).status_code == 200
 
 
-def test_others_are_served_while_a_suspect_runs(breaking: Box) -> None:
-    suspect = "/slow 200 " + "word " * 60
-    with ThreadPoolExecutor(3) as pool:
+def test_others_are_served_while_a_suspect_runs(breaking: Box, gate: Gate) -> None:
+    suspect = gate.held("word")
+    with ThreadPoolExecutor(3) as pool, gate:
         crashed = pool.submit(breaking.chat, suspect)
         wait_until(lambda: breaking.replica(CHAT)["in_flight"] == 1)
         breaking.kill(CHAT, signal.SIGSEGV)
@@ -119,20 +120,24 @@ def test_others_are_served_while_a_suspect_runs(breaking: Box) -> None:
         wait_until(lambda: breaking.replica(CHAT)["in_flight"] == 1)
         assert [breaking.chat(f"other {number}").status_code for number in range(5)] == [200] * 5
         assert not again.done()
+        gate.open()
         assert again.result().status_code == 200
 
 
 # --- a worker that grows ---
 
 
-def test_over_its_memory_limit_a_worker_is_replaced_and_nobody_notices(make_box: MakeBox) -> None:
+def test_over_its_memory_limit_a_worker_is_replaced_and_nobody_notices(
+    make_box: MakeBox, gate: Gate
+) -> None:
     box = make_box(spec(CHAT, memory_limit_mb=200), spec(EMBED)).wait_ready()
-    with ThreadPoolExecutor(8) as pool:
-        running = pool.submit(box.chat, SLOW)
+    with ThreadPoolExecutor(8) as pool, gate:
+        running = pool.submit(box.chat, gate.held("word"))
         wait_until(lambda: box.replica(CHAT)["in_flight"] == 1)
         assert box.chat("/allocate 300 kept").status_code == 200
         wait_until(lambda: box.replica(CHAT)["state"] == "draining")
         meanwhile = [pool.submit(box.chat, f"waits {number}") for number in range(5)]
+        gate.open()
         assert running.result().status_code == 200
         assert {job.result().status_code for job in meanwhile} == {200}
     replica = ready_again(box, 2)

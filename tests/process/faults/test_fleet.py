@@ -20,9 +20,7 @@ import pytest
 
 from supervisor import plan as plans
 from supervisor.lifecycle.restarts import CIRCUIT_FAILURES
-from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, MakeBox, spec, wait_until
-
-SLOW = "/slow 200 " + "word " * 15
+from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, Gate, MakeBox, spec, wait_until
 
 
 def test_no_process_outlives_a_killed_supervisor(box: Box) -> None:
@@ -34,14 +32,16 @@ def test_no_process_outlives_a_killed_supervisor(box: Box) -> None:
     assert len(gone) == 4
 
 
-def test_sigterm_lets_open_streams_finish_and_refuses_the_rest(box: Box) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        streams = [pool.submit(lambda: box.chat(SLOW, stream=True).text) for _ in range(3)]
+def test_sigterm_lets_open_streams_finish_and_refuses_the_rest(box: Box, gate: Gate) -> None:
+    text = gate.held("word " * 15, after=1)
+    with ThreadPoolExecutor(4) as pool, gate:
+        streams = [pool.submit(lambda: box.chat(text, stream=True).text) for _ in range(3)]
         wait_until(lambda: box.queue(CHAT)["in_flight"] == 3)
         box.process.send_signal(signal.SIGTERM)
         refused = wait_until(lambda: (r := box.embed("x")).status_code == 503 and r)
         assert refused.json()["error"]["code"] == "draining"
         assert box.ask("/readyz") == 503
+        gate.open()
         texts = [stream.result() for stream in streams]
     assert all(text.rstrip().endswith("data: [DONE]") for text in texts)
     assert box.process.wait(timeout=DEADLINE_S) == 0
@@ -161,17 +161,17 @@ def test_a_frontend_that_never_starts_ends_the_server(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     box = make_box(spec(EMBED))
-    assert box.process.wait(timeout=60) == 1
+    assert box.process.wait(timeout=DEADLINE_S) == 1
     assert any("the frontend cannot start" in line for line in box.lines())
 
 
 def test_one_run_folder_has_one_supervisor(box: Box) -> None:
     path = plans.write(box.plan)
     argv = [sys.executable, "-m", "supervisor", str(path)]
-    second = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+    second = subprocess.run(argv, capture_output=True, text=True, timeout=DEADLINE_S)
     assert second.returncode == 1
     assert second.stderr.splitlines()[-1].startswith("edge-serve: another edge-serve runs in")
-    assert box.ask("/readyz") == 200
+    wait_until(lambda: box.ask("/readyz") == 200)
 
 
 def test_a_port_in_use_is_said_at_once(make_box: MakeBox) -> None:

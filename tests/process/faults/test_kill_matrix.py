@@ -19,7 +19,9 @@ import httpx2
 import psutil
 import pytest
 
-from tests.process.box import MakeBox, boxes, spec, wait_until
+from tests.process.box import Gate, MakeBox, boxes, spec, wait_until
+
+pytestmark = pytest.mark.long
 
 PHASES = ["loading", "idle", "prefill", "decode", "streaming", "draining"]
 SIGNALS = {
@@ -60,12 +62,13 @@ class Row:
     def __init__(self, make: MakeBox, folder: Path, way: str) -> None:
         self.way = way
         self.folder = folder
+        self.gate = Gate(folder)
         specs = []
         for phase in PHASES:
             os.mkfifo(folder / phase)
             options: dict[str, Any] = {"orders": str(folder / phase)}
             if phase == "loading":
-                options["load_s"] = 10.0  # time enough to be caught at it
+                options |= self.gate.loads  # until it has been caught at it
             limits: dict[str, Any] = {"recycle_jobs": 1} if phase == "draining" else {}
             specs.append(spec(name(phase), options=options, migrate=False, **limits))
         self.box = make(*specs)
@@ -81,6 +84,8 @@ class Row:
             client = _PREPARE[phase](self, pool, name(phase))
             before = self.replica(phase)
             self.kill(phase, before["pid"])
+            if phase == "loading":
+                self.gate.open()
             answer = client.result() if client else None
         replica = wait_until(lambda: self._ready(phase, before["generation"] + 1))
         return Seen(answer, self.chat(name(phase), "after"), replica)

@@ -144,7 +144,7 @@ def test_a_model_joins_and_leaves_while_another_is_busy(make_changing: MakeBox) 
             box.remove(OTHER)
             wait_until(lambda: box.has_left(OTHER))
             assert box.ask_model(OTHER).json()["error"]["code"] == "model_not_found"
-            assert box.ask("/readyz") == 200
+            wait_until(lambda: box.ask("/readyz") == 200)
             assert [answer.result().status_code for answer in answers] == [200] * 6
         wait_until(lambda: not any(box.tells_of(OTHER).values()))
         assert not psutil.pid_exists(pid) or not lives(psutil.Process(pid))

@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from supervisor.lifecycle.hang_watch import SILENCE_S
-from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, lives, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, EMBED, SPEECH, Box, MakeBox, lives, spec, wait_until
+
+pytestmark = pytest.mark.long
 
 MODELS = (CHAT, EMBED, SPEECH)
 PAUSE_S = SILENCE_S + 1.5
@@ -114,4 +116,4 @@ def test_a_drain_goes_on_after_a_pause(make_box: MakeBox) -> None:
         time.sleep(PAUSE_S)
         box.process.send_signal(signal.SIGCONT)
         assert stream.result().rstrip().endswith("data: [DONE]")
-    assert box.process.wait(timeout=30) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0

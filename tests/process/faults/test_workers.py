@@ -11,15 +11,16 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.process.box import CHAT, EMBED, SPEECH, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, EMBED, SPEECH, Box, Gate, MakeBox, spec, wait_until
 
-SLOW = "/slow 200 " + "word " * 15  # three seconds of work
 DEATHS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]
 
 
-def start(pool: ThreadPoolExecutor, box: Box, count: int) -> list[Future[httpx2.Response]]:
-    """``count`` slow chats, all of them in flight or queued when this returns."""
-    jobs = [pool.submit(box.chat, SLOW) for _ in range(count)]
+def start(
+    pool: ThreadPoolExecutor, box: Box, gate: Gate, count: int
+) -> list[Future[httpx2.Response]]:
+    """``count`` chats that are held, all of them in flight or queued when this returns."""
+    jobs = [pool.submit(box.chat, gate.held("word " * 15)) for _ in range(count)]
     wait_until(lambda: sum(box.queue(CHAT)[key] for key in ("in_flight", "depth")) == count)
     wait_until(lambda: box.replica(CHAT)["in_flight"] > 0)
     return jobs
@@ -34,13 +35,15 @@ def breaking(make_box: MakeBox) -> Box:
 
 @pytest.mark.parametrize("number", DEATHS)
 def test_in_flight_fails_queued_is_served_others_are_untouched(
-    breaking: Box, number: signal.Signals
+    breaking: Box, gate: Gate, number: signal.Signals
 ) -> None:
     box = breaking
-    with ThreadPoolExecutor(16) as pool:
-        jobs = start(pool, box, 9)  # five with the worker, four in the queue
+    with ThreadPoolExecutor(16) as pool, gate:
+        jobs = start(pool, box, gate, 9)  # five with the worker, four in the queue
         generation = box.kill(CHAT, number)
         assert box.embed("meanwhile").status_code == 200
+        wait_until(lambda: sum(job.done() for job in jobs) == 5)
+        gate.open()
         answers = [job.result() for job in jobs]
     failed = [answer for answer in answers if answer.status_code == 503]
     served = [answer for answer in answers if answer.status_code == 200]
@@ -55,9 +58,9 @@ def test_in_flight_fails_queued_is_served_others_are_untouched(
     assert box.replica(EMBED)["restarts"] == 0
 
 
-def test_a_stream_ends_with_an_error_event_and_no_done(breaking: Box) -> None:
-    box = breaking
-    body = {"model": CHAT, "messages": [{"role": "user", "content": SLOW}], "stream": True}
+def test_a_stream_ends_with_an_error_event_and_no_done(breaking: Box, gate: Gate) -> None:
+    box, text = breaking, gate.held("word " * 15, after=1)
+    body = {"model": CHAT, "messages": [{"role": "user", "content": text}], "stream": True}
     with box.client.stream("POST", "/v1/chat/completions", json=body) as answer:
         lines = answer.iter_lines()
         first = next(lines)
@@ -77,10 +80,10 @@ def test_every_kind_of_worker_comes_back(box: Box, model: str) -> None:
     assert box.chat("x").status_code == 200
 
 
-def test_a_stopped_worker_is_noticed_killed_and_replaced(breaking: Box) -> None:
+def test_a_stopped_worker_is_noticed_killed_and_replaced(breaking: Box, gate: Gate) -> None:
     box = breaking
-    with ThreadPoolExecutor(4) as pool:
-        jobs = start(pool, box, 2)
+    with ThreadPoolExecutor(4) as pool, gate:
+        jobs = start(pool, box, gate, 2)
         generation = box.kill(CHAT, signal.SIGSTOP)
         assert box.embed("meanwhile").status_code == 200
         assert [job.result().status_code for job in jobs] == [503, 503]
@@ -94,8 +97,9 @@ def test_a_worker_without_progress_is_replaced(make_box: MakeBox, directive: str
     box = make_box(spec(CHAT, stall_s=1.5)).wait_ready()
     answer = box.chat(directive)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "worker_crashed")
-    wait_until(lambda: box.replica(CHAT)["state"] == "ready")
+    wait_until(lambda: box.replica(CHAT)["generation"] > 1)
     assert "no progress" in box.replica(CHAT)["last_exit"]
+    wait_until(lambda: box.replica(CHAT)["state"] == "ready")
     assert any("Current thread" in line or "Thread 0x" in line for line in box.lines())
 
 
@@ -130,12 +134,13 @@ def test_a_load_that_fails_once_is_tried_again(make_box: MakeBox, tmp_path: Path
     assert box.replica(CHAT)["restarts"] == 1
 
 
-def test_while_it_loads_for_the_first_time_a_model_says_so(make_box: MakeBox) -> None:
-    box = make_box(spec(CHAT, options={"load_s": 3}), spec(EMBED))
+def test_while_it_loads_for_the_first_time_a_model_says_so(make_box: MakeBox, gate: Gate) -> None:
+    box = make_box(spec(CHAT, options=gate.loads), spec(EMBED))
     wait_until(lambda: box.ask("/livez") == 200)
     answer = box.chat("x")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_loading")
     assert int(answer.headers["retry-after"]) >= 1
+    gate.open()
     box.wait_ready()
     assert box.chat("x").status_code == 200
 
@@ -163,16 +168,17 @@ def test_a_client_that_leaves_frees_its_place(box: Box) -> None:
         box.chat("/slow 100000 never", timeout=0.5)
     wait_until(lambda: box.queue(CHAT)["in_flight"] == 0)
     wait_until(lambda: box.replica(CHAT)["in_flight"] == 0)
-    assert any("status=499" in line for line in box.lines())
+    wait_until(lambda: any("status=499" in line for line in box.lines()))
 
 
-def test_a_client_that_leaves_the_queue_is_never_served(box: Box) -> None:
+def test_a_client_that_leaves_the_queue_is_never_served(box: Box, gate: Gate) -> None:
     done = box.replica(CHAT)["jobs"]
-    with ThreadPoolExecutor(8) as pool:
-        jobs = start(pool, box, 5)
+    with ThreadPoolExecutor(8) as pool, gate:
+        jobs = start(pool, box, gate, 5)
         with pytest.raises(httpx2.ReadTimeout):
             box.chat("never", timeout=0.5)
         wait_until(lambda: box.queue(CHAT)["depth"] == 0)
+        gate.open()
         assert {job.result().status_code for job in jobs} == {200}
     wait_until(lambda: box.replica(CHAT)["jobs"] == done + 5)
 
@@ -185,17 +191,18 @@ def test_a_request_past_its_deadline_gets_504(make_box: MakeBox) -> None:
     wait_until(lambda: box.replica(CHAT)["in_flight"] == 0)
 
 
-def test_a_request_that_waits_too_long_gets_503(make_box: MakeBox) -> None:
+def test_a_request_that_waits_too_long_gets_503(make_box: MakeBox, gate: Gate) -> None:
     box = make_box(spec(CHAT, slots=1, prefetch=0, queue_timeout_s=0.5)).wait_ready()
-    with ThreadPoolExecutor(2) as pool:
-        running = pool.submit(box.chat, SLOW)
+    with ThreadPoolExecutor(2) as pool, gate:
+        running = pool.submit(box.chat, gate.held("word"))
         wait_until(lambda: box.queue(CHAT)["in_flight"] == 1)
         answer = box.chat("x")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "queue_timeout")
+        gate.open()
         assert running.result().status_code == 200
 
 
-def test_a_flood_is_answered_exactly(box: Box) -> None:
+def test_a_flood_is_answered_exactly(box: Box, gate: Gate) -> None:
     """Ten times the queue limit: the admitted are served, the rest refused at once."""
     credit, limit = int(box.queue(CHAT)["credit"]), int(box.queue(CHAT)["limit"])
     others: list[int] = []
@@ -205,9 +212,11 @@ def test_a_flood_is_answered_exactly(box: Box) -> None:
         while not flooding.is_set():
             others.append(box.embed("meanwhile").status_code)
 
-    with ThreadPoolExecutor(10 * limit + 1) as pool:
+    with ThreadPoolExecutor(10 * limit + 1) as pool, gate:
         pool.submit(ask_another)
-        running = [pool.submit(box.chat, SLOW) for _ in range(10 * limit)]
+        running = [pool.submit(box.chat, gate.held("word")) for _ in range(10 * limit)]
+        wait_until(lambda: sum(job.done() for job in running) == 9 * limit - credit)
+        gate.open()
         answers = [job.result() for job in running]
         flooding.set()
     refused = [answer for answer in answers if answer.status_code == 429]
@@ -222,7 +231,7 @@ def test_a_flood_is_answered_exactly(box: Box) -> None:
 def test_two_hundred_clients_that_give_up_cost_nobody_else(box: Box) -> None:
     def give_up(number: int) -> None:
         with contextlib.suppress(httpx2.ReadTimeout):
-            answer = box.chat(f"/slow 100000 never {number}", timeout=0.5)
+            answer = box.chat(f"/slow 100000 never {number}", timeout=0.25)
             # The places of those who have just left may not be free yet.
             assert answer.status_code == 429
 

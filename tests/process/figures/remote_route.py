@@ -28,7 +28,8 @@ from typing import NamedTuple
 import httpx2
 import yaml
 
-from tests.process.box import CHAT, boxes, free_port, spec, wait_until
+from tests.ports import free_port
+from tests.process.box import CHAT, boxes, spec, wait_until
 
 STREAMS = (1, 8, 32)
 WORDS = 50

@@ -31,7 +31,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 
 from tests.contract.served import serving
 from tests.contract.subjects import HIBARI, SMOLLM2, WHISPER
-from tests.process.box import free_port
+from tests.ports import free_port
 
 QUESTION = "Hello. I have one question. What is the capital of France?"
 HEARD = {"rate": 16_000, "width": 2, "channels": 1}

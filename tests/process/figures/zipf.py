@@ -27,7 +27,8 @@ from typing import Any
 import httpx2
 import psutil
 
-from tests.process.box import free_port, wait_until
+from tests.ports import free_port
+from tests.process.box import wait_until
 from tests.process.figures.swap_rules import belady, one_at_a_time
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.process.box import CHAT, Box, MakeBox, free_port, spec, wait_until
+from tests.ports import free_port
+from tests.process.box import CHAT, DEADLINE_S, Box, MakeBox, spec, wait_until
 from tests.process.history.collector import Collector, attributes, collector
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
@@ -95,4 +96,4 @@ def test_a_collector_that_is_away_costs_no_request_anything(
     chat(box, "after")
     assert sum("traces_not_taken" in line for line in box.lines()) == 1
     box.process.terminate()
-    assert box.process.wait(timeout=30) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0

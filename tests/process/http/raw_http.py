@@ -7,7 +7,7 @@ import re
 import socket
 import time
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Raw:

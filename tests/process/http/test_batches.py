@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from ipc.messages.control import BatchConfig
-from tests.process.box import CHAT, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, Box, MakeBox, spec, wait_until
 
 LINES = 500
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -122,7 +122,7 @@ def test_a_server_that_stops_waits_for_no_line(box: Box) -> None:
     name = begin(box, line("a", "/slow 1000 " + "word " * 100))
     wait_until(lambda: box.queue(CHAT)["in_flight"] == 1)
     box.process.send_signal(signal.SIGTERM)
-    assert box.process.wait(timeout=20) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0
     box.start()
     box.wait_ready()
     wait_until(lambda: (found := batch(box, name)) and found["status"] == "in_progress")

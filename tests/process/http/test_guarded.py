@@ -69,7 +69,9 @@ def test_with_a_certificate_it_speaks_https_only(make_box: MakeBox, tmp_path: Pa
     gate = AccessConfig(ssl_certfile=made, ssl_keyfile=key)
     box = make_box(spec(EMBED), gate=gate)
     trust = ssl.create_default_context(cafile=made)
-    with httpx2.Client(base_url=f"https://localhost:{box.port}", verify=trust) as client:
+    with httpx2.Client(
+        base_url=f"https://localhost:{box.port}", verify=trust, timeout=60
+    ) as client:
 
         def ready() -> bool:
             try:

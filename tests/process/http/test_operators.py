@@ -20,7 +20,7 @@ import pytest
 from ipc.messages.control import AccessConfig
 from ipc.messages.keys import ApiKey
 from supervisor.state.audit import NAME, broken_at
-from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, Gate, MakeBox, spec, wait_until
 
 SLOW = "/slow 200 " + "word " * 500  # longer than any deadline here
 ID = {"x-request-id": "mine/7"}
@@ -92,23 +92,24 @@ def test_a_model_is_loaded_unloaded_pinned_and_restarted_and_each_is_written_dow
 
 
 def test_a_drained_model_finishes_what_it_has_and_refuses_what_comes_until_it_is_resumed(
-    box: Box,
+    box: Box, gate: Gate
 ) -> None:
-    with ThreadPoolExecutor(1) as client:
-        answer = client.submit(box.chat, "/slow 100 " + "word " * 10)
+    with ThreadPoolExecutor(1) as client, gate:
+        answer = client.submit(box.chat, gate.held("word " * 10))
         wait_until(lambda: model(box, CHAT)["jobs"]["in_hand"] == 1)
         assert act(box, CHAT, "drain").json()["drained"] is True
         refused = box.chat("hello")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_draining")
         assert int(refused.headers["retry-after"]) > 0
         assert box.ask("/readyz") == 503
+        gate.open()
         assert answer.result().status_code == 200
     box.kill(CHAT)
     wait_until(lambda: model(box, CHAT)["state"] == "ready")
     assert box.chat("hello").status_code == 503  # also by another worker
     assert act(box, CHAT, "resume").json()["drained"] is False
     assert box.chat("hello").status_code == 200
-    assert box.ask("/readyz") == 200
+    wait_until(lambda: box.ask("/readyz") == 200)
 
 
 def test_a_box_is_drained_and_resumed_from_a_shell(box: Box) -> None:
@@ -123,13 +124,14 @@ def test_a_box_is_drained_and_resumed_from_a_shell(box: Box) -> None:
     assert box.embed("hello").status_code == 200
 
 
-def test_a_model_with_work_is_not_unloaded_unless_by_force(box: Box) -> None:
-    with ThreadPoolExecutor(1) as client:
-        answer = client.submit(box.chat, "/slow 100 " + "word " * 10)
+def test_a_model_with_work_is_not_unloaded_unless_by_force(box: Box, gate: Gate) -> None:
+    with ThreadPoolExecutor(1) as client, gate:
+        answer = client.submit(box.chat, gate.held("word " * 10))
         wait_until(lambda: model(box, CHAT)["jobs"]["in_hand"] == 1)
         busy = act(box, CHAT, "unload")
         assert (busy.status_code, busy.json()["error"]["code"]) == (409, "busy")
         assert act(box, CHAT, "unload", force=True).status_code == 202
+        gate.open()
         assert answer.result().status_code == 200
     wait_until(lambda: model(box, CHAT)["state"] == "unloaded")
 
@@ -195,7 +197,7 @@ def test_events_are_followed_and_gone_on_with_after_a_new_frontend(box: Box) -> 
     act(box, EMBED, "load", wait=True)
     wait_until(lambda: any(one["type"] == "model.load" for one in seen))
     os.kill(box.health()["frontend"]["pid"], signal.SIGKILL)
-    thread.join(30)
+    thread.join(DEADLINE_S)
     last = seen[-1]["seq"]
     wait_until(lambda: box.ask("/readyz") == 200)
     fresh = wait_until(lambda: events(box, after=last))
@@ -212,18 +214,23 @@ def test_the_lines_of_a_process_are_followed(box: Box) -> None:
 
 
 def test_a_server_that_is_drained_ends_who_follows_finishes_what_it_has_and_exits(
-    box: Box,
+    box: Box, gate: Gate
 ) -> None:
-    with ThreadPoolExecutor(2) as clients:
-        answer = clients.submit(box.chat, "/slow 50 " + "word " * 20)
+    with (
+        ThreadPoolExecutor(1) as client,
+        gate,
+        box.client.stream("GET", "/admin/events") as follows,
+    ):
+        assert follows.status_code == 200
+        answer = client.submit(box.chat, gate.held("word"))
         wait_until(lambda: model(box, CHAT)["jobs"]["in_hand"] == 1)
-        follows = clients.submit(box.client.get, "/admin/events")
-        wait_until(lambda: box.process.poll() is None)
         told = box.client.post("/admin/drain")
         assert (told.status_code, told.json()) == (202, {"stopping": True, "drain_s": 30.0})
+        gate.open()
         assert answer.result(DEADLINE_S).status_code == 200
-        assert follows.result(DEADLINE_S).status_code == 200
-    assert box.process.wait(30) == 0
+        for _ in follows.iter_bytes():  # up to its end
+            pass
+    assert box.process.wait(DEADLINE_S) == 0
     assert not [one for one in psutil.process_iter() if one.pid == box.process.pid]
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import httpx2
 
 from ipc.messages.control import AccessConfig
 from ipc.messages.keys import ApiKey
-from tests.process.box import CHAT, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, Box, Gate, MakeBox, spec, wait_until
 
 WORDS = " ".join(f"word{number}" for number in range(40))
-BODY = {
-    "model": CHAT,
-    "stream": True,
-    "max_tokens": 100,
-    "messages": [{"role": "user", "content": f"/slow 30 {WORDS}"}],
-}
+HELD_AT = 20  # words, which are several thousand bytes of a stream
 RESUME = {"x-request-resume": "1"}
+
+
+def body(gate: Gate) -> dict[str, Any]:
+    """What is answered by half of the words, and by the others once the gate is open."""
+    messages = [{"role": "user", "content": gate.held(WORDS, after=HELD_AT)}]
+    return {"model": CHAT, "stream": True, "max_tokens": 100, "messages": messages}
 
 
 def said(stream: str) -> str:
@@ -27,10 +29,10 @@ def said(stream: str) -> str:
     )
 
 
-def begun(box: Box, size: int, **headers: str) -> tuple[str, bytes]:
+def begun(box: Box, gate: Gate, size: int, **headers: str) -> tuple[str, bytes]:
     """A stream's id and its first bytes, so many or some more; its connection is cut then."""
     asked = box.client.stream(
-        "POST", "/v1/chat/completions", json=BODY, headers={**RESUME, **headers}
+        "POST", "/v1/chat/completions", json=body(gate), headers={**RESUME, **headers}
     )
     read = b""
     with asked as answer:
@@ -41,8 +43,9 @@ def begun(box: Box, size: int, **headers: str) -> tuple[str, bytes]:
         return answer.headers["x-stream-id"], read
 
 
-def test_a_stream_that_was_cut_off_is_read_to_its_end(box: Box) -> None:
-    stream_id, read = begun(box, 2000)
+def test_a_stream_that_was_cut_off_is_read_to_its_end(box: Box, gate: Gate) -> None:
+    stream_id, read = begun(box, gate, 2000)
+    gate.open()
     rest = box.client.get("/v1/stream", params={"id": stream_id, "from": len(read)})
     assert rest.headers["content-type"].startswith("text/event-stream")
     whole = read.decode() + rest.text
@@ -52,8 +55,8 @@ def test_a_stream_that_was_cut_off_is_read_to_its_end(box: Box) -> None:
     assert again.text == whole
 
 
-def test_one_that_is_stopped_gives_its_slot_back(box: Box) -> None:
-    stream_id, _ = begun(box, 500)
+def test_one_that_is_stopped_gives_its_slot_back(box: Box, gate: Gate) -> None:
+    stream_id, _ = begun(box, gate, 500)
     assert box.queue(CHAT)["in_flight"] == 1
     stopped = box.client.delete("/v1/stream", params={"id": stream_id})
     assert stopped.json() == {"id": stream_id, "stopped": True}
@@ -61,8 +64,11 @@ def test_one_that_is_stopped_gives_its_slot_back(box: Box) -> None:
     assert box.client.get("/v1/stream", params={"id": stream_id}).status_code == 404
 
 
-def test_who_still_reads_one_that_is_stopped_is_told_so_and_nothing_is_an_error(box: Box) -> None:
-    with box.client.stream("POST", "/v1/chat/completions", json=BODY, headers=RESUME) as answer:
+def test_who_still_reads_one_that_is_stopped_is_told_so_and_nothing_is_an_error(
+    box: Box, gate: Gate
+) -> None:
+    asked = body(gate)
+    with box.client.stream("POST", "/v1/chat/completions", json=asked, headers=RESUME) as answer:
         pieces = answer.iter_raw()
         next(pieces)
         box.client.delete("/v1/stream", params={"id": answer.headers["x-stream-id"]})
@@ -71,12 +77,12 @@ def test_who_still_reads_one_that_is_stopped_is_told_so_and_nothing_is_an_error(
     assert [line for line in box.lines() if "ERROR" in line] == []
 
 
-def test_only_the_key_that_began_it_reads_it(make_box: MakeBox) -> None:
-    gate = AccessConfig(api_keys={"ann": ApiKey.of("sesame"), "bob": ApiKey.of("poppy")})
-    box = make_box(spec(CHAT), gate=gate)
+def test_only_the_key_that_began_it_reads_it(make_box: MakeBox, gate: Gate) -> None:
+    access = AccessConfig(api_keys={"ann": ApiKey.of("sesame"), "bob": ApiKey.of("poppy")})
+    box = make_box(spec(CHAT), gate=access)
     ann, bob = ({"authorization": f"Bearer {key}"} for key in ("sesame", "poppy"))
     wait_until(lambda: _ready(box, ann))
-    stream_id, _ = begun(box, 500, **ann)
+    stream_id, _ = begun(box, gate, 500, **ann)
     where = {"id": stream_id}
     assert box.client.get("/v1/stream", params=where, headers=bob).status_code == 404
     assert box.client.delete("/v1/stream", params=where, headers=bob).status_code == 404
@@ -91,8 +97,8 @@ def _ready(box: Box, headers: dict[str, str]) -> bool:
         return False
 
 
-def test_its_head_is_an_answer_of_its_own_while_it_goes_on(box: Box) -> None:
-    stream_id, _ = begun(box, 500)
+def test_its_head_is_an_answer_of_its_own_while_it_goes_on(box: Box, gate: Gate) -> None:
+    stream_id, _ = begun(box, gate, 500)
     head = box.client.head("/v1/stream", params={"id": stream_id})
     assert (head.status_code, head.headers["x-stream-id"]) == (200, stream_id)
     assert box.client.get("/livez").status_code == 200  # by the same connection
@@ -100,22 +106,25 @@ def test_its_head_is_an_answer_of_its_own_while_it_goes_on(box: Box) -> None:
     box.client.delete("/v1/stream", params={"id": stream_id})
 
 
-def test_what_has_never_been_is_not_read(box: Box) -> None:
-    stream_id, _ = begun(box, 200)
+def test_what_has_never_been_is_not_read(box: Box, gate: Gate) -> None:
+    stream_id, _ = begun(box, gate, 200)
     box.client.delete("/v1/stream", params={"id": stream_id})
     for query in ({"id": "stream_0"}, {}, {"id": stream_id, "from": "9"}):
         assert box.client.get("/v1/stream", params=query).status_code == 404
     assert box.client.get("/v1/stream", params={"id": "x", "from": "-1"}).status_code == 400
 
 
-def test_strangers_and_clients_that_leave_at_once_take_no_room(make_box: MakeBox) -> None:
+def test_strangers_and_clients_that_leave_at_once_take_no_room(
+    make_box: MakeBox, gate: Gate
+) -> None:
     box = make_box(spec(CHAT), gate=AccessConfig(api_keys={"ann": ApiKey.of("sesame")}))
     ann = {"authorization": "Bearer sesame"}
     wait_until(lambda: _ready(box, ann))
     for _ in range(70):
-        refused = box.client.post("/v1/chat/completions", json=BODY, headers=RESUME)
+        refused = box.client.post("/v1/chat/completions", json=body(gate), headers=RESUME)
         assert (refused.status_code, "x-stream-id" in refused.headers) == (401, False)
         wrong = box.client.post("/v1/chat/completions", json={}, headers={**RESUME, **ann})
         assert (wrong.status_code, "x-stream-id" in wrong.headers) == (400, False)
-    stream_id, _ = begun(box, 500, **ann)
+    stream_id, _ = begun(box, gate, 500, **ann)
+    gate.open()
     assert box.client.get("/v1/stream", params={"id": stream_id}, headers=ann).status_code == 200

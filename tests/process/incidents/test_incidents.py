@@ -24,7 +24,7 @@ import pytest
 from ipc.facts.samples import grey_png
 from ipc.messages.control import AccessConfig, HistoryConfig, IncidentsConfig
 from ipc.messages.keys import ApiKey
-from tests.process.box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, EMBED, Box, Gate, MakeBox, spec, wait_until
 
 SLOW = "/slow 200 " + "word " * 15
 KEY = "sk-canary-key-1234567890"
@@ -210,11 +210,12 @@ def rows_at_work(state: Path) -> int:
 
 
 def test_of_a_worker_that_is_killed_it_is_said_which_answers_went_on(
-    make_box: MakeBox, state: Path
+    make_box: MakeBox, state: Path, gate: Gate
 ) -> None:
     box = make_box(spec(CHAT, slots=2), **kept(state)).wait_ready()
-    with ThreadPoolExecutor(2) as pool:
-        asked = [pool.submit(read_until_cut, box, "/slow 25 " + "word " * 60) for _ in range(2)]
+    text = gate.held("word " * 60, after=2)
+    with ThreadPoolExecutor(2) as pool, gate:
+        asked = [pool.submit(read_until_cut, box, text) for _ in range(2)]
 
         def answering() -> bool:
             page = box.client.get("/admin/requests", params={"model": CHAT}).json()["requests"]
@@ -222,6 +223,7 @@ def test_of_a_worker_that_is_killed_it_is_said_which_answers_went_on(
 
         wait_until(answering)
         box.kill(CHAT)
+        gate.open()
         for each in asked:
             each.result()
     crash = told(state, "crash")

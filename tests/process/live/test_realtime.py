@@ -31,7 +31,7 @@ from tests.process.box import CHAT, SPEECH, Box, MakeBox, spec, wait_until
 NOISE = base64.b64encode(b"\x01" * 4800).decode()  # 100 ms
 SILENCE = base64.b64encode(bytes(4800)).decode()
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,9 @@ class Client:
 @contextmanager
 def client(box: Box, query: str = f"?model={SPEECH}", **options: Any) -> Iterator[Client]:
     url = box.url.replace("http", "ws") + "/v1/realtime" + query
-    with connect(url, compression=None, **options) as socket:
+    # A busy machine is no reason to hang up.
+    patience: dict[str, Any] = {"open_timeout": TIMEOUT_S, "ping_interval": None}
+    with connect(url, compression=None, **patience, **options) as socket:
         yield Client(socket)
 
 
@@ -199,6 +201,7 @@ def test_the_model_may_be_named_in_the_session_alone(box: Box) -> None:
 
 
 def test_sessions_take_places_and_give_them_back(box: Box) -> None:
+    wait_until(lambda: box.queue(SPEECH)["in_flight"] == 0)  # of sessions before
     with client(box) as one, client(box) as other:
         one.hear("session.created")
         other.hear("session.created")
@@ -264,10 +267,10 @@ def test_a_worker_that_is_killed_fails_its_turn_and_the_next_sound_is_heard(
         assert again != item
         kinds = [one.hear()["type"].rpartition(".")[2] for _ in range(5)]
         assert kinds == ["delta", "speech_stopped", "committed", "delta", "completed"]
-    told = box.client.get("/metrics").text
     for outcome in ("ok", "worker_crashed"):
         labels = f'model="{SPEECH}",outcome="{outcome}"'
-        assert f"edge_serve_live_turns_total{{{labels}}} 1.0" in told
+        line = f"edge_serve_live_turns_total{{{labels}}} 1.0"
+        wait_until(lambda: line in box.client.get("/metrics").text)  # noqa: B023
 
 
 def test_what_a_session_has_heard_is_in_its_record(make_box: MakeBox) -> None:
@@ -292,7 +295,7 @@ def test_a_client_that_leaves_frees_its_worker(box: Box) -> None:
         one.hear("session.created")
         one.noise(NOISE)
         one.hear("input_audio_buffer.speech_started")
-        assert box.queue(SPEECH)["in_flight"] == 1
+        wait_until(lambda: box.queue(SPEECH)["in_flight"] == 1)  # sessions before have given theirs
     wait_until(lambda: box.queue(SPEECH)["in_flight"] == 0)
 
 

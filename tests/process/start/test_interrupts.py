@@ -19,7 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.process.box import CHAT, Box, MakeBox, free_port, lives, spec, wait_until
+from tests.ports import free_port
+from tests.process.box import CHAT, Box, MakeBox, lives, spec, wait_until
 
 ROOT = Path(__file__).parents[3]
 CATALOG = "serve: [own/echo]\nmodels:\n  - {name: own/echo, task: chat, engine: own.Echo}\n"
@@ -82,8 +83,15 @@ def _control_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
+@pytest.fixture(scope="module")
+def environment() -> None:
+    """What bin/edge-serve needs is installed, so that it begins with the server itself."""
+    subprocess.run(["bash", str(ROOT / "bin/venv.sh"), "requirements.txt"], check=True, timeout=600)
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path, environment: None) -> Iterator[Path]:
+    del environment
     (tmp_path / "own.yaml").write_text(CATALOG)
     (tmp_path / "own.py").write_text("from worker.engines.echo.engine import Echo\n")
     with tempfile.TemporaryDirectory(prefix="es-") as run_dir:

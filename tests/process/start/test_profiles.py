@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,8 @@ import pytest
 
 from supervisor.config.compat_settings import REPLACED
 from supervisor.host.hardware import detect
-from tests.process.box import CHAT, EMBED, SPEECH, wait_until
+from tests.ports import free_port
+from tests.process.box import CHAT, DEADLINE_S, EMBED, SPEECH, wait_until, whole
 
 ROOT = Path(__file__).parents[3]
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -76,9 +76,7 @@ class Served:
     """A server started by the command line with nothing but an environment."""
 
     def __init__(self, folder: Path, environment: Environment, *arguments: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.log = folder / "log"
         self.client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         argv = [sys.executable, "-P", "-m", "supervisor.cli", "--port", str(port), *arguments]
@@ -109,9 +107,12 @@ class Served:
             return False
 
     def model(self, name: str) -> Any:
-        """The model as /health tells of it, None as long as it does not."""
-        models = (self.get("/health") or {}).get("models", [])
-        return next((model for model in models if model["name"] == name), None)
+        return next(model for model in self.models() if model["name"] == name)
+
+    def models(self) -> list[Any]:
+        """As /health tells of them, once it does."""
+        report = wait_until(lambda: whole(self.get("/health") or {}))
+        return list(report["models"])
 
     def chat(self, model: str) -> httpx2.Response:
         body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
@@ -129,7 +130,7 @@ class Served:
     def close(self) -> None:
         self.client.close()
         self.process.terminate()
-        assert self.process.wait(timeout=30) == 0
+        assert self.process.wait(timeout=DEADLINE_S) == 0
 
 
 _SET_BY_PROFILES = {name for profile in PROFILES.values() for name in profile}
@@ -174,9 +175,7 @@ def test_a_profile_starts_and_serves(serve: Serve, echo: str, profile: str) -> N
     assert served.embed(EMBED).status_code == 200
     assert served.transcribe(SPEECH).status_code == 200
     device = environment.get("MODEL_DEVICE", "cpu")
-    assert all(
-        model["replicas"][0]["device"] == device for model in served.get("/health")["models"]
-    )
+    assert all(model["replicas"][0]["device"] == device for model in served.models())
     log = served.log.read_text()
     for name in environment:
         assert (f"{name} has no effect: " in log) == (name in REPLACED)
@@ -204,7 +203,7 @@ def test_a_profile_serves_real_models(serve: Serve, profile: str) -> None:
     assert served.chat(SMOLLM2).json()["usage"]["completion_tokens"] > 0
     assert len(served.embed(MINILM).json()["data"][0]["embedding"]) == 384
     assert served.transcribe(WHISPER).status_code == 200
-    for model in served.get("/health")["models"]:
+    for model in served.models():
         assert model["replicas"][0]["device"].startswith(PROFILES[profile].get("MODEL_DEVICE", ""))
 
 
@@ -216,7 +215,7 @@ def test_without_a_gpu_a_model_for_one_is_tried_again_and_never_served_by_the_cp
 
     def tried_twice() -> Any:
         model = served.model(MINILM)
-        return model if model and model["replicas"][0]["generation"] > 1 else None
+        return model if model["replicas"][0]["generation"] > 1 else None
 
     model = wait_until(tried_twice, REAL_S)
     assert "device cuda is not there" in str(model)

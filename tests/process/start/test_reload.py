@@ -14,7 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.process.box import free_port, wait_until
+from tests.ports import free_port
+from tests.process.box import wait_until, whole
 from tests.process.start.test_start import edge_serve, environment
 
 ONE = "{name: one, task: chat, engine: echo}"
@@ -61,12 +62,13 @@ class Server:
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """The lines of the log that say so."""
-        lines = self.log.read_text().splitlines()
+        lines = self.log.read_text().rpartition("\n")[0].splitlines()  # the whole ones
         found = [json.loads(line) for line in lines if line.startswith("{")]
         return [line for line in found if line.get("event") == event]
 
     def pids(self) -> set[int]:
-        report = self.client.get("/health", headers={"authorization": f"Bearer {KEY}"}).json()
+        headers = {"authorization": f"Bearer {KEY}"}
+        report = wait_until(lambda: whole(self.client.get("/health", headers=headers).json()))
         return {one["pid"] for model in report["models"] for one in model["replicas"]}
 
 

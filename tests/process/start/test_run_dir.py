@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, MakeBox, spec, wait_until
 
 
 def said(box: Box, what: str) -> bool:
@@ -46,7 +46,7 @@ def test_a_run_folder_that_was_removed_is_made_again_and_no_request_is_lost(box:
     everybody_can_be_replaced(box)
     assert box.run_dir.stat().st_mode & 0o777 == 0o700
     box.process.send_signal(signal.SIGTERM)
-    assert box.process.wait(timeout=30) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0
     assert list(box.run_dir.iterdir()) == []
 
 
@@ -82,7 +82,7 @@ def test_sigterm_bears_a_folder_that_is_gone(box: Box) -> None:
     shutil.rmtree(box.run_dir)
     box.process.send_signal(signal.SIGTERM)
     box.process.send_signal(signal.SIGCONT)
-    assert box.process.wait(timeout=30) == 0
+    assert box.process.wait(timeout=DEADLINE_S) == 0
     assert not said(box, "Traceback")
 
 
@@ -90,7 +90,7 @@ def test_a_folder_that_cannot_be_made_again_stops_the_server_with_a_line(box: Bo
     shutil.rmtree(box.run_dir)
     box.run_dir.write_text("a file in its place")
     try:
-        assert box.process.wait(timeout=30) == 1
+        assert box.process.wait(timeout=DEADLINE_S) == 1
         assert said(box, "the run folder was removed and cannot be made again")
         assert not said(box, "Traceback")
     finally:

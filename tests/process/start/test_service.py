@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import psutil
 import pytest
 
 from tests.fake_hub import FakeHub
+from tests.ports import free_port
 from tests.process.box import CHAT, wait_until
 from tests.process.test_pulls import WEIGHTS
 
@@ -57,9 +57,7 @@ class Service:
         keep = [str(ROOT), sys.base_prefix]
         script = [str(HERE / "systemd.sh"), str(units), *keep]
         self.unshare = psutil.Popen(["unshare", *NAMESPACES, *script])
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         wait_until(lambda: self.run("systemctl", "is-system-running").stdout == "running\n")
 

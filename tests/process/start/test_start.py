@@ -9,7 +9,6 @@ import pty
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,8 @@ import httpx2
 import pytest
 
 from ipc.messages.spec import Warmup
-from tests.process.box import CHAT, DEADLINE_S, EMBED, SPEECH, Box, MakeBox, spec, wait_until
+from tests.ports import free_port
+from tests.process.box import CHAT, DEADLINE_S, EMBED, SPEECH, Box, MakeBox, spec, wait_until, whole
 
 ROOT = Path(__file__).parents[3]
 
@@ -51,9 +51,7 @@ def shouting(tmp_path: Path) -> Iterator[str]:
     address."""
     (tmp_path / "shout.py").write_text(documented("python", "class Shout"))
     (tmp_path / "own.yaml").write_text(documented("yaml", "shout.Shout"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="es-") as run_dir, (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             edge_serve("--config", "own.yaml", "--port", str(port)),
@@ -69,7 +67,7 @@ def shouting(tmp_path: Path) -> Iterator[str]:
         )
         yield f"http://127.0.0.1:{port}"
         process.terminate()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=DEADLINE_S) == 0
 
 
 def answers(url: str) -> bool:
@@ -82,7 +80,7 @@ def answers(url: str) -> bool:
 def test_an_engine_from_a_file_of_ones_own_serves_as_the_readme_says(shouting: str) -> None:
     wait_until(lambda: answers(shouting))
     body = {"model": "me/shout", "messages": [{"role": "user", "content": "hear me"}]}
-    answer = httpx2.post(f"{shouting}/v1/chat/completions", json=body).json()
+    answer = httpx2.post(f"{shouting}/v1/chat/completions", json=body, timeout=60).json()
     assert answer["choices"][0]["message"]["content"] == "HEAR ME"
 
 
@@ -92,9 +90,7 @@ def test_an_engine_from_a_file_of_ones_own_serves_as_the_readme_says(shouting: s
 @pytest.mark.parametrize("streams", [">&- 2>&-", "2>&1 | head -c 1", "<&- 2>&-"])
 def test_it_serves_though_nobody_reads_what_it_says(streams: str, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("models: [{name: echo/chat, task: chat, engine: echo}]")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
         command = shlex.join(edge_serve("--config", "own.yaml", "--port", str(port)))
         process = subprocess.Popen(
@@ -107,9 +103,10 @@ def test_it_serves_though_nobody_reads_what_it_says(streams: str, tmp_path: Path
         url = f"http://127.0.0.1:{port}"
         try:
             wait_until(lambda: answers(url))
-            pid = httpx2.get(f"{url}/health").json()["supervisor"]["pid"]
+            told = wait_until(lambda: whole(httpx2.get(f"{url}/health", timeout=60).json()))
+            pid = told["supervisor"]["pid"]
             os.kill(pid, signal.SIGTERM)
-            process.wait(timeout=30)
+            process.wait(timeout=DEADLINE_S)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -139,7 +136,7 @@ def started(folder: Path, *arguments: str, **more: str) -> Iterator[tuple[int, i
     try:
         yield ours, process.pid
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=DEADLINE_S)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -159,12 +156,6 @@ def read_until(terminal: int, last: str) -> list[str]:
         lines = [line for line in text.splitlines() if line]
         if text.endswith("\n") and any(line.startswith(last) for line in lines):
             return lines
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_a_start_at_a_terminal_is_a_few_lines(tmp_path: Path) -> None:
@@ -203,7 +194,7 @@ def test_watching_shows_it_again_and_again(box: Box) -> None:
         assert watching.stdout is not None
         frames = [json.loads(watching.stdout.readline()) for _ in range(2)]
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(timeout=20) == 130
+        assert watching.wait(timeout=DEADLINE_S) == 130
     assert [frame["status"] for frame in frames] == ["ok", "ok"]
     assert frames[0]["supervisor"]["uptime_s"] <= frames[1]["supervisor"]["uptime_s"]
 
@@ -232,7 +223,7 @@ def test_by_default_a_model_that_cannot_start_does_not_stop_the_others(make_box:
 
 def test_failing_fast_stops_the_server_and_names_the_model(make_box: MakeBox) -> None:
     box = make_box(spec(CHAT), spec(EMBED, options=FAILS), fail_fast=True)
-    assert box.process.wait(timeout=20) == 1
+    assert box.process.wait(timeout=DEADLINE_S) == 1
     (line,) = [line for line in box.lines() if "fail_fast" in line]
     assert f"model={EMBED}" in line
     assert "reason=told to fail at load" in line

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.box import CHAT, EMBED, Box, MakeBox, spec, wait_until
+from tests.process.box import CHAT, DEADLINE_S, EMBED, Box, MakeBox, spec, wait_until
 
 COMMAND = [sys.executable, "-P", "-m", "supervisor.cli", "top"]
 ENTERS, LEAVES = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -95,7 +95,7 @@ def test_it_is_drawn_again_and_leaves_the_terminal_as_it_was(terminal: Terminal)
     frames = terminal.said.count(b"\x1b[H")
     wait_until(lambda: terminal.said.count(b"\x1b[H") > frames + 2)
     terminal.press(b"q")
-    assert terminal.program.wait(10) == 0
+    assert terminal.program.wait(DEADLINE_S) == 0
     wait_until(lambda: LEAVES in terminal.said and SHOWS in terminal.said)
     assert terminal.modes == terminal.before
 
@@ -106,7 +106,7 @@ def test_however_it_is_ended(terminal: Terminal, how: str) -> None:
         terminal.press(b"\x03")
     else:
         terminal.program.send_signal(signal.SIGTERM)
-    assert terminal.program.wait(10) == (130 if how == "ctrl-c" else 143)
+    assert terminal.program.wait(DEADLINE_S) == (130 if how == "ctrl-c" else 143)
     wait_until(lambda: LEAVES in terminal.said and SHOWS in terminal.said)
     assert terminal.modes == terminal.before
     assert b"Traceback" not in terminal.said
@@ -134,7 +134,7 @@ def test_a_server_that_is_started_again_is_found_again(make_box: MakeBox) -> Non
     try:
         wait_until(lambda: any(CHAT in line for line in terminal.frame))
         again.process.terminate()
-        again.process.wait(30)
+        again.process.wait(DEADLINE_S)
         wait_until(lambda: any("no answer since" in line for line in terminal.frame))
         again.start()
         wait_until(lambda: not any("no answer since" in line for line in terminal.frame))

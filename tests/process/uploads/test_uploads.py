@@ -98,8 +98,8 @@ def test_it_is_heard_by_the_next_worker_if_its_own_is_killed(box: Box) -> None:
     """While it comes, and once more when all of it is there."""
     with Uploader(box) as one:
         one.fields(prompt=WORDS).send(FILE, audio(MB)).is_in_hand()
-        box.kill(SPEECH, signal.SIGKILL)
-        wait_until(lambda: box.queue(SPEECH)["in_flight"] == 0)
+        generation = box.kill(SPEECH, signal.SIGKILL)
+        wait_until(lambda: box.replica(SPEECH)["generation"] > generation)
         one.is_in_hand()
         status, body = one.send(audio(MB)).end().answer()
     assert (status, json.loads(body)["text"]) == (200, WORDS)

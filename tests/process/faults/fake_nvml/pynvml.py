@@ -1,6 +1,7 @@
 """What the supervisor asks of NVIDIA's library, answered from a file: a GPU for boxes without one.
 
-The file that FAKE_NVML names holds ``{"used": bytes, "held": {pid: bytes}}``.
+The file that FAKE_NVML names holds ``{"used": bytes, "held": {pid: bytes}}``. Each time that
+somebody asks who holds memory, the pids that are told become a line of ``.listed`` beside it.
 """
 
 from __future__ import annotations
@@ -53,4 +54,6 @@ def nvmlDeviceGetMemoryInfo(_: int) -> SimpleNamespace:  # noqa: N802
 
 def nvmlDeviceGetComputeRunningProcesses(_: int) -> list[SimpleNamespace]:  # noqa: N802
     held = _gpu()["held"].items()
+    with Path(os.environ["FAKE_NVML"]).with_suffix(".listed").open("a") as listed:
+        print(*(pid for pid, _ in held), file=listed)
     return [SimpleNamespace(pid=int(pid), usedGpuMemory=taken) for pid, taken in held]
