@@ -1,4 +1,4 @@
-"""Eight languages read aloud by espeak-ng: which are told, and the words of each.
+"""Twelve languages read aloud by espeak-ng: which are told, and the words of each.
 
     python -P -m tests.bench.sound.languages MODEL_FOLDER
 
@@ -6,6 +6,7 @@ Beside faster-whisper with its defaults on the same model in 8 bits. What is tra
 how many of the words that the same text has in English.
 """
 
+# ruff: noqa: RUF001 - letters of other alphabets are meant
 from __future__ import annotations
 
 import argparse
@@ -84,6 +85,33 @@ TEXTS = {
         "met verstand en geweten, en behoren zich jegens elkander in een geest van broederschap "
         "te gedragen.",
     ),
+    "ru": (
+        "Вчера моя сестра поехала в город на раннем поезде. Шёл дождь, поэтому она осталась в "
+        "библиотеке и читала газету. Вечером мы вместе варили суп и говорили о лете.",
+        "Все люди рождаются свободными и равными в своём достоинстве и правах. Они наделены "
+        "разумом и совестью и должны поступать в отношении друг друга в духе братства.",
+    ),
+    "tr": (
+        "Dün kız kardeşim erken trenle şehre gitti. Yağmur yağıyordu, bu yüzden kütüphanede kaldı "
+        "ve gazete okudu. Akşam birlikte çorba pişirdik ve yaz hakkında konuştuk.",
+        "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana "
+        "sahiptirler ve birbirlerine karşı kardeşlik zihniyeti ile hareket etmelidirler.",
+    ),
+    "id": (
+        "Kemarin adik saya naik kereta pagi ke kota. Hujan turun, jadi dia tinggal di "
+        "perpustakaan dan membaca koran. Malam harinya kami memasak sup bersama dan berbicara "
+        "tentang musim panas.",
+        "Semua orang dilahirkan merdeka dan mempunyai martabat dan hak-hak yang sama. Mereka "
+        "dikaruniai akal dan hati nurani dan hendaknya bergaul satu sama lain dalam semangat "
+        "persaudaraan.",
+    ),
+    "sv": (
+        "Igår tog min syster det tidiga tåget till staden. Det regnade, så hon stannade på "
+        "biblioteket och läste tidningen. På kvällen kokade vi soppa tillsammans och pratade om "
+        "sommaren.",
+        "Alla människor är födda fria och lika i värde och rättigheter. De är utrustade med "
+        "förnuft och samvete och bör handla gentemot varandra i en anda av broderskap.",
+    ),
 }  # fmt: skip
 
 
@@ -131,7 +159,7 @@ def row(language: str, number: int, told: Told) -> Iterator[str]:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description="eight languages by espeak-ng")
+    asked = argparse.ArgumentParser(description="twelve languages by espeak-ng")
     asked.add_argument("model", type=Path)
     folder = asked.parse_args().model
     engine = WhisperSpeech()
