@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,7 +181,33 @@ def build(
     kept.know(serve.gate.api_keys)
     batches.know(serve.gate.api_keys)
     operator.followers.know(serve.gate.api_keys)
-    services = Services(
+    services = _services(dispatcher, control, serve, metrics, batches, operator, kept)
+    app = Application(
+        routes=[
+            Route(_WITH_SLASHES.sub(r"{\1:path}", path), Endpoint(answers), methods=[*answers])
+            for path, answers in _by_path(offered, services).items()
+        ],
+        middleware=_layers(dispatcher, serve, metrics, budget, kept, offered),
+    )
+    # A redirect would be built from the client's Host header, and repeat the whole body.
+    app.router.redirect_slashes = False
+    unserved = Unserved([(each.method, each.path) for each in offered])
+    app.router.default = unserved
+    app.router.routes[:0] = [Route(path, unserved) for path in COVERED]
+    return app
+
+
+def _services(
+    dispatcher: Dispatcher,
+    control: Control,
+    serve: Serve,
+    metrics: Metrics,
+    batches: Batches,
+    operator: Operator,
+    kept: Kept,
+) -> Services:
+    """What routes answer with."""
+    return Services(
         dispatcher=dispatcher,
         control=control,
         serve=serve,
@@ -198,38 +224,37 @@ def build(
         usage=UsageReports(kept.ledger, kept.store),
         live=kept.live,
     )
-    app = Application(
-        routes=[
-            Route(_WITH_SLASHES.sub(r"{\1:path}", path), Endpoint(answers), methods=[*answers])
-            for path, answers in _by_path(offered, services).items()
-        ],
-        middleware=[
-            Middleware(Sockets),
-            Middleware(Upstream, dispatcher=dispatcher),
-            Middleware(Resumable, held=kept.held),
-            Middleware(
-                Access,
-                record=AccessLogEntry(metrics, kept.ledger, POLLED),
-                budget=budget,
-                error_forms=error_forms(serve),
-                id_headers={each.path: each.id_header for each in offered if each.id_header},
-                quota_forms={each.path: each.quota_form for each in offered if each.quota_form},
-                requests=kept.requests.registry,
-                listed=LISTED,
-                traces=kept.traces,
-                trusts_parent=serve.trust_trace_parent,
-            ),
-            *_gate(serve.gate, kept.sessions),
-            Middleware(Refusals),
-            Middleware(Limited, allowances=kept.allowances, counted=LISTED),
-        ],
-    )
-    # A redirect would be built from the client's Host header, and repeat the whole body.
-    app.router.redirect_slashes = False
-    unserved = Unserved([(each.method, each.path) for each in offered])
-    app.router.default = unserved
-    app.router.routes[:0] = [Route(path, unserved) for path in COVERED]
-    return app
+
+
+def _layers(
+    dispatcher: Dispatcher,
+    serve: Serve,
+    metrics: Metrics,
+    budget: Budget,
+    kept: Kept,
+    offered: Sequence[Entry],
+) -> list[Middleware]:
+    """What is around the routes, from the outside in."""
+    return [
+        Middleware(Sockets),
+        Middleware(Upstream, dispatcher=dispatcher),
+        Middleware(Resumable, held=kept.held),
+        Middleware(
+            Access,
+            record=AccessLogEntry(metrics, kept.ledger, POLLED),
+            budget=budget,
+            error_forms=error_forms(serve),
+            id_headers={each.path: each.id_header for each in offered if each.id_header},
+            quota_forms={each.path: each.quota_form for each in offered if each.quota_form},
+            requests=kept.requests.registry,
+            listed=LISTED,
+            traces=kept.traces,
+            trusts_parent=serve.trust_trace_parent,
+        ),
+        *_gate(serve.gate, kept.sessions),
+        Middleware(Refusals),
+        Middleware(Limited, allowances=kept.allowances, counted=LISTED),
+    ]
 
 
 def _by_path(offered: Iterable[Entry], services: Services) -> Mapping[str, Mapping[str, Answer]]:

@@ -16,7 +16,7 @@ from supervisor.config.engines import choose
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
 from supervisor.host.hardware import Box
-from supervisor.host.timings import Timing, fastest
+from supervisor.host.timings import Fastest, Timing, fastest
 
 # Keys of an entry that are keys of a Spec too, in the same unit.
 SAME = (
@@ -93,34 +93,8 @@ def specified(
     wanted = forced_device or entry.device or settings.model_device
     limits = {**_from_settings(TASKS[entry.task], settings), **_from_entry(entry)}
     measured = fastest(files.timings, limits["slots"].value)
-    try:
-        engine, device = choose(
-            entry.engine,
-            wanted,
-            entry.task,
-            converted=files.converted and not (files.gguf and entry.vision),
-            gguf=files.gguf,
-            checkpoint=files.checkpoint,
-            fastest=measured.engine if measured else "",
-            hears=files.hears,
-            box=box,
-        )
-        options.check(engine, entry.task, entry.options, has_source=entry.origin() is not None)
-    except (ConfigError, ValueError) as error:
-        raise ConfigError(f"{entry.name}: {error}") from None
-    said = {
-        "threads": Said(_threads(entry, device, box), AUTO),
-        "load": Said(settings.model_load, "MODEL_LOAD"),
-        "idle_unload_s": Said(settings.model_idle_unload_sec, "MODEL_IDLE_UNLOAD_SEC"),
-        "vision": Said(files.vision and _sees(engine, entry.task), AUTO),
-        **limits,
-    }
-    if said["load"].value != "on_demand":
-        _check_stays(entry, said["load"].value)
-    if said["vision"].value:
-        _check_vision(entry, engine, files)
-        if entry.slots is None and not settings.chat_batch_allow_vision:
-            said["slots"] = Said(1, "CHAT_BATCH_ALLOW_VISION")
+    engine, device = _engine_and_device(entry, wanted, files, box, measured)
+    said = _said(entry, settings, box, files, engine, device, limits)
     values: dict[str, Any] = {key: one.value for key, one in said.items()}
     said_by = {
         **{key: one.by for key, one in said.items()},
@@ -145,6 +119,55 @@ def specified(
         **values,
     )
     return Specified(spec, said_by)
+
+
+def _engine_and_device(
+    entry: Entry, wanted: str, files: Files, box: Box, measured: Fastest | None
+) -> tuple[str, str]:
+    """What serves it and where, on the ``wanted`` device. Raises `ConfigError`, also for options
+    that the engine has not."""
+    try:
+        found = choose(
+            entry.engine,
+            wanted,
+            entry.task,
+            converted=files.converted and not (files.gguf and entry.vision),
+            gguf=files.gguf,
+            checkpoint=files.checkpoint,
+            fastest=measured.engine if measured else "",
+            hears=files.hears,
+            box=box,
+        )
+        options.check(found[0], entry.task, entry.options, has_source=entry.origin() is not None)
+    except (ConfigError, ValueError) as error:
+        raise ConfigError(f"{entry.name}: {error}") from None
+    return found
+
+
+def _said(
+    entry: Entry,
+    settings: Settings,
+    box: Box,
+    files: Files,
+    engine: str,
+    device: str,
+    limits: dict[str, Said],
+) -> dict[str, Said]:
+    """The values of keys that depend on more than one place, and the ``limits``."""
+    said = {
+        "threads": Said(_threads(entry, device, box), AUTO),
+        "load": Said(settings.model_load, "MODEL_LOAD"),
+        "idle_unload_s": Said(settings.model_idle_unload_sec, "MODEL_IDLE_UNLOAD_SEC"),
+        "vision": Said(files.vision and _sees(engine, entry.task), AUTO),
+        **limits,
+    }
+    if said["load"].value != "on_demand":
+        _check_stays(entry, said["load"].value)
+    if said["vision"].value:
+        _check_vision(entry, engine, files)
+        if entry.slots is None and not settings.chat_batch_allow_vision:
+            said["slots"] = Said(1, "CHAT_BATCH_ALLOW_VISION")
+    return said
 
 
 def _is_chosen(entry: Entry, engine: str, device: str) -> bool:
