@@ -28,8 +28,9 @@ from frontend.dispatch.links import Links
 from frontend.dispatch.waits import happens, tick
 from frontend.incidents.keeping import Keeping
 from frontend.incidents.sources import LiveSources
+from frontend.listener.bounds import Bounds
 from frontend.listener.by_port import ByPort
-from frontend.listener.connection import Bounds, protocol
+from frontend.listener.connection import protocol
 from frontend.metrics.prometheus import Metrics
 from frontend.routes import PROBES, SOCKETS
 from frontend.store.database import Unavailable

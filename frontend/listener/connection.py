@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -25,6 +24,9 @@ from frontend.dispatch.budget import Budget
 from frontend.http.errors import error_bytes
 from frontend.http.request_context import RequestContext
 from frontend.listener import request_head
+from frontend.listener.answer_transport import AnswerTransport
+from frontend.listener.bounds import Bounds
+from frontend.listener.http10 import to_the_end
 from ipc.messages.errors import (
     HeadersTooLarge,
     InvalidRequest,
@@ -46,35 +48,6 @@ _TURN_BYTES = 64 << 10
 # What a chunk of one byte costs beside that byte. Chunks as small as that are allowed, as Go's
 # server does (net/http/internal/chunked.go), and nothing dearer.
 _CHUNK_BYTES = len(b"1\r\n\r\n")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """The limits of one listener.
-
-    ``head_bytes`` and ``fields`` are gunicorn's and nginx's orders of magnitude, and count for all
-    of a request that is not body: its trailer and its chunks' sizes and extensions too.
-    ``unread_s`` is the time in which a client must take ``unread_bytes`` of what waits for it;
-    A connection makes room for others once it has been silent for ``silent_s``; ``spare`` ones
-    beyond the cap have ``spare_s`` each to turn out to be a probe's, by its path.
-    """
-
-    probes: frozenset[str] = frozenset()
-    sockets: frozenset[str] = frozenset()  # the paths that may be asked for by WebSocket
-
-    connections: int = 1024
-    lingering: int = 64
-    spare: int = 16
-    pipelined: int = 16
-    target_bytes: int = 8 << 10
-    head_bytes: int = 32 << 10
-    fields: int = 100
-    head_s: float = 10.0
-    silent_s: float = 1.0
-    spare_s: float = 1.0
-    linger_s: float = 5.0
-    unread_s: float = 30.0
-    unread_bytes: int = 16 << 10
 
 
 class Others:
@@ -268,7 +241,9 @@ class Connection(HttpToolsProtocol):
         self._part = "body"
         self._others.quiet.pop(self, None)
         self.cycle.keep_alive &= not in_spare_place
-        self.cycle.transport = cast(asyncio.Transport, _Polite(self))
+        self.cycle.transport = cast(
+            asyncio.Transport, AnswerTransport(self, self.cycle.scope["method"])
+        )
 
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)  # and no more: this runs for each chunk, however small
@@ -345,7 +320,7 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         if cycle.scope["http_version"] == "1.0":
-            app = _to_the_end(app, cycle)
+            app = to_the_end(app, cycle)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -526,60 +501,6 @@ def _no_room() -> Unavailable:
         "this server has no connection left; close idle ones, or raise MAX_CONNECTIONS",
         retry_after_s=1,
     )
-
-
-def _to_the_end(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Application:
-    """``app`` for a client of HTTP/1.0, who knows no chunks: an answer whose length is not known at
-    its start goes on to the end of the connection (RFC 9112, 6.1 and 6.3)."""
-
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
-        declared = False
-
-        async def send_bare(message: Any) -> None:
-            nonlocal declared
-            if message["type"] == "http.response.start":
-                declared = b"content-length" in {
-                    name.lower() for name, _ in message.get("headers", ())
-                }
-                cycle.chunked_encoding = None if declared else False
-            elif not declared:  # so each part is as long as what was promised
-                cycle.expected_content_length = len(message.get("body", b""))
-            await send(message)
-
-        await app(scope, receive, send_bare)
-
-    return answer
-
-
-class _Polite:
-    """What an answer is written to: its transport, but for how and when it is closed.
-
-    An answer's head waits for what follows it: together they are one packet, and wake the client
-    once. One to a HEAD request has nothing to wait for.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._transport = connection.transport
-        self._waits = connection.cycle.scope["method"] != "HEAD"
-        self._head = b""
-        self.is_closing = connection.transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        if self._waits and self._connection.answer_begun:  # else it is "100 Continue"
-            self._waits, self._head = False, data
-        elif self.is_closing():  # uvloop raises where asyncio shrugs
-            return
-        elif self._head:
-            self._transport.writelines((self._head, data))
-            self._head = b""
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        if self._head:
-            self.write(b"")
-        self._connection.close()
 
 
 def protocol(bounds: Bounds, budget: Budget) -> type[asyncio.Protocol]:

@@ -17,7 +17,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from frontend.dispatch.budget import Budget
-from frontend.listener.connection import Bounds, protocol
+from frontend.listener.bounds import Bounds
+from frontend.listener.connection import protocol
 from frontend.routes import PROBES
 from tests.process.http.raw_http import Raw, statuses
 
