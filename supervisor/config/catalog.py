@@ -6,236 +6,36 @@ and changes some keys of others; where it stands, its own models are what is ser
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ValidationError
 
 from ipc.engines import ENGINES, is_own
 from ipc.facts import golden
-from ipc.messages.jobs import Task
-from ipc.messages.spec import Groups, LoadWhen, Option, Scaling
+from ipc.messages.spec import Groups
 from ipc.options import shown
-from supervisor.config import compat_catalog, options, strict_yaml
+from supervisor.config import options
 from supervisor.config.engines import check_allowed
-from supervisor.config.errors import ConfigError, explain, nearest, unreadable
+from supervisor.config.entries.entry import Entry
+from supervisor.config.entries.layers import (
+    Content,
+    keys_said_in,
+    laid_over,
+    over,
+    pulled_entries,
+    read,
+    with_pulled,
+)
+from supervisor.config.entries.source import SOURCES, Packages, Source, parse_source
+from supervisor.config.errors import ConfigError, explain, nearest
 from supervisor.config.settings import ROOT
 from supervisor.config.unused_keys import unused
-from supervisor.config.values import (
-    Count,
-    Device,
-    OptionalCount,
-    OptionalCountOrZero,
-    OptionalMilliseconds,
-    OptionalSeconds,
-    OptionalSecondsOrZero,
-    Seconds,
-    expanded,
-)
-from supervisor.config.variables import unexpanded
+from supervisor.config.values import expanded
 
-MAX_ALIAS_CHARS = 256  # as long as a request's `model` may be
 BUILT_IN = ROOT / "configs" / "model_config.yaml"
-_SOURCES = "pypi:<package>==<version>, sdist:<package>==<version>, hf:<repository> or file:<path>"
-
-
-def plain_name(name: str) -> str:
-    """A name that is safe in a URL, a log line and, with its slash replaced, as a folder. It may
-    end with a tag, as Ollama's and llama.cpp's users tell the forms of a model apart."""
-    word = r"[A-Za-z0-9][\w.-]*"
-    if not re.fullmatch(rf"{word}(/{word})?(:{word})?", name, re.ASCII):
-        raise ValueError(
-            f"{name!r} is not a model name; use letters, digits, . _ - and one slash, perhaps with "
-            "a tag such as :Q4_K_M"
-        )
-    return name
-
-
-def _alias(name: str) -> str:
-    """Another name for a model: it is sent by clients, and never becomes a folder."""
-    if len(name) > MAX_ALIAS_CHARS or not re.fullmatch(r"[A-Za-z0-9][\w.:@/-]*", name, re.ASCII):
-        raise ValueError(f"{name!r} is not a name; use letters, digits and . _ - : @ /")
-    return name
-
-
-def inner_path(text: str) -> str:
-    """``text`` if it is a path that stays below the folder it is joined to."""
-    parts = text.split("/")
-    if not text or "\\" in text or ":" in text or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"{text!r} is not a path inside the model's folder")
-    return text
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-@dataclass(frozen=True)
-class Packages:
-    """Files inside packages of the package index, as ``name==version``; never installed."""
-
-    requirements: tuple[str, ...]
-    kind: str  # "wheel" or "sdist"
-
-
-@dataclass(frozen=True)
-class HubRepo:
-    repo: str
-    revision: str
-
-
-@dataclass(frozen=True)
-class LocalPath:
-    path: Path
-
-
-Source = Packages | HubRepo | LocalPath
-
-
-def parse_source(text: str, base: Path) -> Source:
-    """What ``text`` names; a relative ``file:`` is taken from ``base``. Raises `ValueError`."""
-    scheme, _, rest = text.partition(":")
-    if name := unexpanded(text):
-        raise ValueError(f"{text!r}: {name} is not expanded in YAML; write what it stands for")
-    if scheme == "file" and rest.strip():
-        return LocalPath((base / expanded(Path(rest.strip()))).resolve())
-    if scheme == "hf" and re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", rest, re.ASCII):
-        repo, _, revision = rest.partition("@")
-        return HubRepo(repo, revision or "main")
-    if scheme in ("pypi", "sdist"):
-        wanted = tuple(rest.split())
-        if wanted and all(re.fullmatch(r"[\w.-]+==[\w.+!-]+", each, re.ASCII) for each in wanted):
-            return Packages(wanted, "wheel" if scheme == "pypi" else "sdist")
-    raise ValueError(f"{text!r} is not a source; write {_SOURCES}")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class File(_Strict):
-    """One file of a model: where in the packages it comes from, and what it must be.
-
-    Several members are parts, joined in their order; size and digest are of the whole.
-    """
-
-    members: Annotated[list[str], BeforeValidator(_listed), Field(alias="from", min_length=1)]
-    bytes: Count
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Sampling(_Strict):
-    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    top_k: Annotated[int | None, Field(ge=0, lt=1 << 31)] = None
-    min_p: Annotated[float | None, Field(ge=0, lt=1)] = None
-    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
-    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
-    repetition_penalty: Annotated[float | None, Field(ge=0.01, le=10)] = None
-    max_tokens: OptionalCount = None
-
-
-class Replicas(_Strict):
-    """How many workers: one more of them, up to ``max``, while requests would wait for ``wait_s``;
-    one fewer where that has been enough for ``idle_s``."""
-
-    min: Count = 1
-    max: Count
-    wait_s: Seconds = Scaling().wait_s
-    idle_s: Seconds = Scaling().idle_s
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Replicas:
-        if self.min > self.max:
-            raise ValueError(f"min: {self.min} is more than max: {self.max}; swap them")
-        return self
-
-
-def _range(value: Any) -> Any:
-    return value if value is None or isinstance(value, dict) else {"min": value, "max": value}
-
-
-class Variant(_Strict):
-    """One of the forms in which a model can be had, the best first: what it needs, the kinds of
-    device that it is for (all, if it names none), and its keys in place of the entry's."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
-    memory_mb: Count
-    devices: list[Literal["cpu", "cuda", "mps"]] = []
-    source: str | None = None
-    hf_repo_id: str | None = None
-    files: dict[str, File] | None = None
-    include: list[str] | None = None
-    path: str | None = None
-
-
-class Entry(_Strict):
-    """One model. Keys left out take the value of the environment or of `ipc.messages.spec.Spec`."""
-
-    name: Annotated[str, AfterValidator(plain_name)]
-    task: Task
-    aliases: Annotated[list[Annotated[str, AfterValidator(_alias)]], BeforeValidator(_listed)] = []
-    description: str = ""
-    memory_mb: OptionalCount = None  # what its worker takes when serving, measured
-
-    source: str | None = None
-    hf_repo_id: str | None = None  # short for source: hf:<repository>
-    files: dict[Annotated[str, AfterValidator(inner_path)], File] = {}
-    include: list[str] | None = None  # which files of a hub repository, as glob patterns
-    path: Annotated[str, AfterValidator(inner_path)] | None = None  # the file to load
-    variants: list[Variant] = []
-    variant: str | None = None  # which of them; None: the one that fits this box
-
-    engine: str = Field(default="auto", validation_alias=AliasChoices("engine", "handler"))
-    device: Device | None = None
-    load: LoadWhen | None = None
-    idle_unload_s: OptionalSecondsOrZero = None  # 0: it stays
-    pin: bool = False
-    priority: Annotated[int, Field(ge=-100, le=100)] = 0
-    threads: OptionalCount = None
-    cluster: bool = False  # its replicas are on any boxes of this one's cluster
-    replicas: Annotated[Replicas | None, BeforeValidator(_range)] = None
-    slots: OptionalCount = None
-    prefetch: OptionalCountOrZero = None
-    migrate: bool | None = None
-    queue_limit: OptionalCount = None
-    queue_mb: OptionalCount = None
-    queue_timeout_s: OptionalSeconds = None
-    request_timeout_s: OptionalSeconds = None
-    batch_window_ms: OptionalMilliseconds = None
-    batch_tokens: OptionalCount = None
-    cache_items: OptionalCountOrZero = None
-    max_prompt_tokens: OptionalCount = None
-    max_new_tokens: OptionalCount = None
-    stall_s: OptionalSeconds = None
-    load_stall_s: OptionalSeconds = None
-    memory_limit_mb: OptionalCount = None
-    recycle_jobs: OptionalCount = None
-    golden: str | None = None  # a file of what it must answer, relative to the catalog's folder
-    vision: bool | None = None  # a chat model that takes images; None: if its files say so
-    defaults: Sampling = Sampling()
-    options: dict[str, Option] = {}
-
-    @property
-    def least_replicas(self) -> int:
-        return self.replicas.min if self.replicas is not None else 1
-
-    def origin(self) -> str | None:
-        """The source as text, however it was written."""
-        return f"hf:{self.hf_repo_id}" if self.hf_repo_id else self.source
 
 
 @dataclass(frozen=True)
@@ -311,145 +111,23 @@ def load(
     """The catalog that ships, with the entries of what was ``pulled`` from the hub over it, if that
     file exists, and the user's ``own`` file over both. ``found`` are entries that are to be in
     ``pulled``. Raises `ConfigError`."""
-    content = _read(BUILT_IN)
+    content = read(BUILT_IN)
     layers = [content.entries]
     if pulled is not None:
-        entries = _pulled_entries(pulled, found)
+        entries = pulled_entries(pulled, found)
         layers.append(entries.entries)
-        content = _with_pulled(content, entries)
+        content = with_pulled(content, entries)
     if own is not None:
-        added = _read(own)
+        added = read(own)
         layers.append(added.entries)
         serve = added.serve or list(added.entries)
-        laid = _laid_over(content.entries, added.entries)
+        laid = laid_over(content.entries, added.entries)
         notes = content.notes + added.notes
-        content = _Content(laid, serve, notes, added.groups, content.joined)
-    return _checked(content, _said_in(layers))
+        content = Content(laid, serve, notes, added.groups, content.joined)
+    return _checked(content, keys_said_in(layers))
 
 
-# Those of a whole file.
-_KEYS = ("models", "serve", "groups")
-_KINDS = ("never_together", "keep_together")
-_Raw = dict[str, tuple[dict[str, Any], Path]]
-_OF_FILES = (
-    *("source", "hf_repo_id", "files", "include", "path"),
-    *("vision", "memory_mb", "variants", "variant"),
-)
-
-
-class _Content(NamedTuple):
-    """One file: its entries by name, not checked yet, what it serves, what it should say, its
-    groups of models by kind, and the models that have joined a server."""
-
-    entries: _Raw
-    serve: list[str]
-    notes: list[str]
-    groups: dict[str, list[list[str]]]
-    joined: list[str] = []
-
-
-def _pulled_entries(file: Path, found: Sequence[Mapping[str, Any]]) -> _Content:
-    added = _read(file) if file.exists() else _Content({}, [], [], {})
-    entries = {**added.entries, **{str(one["name"]): (dict(one), file) for one in found}}
-    return added._replace(entries=entries)
-
-
-def _with_pulled(content: _Content, added: _Content) -> _Content:
-    laid = _laid_over(content.entries, added.entries)
-    return content._replace(entries=laid, notes=added.notes, joined=added.serve)
-
-
-def _said_in(layers: Sequence[_Raw]) -> dict[str, dict[str, Path]]:
-    """The file of each key of each entry, the later layers lying over the earlier ones."""
-    found: dict[str, dict[str, Path]] = {}
-    for entries in layers:
-        for name, (entry, file) in entries.items():
-            found[name] = _over(found.get(name, {}), dict.fromkeys(entry, file))
-    return found
-
-
-def _laid_over(entries: _Raw, added: _Raw) -> _Raw:
-    """``entries``, with the keys of those in ``added`` over the ones of their names."""
-    laid = {
-        name: (_over(entries[name][0] if name in entries else {}, entry), file)
-        for name, (entry, file) in added.items()
-    }
-    return {**entries, **laid}
-
-
-def _over(entry: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """``entry`` with the keys of ``own`` over it, and nothing about files if those come from
-    elsewhere."""
-    moved = "source" in own or "hf_repo_id" in own
-    kept = {key: value for key, value in entry.items() if not (moved and key in _OF_FILES)}
-    return {**kept, **own}
-
-
-def _parse(path: Path) -> Any:
-    try:
-        return strict_yaml.load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {unreadable(error)}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        kind = "" if isinstance(error, strict_yaml.AmbiguousError) else "not YAML: "
-        raise ConfigError(f"{path}, line {line}: {kind}{error.problem}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: is nested too deeply to be a catalog") from None
-
-
-def _read(path: Path) -> _Content:
-    content = _parse(path)
-    if not isinstance(content, dict) or not isinstance(content.get("models"), list):
-        raise ConfigError(f"{path}: has no list of models; begin it with 'models:'")
-    for key in content:
-        if key not in _KEYS:
-            raise ConfigError(f"{path}: {key}: unknown key{nearest(str(key), _KEYS)}")
-    entries: _Raw = {}
-    notes = []
-    for index, entry in enumerate(content["models"]):
-        name = entry.get("name") if isinstance(entry, dict) else None
-        if not isinstance(name, str):
-            raise ConfigError(f"{path}: models[{index}]: has no name; add 'name: <publisher>/...'")
-        if name in entries:
-            raise ConfigError(f"{path}: {name}: stands there twice; remove one")
-        entry, note = compat_catalog.translate(entry)
-        entries[name] = (entry, path)
-        notes += [f"{path}: {note}"] if note else []
-    serve = _serve_list(content.get("serve", []), path)
-    return _Content(entries, serve, notes, _groups(content.get("groups", []), path))
-
-
-def _groups(found: Any, path: Path) -> dict[str, list[list[str]]]:
-    groups: dict[str, list[list[str]]] = {kind: [] for kind in _KINDS}
-    if not isinstance(found, list):
-        raise ConfigError(f"{path}: groups: is not a list; write - never_together: [a, b]")
-    for index, one in enumerate(found):
-        where = f"{path}: groups[{index}]"
-        if not isinstance(one, dict) or len(one) != 1 or next(iter(one)) not in _KINDS:
-            raise ConfigError(f"{where}: is neither never_together nor keep_together, with a list")
-        ((kind, names),) = one.items()
-        texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        if not texts or len(set(names)) < 2:
-            raise ConfigError(f"{where}: {kind}: is not a list of two models or more")
-        groups[kind].append(names)
-    return groups
-
-
-def _serve_list(names: Any, path: Path) -> list[str]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{path}: serve: is not a list of model names")
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(
-                f"{path}: serve: {name} stands there twice; `replicas` in its entry adds processes"
-            )
-    return names
-
-
-def _checked(content: _Content, said_in: Mapping[str, Mapping[str, Path]]) -> Catalog:
+def _checked(content: Content, said_in: Mapping[str, Mapping[str, Path]]) -> Catalog:
     models = {
         name: _with_files(_model(raw, file), said_in[name])
         for name, (raw, file) in content.entries.items()
@@ -521,7 +199,7 @@ def _several(raw: dict[str, Any], file: Path) -> Model:
     variants = {}
     for one in raw["variants"]:
         own = {key: value for key, value in one.items() if key not in ("name", "devices")}
-        variants[one["name"]] = _single({**_over(base, own), "variant": one["name"]}, file)
+        variants[one["name"]] = _single({**over(base, own), "variant": one["name"]}, file)
     first = variants[names[0]]
     unsettled = {"variants": entry.variants, "variant": entry.variant}
     return Model(first.entry.model_copy(update=unsettled), first.source, variants)
@@ -534,7 +212,7 @@ def _source(entry: Entry, base: Path) -> Source | None:
     if origin is None:
         if not _needs_files(entry.engine):
             return None
-        raise ValueError(f"source: is missing; write {_SOURCES}")
+        raise ValueError(f"source: is missing; write {SOURCES}")
     source = parse_source(origin, base)
     if isinstance(source, Packages) and not entry.files:
         raise ValueError("files: is missing; name the files to take, with bytes and sha256")

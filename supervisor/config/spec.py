@@ -11,8 +11,8 @@ from ipc.messages.jobs import Task
 from ipc.messages.spec import Defaults, FileFacts, LoadWhen, Scaling, Spec, Warmup
 from ipc.tasks import TASKS, TaskDescriptor
 from supervisor.config import options
-from supervisor.config.catalog import Entry
 from supervisor.config.engines import choose
+from supervisor.config.entries.entry import Entry
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
 from supervisor.host.hardware import Box

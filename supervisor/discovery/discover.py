@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from ipc.facts.gguf import Header
 from ipc.messages.spec import Spec
 from supervisor.config import variants
-from supervisor.config.catalog import Entry, Sampling
 from supervisor.config.engines import openvino_reads
+from supervisor.config.entries.entry import Entry, Sampling
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
 from supervisor.config.spec import Files, spec_for

@@ -17,7 +17,8 @@ import msgspec
 
 from ipc.facts.gguf import Header, projectors
 from ipc.messages.spec import FileFacts
-from supervisor.config.catalog import LocalPath, Model
+from supervisor.config.catalog import Model
+from supervisor.config.entries.source import LocalPath
 from supervisor.models.store import Manifest
 from supervisor.state.weights import digest_of
 

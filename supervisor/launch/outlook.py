@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import structs
 
-from supervisor.config.catalog import HubRepo, LocalPath, Model
+from supervisor.config.catalog import Model
+from supervisor.config.entries.source import HubRepo, LocalPath
 from supervisor.config.settings import Settings
 from supervisor.discovery import fit
 from supervisor.discovery.fit import Fit

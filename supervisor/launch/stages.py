@@ -19,7 +19,8 @@ from pathlib import Path
 from ipc.engines import ENGINES
 from ipc.messages.spec import Spec
 from supervisor.config import preflight, variants
-from supervisor.config.catalog import LocalPath, Model
+from supervisor.config.catalog import Model
+from supervisor.config.entries.source import LocalPath
 from supervisor.config.settings import Settings
 from supervisor.config.spec import Files, Specified, specified
 from supervisor.discovery.discover import Discovery

@@ -22,7 +22,8 @@ from typing import NamedTuple
 import msgspec
 
 from ipc.runtime import durable
-from supervisor.config.catalog import HubRepo, LocalPath, Model, Packages
+from supervisor.config.catalog import Model
+from supervisor.config.entries.source import HubRepo, LocalPath, Packages
 from supervisor.config.errors import ConfigError
 from supervisor.models import gguf_folder, hub, packages, to_safetensors
 from supervisor.models.archive import FetchError, Report, Wanted, digest, unpack

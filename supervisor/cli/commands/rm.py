@@ -92,7 +92,7 @@ def _fail(name: str, error: str, progress: str) -> NoReturn:
 
 def _check_name(name: str) -> None:
     """A name becomes a folder below that of the models."""
-    from supervisor.config.catalog import plain_name
+    from supervisor.config.entries.entry import plain_name
 
     try:
         plain_name(name)

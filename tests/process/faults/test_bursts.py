@@ -11,7 +11,8 @@ import httpx2
 import pytest
 
 from ipc.messages.spec import Spec
-from supervisor.config import access, catalog, settings
+from supervisor.config import access, settings
+from supervisor.config.entries.entry import Entry
 from supervisor.config.settings import Flags, Settings
 from supervisor.config.spec import Files, spec_for
 from supervisor.host.hardware import Box as Machine
@@ -34,7 +35,7 @@ def box(module_box: MakeBox, defaults: Settings) -> Box:
     def one(name: str, **options: int) -> Spec:
         task = name.rpartition("/")[2]
         entry: dict[str, Any] = {"name": name, "task": task, "engine": "echo", "options": options}
-        return spec_for(catalog.Entry.model_validate(entry), defaults, Machine(), Files())
+        return spec_for(Entry.model_validate(entry), defaults, Machine(), Files())
 
     specs = (one(EMBED, word_ms=20), one(RERANK, word_ms=20), one(CHAT, word_ms=5), one(SPEECH))
     return module_box(*specs, gate=access.gate(defaults)).wait_ready()

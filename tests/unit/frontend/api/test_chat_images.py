@@ -17,7 +17,7 @@ from ipc.messages.errors import InvalidRequest, UnsupportedParameter
 from ipc.messages.jobs import ChatInput, Image, Job, Message, Text
 from ipc.messages.spec import Spec
 from ipc.transport.wire import Decoder, encode
-from supervisor.config.catalog import Entry
+from supervisor.config.entries.entry import Entry
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import Settings
 from supervisor.config.spec import Files, spec_for

@@ -10,6 +10,7 @@ import pytest
 
 from supervisor.config import catalog, settings
 from supervisor.config.compat_settings import REPLACED
+from supervisor.config.entries.entry import Entry
 from supervisor.config.settings import Flags, Settings
 from supervisor.config.spec import Files, spec_for
 from supervisor.host.hardware import Box
@@ -142,7 +143,7 @@ def part(of: Any, path: str) -> Any:
 
 def spec(task: str) -> Any:
     keys = {"task": "chat", "vision": True} if task == "vision" else {"task": task}
-    entry = catalog.Entry.model_validate({"name": "acme/one", **keys})
+    entry = Entry.model_validate({"name": "acme/one", **keys})
     return spec_for(entry, settings.load(Flags()), Box(), Files())
 
 

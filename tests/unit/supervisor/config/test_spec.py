@@ -15,6 +15,8 @@ from ipc.tasks import TASKS
 from supervisor.config import catalog, dotenv_example, settings
 from supervisor.config.dotenv_file import load_dotenv
 from supervisor.config.engines import choose, openvino_reads
+from supervisor.config.entries.entry import Entry, inner_path
+from supervisor.config.entries.source import HubRepo, LocalPath, Packages
 from supervisor.config.errors import ConfigError, nearest
 from supervisor.config.settings import Flags, Settings
 from supervisor.config.spec import Files, spec_for
@@ -33,8 +35,8 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         os.environ.pop(name, None)
 
 
-def entry(**keys: Any) -> catalog.Entry:
-    return catalog.Entry.model_validate({"name": "acme/one", "task": "chat", **keys})
+def entry(**keys: Any) -> Entry:
+    return Entry.model_validate({"name": "acme/one", "task": "chat", **keys})
 
 
 # --- settings ------------------------------------------------------------------------------------
@@ -363,7 +365,7 @@ def test_the_names_in_a_task_s_descriptor_are_settings_and_keys_of_an_entry() ->
     for task in TASKS.values():
         named = {*task.settings.values(), *filter(None, [task.batching])}
         assert named <= Settings.model_fields.keys()
-        assert set(task.catalog_keys) <= catalog.Entry.model_fields.keys()
+        assert set(task.catalog_keys) <= Entry.model_fields.keys()
 
 
 def test_sampling_defaults_come_from_the_entry_and_stay_below_the_cap() -> None:
@@ -406,7 +408,7 @@ def test_every_key_of_an_entry_reaches_the_spec_or_is_read_elsewhere() -> None:
         "variants",
         "variant",
     }
-    assert set(catalog.Entry.model_fields) == set(SAME) | read_by_name | files_and_people
+    assert set(Entry.model_fields) == set(SAME) | read_by_name | files_and_people
     assert set(SAME) <= set(Spec.__struct_fields__)
 
 
@@ -423,7 +425,7 @@ def test_the_head_of_the_catalog_describes_every_key_of_an_entry() -> None:
     head = (ROOT / "configs/model_config.yaml").read_text().partition("\nserve:")[0]
     columns = re.findall(r"^#   (\S.*?)(?:  |$)", head, re.MULTILINE)
     described = {key for column in columns for key in re.findall(r"\w+", column)}
-    assert catalog.Entry.model_fields.keys() - described == set()
+    assert Entry.model_fields.keys() - described == set()
 
 
 @pytest.mark.parametrize(
@@ -642,7 +644,7 @@ def test_a_shipped_model_takes_an_alias_from_an_entry_with_its_name(tmp_path: Pa
     entry = "{name: openai/whisper-base, task: speech, aliases: [whisper-1]}"
     (model,) = own_catalog(tmp_path, f"models: [{entry}]").select([])
     assert model.entry.aliases == ["whisper-1"]
-    assert isinstance(model.source, catalog.Packages)
+    assert isinstance(model.source, Packages)
 
 
 def own_catalog(tmp_path: Path, text: str) -> catalog.Catalog:
@@ -659,7 +661,7 @@ def test_the_catalog_that_ships_serves_a_model_of_each_task() -> None:
 
 def test_every_file_of_a_package_is_taken_from_one_of_its_packages() -> None:
     for model in catalog.load(None).models.values():
-        if not isinstance(model.source, catalog.Packages):
+        if not isinstance(model.source, Packages):
             continue
         named = (req.partition("==")[0].replace("-", "_") for req in model.source.requirements)
         tops = {{"hibari_tts": "hibari"}.get(name, name) for name in named}
@@ -677,7 +679,7 @@ def test_a_file_of_ones_own_adds_models_and_changes_keys_of_others(tmp_path: Pat
         """,
     )
     assert found.serve == ["mine", "openai/whisper-base"]
-    assert found.models["mine"].source == catalog.LocalPath(tmp_path / "weights/mine.gguf")
+    assert found.models["mine"].source == LocalPath(tmp_path / "weights/mine.gguf")
     assert found.models["openai/whisper-base"].entry.queue_limit == 3
     assert found.models["openai/whisper-base"].entry.task == "speech"
     assert "openai/whisper-tiny.en" in found.models
@@ -689,7 +691,7 @@ def test_the_reference_servers_keys_are_understood(tmp_path: Path) -> None:
         "models: [{name: BAAI/bge-m3, task: embed, hf_repo_id: BAAI/bge-m3, handler: torch}]",
     )
     model = found.models["BAAI/bge-m3"]
-    assert (model.source, model.entry.engine) == (catalog.HubRepo("BAAI/bge-m3", "main"), "torch")
+    assert (model.source, model.entry.engine) == (HubRepo("BAAI/bge-m3", "main"), "torch")
 
 
 def test_a_catalog_of_the_reference_server_starts_with_a_word_about_its_handlers(
@@ -718,9 +720,9 @@ def test_a_catalog_of_the_reference_server_starts_with_a_word_about_its_handlers
         ("embed", None),
     ]
     assert models[0].entry.defaults.temperature == 0.5
-    assert models[1].source == catalog.HubRepo("openai/whisper-tiny.en", "main")
+    assert models[1].source == HubRepo("openai/whisper-tiny.en", "main")
     assert models[1].entry.files == {}
-    assert models[2].source == catalog.HubRepo("vectors", "main")
+    assert models[2].source == HubRepo("vectors", "main")
     (warning,) = found.warnings
     assert [line.partition(": ")[2] for line in warning.splitlines()] == [
         "Qwen/Qwen3-VL-2B-Instruct: instead of app.models.qwen_vl.QwenVLChat write task: chat, "
@@ -845,7 +847,7 @@ def test_a_mistake_in_a_catalog_is_one_line_that_names_the_key(
 @pytest.mark.parametrize("path", ["../x", "/x", "a/../x", "a//x", "a\\x", ".", "", "C:/x"])
 def test_a_files_place_stays_inside_the_models_folder(path: str) -> None:
     with pytest.raises(ValueError, match="is not a path inside the model's folder"):
-        catalog.inner_path(path)
+        inner_path(path)
 
 
 @pytest.mark.parametrize(

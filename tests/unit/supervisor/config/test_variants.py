@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import catalog
-from supervisor.config.catalog import Catalog, HubRepo, Model
+from supervisor.config.catalog import Catalog, Model
+from supervisor.config.entries.source import HubRepo
 from supervisor.config.errors import ConfigError
 from supervisor.config.variants import Contender, Offer, choose, settle
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config.catalog import Entry, Model, parse_source
+from supervisor.config.catalog import Model
+from supervisor.config.entries.entry import Entry
+from supervisor.config.entries.source import parse_source
 from supervisor.models import hub_files, to_safetensors
 from supervisor.models.archive import FetchError, Report, UnreachedError
 from supervisor.models.store import Store

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.config import catalog
-from supervisor.config.catalog import Entry, File, Model, parse_source
+from supervisor.config.catalog import Model
+from supervisor.config.entries.entry import Entry, File
+from supervisor.config.entries.source import LocalPath, parse_source
 from supervisor.config.errors import ConfigError
 from supervisor.models import packages, store
 from supervisor.models.archive import FetchError, Report, unpack
@@ -373,7 +374,7 @@ def test_links_in_an_archive_are_not_followed(tmp_path: Path) -> None:
 
 def local(path: Path) -> Model:
     entry = Entry.model_validate({"name": "mine", "task": "chat", "source": f"file:{path}"})
-    return Model(entry, catalog.LocalPath(path))
+    return Model(entry, LocalPath(path))
 
 
 def test_a_local_file_is_used_where_it_is(tmp_path: Path, models: Store) -> None:

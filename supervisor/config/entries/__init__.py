@@ -1,0 +1,1 @@
+"""Entries of catalogs: their keys, where their files come from, and how files of them are read."""
