@@ -13,7 +13,7 @@ import warnings
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ipc.engines import IMAGE_PIXELS
+from ipc.engine_options import IMAGE_PIXELS
 from ipc.messages.errors import UndecodableMedia
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")

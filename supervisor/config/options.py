@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ipc.engines import ENGINES, CommandOptions, serving
+from ipc.engine_options import CommandOptions
+from ipc.engines import ENGINES, serving
 from ipc.messages.jobs import Task
 from ipc.options import OptionError, UnknownOption, decode, described
 from supervisor.config.errors import nearest

@@ -12,7 +12,8 @@ import symtable
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from ipc.engines import ENGINES, CommandOptions, RemoteOptions, is_own, serving
+from ipc.engine_options import CommandOptions, RemoteOptions
+from ipc.engines import ENGINES, is_own, serving
 from ipc.messages.spec import Spec
 from ipc.options import decode
 from supervisor.host.hardware import Box

@@ -31,10 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"ipc", "worker"},
     "worker/audio": {"ipc/messages", "ipc/spool"},
     "worker/speaking": {"ipc/messages", "worker/engine", "worker/audio"},
-    "worker/hearing": {"ipc/messages", "ipc/engines", "ipc/facts/languages", "worker/engine"}
+    "worker/hearing": {"ipc/messages", "ipc/engine_options", "ipc/facts/languages", "worker/engine"}
     | {"worker/audio", "worker/schedstat"},
     "worker/chat": {"ipc/messages", "ipc/facts", "ipc/grammar", "ipc/engines", "worker/engine"}
-    | {"ipc/chat_parameters", "worker/apart", "worker/prefill"},
+    | {"ipc/engine_options", "ipc/chat_parameters", "worker/apart", "worker/prefill"},
     "worker/engines": {"ipc/chat_parameters", "ipc/engines", "ipc/messages", "worker/engine"},
     "worker/engines/common": {"ipc/messages", "worker/engine", "worker/chat"}
     | {"worker/speaking/scripts", "worker/schedstat"},

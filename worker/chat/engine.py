@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ipc.engines import ChatOptions, serving
+from ipc.engine_options import ChatOptions
+from ipc.engines import serving
 from ipc.messages.errors import ServeError
 from ipc.messages.events import Done, Event, Failed, Piece, TokenizeResult
 from ipc.messages.jobs import ChatInput, Job, TokenizeInput

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ipc.engines import SpeechOptions
+from ipc.engine_options import SpeechOptions
 from ipc.messages.errors import InternalError, InvalidRequest, ServeError
 from ipc.messages.events import Event, Failed
 from ipc.messages.jobs import Job, More, SpeechInput

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from ipc.engines import EmbedOptions
+from ipc.engine_options import EmbedOptions
 from ipc.messages.spec import Spec
 from tests.bench.bare.asked import Asked, Work, say
 

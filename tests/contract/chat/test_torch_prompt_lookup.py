@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from ipc.engines import TorchChatOptions
+from ipc.engine_options import TorchChatOptions
 from ipc.messages.events import ChatResult, Usage
 from ipc.messages.jobs import Job
 from tests.contract.chat.torch_chats import loaded

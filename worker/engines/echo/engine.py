@@ -25,7 +25,7 @@ prompt (speech) may begin with one directive; everything after it is echoed, one
 
 What a chat says may have thoughts and calls in it, see `worker.engines.echo.chat_pieces`.
 
-Of its options (`ipc.engines.EchoOptions`) all but ``word_ms`` and ``dimensions`` script the load:
+Of its options (`EchoOptions`) all but ``word_ms`` and ``dimensions`` script the load:
 ``load_fails: once`` needs ``load_marker``, a file that remembers. ``orders`` is a FIFO by which
 the process can be ended from within at any time, see `worker.engines.echo.faults`.
 
@@ -45,7 +45,8 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.engines import TEST_ENGINES, EchoOptions, allows_tests
+from ipc.engine_options import EchoOptions
+from ipc.engines import TEST_ENGINES, allows_tests
 from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.engines import EmbedOptions
+from ipc.engine_options import EmbedOptions
 from ipc.messages.blob import Blob
 from ipc.messages.errors import ContextTooLong, InternalError, InvalidRequest
 from ipc.messages.events import EmbedResult, Usage

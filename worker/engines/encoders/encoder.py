@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.engines import Precision, RerankOptions
+from ipc.engine_options import Precision, RerankOptions
 from ipc.messages.spec import Loaded, Spec
 from worker.engine import Stage, options_of
 from worker.microbatch import Batched

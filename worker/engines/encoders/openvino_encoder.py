@@ -12,7 +12,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from ipc.engines import Precision
+from ipc.engine_options import Precision
 from ipc.messages.spec import Spec
 from worker.conversion import form_of, prepared, stamp
 from worker.engine import LoadError, Stage

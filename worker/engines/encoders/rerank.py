@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ipc.engines import RerankOptions
+from ipc.engine_options import RerankOptions
 from ipc.messages.blob import Blob
 from ipc.messages.errors import InternalError, InvalidRequest
 from ipc.messages.events import RerankResult, Usage

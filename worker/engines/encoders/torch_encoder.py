@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ipc.engines import Precision
+from ipc.engine_options import Precision
 from ipc.messages.errors import OutOfMemory
 from ipc.messages.spec import Spec
 from worker.engine import LoadError, Stage

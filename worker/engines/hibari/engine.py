@@ -9,7 +9,7 @@ import numpy as np
 from hibari import Hibari
 from hibari.voices import VOICES
 
-from ipc.engines import SpeakOptions
+from ipc.engine_options import SpeakOptions
 from ipc.messages.spec import Loaded, Spec, Voice
 from worker.audio.decode import Samples
 from worker.engine import LoadError, Stage, options_of

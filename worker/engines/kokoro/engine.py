@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ipc.engines import SpeakOptions
+from ipc.engine_options import SpeakOptions
 from ipc.messages.spec import Loaded, Spec, Voice
 from worker.audio.decode import Samples
 from worker.engine import LoadError, Stage, options_of

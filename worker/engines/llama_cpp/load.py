@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ipc.engines import LlamaChatOptions
+from ipc.engine_options import LlamaChatOptions
 from ipc.facts.gguf import Header, projectors, read_header
 from ipc.kv_budget import kv_cache_tokens, longest_tokens
 from ipc.messages.spec import Spec

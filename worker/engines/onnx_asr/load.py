@@ -9,7 +9,7 @@ from typing import Any
 import onnx_asr
 import onnxruntime as ort
 
-from ipc.engines import languages as listed
+from ipc.option_checks import languages as listed
 from worker.engine import LoadError
 from worker.engines.common.onnx_session import session_options
 from worker.engines.onnx_asr.files import Files

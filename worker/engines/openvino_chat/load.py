@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import openvino
 import openvino_genai as genai
 
-from ipc.engines import OpenvinoChatOptions
+from ipc.engine_options import OpenvinoChatOptions
 from ipc.kv_budget import kv_cache_tokens, longest_tokens
 from ipc.messages.spec import Spec
 from worker.chat.gguf import read_tokenizer

@@ -14,7 +14,7 @@ from typing import NamedTuple, assert_never
 
 import torch
 
-from ipc.engines import TorchChatOptions
+from ipc.engine_options import TorchChatOptions
 from ipc.grammar.rules import Rules
 from ipc.messages.errors import OutOfMemory, ServeError
 from ipc.messages.spec import Loaded, Spec

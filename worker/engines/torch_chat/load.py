@@ -17,7 +17,7 @@ from transformers import (
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils import logging as transformers_logging
 
-from ipc.engines import TorchChatOptions
+from ipc.engine_options import TorchChatOptions
 from ipc.messages.spec import Spec
 from worker.chat import hf
 from worker.chat.template import Template

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ipc.engines import TorchChatOptions
+from ipc.engine_options import TorchChatOptions
 from ipc.kv_budget import longest_tokens, sure_tokens
 from ipc.messages.spec import Spec
 from worker.engine import LoadError, Stage

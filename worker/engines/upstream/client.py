@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from ipc.engines import RemoteOptions
+from ipc.engine_options import RemoteOptions
 from ipc.messages.errors import (
     InternalError,
     InvalidRequest,

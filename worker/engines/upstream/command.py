@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 from msgspec.structs import replace
 
-from ipc.engines import CommandOptions, RemoteOptions
+from ipc.engine_options import CommandOptions, RemoteOptions
 from ipc.messages.errors import Unavailable
 from ipc.messages.events import Event, Failed
 from ipc.messages.spec import Loaded, Spec

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 import httpx2
 from msgspec.structs import replace
 
-from ipc.engines import RemoteOptions, addresses
+from ipc.engine_options import RemoteOptions
 from ipc.messages.errors import Draining, QueueFull, ServeError, Unavailable
 from ipc.messages.events import Done, Failed, Piece, Terminal
 from ipc.messages.jobs import Job
 from ipc.messages.spec import Loaded, Spec
+from ipc.option_checks import addresses
 from worker.engine import LoadError, Stage, options_of
 from worker.engines.common.asking import Asking, Tell
 from worker.engines.upstream.client import OnPieces, Upstream, as_ours

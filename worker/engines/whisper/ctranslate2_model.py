@@ -16,7 +16,7 @@ import tokenizers as hf
 from ctranslate2 import StorageView
 from faster_whisper import WhisperModel
 
-from ipc.engines import CTranslate2Options
+from ipc.engine_options import CTranslate2Options
 from ipc.messages.spec import Spec
 from worker.conversion import form_of, prepared, stamp
 from worker.engine import LoadError, Stage

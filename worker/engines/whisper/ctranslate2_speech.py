@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ipc.engines import CTranslate2Options, SpeechOptions
+from ipc.engine_options import CTranslate2Options, SpeechOptions
 from ipc.messages.spec import Spec
 from worker.engine import Stage, options_of
 from worker.hearing.engine import HearingEngine

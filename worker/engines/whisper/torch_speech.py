@@ -10,7 +10,7 @@ from faster_whisper import WhisperModel
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, WhisperConfig, WhisperForConditionalGeneration
 
-from ipc.engines import SpeechOptions, TorchSpeechOptions
+from ipc.engine_options import SpeechOptions, TorchSpeechOptions
 from ipc.messages.spec import Spec
 from worker.engine import LoadError, Stage, options_of
 from worker.engines.common.torch_device import DTYPES, find_device, use_threads

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 
 import pytest
 
-from ipc.engines import Dialect
+from ipc.engine_options import Dialect
 from worker.chat.dialects.detect import FORMATS
 from worker.chat.dialects.model_dialect import TemplateCan
 from worker.chat.template import Template

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from ipc.engines import RerankOptions
+from ipc.engine_options import RerankOptions
 from ipc.messages.errors import ContextTooLong, InternalError, InvalidRequest
 from ipc.messages.jobs import EmbedInput, Input, Job, RerankInput, Truncation
 from ipc.messages.spec import Spec

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from ipc.engines import EmbedOptions
+from ipc.engine_options import EmbedOptions
 from ipc.messages.blob import Blob
 from ipc.messages.errors import ContextTooLong, InternalError, InvalidRequest, ServeError
 from ipc.messages.jobs import EmbedInput, Job, SpeechInput, Truncation

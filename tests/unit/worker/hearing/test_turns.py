@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ipc.engines import SpeechOptions
+from ipc.engine_options import SpeechOptions
 from ipc.messages.blob import Blob
 from ipc.messages.errors import OutOfMemory
 from ipc.messages.events import Delta, Done, Event, Failed, Listened, SpeechResult

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ipc.engines import RemoteOptions
+from ipc.engine_options import RemoteOptions
 from ipc.messages.errors import InternalError, ServeError
 from ipc.messages.events import ChatResult, Result
 from ipc.messages.jobs import ChatInput, Job, Message, Sampling
