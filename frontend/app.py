@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,11 +86,11 @@ def sliced(send: Send) -> Send:
     """Sends no more at once than a transport's buffer holds anyway. So a large answer waits here
     while its client reads, and is counted: its request has not ended."""
 
-    async def send_slices(message: Message) -> None:
+    def send_slices(message: Message) -> Awaitable[None]:
         body = message.get("body", b"")
-        if len(body) <= SLICE_BYTES:
-            await send(message)
-            return
+        return send(message) if len(body) <= SLICE_BYTES else each_slice(message, body)
+
+    async def each_slice(message: Message, body: bytes) -> None:
         view, more = memoryview(body), message.get("more_body", False)
         for at in range(0, len(body), SLICE_BYTES):
             last = at + SLICE_BYTES >= len(body)

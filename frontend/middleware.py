@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from types import MappingProxyType
 
 from starlette.exceptions import HTTPException
@@ -81,7 +81,7 @@ class Access:
         if requests is not None:
             requests.begin(context)
 
-        async def send_marked(message: Message) -> None:
+        def send_marked(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
                 told = waiting_headers(context)
@@ -89,7 +89,7 @@ class Access:
                     form = self._quota_forms.get(scope["path"], quota_headers.openai)
                     told += form(context.allowance)
                 message["headers"] = [*message.get("headers", ()), *ids, *told]
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, send_marked)

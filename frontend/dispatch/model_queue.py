@@ -42,7 +42,6 @@ from ipc.messages.events import (
     Listened,
     Piece,
     Prefilled,
-    Terminal,
 )
 from ipc.messages.jobs import INPUT_CREDIT_BYTES, Cancel, Input, Job, More, is_live, is_streamed
 from ipc.messages.spec import Spec
@@ -320,20 +319,23 @@ class ModelQueue:
         self._pump()
 
     def on_events(self, events: Sequence[Event]) -> None:
-        now = self._effects.now()
+        now, ended = self._effects.now(), False
         for event in events:
-            if isinstance(event, Failed):
+            if isinstance(event, Piece):  # nearly all are
+                self._on_piece(event, now)
+            elif isinstance(event, Done):
+                self._on_done(event, now)
+                ended = True
+            elif isinstance(event, Failed):
                 self._on_failed(event, now)
+                ended = True
             elif isinstance(event, Prefilled):
                 self._on_prefilled(event, now)
             elif isinstance(event, Consumed):
                 self._on_consumed(event)
-            elif isinstance(event, Listened):
-                self._on_listened(event, now)
             else:
-                self._on_progress(event, now)
-        # A place is free only behind an end. A token frees none, and there are many of them.
-        if any(isinstance(event, Terminal) for event in events):
+                self._on_listened(event, now)
+        if ended:  # only then is a place free
             self._pump()
 
     def on_broken(self, route: str, why: str) -> None:
@@ -457,16 +459,14 @@ class ModelQueue:
         opened.deadline_at = opened.job.deadline_at  # it waits again, as when it was admitted
         return True
 
-    def _on_progress(self, event: Piece | Done, now: float) -> None:
-        opened = self._jobs.get(event.job)
-        if opened is not None and opened.stream is not None:
-            opened.stream.push(event, now)
-        if isinstance(event, Done):
-            self._on_done(event, now)
-            return
-        if opened is not None and opened.emitted is not None:
-            opened.emitted.note(event)
-        self._estimator.wrote(event.job, event.tokens, now)
+    def _on_piece(self, piece: Piece, now: float) -> None:
+        opened = self._jobs.get(piece.job)
+        if opened is not None:
+            if opened.stream is not None:
+                opened.stream.push(piece, now)
+            if opened.emitted is not None:
+                opened.emitted.note(piece)
+        self._estimator.wrote(piece.job, piece.tokens, now)
 
     def _on_prefilled(self, event: Prefilled, now: float) -> None:
         stream = self._jobs.stream(event.job)
@@ -485,6 +485,8 @@ class ModelQueue:
 
     def _on_done(self, event: Done, now: float) -> None:
         job_id = event.job
+        if (stream := self._jobs.stream(job_id)) is not None:
+            stream.push(event, now)
         self._estimator.done(job_id, event, now)
         self._lane.end(job_id, now, cost_of(event.result.usage))
         opened = self._jobs.get(job_id)

@@ -126,10 +126,11 @@ class Stream:
         Raises the job's `ServeError`, once the deltas before it have been read.
         """
         if not self._events and self._error is None:
-            await self._wait(timeout_s)
+            await self._news(timeout_s)
         if self._events:
             events, self._events, self._held_chars = self._events, [], 0
-            self._claim_held()
+            if self._claimed_chars:
+                self._claim_held()
             return events
         if self._error is not None:
             raise self._error
@@ -138,16 +139,17 @@ class Stream:
     async def until_spoken(self) -> None:
         """Returns once there is something to read, or why there will be nothing. Takes nothing."""
         while not self._events and not self._ended:
-            await self._wait(None)
+            await self._news(None)
 
     async def until_ended(self) -> None:
         """Returns once the job has ended, however it did. Takes nothing."""
         while not self._ended:
-            await self._wait(None)
+            await self._news(None)
 
-    async def _wait(self, timeout_s: float | None) -> None:
+    def _news(self, timeout_s: float | None) -> asyncio.Future[None]:
+        """Is done once there is something to read, or nothing for ``timeout_s``."""
         loop = asyncio.get_running_loop()
-        self._waiter = waiter = loop.create_future()
+        self._waiter = loop.create_future()
         if timeout_s is not None:
             self._silent_at = loop.time() + timeout_s
             if self._alarm is not None and self._alarm.when() > self._silent_at:
@@ -155,10 +157,7 @@ class Stream:
                 self._alarm = None
             if self._alarm is None:
                 self._alarm = loop.call_at(self._silent_at, self._on_alarm)
-        try:
-            await waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _on_alarm(self) -> None:
         """One timer serves a whole stream: it is put off when it rings, not at each event."""

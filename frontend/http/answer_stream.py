@@ -8,6 +8,7 @@ headers at once. Whoever waits once they are out is told where it stands, each s
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -31,6 +32,8 @@ _HEADERS = [
 ]
 
 OnGap = Callable[[float], None]
+# So many are told together: to count one takes as long as to render a piece.
+GAPS_AT_ONCE = 64
 
 
 class StreamForm(Protocol):
@@ -67,7 +70,7 @@ class AnswerStream(Response):
 
     Every wake-up is one write, whatever it brought. With ``keepalive_s`` None silence is waited
     out, so that the first event decides the status. ``on_gap`` is told the seconds between batches
-    of deltas.
+    of deltas, at the latest as the answer ends.
     """
 
     def __init__(
@@ -83,8 +86,10 @@ class AnswerStream(Response):
         self._stream = stream
         self._form = form
         self._keepalive_s = keepalive_s
+        self._period_s = None if keepalive_s is None else min(PERIOD_S, keepalive_s)
         self._on_gap = on_gap
         self._delta_at: float | None = None
+        self._gaps: list[float] = []  # that have not been told
         self._migrations = 0  # that have been told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +101,9 @@ class AnswerStream(Response):
                 await send(
                     {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
                 )
-                is_whole = await self._run(send, events, context)
+                # In a task of its own: each token would otherwise wake it through every layer
+                # that waits for this answer, and there are some fifteen of them.
+                is_whole = await asyncio.create_task(self._run(send, events, context))
             # Outside the watch: a server may call a finished answer a disconnect.
             if is_whole:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -106,6 +113,7 @@ class AnswerStream(Response):
             context.status, context.error = error.status, error.code
         finally:
             self._stream.close()
+            self._tell_gaps()
 
     async def _first(self, scope: Scope) -> list[Piece | Done]:
         """The first events; none after the silence that decides the status."""
@@ -120,8 +128,10 @@ class AnswerStream(Response):
             while True:
                 self._time(events)
                 said = form.render(events) if events else self._where() or form.keepalive()
-                if body := self._migrated() + said:
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
+                if self._stream.migrations != self._migrations:
+                    said = self._migrated() + said
+                if said:
+                    await send({"type": "http.response.body", "body": said, "more_body": True})
                 if events and isinstance(events[-1], Done):
                     context.usage = events[-1].result.usage
                     return True
@@ -139,15 +149,17 @@ class AnswerStream(Response):
     async def _waited(self) -> list[Piece | Done]:
         """The next events of the answer; none once there is something to tell of the wait for
         them, be it for the next worker, or after ``keepalive_s`` of silence."""
-        if self._keepalive_s is None:
-            return await self._stream.next()
-        silent_s = 0.0
-        while silent_s < self._keepalive_s:
+        return await self._stream.next(self._period_s) or await self._silence()
+
+    async def _silence(self) -> list[Piece | Done]:
+        """As `_waited`, when nothing has come for ``_period_s``."""
+        if self._keepalive_s is None or self._period_s is None:
+            return []  # never: silence is waited out
+        silent_s = self._period_s
+        while silent_s < self._keepalive_s and not self._where():
             period_s = min(PERIOD_S, self._keepalive_s - silent_s)
             if events := await self._stream.next(period_s):
                 return events
-            if self._where():
-                break
             silent_s += period_s
         return []
 
@@ -169,5 +181,13 @@ class AnswerStream(Response):
             return
         now = time.monotonic()
         if self._delta_at is not None:
-            self._on_gap(now - self._delta_at)
+            self._gaps.append(now - self._delta_at)
+            if len(self._gaps) >= GAPS_AT_ONCE:
+                self._tell_gaps()
         self._delta_at = now
+
+    def _tell_gaps(self) -> None:
+        if self._on_gap is not None:
+            for gap_s in self._gaps:
+                self._on_gap(gap_s)
+        self._gaps.clear()

@@ -2,8 +2,9 @@
 
 ZeroMQ's descriptor is edge-triggered: it becomes readable when *something* changed, and both a
 receive and a send may consume that edge. So a `Port` reads until there is nothing left, and looks
-again after each send. It asks whether there is something before it reads: an exception for an empty
-socket costs several times as much, and there would be one for each token of an answer.
+again after each send. The first message is what the edge was for and is read at once. Before any
+other one is read it asks whether there is one: an exception for an empty socket costs several times
+as much, and there would be one for each token of an answer.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ logger = logging.getLogger(__name__)
 MAX_PATH_BYTES = 107
 # Messages handled in one turn, so that a flood on one socket cannot starve the loop.
 BURST = 64
-_IN = int(zmq.POLLIN)  # as a plain number: it is asked for at each token
+# As plain numbers: an enumeration makes a new one of each operation, and there are some a token.
+_IN = int(zmq.POLLIN)
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE_FOLLOW = int(zmq.NOBLOCK | zmq.SNDMORE)
 
 OnMessage = Callable[[list[bytes]], None]
 
@@ -98,7 +102,9 @@ class Port:
             if not self._open:
                 return False
             try:
-                self._socket.send_multipart(frames, zmq.NOBLOCK)
+                for frame in frames[:-1]:
+                    self._socket.send(frame, _MORE_FOLLOW)
+                self._socket.send(frames[-1], _NOBLOCK)
             except zmq.ZMQError as error:
                 if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                     raise
@@ -133,19 +139,43 @@ class Port:
         self._drain()
 
     def _drain(self) -> None:
-        for _ in range(BURST):
-            if (frames := self._take()) is None:
-                return
+        frames = self._take_first()
+        left = BURST
+        while frames is not None:
             self._deliver(frames)
+            left -= 1
+            if not left:
+                with self._turn:
+                    self._look_again()
+                return
+            frames = self._take()
+
+    def _take_first(self) -> list[bytes] | None:
+        """The message that should have come; None where something else has, say room to send."""
         with self._turn:
-            self._look_again()
+            if not self._open:
+                return None
+            try:
+                return self._receive()
+            except zmq.Again:
+                return None
 
     def _take(self) -> list[bytes] | None:
         """The next message, if there is one."""
         with self._turn:
             if self._open and self._has_mail():
-                return self._socket.recv_multipart(zmq.NOBLOCK)
+                return self._receive()
         return None
+
+    def _receive(self) -> list[bytes]:
+        """The next message. ZeroMQ's own frames say whether more follow, which is otherwise a
+        question to the socket for each."""
+        frame = self._socket.recv(_NOBLOCK, copy=False)
+        frames = [frame.bytes]
+        while frame.more:
+            frame = self._socket.recv(_NOBLOCK, copy=False)
+            frames.append(frame.bytes)
+        return frames
 
     def _has_mail(self) -> bool:
         """Whether there is a message; where there is none its edge will come."""

@@ -45,30 +45,32 @@ def encode(message: msgspec.Struct) -> list[bytes]:
 
 
 class Decoder(Generic[T]):
-    """Reads messages of one direction, say ``Decoder(FromChild)``."""
+    """Reads messages of one direction, say ``Decoder(FromChild)``, for one thread."""
 
     def __init__(self, kinds: Any) -> None:
-        self._kinds = kinds
+        self._decoder = msgspec.msgpack.Decoder(kinds, dec_hook=self._put_back)
+        self._frames: Sequence[bytes] = ()  # those of the message that is being read
 
     def decode(self, frames: Sequence[bytes]) -> T:
         """The message in ``frames``. Raises `WireError`."""
         _check_sizes(frames)
         header = frames[0]
-        if header[:3] != MAGIC:
+        if not header.startswith(MAGIC):
             raise WireError("not an edge-serve frame, or of another version")
-
-        def put_back(kind: type, value: Any) -> Any:
-            if kind is not Blob or not isinstance(value, int) or not 0 < value < len(frames):
-                raise ValueError("names a blob that did not arrive")
-            return Blob(frames[value])
-
+        self._frames = frames
         try:
-            message: T = msgspec.msgpack.decode(
-                memoryview(header)[3:], type=self._kinds, dec_hook=put_back
-            )
+            message: T = self._decoder.decode(memoryview(header)[len(MAGIC) :])
         except (ValueError, RecursionError) as error:
             raise WireError(str(error)) from None
+        finally:
+            self._frames = ()
         return message
+
+    def _put_back(self, kind: type, value: Any) -> Any:
+        frames = self._frames
+        if kind is not Blob or not isinstance(value, int) or not 0 < value < len(frames):
+            raise ValueError("names a blob that did not arrive")
+        return Blob(frames[value])
 
 
 def _check_sizes(frames: Sequence[bytes]) -> None:
@@ -76,5 +78,6 @@ def _check_sizes(frames: Sequence[bytes]) -> None:
         raise WireError(f"{len(frames)} frames; a message has 1 to {MAX_BLOBS + 1}")
     if len(frames[0]) > MAX_HEADER_BYTES:
         raise WireError(f"header of {len(frames[0])} bytes; the cap is {MAX_HEADER_BYTES}")
-    if any(len(blob) > MAX_BLOB_BYTES for blob in frames[1:]):
-        raise WireError(f"a blob is over {MAX_BLOB_BYTES} bytes")
+    for blob in frames[1:]:
+        if len(blob) > MAX_BLOB_BYTES:
+            raise WireError(f"a blob is over {MAX_BLOB_BYTES} bytes")
