@@ -184,13 +184,14 @@ class EngineLoop:
     def _read_mail(self) -> list[Event]:
         """Everything in the mailbox, waiting a while for the first item where nothing was to do."""
         events: list[Event] = []
-        try:
-            if self._wait_s != 0:
+        if self._wait_s != 0:
+            try:
                 events += self._open(self._mail.get(timeout=min(self._wait_s or TICK_S, TICK_S)))
-            while True:
-                events += self._open(self._mail.get_nowait())
-        except queue.Empty:
-            return events
+            except queue.Empty:
+                return events
+        while not self._mail.empty():  # nobody else takes from it
+            events += self._open(self._mail.get_nowait())
+        return events
 
     def _open(self, mail: Mail) -> list[Event]:
         if mail is None:

@@ -136,11 +136,9 @@ class AnswerStream(Response):
                     context.usage = events[-1].result.usage
                     return True
                 events = await self._waited()
-        except Cancelled:
-            raise
         except ServeError as error:
             context.status, context.error = error.status, error.code
-            last = form.failure(error)
+            last = None if isinstance(error, Cancelled) else form.failure(error)
             if last is None:
                 return False
             await send({"type": "http.response.body", "body": last, "more_body": True})
