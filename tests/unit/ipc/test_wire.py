@@ -40,6 +40,13 @@ def test_blobs_travel_as_frames_of_their_own() -> None:
     assert DECODER.decode(frames) == SPEECH
 
 
+def test_a_message_has_no_blob_of_the_one_before_it() -> None:
+    header, _ = wire.encode(SPEECH)
+    DECODER.decode(wire.encode(SPEECH))
+    with pytest.raises(wire.WireError, match="did not arrive"):
+        DECODER.decode([header])
+
+
 @given(st.lists(st.text()), st.binary(max_size=100))
 def test_any_text_and_any_bytes_survive(texts: list[str], audio: bytes) -> None:
     messages = [Message("user", text) for text in texts if text.isprintable()]

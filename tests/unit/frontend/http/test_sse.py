@@ -17,7 +17,7 @@ from frontend.dispatch.budget import Budget
 from frontend.dispatch.estimates.standing import Standing
 from frontend.dispatch.stream import LOGPROB_CHARS, MAX_HELD_CHARS, Stream, held_chars
 from frontend.http import answer_stream
-from frontend.http.answer_stream import AnswerStream, StreamForm
+from frontend.http.answer_stream import GAPS_AT_ONCE, AnswerStream, StreamForm
 from frontend.http.ndjson import NdjsonForm
 from frontend.http.request_context import RequestContext
 from frontend.http.sse import KEEPALIVE
@@ -310,6 +310,35 @@ def test_gaps_are_measured_between_batches_of_text() -> None:
         client.stream.push(chat_done(), time.monotonic())
         await running
         assert len(client.gaps) == 2
+
+    play(scene)
+
+
+def test_gaps_of_an_answer_that_its_client_leaves_are_told() -> None:
+    async def scene() -> None:
+        client = Client()
+        running = asyncio.create_task(client.run())
+        for text in ("a", "b"):
+            say(client.stream, text)
+            await client.sees(partial(client.has, f'"{text}"'))
+        client.left.set()
+        await running
+        assert len(client.gaps) == 1
+
+    play(scene)
+
+
+def test_gaps_of_a_long_answer_are_told_while_it_is_written() -> None:
+    async def scene() -> None:
+        client = Client()
+        running = asyncio.create_task(client.run())
+        for number in range(GAPS_AT_ONCE + 1):
+            say(client.stream, f"{number}.")
+            await client.sees(partial(client.has, f'"{number}."'))
+        assert len(client.gaps) == GAPS_AT_ONCE
+        client.stream.push(chat_done(), time.monotonic())
+        await running
+        assert len(client.gaps) == GAPS_AT_ONCE
 
     play(scene)
 
