@@ -90,6 +90,27 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelReplicas]
 
 
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of a model that a box wants: as they are in another one's folder of that name, if
+    they come from the same source and variant there. ``digests`` are the SHA-256 of those of which
+    it is known what they must be."""
+
+    folder: str
+    source: str
+    variant: str = ""
+    digests: dict[str, str] = {}
+
+
+class Fetching(msgspec.Struct, frozen=True, kw_only=True):
+    """How far files are on their way from another box: ``done`` bytes of ``size``. At last
+    ``files`` has the SHA-256 of each that has come whole; none where no box has them."""
+
+    done: int = 0
+    size: int = 0
+    peer: str = ""
+    files: dict[str, str] | None = None
+
+
 def folder_of(state_dir: Path) -> Path:
     """Where the box has what it knows of its cluster."""
     return state_dir / "cluster"

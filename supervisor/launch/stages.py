@@ -16,8 +16,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from ipc import cluster
 from ipc.engines import ENGINES
 from ipc.messages.spec import Spec
+from supervisor.cluster.peers import Peers
 from supervisor.config import preflight, variants
 from supervisor.config.catalog import Model
 from supervisor.config.entries.source import LocalPath
@@ -45,10 +47,12 @@ class Launch:
     def __init__(self, settings: Settings, box: Box, forced_device: str | None = None) -> None:
         self.settings = settings
         self.times_engines = False
-        self.store = Store(settings.edge_serve_models_dir)
+        state_dir = state_dir_of(settings)
+        peers = Peers(cluster.folder_of(state_dir)) if state_dir is not None else None
+        self.store = Store(settings.edge_serve_models_dir, peers)
         self._box = box
         self._forced_device = forced_device
-        self._measured = memory.known(state_dir_of(settings))
+        self._measured = memory.known(state_dir)
 
     @property
     def discovery(self) -> Discovery:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ipc.cluster import Sought
 from ipc.runtime import durable
 from supervisor.config.catalog import Model
 from supervisor.config.entries.source import HubRepo, LocalPath, Packages
@@ -33,6 +34,11 @@ LOCK_WAIT_S = 3600.0
 _LOCK_POLL_S = 0.2
 # What a pull needs beyond its files: room for the file system's own books.
 _SPARE_BYTES = 64 << 20
+
+
+# Has files of a model come from another box into a folder, and returns their SHA-256; none where no
+# other box has them, or they could not be had: then nothing is in the folder.
+Peers = Callable[[Sought, Path, Report], dict[str, str]]
 
 
 class FileRecord(msgspec.Struct, kw_only=True):
@@ -52,10 +58,11 @@ class Manifest(msgspec.Struct, kw_only=True):
 
 
 class Store:
-    """The models below ``folder``."""
+    """The models below ``folder``. They are had from ``peers`` first."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, peers: Peers | None = None) -> None:
         self.folder = folder
+        self._peers = peers
 
     def path(self, model: Model) -> Path:
         """Where the model's files are, or will be: a folder, or the one file to load.
@@ -150,8 +157,24 @@ class Store:
 
     def _fetch(self, model: Model, report: Report, token: str | None) -> None:
         with durable.new_folder(self._place(model), _resumes(model)) as partial:
-            known = _fill(partial, model, report, token)
+            known = self._from_peers(partial, model, report)
+            known = known or _fill(partial, model, report, token)
             _write_manifest(partial, _take_stock(partial, model, known, report))
+
+    def _from_peers(self, partial: Path, model: Model, report: Report) -> dict[str, str]:
+        """What came of other boxes. Not where an interrupted pull of the hub is to be gone on
+        with."""
+        if self._peers is None or any(partial.iterdir()):
+            return {}
+        entry = model.entry
+        digests = {name: file.sha256 for name, file in entry.files.items()}
+        sought = Sought(
+            folder=slug(entry.name),
+            source=entry.origin() or "",
+            variant=entry.variant or "",
+            digests=digests,
+        )
+        return self._peers(sought, partial, report)
 
     def _place(self, model: Model) -> Path:
         if isinstance(model.source, LocalPath):

@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
+from ipc.cluster import Sought
 from supervisor.config.catalog import Model
 from supervisor.config.entries.entry import Entry, File
 from supervisor.config.entries.source import LocalPath, parse_source
 from supervisor.config.errors import ConfigError
 from supervisor.models import packages, store
 from supervisor.models.archive import FetchError, Report, unpack
-from supervisor.models.store import Store
+from supervisor.models.store import Peers, Store
 
 # Two parts of one file, and a small file beside them.
 LEFT, RIGHT, NOTE = os.urandom(1 << 20), os.urandom(300_000), b'{"a": 1}'
@@ -139,6 +140,36 @@ def pulled_variant(models: Store) -> str | None:
 def visible(folder: Path) -> set[str]:
     """What stands among the models, apart from locks."""
     return {path.name for path in folder.iterdir()} - {".locks"}
+
+
+def from_peer(content: bytes) -> Peers:
+    """Another box, whose files have that content."""
+
+    def fetch(sought: Sought, into: Path, _report: Report) -> dict[str, str]:
+        assert (sought.folder, sought.source) == ("acme--model", model().entry.origin())
+        assert set(sought.digests) == {"deep/model.bin", "note.json"}
+        (into / "deep").mkdir()
+        (into / "deep/model.bin").write_bytes(content)
+        (into / "note.json").write_bytes(NOTE)
+        return {"deep/model.bin": sha256(content), "note.json": sha256(NOTE)}
+
+    return fetch
+
+
+def test_what_another_box_has_is_not_fetched_from_afar(
+    models: Store, index: Path, place: Path
+) -> None:
+    shutil.rmtree(index)
+    here = Store(models.folder, from_peer(LEFT + RIGHT))
+    here.pull(model(), Reports())
+    assert (place / "deep/model.bin").read_bytes() == LEFT + RIGHT
+    assert fault(here, model(), Reports()) is None
+
+
+def test_what_no_other_box_has_is_fetched_as_ever(models: Store, place: Path) -> None:
+    here = Store(models.folder, lambda *_: {})
+    here.pull(model(), Reports())
+    assert (place / "deep/model.bin").read_bytes() == LEFT + RIGHT
 
 
 def test_a_pull_joins_parts_checks_them_and_remembers(models: Store, place: Path) -> None:
