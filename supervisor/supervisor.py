@@ -28,6 +28,7 @@ from ipc.messages.control import (
     Noted,
     Prefixes,
     Ready,
+    Shared,
     Start,
     ToChild,
     child_id,
@@ -267,6 +268,7 @@ class Supervisor:
         """Measure what workers have limits for, and look whether the sockets are there."""
         if not self._stopping:
             self._sockets.look()
+            self._loader.second()
         self._cleanup.look(self._effects.now())
         for member in self._everyone():
             if member.process is not None:
@@ -296,6 +298,9 @@ class Supervisor:
                 self._happen(member, Beat(message.counters))
             case Prefixes() if member.spec is not None:
                 self._effects.keep_prefixes(member.spec, message.data)
+            case Shared() if member.spec is not None:
+                self._loader.on_shared(member, message)
+                self._published.look_at(member.spec.name)
             case Misbehaved() | Left() | Demand() | Ask() | Note() | AdminAct() if (
                 member.spec is None
             ):

@@ -28,8 +28,11 @@ from ipc.messages.control import (
     Noted,
     Prefixes,
     Ready,
+    Scale,
+    Shared,
     Start,
     ToChild,
+    Wanted,
     child_id,
 )
 from ipc.messages.events import Event
@@ -72,6 +75,7 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._engine: EngineLoop | None = None
         self._jobs: JobSocket | None = None
+        self._on_cluster: Callable[[Wanted | Scale], None] | None = None
         self._noted = threading.Event()
         self._ended: asyncio.Future[int] = self._loop.create_future()
 
@@ -108,6 +112,8 @@ class Host:
             self._finish()
         elif isinstance(message, Noted):
             self._noted.set()
+        elif isinstance(message, Wanted | Scale) and self._on_cluster is not None:
+            self._on_cluster(message)
         elif isinstance(message, Abandon) and self._jobs is not None:
             self._jobs.abandon(message.owner.encode())
 
@@ -168,9 +174,22 @@ class Host:
             self._call(self._end, status)
 
     def _boot(self, start: Start) -> tuple[Engine, Ready]:
-        booted = boot(start.spec, self._stage, _engine_of)
+        booted = boot(start.spec, self._stage, self._engine_of)
         endpoint = ipc_endpoint(self._path)
         return booted.engine, Ready(loaded=booted.loaded, warm=booted.warm, endpoint=endpoint)
+
+    def _engine_of(self, spec: Spec) -> Engine:
+        """Not loaded yet. Raises `LoadError`."""
+        if spec.cluster is None:
+            return make(spec)
+        from worker.cluster.engine import ClusterEngine
+
+        engine = ClusterEngine(self._on_shared)
+        self._on_cluster = engine.on_cluster
+        return engine
+
+    def _on_shared(self, stands: Shared) -> None:
+        self._call(self._tell, stands)
 
     def _emit(self, events: list[Event]) -> None:
         """Send one step's events, before the next step begins and without another thread: to wake
@@ -183,15 +202,6 @@ class Host:
 
     def _call(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         self._loop.call_soon_threadsafe(lambda: act(*args, **kwargs))
-
-
-def _engine_of(spec: Spec) -> Engine:
-    """Not loaded yet. Raises `LoadError`."""
-    if spec.cluster is None:
-        return make(spec)
-    from worker.cluster.engine import ClusterEngine
-
-    return ClusterEngine()
 
 
 def _rereading(start: Start, loaded: Loaded | None) -> Rereading | None:

@@ -129,7 +129,7 @@ class ModelQueue:
             jobs=self._jobs_ever,
             by_worker=lane.held,
             keep_s=self._jobs.keep_s,
-            wait_s=self._wait_s() if self.spec.scales else 0,
+            wait_s=self._wait_s() if self.spec.may_scale else 0,
         )
 
     @property

@@ -137,6 +137,27 @@ class Demand(msgspec.Struct, frozen=True, tag="demand"):
     models: list[ModelDemand]
 
 
+class Shared(msgspec.Struct, frozen=True, kw_only=True, tag="shared"):
+    """How a model stands in the cluster that has its replicas, from a worker that passes jobs on:
+    ``count`` replicas should run, of which ``ready`` do; ``failed`` is why one of the others will
+    not come. This box may have ``room`` jobs in hand there, beside those of the others.
+
+    The rest is what all boxes want of it, see `Wanted`. The box that ``decides`` says how many
+    replicas there are, by `Scale`.
+    """
+
+    count: int
+    ready: int
+    room: int
+    failed: str = ""
+    waiting: int = 0
+    in_hand: int = 0
+    wait_s: float = 0.0
+    jobs: int = 0
+    work: float = 0.0
+    decides: bool = False
+
+
 FromChild = (
     Hello
     | Loading
@@ -144,6 +165,7 @@ FromChild = (
     | BootFailed
     | Heartbeat
     | Prefixes
+    | Shared
     | Misbehaved
     | Left
     | Demand
@@ -297,7 +319,39 @@ class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
     owner: str
 
 
-ToChild = Start | Noted | Serve | Reconfigure | Models | States | Drain | Abandon | Told | Happened
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, tag="wanted"):
+    """What this box's clients want of a model of a cluster, for its worker to tell the others: how
+    many requests wait and how many are in hand, for how long one would wait that came now, and what
+    has been done by now, in requests and in tokens or what else grows evenly."""
+
+    waiting: int = 0
+    in_hand: int = 0
+    wait_s: float = 0.0
+    jobs: int = 0
+    work: float = 0.0
+
+
+class Scale(msgspec.Struct, frozen=True, tag="scale"):
+    """Have so many ``replicas`` of the model in its cluster: to the worker of the box that decides
+    that."""
+
+    replicas: int
+
+
+ToChild = (
+    Start
+    | Noted
+    | Serve
+    | Reconfigure
+    | Models
+    | States
+    | Drain
+    | Abandon
+    | Wanted
+    | Scale
+    | Told
+    | Happened
+)
 
 
 def child_id(child: str, generation: int) -> str:

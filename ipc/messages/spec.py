@@ -144,6 +144,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.most_replicas > self.replicas
 
     @property
+    def may_scale(self) -> bool:
+        """Whether it does, here or over several boxes."""
+        return self.scales or (self.cluster is not None and self.cluster.served.scales)
+
+    @property
     def credit(self) -> int:
         """How many jobs one worker may hold at once."""
         return self.slots + self.prefetch

@@ -18,7 +18,7 @@ from ipc.runtime import durable
 from supervisor.config.settings import child_env
 
 _MODULE = "worker.cluster.node"
-START_S = 180.0
+START_S = 400.0
 STOP_S = 60.0
 _POLL_S = 0.2
 _TOLD_LINES = 3

@@ -28,7 +28,8 @@ class Member:
     """One child: its state machine, its process while there is one, its model if it is a worker.
 
     One that is ``held`` is given no requests: it is on its way in beside others, whom it leaves the
-    processors, or kept for a while after others have taken its place.
+    processors, or kept for a while after others have taken its place. One that passes jobs on to a
+    cluster may have as many in hand as there is ``room`` for beside those of other boxes.
     """
 
     replica: Replica
@@ -39,6 +40,7 @@ class Member:
     vram: Vram | None = field(default=None, repr=False)
     cell: Cell | None = field(default=None, repr=False)
     held: bool = False
+    room: int | None = None
 
     @property
     def child(self) -> str:

@@ -122,7 +122,7 @@ def _route(member: Member, run_dir: Path) -> Route:
         replica=replica.name,
         generation=replica.generation,
         endpoint=ipc_endpoint(run_dir / child_id(replica.name, replica.generation)),
-        credit=member.spec.credit,
+        credit=member.spec.credit if member.room is None else member.room,
         open=replica.state == "ready" and not member.held,
         pid=member.process.pid if member.process is not None else 0,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ipc.messages.control import Demand
+from ipc.messages.control import Demand, Shared
 from ipc.messages.spec import Spec
 from supervisor.admin.event_log import EventLog
 from supervisor.effects import Effects
@@ -16,6 +16,7 @@ from supervisor.fleet import model_states
 from supervisor.fleet.member import Member, by_model
 from supervisor.fleet.model_set import ModelSet
 from supervisor.plan import Plan
+from supervisor.residency.cluster_scaler import ClusterScaler
 from supervisor.residency.decisions import (
     Decision,
     Leaked,
@@ -44,6 +45,7 @@ class Loader:
         self._residency = Residency(plan.groups)
         self._refused: dict[str, tuple[str, float]] = {}  # why, and until when
         self._scaler = Scaler(models, events, self._lacks_for_another)
+        self._cluster = ClusterScaler(events, effects)
 
     @property
     def refused(self) -> dict[str, str]:
@@ -57,10 +59,16 @@ class Loader:
         for one in demand.models:
             self._residency.on_demand(one, now)
         self._scaler.on_demand(demand)
+        self._cluster.on_demand(demand)
 
     def on_frontend_gone(self) -> None:
         self._residency.on_frontend_gone(self._effects.now())
         self._scaler.on_demand(Demand([]))
+        self._cluster.on_demand(Demand([]))
+
+    def on_shared(self, worker: Member, stands: Shared) -> None:
+        """The worker of a model of a cluster says how that stands there."""
+        self._cluster.on_shared(worker, stands)
 
     def on_lacked_memory(self, name: str, seen_mb: float) -> None:
         """A worker of the model has found too little memory for its load, of which it had so much
@@ -133,6 +141,7 @@ class Loader:
         return {
             **self._residency.terms(name, self._effects.now()),
             **self._scaler.terms(name),
+            **self._cluster.terms(name),
             "drained": name in self._models.drained,
         }
 
@@ -148,6 +157,10 @@ class Loader:
         return not needed_mb or self._left_mb(spec.device) >= needed_mb
 
     # --- time ---
+
+    def second(self) -> None:
+        """A second has passed: tell other boxes what is wanted of models that are theirs, too."""
+        self._cluster.second(self._models.workers, self._effects.now())
 
     def turn(self) -> None:
         """Load whom somebody waits for; unload who has no work, or has to make room."""

@@ -101,7 +101,7 @@ def _seen(serving: list[Member], demand: ModelDemand | None) -> Seen:
         in_hand=demand.in_hand if demand else 0,
         wait_s=demand.wait_s if demand else 0.0,
         jobs=sum(one.jobs for one in ready),
-        work=sum(map(_work, ready)),
+        work=sum(map(work_of, ready)),
     )
 
 
@@ -112,6 +112,6 @@ def _failure(worker: Member) -> str:
     return (replica.last_exit or replica.reason or "it failed") if given_up else ""
 
 
-def _work(done: Counters) -> float:
+def work_of(done: Counters) -> float:
     """What a worker has done, in tokens; where there are none, in requests."""
     return done.jobs + done.prompt_tokens + WRITTEN * done.completion_tokens

@@ -27,7 +27,7 @@ CLIENT = "cluster"
 CHAT, EMBED = "echo/chat", "echo/embed"
 ADDRESSES = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 MEMORY_MB = 2000
-DEADLINE_S = 150.0
+DEADLINE_S = 600.0
 _ECHO = {"engine": "echo", "cluster": True, "memory_mb": 150}
 MODELS = [
     {"name": CHAT, "task": "chat", "replicas": 2, "slots": 8, **_ECHO},
@@ -38,12 +38,15 @@ MODELS = [
 class Box:
     """One box: its folders, its server while it has one, its node of Ray's."""
 
-    def __init__(self, folder: Path, address: str, models: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, folder: Path, address: str, models: list[dict[str, Any]], models_dir: Path
+    ) -> None:
         self.address = address
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"{address}.log"
         self.state_dir = folder / address
+        self.models_dir = models_dir
         self._python = str(environment(CLIENT) / "python")
         catalog = folder / "models.yaml"
         catalog.write_text(yaml.safe_dump({"models": models}))
@@ -53,7 +56,8 @@ class Box:
             "EDGE_SERVE_TEST_ENGINES": "1",
             "EDGE_SERVE_CONFIG": str(catalog),
             "EDGE_SERVE_STATE_DIR": str(self.state_dir),
-            "EDGE_SERVE_MODELS_DIR": str(folder / "models"),
+            "EDGE_SERVE_MODELS_DIR": str(models_dir),
+            "AUTO_DOWNLOAD_MODELS": "0",
             "PORT": str(self.port),
             "LOG_LEVEL": "info",
         }
@@ -61,9 +65,13 @@ class Box:
 
     def cluster(self, *words: str, text: str = "") -> str:
         """What `edge-serve cluster` prints; it has to go well."""
+        return self.command("cluster", *words, text=text)
+
+    def command(self, *words: str, text: str = "", **variables: str) -> str:
+        """What `edge-serve` prints; it has to go well."""
         done = subprocess.run(
-            [self._python, "-P", "-m", "supervisor.cli", "cluster", *words],
-            env=self._env,
+            [self._python, "-P", "-m", "supervisor.cli", *words],
+            env=self._env | variables,
             input=text,
             capture_output=True,
             text=True,
@@ -131,9 +139,15 @@ class Box:
 
 
 @contextmanager
-def boxes(folder: Path, models: list[dict[str, Any]] = MODELS) -> Iterator[list[Box]]:
-    """All three in one cluster and serving; afterwards they have left it."""
-    found = [Box(folder, address, models) for address in ADDRESSES]
+def boxes(
+    folder: Path, models: list[dict[str, Any]] = MODELS, models_dir: Path | None = None
+) -> Iterator[list[Box]]:
+    """All three in one cluster and serving; afterwards they have left it. Each has a models folder
+    of its own, if they do not share ``models_dir``."""
+    found = [
+        Box(folder, address, models, models_dir or folder / f"{address}-models")
+        for address in ADDRESSES
+    ]
     first, *others = found
     memory = ["--memory-mb", str(MEMORY_MB)]
     try:

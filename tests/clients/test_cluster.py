@@ -3,18 +3,24 @@ what it would have said."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
 import psutil
 import pytest
+import yaml
 
 from ipc.cluster import folder_of
 from tests.clients import cluster_boxes
-from tests.clients.cluster_boxes import ADDRESSES, CHAT, EMBED, Box, boxes, kill
+from tests.clients.cluster_boxes import ADDRESSES, CHAT, EMBED, MODELS, Box, boxes, kill
+from tests.fake_hub import COMMIT, FakeHub
 from tests.process.box import lives, wait_until
 
 CLIENT = cluster_boxes.CLIENT
@@ -22,14 +28,20 @@ WORDS = [f"w{number}" for number in range(120)]
 WORD_MS = 25
 # Longer than a drain takes until it is begun: the command has to import Ray first.
 DRAINED_WORD_MS = 200
-BACK_S = 120.0
+BACK_S = 600.0
+SCALED = {
+    **MODELS[0],
+    "name": "echo/scaled",
+    "replicas": {"min": 1, "max": 2, "wait_s": 1, "idle_s": 20},
+    "slots": 2,
+}
 
 pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Box]]:
-    with boxes(tmp_path_factory.mktemp("cluster")) as found:
+    with boxes(tmp_path_factory.mktemp("cluster"), [*MODELS, SCALED]) as found:
         yield found
 
 
@@ -41,10 +53,10 @@ def slow(word_ms: int) -> str:
     return f"/slow {word_ms} " + " ".join(WORDS)
 
 
-def stream(box: Box, come: list[str], word_ms: int) -> int:
+def stream(box: Box, come: list[str], word_ms: int, model: str = CHAT) -> int:
     """Have all words written, each kept as it comes; returns how many tokens are counted."""
     chunks = client(box).chat.completions.create(
-        model=CHAT,
+        model=model,
         messages=[{"role": "user", "content": slow(word_ms)}],
         stream=True,
         stream_options={"include_usage": True},
@@ -122,6 +134,50 @@ def test_whoever_has_no_token_is_not_let_in(cluster: list[Box]) -> None:
     """Nor by HTTP, where each box has an agent that would run what it is given."""
     agent = f"http://{cluster[1].address}:52365/api/job_agent/jobs/"
     assert httpx2.post(agent, json={"entrypoint": "id"}).status_code == 401
+
+
+def test_replicas_come_where_requests_wait_and_go_once_they_do_not(cluster: list[Box]) -> None:
+    """They wait on a box that is not the first one, which decides."""
+    name, enough = str(SCALED["name"]), threading.Event()
+
+    def ask() -> None:
+        while not enough.is_set():
+            come: list[str] = []
+            stream(cluster[1], come, WORD_MS, name)
+            assert "".join(come).split() == WORDS
+
+    assert sum(placed(cluster, name).values()) == 1
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask) for _ in range(8)]
+        try:
+            wait_until(lambda: sum(placed(cluster, name).values()) == 2, BACK_S)
+        finally:
+            enough.set()
+        for one in asked:
+            one.result()
+    wait_until(lambda: sum(placed(cluster, name).values()) == 1, BACK_S)
+
+
+def test_files_come_from_another_box_before_they_come_from_the_hub(
+    cluster: list[Box], tmp_path: Path
+) -> None:
+    weights, repository = os.urandom(9_000_000), "acme/tiny"
+    hub = FakeHub(tmp_path / "hub")
+    hub.put(repository, {"weights.bin": weights, "config.json": b"{}"})
+    entry: dict[str, Any] = {"name": repository, "task": "chat", "engine": "echo"}
+    entry |= {"source": f"hf:{repository}@{COMMIT}", "include": ["*"]}
+    catalog = tmp_path / "models.yaml"
+    catalog.write_text(yaml.safe_dump({"models": [entry]}))
+    pull = ("pull", "--config", str(catalog), repository)
+    with hub.running() as url:
+        cluster[1].command(*pull, HF_ENDPOINT=url)
+        sent = len(hub.sent)
+        assert sent
+        cluster[2].command(*pull, HF_ENDPOINT=url)
+        assert len(hub.sent) == sent
+    cluster[0].command(*pull, HF_ENDPOINT="http://127.0.0.1:9")
+    for box in cluster:
+        assert (box.models_dir / "acme--tiny" / "weights.bin").read_bytes() == weights
 
 
 def test_streams_go_on_when_a_replica_is_killed(cluster: list[Box]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from ipc.cluster import BoxState, ClusterState, ModelReplicas
 from worker.cluster.connection import NoCluster, connect, member_of
+from worker.cluster.meeting import forget
 from worker.cluster.placement import app_of
 
 # How long the replicas of a box that is drained may take until all of them are elsewhere.
@@ -78,6 +79,7 @@ def remove(model: str) -> ClusterState:
     from ray import serve
 
     serve.delete(app_of(model), _blocking=True)
+    forget(model)
     return status()
 
 

@@ -62,7 +62,12 @@ def _deploy(cluster: Cluster, digest: str) -> None:
     serve.start(proxy_location="Disabled")  # this box's frontend is the way in
     made = serve.deployment(Replica).options(name=cluster.served.name, **options(cluster))
     app = made.bind(msgspec.json.encode(portable(cluster)), digest)
-    target = serve.RunTarget(app, name=app_of(cluster.served.name), route_prefix=None)
+    target = serve.RunTarget(
+        app,
+        name=app_of(cluster.served.name),
+        route_prefix=None,
+        external_scaler_enabled=cluster.served.scales,
+    )
     serve.run_many([target], wait_for_applications_running=False)
 
 

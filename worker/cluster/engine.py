@@ -6,8 +6,8 @@ replica, and says when it has died.
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ipc.messages.control import Scale, Shared, Wanted
 from ipc.messages.errors import InternalError, QueueFull, ServeError, Unavailable, WorkerCrashed
 from ipc.messages.events import Event, Failed, Piece, Terminal
 from ipc.messages.jobs import Job
@@ -23,7 +24,9 @@ from ipc.transport.wire import encode
 from worker.cluster import messages
 from worker.cluster.connection import NoCluster, connect, member_of
 from worker.cluster.deploying import deployed
+from worker.cluster.meeting import Meeting
 from worker.cluster.placement import app_of
+from worker.cluster.silence import Watch
 from worker.engine import LoadError, Stage
 from worker.engines.common.asking import Asking, Tell
 
@@ -33,24 +36,51 @@ POLL_S = 1.0
 
 
 class ClusterEngine(Asking):
-    """Asks replicas. Where one dies its jobs have not begun, or have broken off."""
+    """Asks replicas. Where one dies its jobs have not begun, or have broken off. ``tell`` is called
+    with how the model stands in the cluster, by any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Shared], None] = lambda _: None) -> None:
         super().__init__()
         self._handle: Any
+        self._tell = tell
+        self._meeting: Meeting | None = None
+        self._watch = Watch()
+        self._unheard: dict[object, float] = {}  # since when calls wait for their first word
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         """Raises `LoadError`."""
         assert spec.cluster is not None
         _connect(spec.cluster, stage, spec.load_stall_s)
-        is_head = member_of(Path(spec.cluster.folder)).is_head
-        told = deployed(spec.cluster, stage, is_head=is_head)
+        member = member_of(Path(spec.cluster.folder))
+        told = deployed(spec.cluster, stage, is_head=member.is_head)
         from ray import serve
 
         self._handle = serve.get_app_handle(app_of(spec.name)).options(stream=True)
         self._open(spec.slots, "cluster")
+        self._meeting = Meeting(spec.cluster.served, member, self._tell, self._unheard_s)
+        threading.Thread(target=self._meeting.run, name="meeting", daemon=True).start()
         # Pieces of input and prefixes that are read again would have to find the same replica.
         return replace(told.loaded, device="cluster", streams_input=False, keeps_prefixes=False)
+
+    def on_cluster(self, message: Wanted | Scale) -> None:
+        """What the supervisor says to the other boxes, or to the cluster. From any thread."""
+        if self._meeting is None:
+            return
+        if isinstance(message, Wanted):
+            self._meeting.on_wanted(message)
+        else:
+            self._meeting.on_scale(message.replicas)
+
+    def close(self) -> None:
+        if self._meeting is not None:
+            self._meeting.end()
+        super().close()
+
+    def _unheard_s(self) -> float:
+        """For how long the oldest call waits for its first word: for a replica with room, mostly.
+        In whole seconds, as what is told of it shall change no more often."""
+        since = min(self._unheard.copy().values(), default=None)
+        return 0.0 if since is None else float(int(time.monotonic() - since))
 
     # --- on the event loop's thread ---
 
@@ -73,25 +103,39 @@ class ClusterEngine(Asking):
         """Raises what `_called` does. A call of which nothing has come is made anew, to another
         replica as far as Ray knows which one is silent; the job's deadline bounds that."""
         patience_s = messages.FIRST_S
-        while True:
-            try:
-                return await self._called(job, tell, patience_s)
-            except Unanswered:
-                logger.warning("replica_silent", extra={"job": job.id, "for_s": patience_s})
-                patience_s *= 2
+        call = object()
+        self._unheard[call] = time.monotonic()
+
+        def on_word() -> None:
+            self._unheard.pop(call, None)
+
+        try:
+            while True:
+                try:
+                    return await self._called(job, tell, patience_s, on_word)
+                except Unanswered:
+                    logger.warning("replica_silent", extra={"job": job.id, "for_s": patience_s})
+                    patience_s *= 2
+        finally:
+            on_word()
 
     async def _called(
-        self, job: Job, tell: Callable[[list[Event]], None], patience_s: float
+        self,
+        job: Job,
+        tell: Callable[[list[Event]], None],
+        patience_s: float,
+        on_word: Callable[[], None],
     ) -> Terminal:
         """Raises what Ray does, `Unanswered` where no word comes for ``patience_s``, and
         `TimeoutError` where a replica falls silent that had begun."""
         response = self._handle.answer.remote(encode(job), job.deadline_at - time.monotonic())
-        heard = ended = False
+        ended = False
         try:
-            async with asyncio.timeout(patience_s) as silence:
+            async with self._watch.call(patience_s) as call:
                 async for frames in response:
-                    heard = True
-                    silence.reschedule(asyncio.get_running_loop().time() + messages.SILENT_S)
+                    if not call.heard:
+                        on_word()
+                    call.on_word()
                     events = messages.events.decode(frames).events if frames else []
                     last = events[-1] if events else None
                     ended = isinstance(last, Terminal)
@@ -100,7 +144,7 @@ class ClusterEngine(Asking):
                     if isinstance(last, Terminal):
                         return last
         except TimeoutError:
-            if heard or not silence.expired():
+            if call.heard or not call.given_up:
                 raise
             raise Unanswered from None
         finally:

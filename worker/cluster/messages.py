@@ -10,8 +10,9 @@ from ipc.messages.spec import Loaded
 from ipc.transport.wire import Decoder
 
 # A replica says this often that it lives while it says nothing else of a job.
-BEAT_S = 1.0
-# And is given up after so long without a word.
+BEAT_S = 0.5
+# And is given up without a word for a multiple of how far words were apart lately, between these.
+SILENT_LEAST_S = 2.0
 SILENT_S = 5.0
 # Before its first word a call may wait for a replica with room, or for one that stands still, and
 # nobody knows which. So it is made anew after so long, and twice as long each time: a cluster that

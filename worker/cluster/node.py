@@ -32,6 +32,9 @@ POLL_S = 0.2
 # Before a node or a part of it that could not be started, or has died, is tried again.
 PAUSE_S = 1.0
 END_S = 10.0
+# For how long the raylet is waited for. Ray's own 30 s are too few where others take the processors
+# as a box starts, and all of its processes would begin anew.
+START_S = 150.0
 # Ray passes arguments and results by it; ours go by the call itself, but for large ones.
 OBJECT_STORE_BYTES = 128 << 20
 
@@ -121,6 +124,7 @@ def _started(member: Member) -> Any:
     member.temp_dir.mkdir(mode=0o700, exist_ok=True)
     if member.temp_dir.lstat().st_uid != os.getuid():
         raise PermissionError(f"{member.temp_dir} is another user's")
+    _wait_longer()
     where = {"gcs_server_port" if member.is_head else "gcs_address": _control(member)}
     params = RayParams(
         node_ip_address=member.address,
@@ -133,6 +137,26 @@ def _started(member: Member) -> Any:
         **where,
     )
     return RayNode(params, head=member.is_head, shutdown_at_exit=False, spawn_reaper=True)
+
+
+def _wait_longer() -> None:
+    """Ray asks whether the raylet is there until it is, or its time has passed: one answer may now
+    take as long as all of them should."""
+    from ray._private import services
+
+    once = services.get_node
+
+    def get_node(*words: Any) -> Any:
+        give_up_at = time.monotonic() + START_S
+        while True:
+            try:
+                return once(*words)
+            except RuntimeError:
+                if time.monotonic() > give_up_at:
+                    raise
+            time.sleep(POLL_S)
+
+    services.get_node = get_node
 
 
 def _control(member: Member) -> int | str:

@@ -53,9 +53,11 @@ def at_home(spec: Spec, models_dir: str) -> Spec:
 
 
 def options(cluster: Cluster) -> dict[str, Any]:
-    """Those of the deployment: how many replicas there are, and what each needs of a box."""
+    """Those of the deployment: how many replicas there are at first, and what each needs of a box.
+    Ray scales nothing by itself."""
     spec = cluster.served
-    found: dict[str, Any] = {
+    return {
+        "num_replicas": spec.replicas,
         "max_ongoing_requests": spec.credit,
         "health_check_period_s": CHECK_S,
         "health_check_timeout_s": CHECK_TIMEOUT_S,
@@ -64,16 +66,6 @@ def options(cluster: Cluster) -> dict[str, Any]:
         "logging_config": {"enable_access_log": False, "log_level": "WARNING"},
         "ray_actor_options": _actor(cluster),
     }
-    if not spec.scales:
-        return {**found, "num_replicas": spec.replicas}
-    scaling = {
-        "min_replicas": spec.replicas,
-        "max_replicas": spec.most_replicas,
-        "target_ongoing_requests": spec.slots,
-        "upscale_delay_s": spec.scaling.wait_s,
-        "downscale_delay_s": spec.scaling.idle_s,
-    }
-    return {**found, "autoscaling_config": scaling}
 
 
 def _actor(cluster: Cluster) -> dict[str, Any]:

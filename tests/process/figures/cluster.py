@@ -3,7 +3,9 @@
     python -P -m tests.process.figures.cluster [ROUNDS] [FAULT...]
 
 Each box has two clients that stream chats and one that asks for embeddings, without SDKs and
-without retries. A row for each fault, of all its rounds.
+without retries. A row for each fault, of all its rounds. Faults of a box hit one that has a replica
+of the chat model, but the first box only where it says so. What clients saw is held against the
+logs of the boxes: see `tests.process.faults.ledger`.
 """
 
 from __future__ import annotations
@@ -18,14 +20,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import psutil
 
+from ipc.messages.errors import BY_CODE
 from tests.clients.cluster_boxes import CHAT, EMBED, Box, boxes, kill
 from tests.process.box import wait_until
+from tests.process.faults import ledger
+from tests.process.faults.ledger import CUT, Ledger
 
 WORDS = [f"w{number}" for number in range(80)]
 SLOW = "/slow 25 " + " ".join(WORDS)
@@ -40,6 +46,7 @@ PAUSE_S = 0.05
 class Outcome:
     """One request: through which box, how it ended, and the longest time without a word."""
 
+    id: str
     kind: str
     box: int
     began_at: float
@@ -50,12 +57,14 @@ class Outcome:
 
 @dataclass
 class Load:
-    """Clients that ask until they are told to stop."""
+    """Clients that ask until they are told to stop. ``name`` is what no other has."""
 
     through: list[Box]
+    name: str
     outcomes: list[Outcome] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _clients: list[threading.Thread] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def start(self) -> None:
         for at in range(len(self.through)):
@@ -69,13 +78,14 @@ class Load:
         for client in self._clients:
             client.join()
 
-    def _ask(self, at: int, act: Callable[[httpx2.Client], tuple[str, float]]) -> None:
+    def _ask(self, at: int, act: Callable[[httpx2.Client, str], tuple[str, float]]) -> None:
         kind = act.__name__.strip("_")
         with httpx2.Client(base_url=self.through[at].url, timeout=HUNG_S) as client:
             while not self._stop.is_set():
                 began_at, gap_s = time.monotonic(), 0.0
+                request_id = f"{self.name}-{next(self._numbers)}"
                 try:
-                    what, gap_s = act(client)
+                    what, gap_s = act(client, request_id)
                 except httpx2.ConnectError:
                     what = "not connected"
                 except httpx2.TimeoutException:
@@ -83,10 +93,10 @@ class Load:
                 except httpx2.TransportError:
                     what = "connection closed"
                 ended_at = time.monotonic()
-                self.outcomes.append(Outcome(kind, at, began_at, ended_at, what, gap_s))
+                self.outcomes.append(Outcome(request_id, kind, at, began_at, ended_at, what, gap_s))
                 time.sleep(PAUSE_S)
 
-    def _stream(self, client: httpx2.Client) -> tuple[str, float]:
+    def _stream(self, client: httpx2.Client, request_id: str) -> tuple[str, float]:
         body = {
             "model": CHAT,
             "stream": True,
@@ -94,7 +104,9 @@ class Load:
             "stream_options": {"include_usage": True},
         }
         said, gap_s, last_at, tokens, done = "", 0.0, time.monotonic(), 0, 0
-        with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        headers = {"x-request-id": request_id}
+        url = "/v1/chat/completions"
+        with client.stream("POST", url, json=body, headers=headers) as answer:
             if answer.status_code != 200:
                 return _code(answer.read()), 0.0
             for line in answer.iter_lines():
@@ -113,8 +125,10 @@ class Load:
             return f"{done} ends", gap_s
         return ("whole" if said.split() == WORDS and tokens == len(WORDS) else "WRONG"), gap_s
 
-    def _embed(self, client: httpx2.Client) -> tuple[str, float]:
-        answer = client.post("/v1/embeddings", json={"model": EMBED, "input": "a b c"})
+    def _embed(self, client: httpx2.Client, request_id: str) -> tuple[str, float]:
+        body = {"model": EMBED, "input": "a b c"}
+        headers = {"x-request-id": request_id}
+        answer = client.post("/v1/embeddings", json=body, headers=headers)
         return ("whole" if answer.status_code == 200 else _code(answer.content)), 0.0
 
 
@@ -122,53 +136,64 @@ def _code(body: bytes) -> str:
     return str(json.loads(body)["error"]["code"])
 
 
-# --- faults: what is done, and which box has it (None: no box in particular) ---
+# --- faults: what is done to which box ---
 
 
-def replica(cluster: list[Box]) -> None:
-    found = [one for box in cluster for one in _replicas(box)]
-    kill(found[:1])
+def replica(box: Box) -> None:
+    kill(_replicas(box)[:1])
 
 
-def raylet(cluster: list[Box]) -> None:
-    kill(cluster[2].parts("raylet_socket_name")[:1])
+def raylet(box: Box) -> None:
+    kill(box.parts("raylet_socket_name")[:1])
 
 
-def box_(cluster: list[Box]) -> None:
-    kill(cluster[2].everything())
+def everything(box: Box) -> None:
+    kill(box.everything())
 
 
-def control(cluster: list[Box]) -> None:
-    kill(cluster[0].parts("gcs_server")[:1])
+def control(box: Box) -> None:
+    kill(box.parts("gcs_server")[:1])
 
 
-def first_box(cluster: list[Box]) -> None:
-    kill(cluster[0].everything())
-
-
-def frontend(cluster: list[Box]) -> None:
-    server = cluster[2].server
-    assert server is not None
-    family = psutil.Process(server.pid).children()
+def frontend(box: Box) -> None:
+    assert box.server is not None
+    family = psutil.Process(box.server.pid).children()
     kill([one for one in family if "frontend" in one.cmdline()])
 
 
-def stopped(cluster: list[Box]) -> None:
-    everything = cluster[2].everything()
-    kill(everything, signal.SIGSTOP)
+def stopped(box: Box) -> None:
+    all_ = box.everything()
+    kill(all_, signal.SIGSTOP)
     time.sleep(STOPPED_S)
-    kill(everything, signal.SIGCONT)
+    kill(all_, signal.SIGCONT)
 
 
-FAULTS: dict[str, tuple[Callable[[list[Box]], None], int | None]] = {
-    "a replica": (replica, None),
-    "b raylet": (raylet, 2),
-    "c box": (box_, 2),
-    "d control": (control, None),
-    "e first": (first_box, 0),
-    "f frontend": (frontend, 2),
-    "g stopped": (stopped, 2),
+@dataclass(frozen=True)
+class Fault:
+    """What is ``done``: to the first box, or to another one that has a replica of the chat model.
+    ``through_it`` are requests by that box told apart; ``ends_it`` says that its frontend dies."""
+
+    done: Callable[[Box], None]
+    to_first: bool = False
+    through_it: bool = True
+    ends_it: bool = False
+
+
+FAULTS = {
+    "a replica": Fault(replica, through_it=False),
+    "b raylet": Fault(raylet),
+    "c box": Fault(everything, ends_it=True),
+    "d control": Fault(control, to_first=True, through_it=False),
+    "e first": Fault(everything, to_first=True, ends_it=True),
+    "f frontend": Fault(frontend, ends_it=True),
+    "g stopped": Fault(stopped),
 }
+
+
+def _hit(cluster: list[Box], fault: Fault) -> int:
+    if fault.to_first:
+        return 0
+    return next((at for at in (2, 1) if _replicas(cluster[at])), 2)
 
 
 def _replicas(box: Box) -> list[psutil.Process]:
@@ -183,24 +208,50 @@ class Found:
     through_it: Counter[str] = field(default_factory=Counter)
     gaps_s: list[float] = field(default_factory=list)
     back_s: list[float] = field(default_factory=list)
+    disputes: list[str] = field(default_factory=list)
     embed_ms: dict[str, list[float]] = field(default_factory=lambda: {"before": [], "after": []})
 
 
-def played(cluster: list[Box], name: str, found: Found) -> None:
+def played(cluster: list[Box], name: str, round_: int, found: Found) -> None:
     """One round."""
-    fault, hit = FAULTS[name]
-    load = Load(cluster)
+    fault = FAULTS[name]
+    hit = _hit(cluster, fault)
+    load = Load(cluster, f"{name[0]}{round_}")
     load.start()
     time.sleep(BEFORE_S)
     at = time.monotonic()
-    fault(cluster)
+    fault.done(cluster[hit])
     back = threading.Thread(target=_come_back, args=(cluster, at, found))
     back.start()
     time.sleep(AFTER_S)
     load.stop()
     back.join()
     for one in load.outcomes:
-        _count(one, at, hit, found)
+        _count(one, at, hit if fault.through_it else None, found)
+    for box in range(len(cluster)):
+        dead = [at] if fault.ends_it and box == hit else []
+        found.disputes += _disputes(cluster[box], load, box, dead)
+
+
+def _disputes(box: Box, load: Load, at: int, deaths: list[float]) -> list[str]:
+    """What clients and the box's log tell differently."""
+    books = Ledger()
+    for one in load.outcomes:
+        if one.box == at and one.what != "not connected":
+            books.write(
+                ledger.Outcome(one.id, *_told(one.what), one.began_at, one.ended_at),
+            )
+    marks = f"request_id={load.name}-"
+    lines = [line for line in box.log.read_text(errors="replace").splitlines() if marks in line]
+    return books.disputes([one for one in lines if "status=" in one], deaths)
+
+
+def _told(what: str) -> tuple[int, str]:
+    """The status and the code of how a request has ended."""
+    if what in ("whole", "WRONG"):
+        return 200, what
+    code = what.removeprefix("error event ")
+    return (BY_CODE[code].status, code) if code in BY_CODE else (CUT, what)
 
 
 def _count(one: Outcome, at: float, hit: int | None, found: Found) -> None:
@@ -243,8 +294,8 @@ def rows(rounds: int, names: list[str]) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="es-") as folder, boxes(Path(folder)) as cluster:
         for name in names:
             found = Found()
-            for _ in range(rounds):
-                played(cluster, name, found)
+            for round_ in range(rounds):
+                played(cluster, name, round_, found)
             yield _row(name, rounds, found)
 
 
@@ -259,6 +310,7 @@ def _row(name: str, rounds: int, found: Found) -> dict[str, Any]:
         "longest gap s": [round(gap, 1) for gap in sorted(found.gaps_s)[-6:]],
         "back s": [round(one, 1) for one in found.back_s],
         "embed p99 ms": p99,
+        "disputes": found.disputes,
     }
 
 

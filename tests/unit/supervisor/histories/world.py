@@ -30,10 +30,12 @@ from ipc.messages.control import (
     Noted,
     Ready,
     Reconfigure,
+    Scale,
     Serve,
     Start,
     States,
     ToChild,
+    Wanted,
 )
 from ipc.messages.errors import ServeError, from_info
 from ipc.messages.spec import Spec
@@ -395,18 +397,28 @@ def _words(message: ToChild) -> str:
             return "reconfigure"
         case Models(specs=specs):
             return f"models {' '.join(spec.name for spec in specs)}"
-        case Start(spec=spec):
-            return f"load {spec.name} on {spec.device}"
         case States(models=models):
             return ", ".join(_state(model) for model in models)
+        case Told(id=number):
+            return f"told {number}"
+        case _:
+            return _to_worker(message)
+
+
+def _to_worker(message: ToChild) -> str:
+    match message:
+        case Start(spec=spec):
+            return f"load {spec.name} on {spec.device}"
         case Drain(seconds=seconds):
             return f"drain within {seconds:g} s"
         case Abandon(owner=owner):
             return f"abandon the jobs of {owner}"
-        case Told(id=number):
-            return f"told {number}"
         case Noted():
             return "noted"
+        case Wanted(waiting=waiting, in_hand=in_hand):
+            return f"{waiting} wait, {in_hand} in hand"
+        case Scale(replicas=replicas):
+            return f"{replicas} replicas"
         case _:
             raise AssertionError(f"nobody is sent {message}")
 

@@ -21,7 +21,7 @@ from ipc.messages.events import (
 )
 from ipc.messages.jobs import ChatInput, Job, Message, Sampling
 from ipc.transport.wire import encode
-from worker.cluster import messages
+from worker.cluster import messages, silence
 from worker.cluster.engine import ClusterEngine
 from worker.cluster.node import act_on
 
@@ -140,7 +140,8 @@ def test_one_that_goes_on_behind_others_words_has_begun() -> None:
 
 
 def test_a_replica_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "SILENT_S", 0.05)
+    monkeypatch.setattr(messages, "SILENT_LEAST_S", 0.05)
+    monkeypatch.setattr(silence, "LOOK_S", 0.02)
     replica = Replica(piece("b"), 60.0)
     *_, end = answered(replica)
     assert isinstance(end, Failed)
@@ -150,7 +151,8 @@ def test_a_replica_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch
 
 def test_one_that_waits_for_its_turn_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a replica has it, nobody says that it lives."""
-    monkeypatch.setattr(messages, "SILENT_S", 0.05)
+    monkeypatch.setattr(messages, "SILENT_LEAST_S", 0.05)
+    monkeypatch.setattr(silence, "LOOK_S", 0.02)
     assert answered(Replica(0.2, piece("b"), [DONE]))[-1] == DONE
 
 
@@ -160,6 +162,14 @@ def test_a_call_of_which_nothing_comes_is_made_anew(monkeypatch: pytest.MonkeyPa
     replicas = Replicas(Replica(60.0), Replica(piece("b"), [DONE]))
     assert answered(replicas) == [*piece("b"), DONE]
     assert [one.cancelled for one in replicas.all] == [1, 0]
+
+
+def test_a_timeout_of_ray_s_own_is_no_silence() -> None:
+    """It would be called again and again, at once."""
+    replica = Replica(TimeoutError("of Ray"))
+    (end,) = answered(replica)
+    assert isinstance(end, Failed)
+    assert end.error.code == "worker_crashed"
 
 
 def test_each_time_it_is_waited_for_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
