@@ -65,7 +65,7 @@ class Catalog:
         """The named models, or the default ones. Raises `ConfigError`."""
         for name in names:
             if name not in self.models:
-                pull = f"; run: edge-serve pull {name}" if ":" in name else ""
+                pull = f"; run: edge-serve pull {name}" if name.startswith("hf:") else ""
                 hint = pull or nearest(name, self.models) or "; see edge-serve models"
                 raise ConfigError(f"MODELS: no model {name!r} in the catalog{hint}")
         chosen = [self.models[name] for name in dict.fromkeys(names or self.serve)]

@@ -139,15 +139,15 @@ class Estimator:
     ) -> Turn | None:
         """When the turn comes of a job that has so many ``ahead``; None where that depends on what
         was never measured. ``first`` are the ids of those, if they are few. All of them wait for
-        ``load_s`` in any case."""
-        if len(self._in_hand) + ahead < capacity.credit:
+        ``load_s`` in any case, in which what is in hand has ended."""
+        if (0 if load_s else len(self._in_hand)) + ahead < capacity.credit:
             return Turn(load_s, load_s)
         if not self.known:
             return None
         if len(first) < ahead or ahead > EACH:
             turn = self._turn_behind_many(ahead, capacity, now)
         else:
-            begun, following = self._in_hand_s(capacity.slots, now)
+            begun, following = ([], []) if load_s else self._in_hand_s(capacity.slots, now)
             taken = [self._duration_s(self._waiting[one], capacity.slots) for one in first]
             turn = turn_of(begun, following, taken, capacity)
         return Turn(turn.handed_over_s + load_s, turn.begun_s + load_s)
@@ -170,6 +170,13 @@ class Estimator:
         if job.begun_at is None:
             return self._slot_s(job, slots, now) + whole_s
         return time_left_s(whole_s, now - job.begun_at)
+
+    def all_done_s(self, now: float) -> float:
+        """In how long the workers should have finished all that they have in hand, if no more
+        comes."""
+        beside = max(1, self._at_work())
+        begun, following = self._in_hand_s(beside, now)
+        return max(begun, default=0.0) + sum(following) / beside
 
     def pace_s(self, capacity: Capacity, now: float) -> float:
         """The time from one job's end to the next one's while all slots are at work. Before any

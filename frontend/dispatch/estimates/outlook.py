@@ -44,8 +44,14 @@ class Outlook:
         return None if turn is None else turn.handed_over_s
 
     def load_left_s(self, now: float) -> float | None:
-        """In how many seconds there should be a worker; None where nobody knows."""
-        return 0.0 if self._lane.credit else load_left_s(self.state, now)
+        """In how many seconds there should be a worker; None where nobody knows. A load begins once
+        a worker that leaves has finished what it has in hand."""
+        if self._lane.credit:
+            return 0.0
+        load_s = load_left_s(self.state, now)
+        if load_s is None or self.state.state != "draining":
+            return load_s
+        return load_s + self._estimator.all_done_s(now)
 
     def pace_s(self, now: float) -> float:
         """The time from one job's end to the next one's while all slots are at work."""

@@ -1,27 +1,40 @@
 // A text with a button that copies it.
 import { html, render, useState } from "./dom.js";
+import { failed } from "./notices.js";
 import { t } from "./words.js";
 
 const SHOWN_MS = 1500;
 
-export async function copy(text) {
-  if (navigator.clipboard) return await navigator.clipboard.writeText(text);
-  // Only a secure context has it: elsewhere by the way that browsers keep for old pages.
+/** Throws where the browser does not let it. */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text); // which only a secure context has, and may be forbidden there
+  } catch {
+    copyAsOldPages(text);
+  }
+}
+
+function copyAsOldPages(text) {
   const area = document.createElement("textarea");
   area.value = text;
   document.body.append(area);
   area.select();
-  document.execCommand("copy");
+  const done = document.execCommand("copy");
   area.remove();
+  if (!done) throw new Error(t`the browser does not let it be copied`);
 }
 
 /** `text`, or a function that gives it where it is long. */
 export function Copy({ text, kind = "" }) {
   const [done, setDone] = useState(false);
   async function onClick() {
-    await copy(typeof text === "function" ? text() : text);
-    setDone(true);
-    setTimeout(() => setDone(false), SHOWN_MS);
+    try {
+      await copy(typeof text === "function" ? text() : text);
+      setDone(true);
+      setTimeout(() => setDone(false), SHOWN_MS);
+    } catch (error) {
+      failed(error);
+    }
   }
   return html`<button type="button" class=${`small ${kind}`} onClick=${onClick}>${done ? t`Copied` : t`Copy`}</button>`;
 }

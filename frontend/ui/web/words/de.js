@@ -14,7 +14,7 @@ export default {
   "No answer from the server": "Der Server antwortet nicht", "No answer for {}": "Keine Antwort seit {}", "No answer": "Keine Antwort",
   "the server answered {}": "der Server antwortete {}", "the server cannot be reached": "der Server ist nicht erreichbar",
   "the connection to the server has broken off": "die Verbindung zum Server ist abgebrochen",
-  "Dismiss": "Schließen", "Copy": "Kopieren", "Copied": "Kopiert", "The same as": "Dasselbe als",
+  "Dismiss": "Schließen", "Copy": "Kopieren", "Copied": "Kopiert", "the browser does not let it be copied": "der Browser lässt es nicht kopieren", "The same as": "Dasselbe als",
 
   // models wherever they are
   "Model": "Modell", "ready": "bereit", "loading": "lädt", "finishing": "beendet Arbeit", "asleep": "schläft", "not loaded": "nicht geladen",

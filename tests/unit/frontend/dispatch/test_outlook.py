@@ -86,6 +86,15 @@ def test_a_load_is_waited_for_as_long_as_the_last_one_took() -> None:
     assert history.now("a") == loads
 
 
+def test_a_load_behind_a_worker_that_leaves_begins_once_that_has_finished() -> None:
+    """As after an unload by force, or where another model takes the place of a busy one."""
+    history = Told(load="on_demand", slots=2).measured()
+    history.play(("ask a four", ["send a to w.1"]), ("end w.1", ["drain w.1"]))
+    history.state(state="draining", load_s=8.0)
+    history.play(("wait 0.5", []), ("ask b four", []))
+    assert history.at_admission("b")[:2] == (1, 9.5)
+
+
 def test_a_load_that_fails_says_when_to_ask_again_by_what_loads_take() -> None:
     history = Told(load="on_demand")
     history.state(state="unloaded", load_s=8.0)

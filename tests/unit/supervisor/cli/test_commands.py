@@ -69,6 +69,7 @@ MISTAKES: list[tuple[dict[str, str], list[str], str]] = [
     ({}, ["--device", "mps", "--models", "openai/whisper-base"], "openai/whisper-base: device: en"),
     ({"EDGE_SERVE_RUN_DIR": "/tmp/" + "x" * 90}, [], "EDGE_SERVE_RUN_DIR: /tmp/xxx"),
     ({}, ["check", "--config", "/none.yaml"], "/none.yaml: cannot be read"),
+    ({}, ["pull", "http://foo"], "MODELS: no model 'http://foo' in the catalog; see edge-serve"),
     ({}, ["pull", "nothing-like-it"], "MODELS: no model 'nothing-like-it' in the catalog; see edg"),
 ]
 

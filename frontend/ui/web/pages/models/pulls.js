@@ -17,7 +17,7 @@ const VERDICTS = {
 
 export function Pulls() {
   const [pulls, setPulls] = useState([]);
-  const look = async () => setPulls((await get("/admin/pulls")).pulls);
+  const look = async () => setPulls((await get("/admin/pulls")).pulls.filter((pull) => pull.state !== "cancelled"));
   useEffect(() => every(EVERY_MS, look), []);
   return html`<section class="card stack close"><h2>${t`Get a model`}</h2>
     <${Ask} onDone=${look} />
@@ -30,12 +30,13 @@ function Ask({ onDone }) {
   const [estimate, setEstimate] = useState(null);
   const [busy, setBusy] = useState(false);
   const asked = { source: source.trim() };
+  const found = estimate?.source === asked.source ? estimate : null; // another one may have been named meanwhile
   async function look(event) {
     event.preventDefault();
     setBusy(true);
     setEstimate(null);
     try {
-      setEstimate(await post("/admin/pulls?estimate=1", asked));
+      setEstimate({ ...(await post("/admin/pulls?estimate=1", asked)), ...asked });
     } catch (error) {
       failed(error);
     }
@@ -43,7 +44,7 @@ function Ask({ onDone }) {
   }
   async function start() {
     try {
-      await post("/admin/pulls", { ...asked, force: ["no_memory", "no_disk"].includes(estimate?.verdict) });
+      await post("/admin/pulls", { ...asked, force: ["no_memory", "no_disk"].includes(found.verdict) });
       notice(t`${asked.source} is being fetched`);
       setSource("");
       setEstimate(null);
@@ -54,10 +55,10 @@ function Ask({ onDone }) {
   }
   return html`<form class="stack close" onSubmit=${look}>
     <div class="row"><div class="field grow"><label for="source">${t`A model of the catalog, or of the hub as hf:publisher/repository, with :variant if you want a certain one`}</label>
-      <input id="source" class="wide" required placeholder="hf:unsloth/Qwen3-0.6B-GGUF:Q4_K_M" value=${source} onInput=${(event) => (setSource(event.target.value), setEstimate(null))} /></div></div>
+      <input id="source" class="wide" required placeholder="hf:unsloth/Qwen3-0.6B-GGUF:Q4_K_M" value=${source} onInput=${(event) => setSource(event.target.value)} /></div></div>
     <div class="row"><button disabled=${busy || !asked.source}>${busy ? t`Looking…` : t`What would it take?`}</button>
-      ${estimate && html`<button type="button" class="main" onClick=${start}>${t`Get it`}</button>`}</div>
-    ${estimate && html`<${Estimate} found=${estimate} />`}</form>`;
+      ${found && html`<button type="button" class="main" onClick=${start}>${t`Get it`}</button>`}</div>
+    ${found && html`<${Estimate} found=${found} />`}</form>`;
 }
 
 function Estimate({ found }) {
@@ -85,7 +86,7 @@ function Pull({ pull, onDone }) {
       <span class="row"><span class="quiet">${said(pull.state === "running" ? pull.doing || "running" : pull.state)}</span>
         ${goes && html`<button type="button" class="small" onClick=${() => act("pause")}>${t`Pause`}</button>`}
         ${["paused", "failed"].includes(pull.state) && html`<button type="button" class="small" onClick=${() => act("resume")}>${t`Go on`}</button>`}
-        ${(goes || pull.state === "paused") && html`<button type="button" class="small danger" onClick=${() => act("cancel")}>${t`Cancel`}</button>`}</span></div>
+        ${(goes || ["paused", "failed"].includes(pull.state)) && html`<button type="button" class="small danger" onClick=${() => act("cancel")}>${t`Cancel`}</button>`}</span></div>
     ${pull.total_bytes > 0 && pull.state !== "finished" && html`<progress max="1" value=${share} aria-label=${t`How much of ${pull.model || pull.source} is here`}></progress>
       <p class="quiet small num">${t`${bytes(pull.done_bytes)} of ${bytes(pull.total_bytes)}`}${pull.bytes_per_s ? t`, ${bytes(pull.bytes_per_s)} a second` : ""}${pull.eta_s != null ? t`, ${duration(pull.eta_s)} to go` : ""}</p>`}
     ${pull.error && html`<p class="error small">${pull.error}</p>`}</li>`;
