@@ -57,6 +57,19 @@ def test_a_page_fits_a_small_phone(browser: Browser, box: Box, page: str) -> Non
     assert width_needed(browser, box, page, "en-US") <= 320
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_field_is_too_narrow_to_write_in_on_a_small_phone(
+    browser: Browser, box: Box, page: str
+) -> None:
+    context = browser.new_context(viewport={"width": 320, "height": 640})
+    opened = Visit(context, box.url).open(page)
+    expect(opened.locator("main > .quiet")).to_have_count(0)
+    fields = opened.locator("main :is(input, textarea):not([type=checkbox], [type=file]):visible")
+    widths = fields.evaluate_all("(all) => all.map((one) => [one.id, one.offsetWidth])")
+    context.close()
+    assert [field for field in widths if field[1] < 80] == []
+
+
 @pytest.mark.parametrize("locale", ["en-US", "de-DE"])
 def test_the_header_is_one_line_on_a_small_phone(browser: Browser, box: Box, locale: str) -> None:
     context = browser.new_context(viewport={"width": 320, "height": 640}, locale=locale)
