@@ -230,6 +230,14 @@ class Residency:
         """Whether others may take its place from now on. Raises `ModelNotFound`."""
         self._named(name).pin = pinned
 
+    def look_again(self, now: float) -> list[str]:
+        """Those that were refused for want of room, and from now on are not: somebody has given
+        some. Who has lacked memory twice while it was loaded stays refused."""
+        again = [one for one in self._models.values() if now < one.refused_until <= now + REFUSAL_S]
+        for one in again:
+            one.refused_until = -math.inf
+        return [one.name for one in again]
+
     def check(self, name: str) -> None:
         """Raises `ModelNotFound`."""
         self._named(name)

@@ -106,6 +106,7 @@ class Loader:
         now = self._effects.now()
         self._look(now)
         self._residency.load(name, keep_s, self._room, now)
+        self._refused.pop(name, None)
         self._models.retry(name)
 
     def unload(self, name: str, *, force: bool) -> None:
@@ -114,11 +115,15 @@ class Loader:
         self._look(now)
         for decision in self._residency.unload(name, now, force=force):
             self._do(decision, now)
+        self._look_again(now)
 
     def pin(self, name: str, *, pinned: bool) -> None:
         """Whether the model stays whoever else needs room. Raises `ModelNotFound`."""
-        self._look(self._effects.now())
+        now = self._effects.now()
+        self._look(now)
         self._residency.pin(name, pinned)
+        if not pinned:
+            self._look_again(now)
 
     def restart(self, name: str) -> None:
         """Have fresh workers for the model, one after the other. Raises `ModelNotFound`."""
@@ -172,6 +177,11 @@ class Loader:
         for decision in self._residency.decide(self._room, now):
             self._do(decision, now)
         self._scaler.turn(now)
+
+    def _look_again(self, now: float) -> None:
+        """An operator has given room, which counts at once for who was refused for want of it."""
+        for name in self._residency.look_again(now):
+            self._refused.pop(name, None)
 
     def _lacks_for_another(self, spec: Spec) -> str:
         return self._residency.lacks_for_another(spec.name, self._worker_mb(spec), self._room)

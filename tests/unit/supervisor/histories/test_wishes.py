@@ -213,6 +213,25 @@ def test_a_load_for_which_pinned_models_leave_no_room_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("wish", "gives"),
+    [
+        (PinModel(model="a", pinned=False), ["frontend.1 <- a ready embed-1.1, b unloaded", TOLD]),
+        (UnloadModel(model="a"), ["frontend.1 <- a draining (embed-1), b unloaded", TOLD]),
+    ],
+)
+def test_room_that_an_operator_gives_counts_at_once(wish: Wish, gives: list[str]) -> None:
+    world = idle("a", "b", idle_s=0.0)
+    ready_at(world, "a", "embed-1.1", 2.0)
+    world.play(
+        (3.0, wishes(PinModel(model="a", pinned=True)), [TOLD]),
+        (40.0, wants("b"), ["frontend.1 <- a ready embed-1.1, b unloaded"]),
+    )
+    assert "a (200 MB) may not be unloaded" in (world.published()[1].refused or "")
+    world.play((40.25, wants("b", waiting=0), []), (41.0, wishes(wish), gives))
+    assert [one.refused for one in world.published()] == [None, None]
+
+
 def test_a_load_for_which_the_box_has_no_room_is_refused() -> None:
     world = idle("a")
     world.memory_mb = 100.0
