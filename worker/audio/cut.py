@@ -175,6 +175,15 @@ def place(row: list[Frame], silent: float) -> int:
     return first + _quietest([frame.samples for frame in row[first:last]])
 
 
+def middle(piece: Piece) -> int:
+    """Where to cut a piece in two, as a sample of it: in the longest silence of its inner half, in
+    the middle where there is none."""
+    inner_s = (piece.seconds / 4, 3 * piece.seconds / 4)
+    pauses = [run for run in piece.silences if inner_s[0] < sum(run) / 2 < inner_s[1]]
+    longest = max(pauses, key=lambda run: run[1] - run[0], default=(0.0, piece.seconds))
+    return round(sum(longest) / 2 * SAMPLE_RATE_HZ)
+
+
 def _middle(run: tuple[int, int], size: int) -> int:
     """Where to cut in a pause; one that goes on behind a row of ``size`` has no middle yet."""
     start, end = run

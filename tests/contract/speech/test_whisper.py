@@ -30,6 +30,7 @@ from worker.engine import LoadError
 from worker.engines.whisper.ctranslate2_model import Search, prompt_tokenizer
 from worker.engines.whisper.ctranslate2_speech import WhisperSpeech
 from worker.engines.whisper.openvino_encoder import Encoder
+from worker.hearing import model as hearing
 
 MODELS = [Subject("ctranslate2", "speech", lambda _: real_model(WHISPER))]
 RECORDINGS = yaml.safe_load((CHECKOUT / "tests" / "recordings.yaml").read_text())
@@ -113,6 +114,28 @@ def test_a_short_clip_does_not_wait_for_a_long_one(driver: Driver) -> None:
     assert driver.text(long).lower().count("your country") == 6
     assert driver.text(long).lower().count("young man") == 3
     assert "young man" in driver.text(short)
+
+
+def test_what_was_skipped_of_a_piece_is_heard_in_its_halves(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = b"".join(spoken(audio(f"austen-{name}")) for name in ("0870", "0880", "0890"))
+    wanted = hear(driver, wav(readings), language="en").text
+    model = driver.engine._model  # type: ignore[attr-defined]
+    first_try = model._first_try
+
+    def skipping(states: Any, count: int, tokenizer: Any, options: Any) -> list[hearing.Heard]:
+        """As whisper-base now and then begins in the middle of a piece."""
+        found: list[hearing.Heard] = first_try(states, count, tokenizer, options)
+        if count > 1:
+            return found
+        left = found[0].tokens[-12:]
+        return [found[0]._replace(tokens=left, text=tokenizer.decode(left))]
+
+    monkeypatch.setattr(model, "_first_try", skipping)
+    heard = hear(driver, wav(readings), language="en", word_times=True)
+    assert jiwer.wer(words(wanted), words(heard.text)) < 0.1, heard.text
+    assert heard.segments[0].start < 1.0
 
 
 FOUR = ("jfk", "austen-0870", "austen-0890", "sorpresa")

@@ -26,7 +26,8 @@ from faster_whisper.transcribe import (
 
 from ipc.facts.languages import NAMES
 from worker.audio import decode
-from worker.audio.cut import Piece
+from worker.audio.cut import Piece, middle
+from worker.engines.whisper.skipped import fuller, says_too_little
 from worker.hearing.model import (
     HOTTER,
     MAX_COMPRESSION,
@@ -96,8 +97,10 @@ class Whisper:
             found = [
                 first
                 if manner.quick or not wanted(at)
-                else self._retried(one, first, tokenizer, options)
-                for at, (one, first) in enumerate(zip(features, tried, strict=True))
+                else self._whole(
+                    piece, self._retried(one, first, tokenizer, options), tokenizer, options
+                )
+                for at, (piece, one, first) in enumerate(zip(pieces, features, tried, strict=True))
             ]
         return self._with_words(states, pieces, found, tokenizer) if manner.times else found
 
@@ -139,6 +142,17 @@ class Whisper:
         if not again.is_doubtful:
             return again
         return max(first, again, key=lambda one: one.merit)
+
+    def _whole(
+        self, piece: Piece, heard: Heard, tokenizer: Tokenizer, options: TranscriptionOptions
+    ) -> Heard:
+        """``heard``, or what the halves of a piece have if some of it was skipped."""
+        if not says_too_little(heard, piece):
+            return heard
+        at = middle(piece)
+        halves = [self._features(half, WINDOW) for half in (piece.samples[:at], piece.samples[at:])]
+        states = self.search.encode(np.stack(halves))
+        return fuller(heard, self._first_try(states, len(halves), tokenizer, options))
 
     def _climb(
         self, features: Features, tokenizer: Tokenizer, options: TranscriptionOptions
