@@ -30,10 +30,6 @@ TORCH = "requirements-torch.txt"
 # A Python that makes no difference: it notes what it is told to install, and says what pip would.
 # While a file `failing` is there it ends as pip does that has lost its network.
 PYTHON = """#!/bin/sh
-case "$*" in
-  *"pip install"*) ;;
-  *) dirname "$0"; exit;;
-esac
 echo "$*" >> "$(dirname "$0")/installed"
 echo "Progress 5 of 10"
 [ ! -e "$(dirname "$0")/failing" ] || { echo "ERROR: No matching distribution"; exit 1; }
@@ -50,6 +46,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / name).write_text(f"{name}==1\n")
     python = root / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
+    (root / ".venv/lib/python3.11/site-packages").mkdir(parents=True)
     python.write_text(PYTHON)
     python.chmod(0o755)
     monkeypatch.setattr(optional_packages, "ROOT", root)
