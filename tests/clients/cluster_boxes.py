@@ -35,6 +35,13 @@ MODELS = [
 ]
 
 
+def command_of(process: psutil.Process) -> str:
+    """Its command line; none of one that has ended meanwhile, or that nobody has waited for."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
 class Box:
     """One box: its folders, its server while it has one, its node of Ray's."""
 
@@ -116,7 +123,7 @@ class Box:
         """Ray's processes here, or those of them that are called so."""
         node = self.node()
         family = node.children(recursive=True) if node is not None else []
-        return [one for one in family if name in " ".join(one.cmdline())]
+        return [one for one in family if name in command_of(one)]
 
     def everything(self) -> list[psutil.Process]:
         """All processes of the box."""

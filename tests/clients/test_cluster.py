@@ -19,7 +19,7 @@ import yaml
 
 from ipc.cluster import folder_of
 from tests.clients import cluster_boxes
-from tests.clients.cluster_boxes import ADDRESSES, CHAT, EMBED, MODELS, Box, boxes, kill
+from tests.clients.cluster_boxes import ADDRESSES, CHAT, EMBED, MODELS, Box, boxes, command_of, kill
 from tests.fake_hub import COMMIT, FakeHub
 from tests.process.box import lives, wait_until
 
@@ -94,7 +94,7 @@ def placed(cluster: list[Box], model: str = CHAT) -> Counter[str]:
 
 
 def replicas_of(box: Box) -> list[psutil.Process]:
-    return [one for one in box.parts("ray::ServeReplica") if CHAT in " ".join(one.cmdline())]
+    return [one for one in box.parts("ray::ServeReplica") if CHAT in command_of(one)]
 
 
 def wait_whole(cluster: list[Box]) -> None:
