@@ -137,24 +137,33 @@ class Demand(msgspec.Struct, frozen=True, tag="demand"):
     models: list[ModelDemand]
 
 
-class Shared(msgspec.Struct, frozen=True, kw_only=True, tag="shared"):
-    """How a model stands in the cluster that has its replicas, from a worker that passes jobs on:
-    ``count`` replicas should run, of which ``ready`` do; ``failed`` is why one of the others will
-    not come. This box may have ``room`` jobs in hand there, beside those of the others.
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model stands: ``count`` workers are to serve it, of which ``ready`` do. ``failed`` is
+    why one of the others will not come. A request that came now would wait for ``wait_s``.
 
-    The rest is what all boxes want of it, see `Wanted`. The box that ``decides`` says how many
-    replicas there are, by `Scale`.
+    ``jobs`` and ``work`` are what the ready ones have done since they started, in requests and in
+    tokens or whatever else grows evenly while they work.
     """
 
     count: int
     ready: int
-    room: int
     failed: str = ""
     waiting: int = 0
     in_hand: int = 0
     wait_s: float = 0.0
     jobs: int = 0
     work: float = 0.0
+
+
+class Shared(Seen, frozen=True, kw_only=True, tag="shared"):
+    """How a model stands in the cluster that has its replicas, and what all boxes want of it (see
+    `Wanted`), from a worker that passes jobs on. This box may have ``room`` jobs in hand there,
+    beside those of the others.
+
+    The box that ``decides`` says how many replicas there are, by `Scale`.
+    """
+
+    room: int
     decides: bool = False
 
 

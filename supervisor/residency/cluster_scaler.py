@@ -13,7 +13,7 @@ from ipc.messages.spec import Spec
 from supervisor.admin.event_log import EventLog
 from supervisor.effects import Effects
 from supervisor.fleet.member import Member
-from supervisor.residency.replicas import Replicas, Seen
+from supervisor.residency.replicas import Replicas
 from supervisor.residency.scaler import work_of
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class ClusterScaler:
             return
         if known.asked is not None and now - known.asked[1] < CARRIED_OUT_S:
             return
-        change = known.replicas.decide(known.spec, _seen(stands), now)
+        change = known.replicas.decide(known.spec, stands, now)
         if change is None:
             return
         known.asked = change.count, now
@@ -122,16 +122,3 @@ class ClusterScaler:
             kind, extra={"model": known.spec.name, "replicas": change.count, "why": change.why}
         )
         self._events.add(kind, known.spec.name, replicas=change.count, why=change.why)
-
-
-def _seen(stands: Shared) -> Seen:
-    return Seen(
-        count=stands.count,
-        ready=stands.ready,
-        failed=stands.failed,
-        waiting=stands.waiting,
-        in_hand=stands.in_hand,
-        wait_s=stands.wait_s,
-        jobs=stands.jobs,
-        work=stands.work,
-    )

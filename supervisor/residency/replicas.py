@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from ipc.messages.control import Seen
 from ipc.messages.spec import Spec
 
 # For how long requests wait too long until another worker is loaded for them; and for how long at
@@ -28,25 +29,6 @@ MEASURE_MOST_S = 60.0
 # For how long another worker is not tried that did not pay, or did not come.
 NO_GAIN_S = 3600.0
 FAILED_S = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """How a model stands: ``count`` workers are to serve it, of which ``ready`` do. ``failed`` is
-    why one of the others will not come. A request that came now would wait for ``wait_s``.
-
-    ``jobs`` and ``work`` are what the ready ones have done since they started, in requests and in
-    tokens or whatever else grows evenly while they work.
-    """
-
-    count: int
-    ready: int
-    failed: str = ""
-    waiting: int = 0
-    in_hand: int = 0
-    wait_s: float = 0.0
-    jobs: int = 0
-    work: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ipc.messages.control import Counters, Demand, ModelDemand
+from ipc.messages.control import Counters, Demand, ModelDemand, Seen
 from ipc.messages.spec import Spec
 from supervisor.admin.event_log import EventLog
 from supervisor.fleet.member import Member
 from supervisor.fleet.model_set import ModelSet
 from supervisor.reload.live import same_work
-from supervisor.residency.replicas import Replicas, Seen
+from supervisor.residency.replicas import Replicas
 
 logger = logging.getLogger(__name__)
 

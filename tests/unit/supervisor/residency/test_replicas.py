@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
+from ipc.messages.control import Seen
 from ipc.messages.spec import Scaling, Spec
-from supervisor.residency.replicas import Replicas, Seen
+from supervisor.residency.replicas import Replicas
 
 SPEC = Spec(
     name="chat",
@@ -128,7 +128,7 @@ def test_what_was_done_at_another_time_is_not_compared() -> None:
         (10.25, calm(2, in_hand=6), ""),
         (15.0, busy(2, work=50.0), ""),  # what is asked for is harder now
         (40.0, calm(2, in_hand=6), ""),
-        spec=msgspec.structs.replace(SPEC, scaling=Scaling(most=2)),
+        spec=replace(SPEC, scaling=Scaling(most=2)),
     )
 
 
