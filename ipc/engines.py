@@ -75,7 +75,8 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
     brings its own.
     ``conversion`` lists the packages by which it converts models before they are served
     (`worker.engine.Engine.prepare`): a conversion is stale once one is updated; empty: it converts
-    nothing. ``libraries`` are those on which its pace depends. A hidden engine is for tests:
+    nothing. ``libraries`` are those on which its pace depends. With ``huge_pages`` it computes
+    sooner where malloc's memory is in them. A hidden engine is for tests:
     nothing lists it, and `TEST_ENGINES` has to allow it.
     """
 
@@ -88,6 +89,7 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
     cuda_by: Literal["torch", "torch and cublas12", "onnxruntime", "a program"] = "torch"
     conversion: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    huge_pages: bool = False
     is_hidden: bool = False
 
 
@@ -116,6 +118,7 @@ _ALL = (
         chat=Chat(images=("openvino",), lacks=("logit_bias", "top_logprobs")),
         conversion=("openvino", "openvino-genai", "openvino-tokenizers", "transformers"),
         libraries=("openvino", "openvino-genai"),
+        huge_pages=True,
     ),
     Descriptor(
         name="torch",

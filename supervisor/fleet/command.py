@@ -1,8 +1,7 @@
-"""How a child is started: its command, its environment, what it inherits, its priority."""
+"""How a child is started: its command, what it inherits, its priority."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 import msgspec
@@ -14,11 +13,6 @@ from supervisor.children.process import python
 from supervisor.effects import Effects
 from supervisor.fleet.member import FRONTEND, Member
 from supervisor.plan import Plan
-
-# How often a thread of GNU's OpenMP looks for the others before it sleeps. By itself 300,000, or
-# 100 where it knows of more threads than cores; it knows of its own process only. Fewer than these
-# cost a model that is alone half of its speed.
-OPENMP_SPINS = "10000"
 
 
 def argv(member: Member, plan: Plan, effects: Effects) -> list[str]:
@@ -65,27 +59,6 @@ def _sockets(effects: Effects) -> dict[str, int]:
         "--wyoming-fd": effects.wyoming_fd,
     }
     return {flag: fd for flag, fd in found.items() if fd is not None}
-
-
-def environment(spec: Spec | None) -> dict[str, str]:
-    """What must be set before a child imports anything: its devices and its threads."""
-    env = dict(os.environ)
-    env["PYTHONUNBUFFERED"] = "1"
-    env["HF_HUB_OFFLINE"] = "1"
-    env["TOKENIZERS_PARALLELISM"] = "false"
-    env["CUDA_VISIBLE_DEVICES"] = ""
-    if spec is None:
-        return env
-    kind, _, index = spec.device.partition(":")
-    if kind == "cuda":
-        env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        env["CUDA_VISIBLE_DEVICES"] = index or os.environ.get("CUDA_VISIBLE_DEVICES", "0")
-    if spec.threads:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            env[name] = str(spec.threads)
-        if "OMP_WAIT_POLICY" not in env:
-            env.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
-    return env
 
 
 def pinned(spec: Spec) -> Spec:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from ipc.messages.control import child_id
+from supervisor.children.environment import environment
 from supervisor.children.process import Exit
 from supervisor.cleanup import Cleanup
 from supervisor.effects import Effects
@@ -39,7 +40,7 @@ class Starter:
             member.process = self._effects.start(
                 member.replica.name,
                 command.argv(member, plan, self._effects),
-                command.environment(member.spec),
+                environment(member.spec),
                 command.listening(self._effects) if member.spec is None else [],
                 lambda end: self._on_exit(member, generation, end),
             )

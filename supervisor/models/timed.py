@@ -22,6 +22,7 @@ from ipc.engines import ENGINES
 from ipc.facts.pace import Pace
 from ipc.messages.spec import Spec
 from ipc.runtime import durable, lifeline
+from supervisor.children.environment import environment
 from supervisor.config.settings import child_env
 from supervisor.host.timings import Subject, Timing
 from supervisor.models.archive import FetchError
@@ -82,7 +83,7 @@ def _run(spec: Spec) -> Pace:
         file.write(msgspec.json.encode(spec))
         file.flush()
         argv = [sys.executable, "-P", "-m", "worker.pace", file.name]
-        env = child_env(HF_HUB_OFFLINE="1")
+        env = child_env(**environment(spec))
         child = lifeline.run(argv, spec.load_stall_s + MEASURE_S, env=env)
     if child.returncode:
         why = lifeline.last_words(child.stderr)

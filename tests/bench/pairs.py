@@ -13,9 +13,9 @@ from typing import TypeVar
 import msgspec
 
 from ipc.messages.spec import Spec
+from supervisor.children.environment import environment
 from supervisor.config.errors import ConfigError
 from supervisor.config.settings import child_env
-from supervisor.fleet.command import environment
 from tests.bench.bare.asked import Asked, Run
 from tests.bench.bare.engines import ENGINES
 from tests.bench.models import Say

@@ -1,4 +1,4 @@
-"""How children are started: their sockets and their environment."""
+"""How children are started: their command and their sockets."""
 
 from __future__ import annotations
 
@@ -9,23 +9,12 @@ import pytest
 
 from ipc.messages.spec import Spec
 from supervisor.cluster.forwarding import forwarding
-from supervisor.fleet.command import argv, environment, listening
+from supervisor.fleet.command import argv, listening
 from supervisor.fleet.member import Member, frontend
 from supervisor.lifecycle.replica import Replica
 from tests.unit.supervisor.histories.world import World
 
 SPEC = Spec(name="m", task="chat", engine="torch", path="", threads=3)
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def test_openmp_has_the_threads_of_the_model_and_soon_sleeps_when_they_wait() -> None:
-    env = environment(SPEC)
-    assert (env["OMP_NUM_THREADS"], env["GOMP_SPINCOUNT"]) == ("3", "10000")
 
 
 def test_the_frontend_inherits_the_sockets() -> None:
@@ -64,18 +53,3 @@ def test_a_worker_that_passes_jobs_on_may_reach_others() -> None:
     here = forwarding(served, 0, Path("/state/cluster"), Path("/models"))
     world = World(here, read_only="/models")
     assert "--offline" not in argv(Member(Replica("chat-1", 1.0, 1.0), here), world.plan, world)
-
-
-def test_the_frontend_computes_nothing() -> None:
-    assert not environment(None).keys() & {"OMP_NUM_THREADS", "GOMP_SPINCOUNT"}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("GOMP_SPINCOUNT", "50"), ("OMP_WAIT_POLICY", "active")]
-)
-def test_how_to_wait_may_be_chosen(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, value)
-    env = environment(SPEC)
-    assert {key: env[key] for key in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if key in env} == {
-        name: value
-    }
