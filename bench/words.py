@@ -17,6 +17,7 @@ _WORDS = (
     "history picture weather station country machine evening journey silver yellow green small "
     "large quiet early happy simple little strong build carry follow write open close travel"
 )
+_UNSPACED = {"ja", "th", "zh"}
 _PEOPLE = "baker captain clockmaker gardener teacher sailor painter doctor farmer pilot"
 _PLACES = "harbour forest desert library island castle village lighthouse market valley"
 _THINGS = "map key letter lantern violin mirror coin book bell storm"
@@ -70,9 +71,11 @@ def word_errors(said: Sequence[str], heard: Sequence[str]) -> float:
     return sum(_changes(*pair) for pair in pairs) / sum(len(one) for one, _ in pairs)
 
 
-def spoken(text: str) -> list[str]:
-    """The words of a text without case and punctuation."""
-    return re.findall(r"[\w']+", text.lower())
+def spoken(text: str, language: str = "en") -> list[str]:
+    """The words of a text without case and punctuation, or its characters if its language is
+    written without spaces."""
+    words = re.findall(r"[\w']+", text.lower())
+    return list("".join(words)) if language in _UNSPACED else words
 
 
 def _changes(said: list[str], heard: list[str]) -> int:

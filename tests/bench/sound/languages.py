@@ -2,8 +2,9 @@
 
     python -P -m tests.bench.sound.languages MODEL_FOLDER
 
-Beside faster-whisper with its defaults on the same model in 8 bits. What is translated is told in
-how many of the words that the same text has in English.
+Beside faster-whisper with its defaults on the same model in 8 bits. Wrong words are counted in
+characters where a language is written without spaces. What is translated is told in how many of the
+words that the same text has in English. `tests/bench/sound/people.py` has people speak instead.
 """
 
 # ruff: noqa: RUF001 - letters of other alphabets are meant
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,6 +116,16 @@ TEXTS = {
 }  # fmt: skip
 
 
+class Clip(NamedTuple):
+    """``english`` is what its ``text`` says, empty where nobody wrote that down."""
+
+    language: str
+    name: str
+    sound: bytes
+    text: str
+    english: str
+
+
 class Told(NamedTuple):
     """``named`` is heard in the language that was told, ``given`` with the right one named."""
 
@@ -124,58 +135,78 @@ class Told(NamedTuple):
     english: str
 
 
+def read_aloud() -> Iterator[Clip]:
+    for language, texts in TEXTS.items():
+        for number, text in enumerate(texts, 1):
+            english = TEXTS["en"][number - 1]
+            yield Clip(language, f"text {number}", aloud(text, language), text, english)
+
+
 def aloud(text: str, language: str) -> bytes:
     """A WAV file."""
     asked = ["espeak-ng", "-v", language, "-s", str(PACE), "--stdout", text]
     return subprocess.run(asked, check=True, capture_output=True).stdout
 
 
-def by_us(driver: Driver, sound: bytes, language: str) -> Told:
-    found = hear(driver, sound)
-    given = hear(driver, sound, language=language)
-    english = hear(driver, sound, language=language, translate=True)
+def by_us(driver: Driver, clip: Clip) -> Told:
+    found = hear(driver, clip.sound)
+    given = hear(driver, clip.sound, language=clip.language)
+    english = hear(driver, clip.sound, language=clip.language, translate=True)
     return Told(found.language, found.text, given.text, english.text)
 
 
-def by_faster_whisper(model: WhisperModel, sound: bytes, language: str) -> Told:
-    samples = decode.decode(sound)
+def by_faster_whisper(model: WhisperModel, clip: Clip) -> Told:
+    samples = decode.decode(clip.sound)
     segments, info = model.transcribe(samples)
     named = "".join(segment.text for segment in segments)
     given, english = (
         "".join(
-            segment.text for segment in model.transcribe(samples, language=language, task=task)[0]
+            segment.text
+            for segment in model.transcribe(samples, language=clip.language, task=task)[0]
         )
         for task in ("transcribe", "translate")
     )
     return Told(info.language, named, given, english)
 
 
-def row(language: str, number: int, told: Told) -> Iterator[str]:
-    text, english = TEXTS[language][number], set(spoken(TEXTS["en"][number]))
+def row(clip: Clip, told: Told) -> Iterator[str]:
+    said = " ".join(spoken(clip.text, clip.language))
     yield told.language
     for heard in (told.named, told.given):
-        yield f"{100 * jiwer.wer(' '.join(spoken(text)), ' '.join(spoken(heard))):.0f}"
-    yield f"{100 * len(english & set(spoken(told.english))) / len(english):.0f}"
+        yield f"{100 * jiwer.wer(said, ' '.join(spoken(heard, clip.language))):.0f}"
+    english = set(spoken(clip.english))
+    yield f"{100 * len(english & set(spoken(told.english))) / len(english):.0f}" if english else ""
 
 
-def main() -> None:
-    asked = argparse.ArgumentParser(description="twelve languages by espeak-ng")
-    asked.add_argument("model", type=Path)
-    folder = asked.parse_args().model
+def compare(folder: Path, clips: Iterable[Clip], show_words: bool = False) -> None:
+    """Prints a row of a table for each clip, and what was heard if that is asked for."""
     engine = WhisperSpeech()
     spec = Spec(name="languages", task="speech", engine="ctranslate2", path=str(folder))
     engine.load(spec, lambda _: None)
     driver = Driver(engine)
     peer = WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
     print(
-        "| said | told | wrong words | language named | translated | the same by faster-whisper |"
+        "| said | clip | told | wrong words | language named | translated"
+        " | the same by faster-whisper |"
     )
-    for language, texts in TEXTS.items():
-        for number, text in enumerate(texts):
-            sound = aloud(text, language)
-            own = row(language, number, by_us(driver, sound, language))
-            other = row(language, number, by_faster_whisper(peer, sound, language))
-            print("|", language, "|", " | ".join([*own, *other]), "|", flush=True)
+    for clip in clips:
+        own, other = by_us(driver, clip), by_faster_whisper(peer, clip)
+        cells = [clip.language, clip.name, *row(clip, own), *row(clip, other)]
+        print("|", " | ".join(cells), "|", flush=True)
+        if show_words:
+            print(*own, sep="\n", flush=True)
+
+
+def asked(description: str) -> argparse.Namespace:
+    arguments = argparse.ArgumentParser(description=description)
+    arguments.add_argument("model", type=Path)
+    arguments.add_argument("--words", action="store_true", help="print what was heard as well")
+    return arguments.parse_args()
+
+
+def main() -> None:
+    given = asked("twelve languages by espeak-ng")
+    compare(given.model, read_aloud(), given.words)
 
 
 if __name__ == "__main__":

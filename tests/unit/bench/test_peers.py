@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.client import Answer
-from bench.words import word_errors
+from bench.words import spoken, word_errors
 from supervisor.models import torch_install
 from supervisor.models.optional_packages import OptionalPackages
 from tests.bench import machine
@@ -206,3 +206,8 @@ def test_without_torch_here_the_ceilings_are_those_of_a_peers_torch(
     assert said == [
         "neither this environment nor a peer has torch: what the machine can do is left out"
     ]
+
+
+def test_characters_are_the_words_of_a_language_without_spaces() -> None:
+    assert spoken("对 这就是我。", "zh") == list("对这就是我")
+    assert spoken("So, this is me.") == ["so", "this", "is", "me"]
