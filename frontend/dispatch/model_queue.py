@@ -1,6 +1,6 @@
 """One model's jobs on their way to its workers and back: the rules around its `Lane`.
 
-All that the frontend holds for a model is here: its queue, its open jobs, what is suspected of
+All that the frontend holds for a model is here: its queue, its open jobs, who is suspected of
 crashing its workers. What it does to the world it asks of its `Effects`.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -27,13 +27,15 @@ from frontend.dispatch.input.writer import InputWriter
 from frontend.dispatch.lane import Lane, route_id
 from frontend.dispatch.migration import Emitted, may_go_on
 from frontend.dispatch.open_jobs import OpenJob, OpenJobs
-from frontend.dispatch.quarantine import HOLD_S, Fingerprint, Quarantine, fingerprint
+from frontend.dispatch.quarantine import HOLD_S
 from frontend.dispatch.stream import Stream
+from frontend.dispatch.suspects import Suspects
+from frontend.dispatch.takeover import Takeover
 from frontend.dispatch.terms import PLAIN, Terms
 from frontend.dispatch.waiting import Ticket
 from ipc.engines import hears_pieces
 from ipc.messages.control import ModelDemand
-from ipc.messages.errors import PoisonRequest, ServeError, from_info
+from ipc.messages.errors import ServeError, from_info
 from ipc.messages.events import (
     Consumed,
     Done,
@@ -74,11 +76,12 @@ class ModelQueue:
         self._effects = effects
         self._on_connection = on_connection
         self._on_idle = on_idle
-        self._quarantine = Quarantine()
+        self._jobs = OpenJobs()
+        self._suspects = Suspects(self._jobs)
         self._estimator = Estimator(spec.slots)
         self._lane = Lane(spec, self._is_suspect, beside, self._pace_s)
         self._outlook = Outlook(self._lane, self._estimator, spec)
-        self._jobs = OpenJobs()
+        self._takeover = Takeover(self._jobs, self._lane, self._estimator)
         self._dropped = DroppedJobs()
         self._jobs_ever = 0
         self._up_since = math.inf  # when workers began to take jobs; for ever: they take none
@@ -214,7 +217,7 @@ class ModelQueue:
             deadline_at=now + max_wait_s + work_s,
             written={choice: list(ids) for choice, ids in (terms.written or {}).items()},
         )
-        if (error := self._held(job)) is not None:
+        if (error := self._suspects.held(job, now)) is not None:
             raise error
         self._jobs_ever += 1
         for other in self._lane.admit(Ticket(job, size_bytes, now, max_wait_s, terms)):
@@ -270,10 +273,10 @@ class ModelQueue:
     def tick(self) -> None:
         """Enforce waiting times and deadlines."""
         now = self._effects.now()
-        self._quarantine.forget(now)
+        self._suspects.forget(now)
         for job in self._lane.expired(now):
             self._fail(job.id, self._waited_too_long())
-        if self._quarantine or self._lane.background:
+        if self._suspects or self._lane.background:
             self._pump()  # whoever waited so that a suspect could run alone, or for a quiet moment
         for opened in self._jobs.overdue(now):
             self._give_up(opened, refusals.took_too_long(opened.spec))
@@ -292,7 +295,7 @@ class ModelQueue:
     @property
     def at_rest(self) -> bool:
         """Whether no job is open, waited for by its client or not, and no suspect is remembered."""
-        return not (self._jobs.ids() or self._dropped or self._quarantine)
+        return not (self._jobs.ids() or self._dropped or self._suspects)
 
     def _waited_too_long(self) -> ServeError:
         if self.spec.load != "always" and not self._lane.credit:
@@ -438,7 +441,7 @@ class ModelQueue:
         if not event.began and self._requeue(event.job):
             return
         ticket = self._lane.end(event.job, now)
-        if event.broke_off and ticket is not None and self._migrate(ticket):
+        if event.broke_off and ticket is not None and self._takeover.goes_on(ticket, now):
             return
         if (stream := self._jobs.stream(event.job)) is not None:
             stream.marks = event.marks
@@ -489,84 +492,28 @@ class ModelQueue:
             stream.push(event, now)
         self._estimator.done(job_id, event, now)
         self._lane.end(job_id, now, cost_of(event.result.usage))
-        opened = self._jobs.get(job_id)
-        if self._quarantine and opened is not None:
-            self._quarantine.clear(opened.fingerprint)
+        self._suspects.clear(job_id)
         self._close(job_id)
 
     def _on_lost(self, lost: Sequence[Ticket], faulty: bool) -> None:
         """A worker has gone with these. Who may have been the cause is remembered."""
-        # Several copies of a request in one crash are still one crash.
-        suspects = {self._fingerprint(ticket.job) for ticket in lost} if faulty else set()
-        for found in suspects:
-            if self._quarantine.suspect(found, self._effects.now(), alone=len(suspects) == 1):
+        now = self._effects.now()
+        if faulty:
+            for _ in range(self._suspects.note([ticket.job for ticket in lost], now)):
                 self._effects.note("request.quarantined", self.spec.name, {"for_s": HOLD_S})
         for ticket in reversed(lost):  # each goes in front of those before it
-            job = ticket.job
-            error = self._held(job)
-            if error is not None or not (self._migrate(ticket) or self._hear_anew(ticket)):
-                self._fail(job.id, error or refusals.worker_crashed(job.model))
+            error = self._suspects.held(ticket.job, now)
+            if error is not None or not self._takeover.of(ticket, now):
+                self._fail(ticket.job.id, error or refusals.worker_crashed(ticket.job.model))
         for job in self._lane.waiting():  # repeats of the same request
-            if (error := self._held(job)) is not None:
+            if (error := self._suspects.held(job, now)) is not None:
                 self._lane.cancel(job.id)
                 self._fail(job.id, error)
-
-    def _migrate(self, ticket: Ticket) -> bool:
-        """Have another worker go on with an answer that has begun, if one can and somebody still
-        waits for it. One that has not begun is refused, and SDKs repeat it."""
-        job = ticket.job
-        opened = self._jobs.waited_for(job.id)
-        emitted = opened.emitted if opened is not None else None
-        if opened is None or emitted is None or not emitted.tokens or not emitted.whole:
-            return False
-        if not self._move(opened, ticket, emitted.tokens):
-            return False
-        logger.warning(
-            "answer_migrates",
-            extra={"request_id": job.id, "model": job.model, "tokens": emitted.count},
-        )
-        return True
-
-    def _hear_anew(self, ticket: Ticket) -> bool:
-        """Have another worker begin with a recording that is kept, of which its client has read
-        nothing: to bring it once more would cost him more than a request does."""
-        opened = self._jobs.waited_for(ticket.job.id)
-        if opened is None or opened.stream is None or opened.input is None:
-            return False
-        has_spoken = opened.stream.first_at is not None
-        if not opened.input.is_kept or not opened.input.begin_anew(has_spoken=has_spoken):
-            return False
-        if not self._move(opened, ticket, {}):
-            return False
-        logger.warning(
-            "recording_begins_anew", extra={"request_id": ticket.job.id, "model": ticket.job.model}
-        )
-        return True
-
-    def _move(self, opened: OpenJob, ticket: Ticket, written: Mapping[int, Sequence[int]]) -> bool:
-        """Have a job of a worker that has died wait for another one, in front of all others."""
-        now = self._effects.now()
-        if not self._lane.go_on(ticket, written, now):
-            return False
-        self._estimator.requeue(ticket.job.id, now)
-        opened.deadline_at = now + opened.spec.queue_timeout_s + opened.spec.request_timeout_s
-        assert opened.stream is not None, "somebody waits for it"
-        opened.stream.migrate(now)
-        return True
-
-    def _fingerprint(self, job: Job) -> Fingerprint:
-        opened = self._jobs.get(job.id)
-        return opened.fingerprint if opened is not None else fingerprint(job)
 
     def _is_suspect(self, job: Job) -> bool:
         if self.spec.cluster is not None:  # its one worker cannot keep two jobs from each other
             return False
-        return bool(self._quarantine) and self._quarantine.suspects(self._fingerprint(job))
-
-    def _held(self, job: Job) -> PoisonRequest | None:
-        if not self._quarantine:
-            return None
-        return self._quarantine.held(self._fingerprint(job), self._effects.now())
+        return self._suspects.has(job)
 
     def _cancel(self, job_id: str) -> None:
         """Nobody waits for it. Credit comes back with the worker's terminal event."""
