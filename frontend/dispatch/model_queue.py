@@ -15,6 +15,10 @@ import msgspec
 
 from frontend.dispatch import refusals
 from frontend.dispatch.budget import Claim
+from frontend.dispatch.crashes.migration import Emitted, may_go_on
+from frontend.dispatch.crashes.quarantine import HOLD_S
+from frontend.dispatch.crashes.suspects import Suspects
+from frontend.dispatch.crashes.takeover import Takeover
 from frontend.dispatch.dropped import DroppedJobs
 from frontend.dispatch.effects import Effects
 from frontend.dispatch.estimates.estimator import Estimator
@@ -25,12 +29,8 @@ from frontend.dispatch.fair.cost import cost_of
 from frontend.dispatch.input.early import LATEST_S, begins_early, outstays
 from frontend.dispatch.input.writer import InputWriter
 from frontend.dispatch.lane import Lane, route_id
-from frontend.dispatch.migration import Emitted, may_go_on
 from frontend.dispatch.open_jobs import OpenJob, OpenJobs
-from frontend.dispatch.quarantine import HOLD_S
 from frontend.dispatch.stream import Stream
-from frontend.dispatch.suspects import Suspects
-from frontend.dispatch.takeover import Takeover
 from frontend.dispatch.terms import PLAIN, Terms
 from frontend.dispatch.waiting import Ticket
 from ipc.engines import hears_pieces

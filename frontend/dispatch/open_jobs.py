@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from frontend.dispatch.budget import Claim
+from frontend.dispatch.crashes.migration import Emitted
+from frontend.dispatch.crashes.quarantine import Fingerprint, fingerprint
 from frontend.dispatch.input.writer import InputWriter
-from frontend.dispatch.migration import Emitted
-from frontend.dispatch.quarantine import Fingerprint, fingerprint
 from frontend.dispatch.stream import Stream
 from ipc.messages.jobs import Job
 from ipc.messages.spec import Spec

@@ -210,7 +210,7 @@ class InternalError(ServeError):
 
 
 class PoisonRequest(InternalError):
-    """One that was in hand at two crashes of its worker; see `frontend.dispatch.quarantine`."""
+    """One that was in hand at two crashes of its worker: `frontend.dispatch.crashes.quarantine`."""
 
     code = "poison_request"
 

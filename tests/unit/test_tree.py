@@ -55,11 +55,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor/keys": {"ipc/messages"},
     "supervisor/cluster": {"ipc", "supervisor/config"},
     "supervisor/state": {"ipc", "supervisor/host"},
-    "supervisor/children": {"ipc/runtime", "supervisor/host"},
+    "supervisor/children": {"ipc/runtime", "ipc/engines", "ipc/messages/spec", "supervisor/host"},
     "supervisor/host": {"ipc/facts/pace"},
     "supervisor/config": {"ipc", "supervisor/host", "supervisor/keys"},
     "supervisor/models": {"ipc", "supervisor/config", "supervisor/notify"}
-    | {"supervisor/host/timings"},
+    | {"supervisor/host/timings", "supervisor/children/environment"},
     "supervisor/discovery": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}
     | {"supervisor/residency/policy"},
     "supervisor/launch": {"ipc", "supervisor/config", "supervisor/host", "supervisor/models"}

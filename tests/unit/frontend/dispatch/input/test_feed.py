@@ -9,10 +9,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from frontend.dispatch.crashes.quarantine import fingerprint
 from frontend.dispatch.input.early import begins_early
 from frontend.dispatch.input.feed import InputFeed
 from frontend.dispatch.input.writer import InputWriter
-from frontend.dispatch.quarantine import fingerprint
 from ipc.messages.blob import Blob
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.jobs import (

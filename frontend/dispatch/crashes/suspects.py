@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from frontend.dispatch.crashes.quarantine import Fingerprint, Quarantine, fingerprint
 from frontend.dispatch.open_jobs import OpenJobs
-from frontend.dispatch.quarantine import Fingerprint, Quarantine, fingerprint
 from ipc.messages.errors import PoisonRequest
 from ipc.messages.jobs import Job
 

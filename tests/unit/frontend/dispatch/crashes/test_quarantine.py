@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frontend.dispatch.quarantine import HOLD_S, LIMIT, Quarantine, fingerprint
+from frontend.dispatch.crashes.quarantine import HOLD_S, LIMIT, Quarantine, fingerprint
 from ipc.messages.blob import Blob
 from ipc.messages.jobs import EmbedInput, Input, Job, SpeechInput
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from frontend.dispatch.migration import Emitted, may_go_on
+from frontend.dispatch.crashes.migration import Emitted, may_go_on
 from frontend.http.waiting import comment
 from ipc.messages.blob import Blob
 from ipc.messages.errors import WorkerCrashed
