@@ -65,7 +65,7 @@ class Running:
     def said(self) -> str:
         """What of its log is to be shown, see `Peer.says`."""
         found = re.search(self.peer.says, self._log.read_text(errors="replace"))
-        return found[0] if found and self.peer.says else ""
+        return found[0] if found else ""
 
     @property
     def pid(self) -> int:

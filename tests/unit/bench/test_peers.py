@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -25,6 +25,7 @@ from tests.bench.peers.bound import READ_RATE, bytes_of_a_token, most_tokens_per
 from tests.bench.peers.install import scripts
 from tests.bench.peers.known import PEERS, TORCH, Files, Peer
 from tests.bench.peers.results import Figure, Measured, Metric, Results
+from tests.bench.peers.servers import Running
 from tests.bench.peers.sides import OURS
 from tests.bench.peers.turns import Turns, in_turn
 
@@ -251,6 +252,18 @@ def test_without_a_compiler_it_is_said_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setattr("shutil.which", lambda name: None if name == "c++" else name)
     with pytest.raises(FileNotFoundError, match=r"for which c\+\+ is missing"):
         llama_server.commands(Path("sources"), Path("build"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [(llama_server.SYSTEM_INFO, "system_info: AVX512 = 1 |"), ("nothing like it", ""), ("", "")],
+)
+def test_what_is_to_be_shown_of_a_log_is_one_line(tmp_path: Path, pattern: str, said: str) -> None:
+    log = tmp_path / "log"
+    log.write_text("0.1 I build 0\n0.2 I system_info: AVX512 = 1 |\n0.3 I listening\n")
+    process: Any = None
+    peer = replace(PEERS[0], says=pattern)
+    assert Running(peer, process, 9000, log).said() == said
 
 
 def test_who_guesses_from_the_prompt_is_asked_for_edits_alone() -> None:
