@@ -1,4 +1,5 @@
-"""Three boxes of a cluster on one machine: at 127.0.0.2, .3 and .4, each with an edge-serve."""
+"""Three boxes of a cluster on one machine, each with an edge-serve: at 127.0.0.2, .3 and .4, or on
+a network of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,17 @@ import msgspec
 import psutil
 import yaml
 
-from ipc.cluster import ClusterState, Member, Node, folder_of
+from ipc.cluster import NODE, ClusterState, Member, Node, folder_of
 from ipc.cluster import read as member_of
 from ipc.runtime import durable
 from tests.clients.conftest import ROOT, environment, free_port
+from tests.clients.networks import Place
 from tests.process.box import lives, wait_until
 
 CLIENT = "cluster"
 CHAT, EMBED = "echo/chat", "echo/embed"
 ADDRESSES = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
+LOOPBACK = [Place(address) for address in ADDRESSES]
 MEMORY_MB = 2000
 DEADLINE_S = 600.0
 _ECHO = {"engine": "echo", "cluster": True, "memory_mb": 150}
@@ -46,15 +49,19 @@ class Box:
     """One box: its folders, its server while it has one, its node of Ray's."""
 
     def __init__(
-        self, folder: Path, address: str, models: list[dict[str, Any]], models_dir: Path
+        self, folder: Path, place: Place, models: list[dict[str, Any]], models_dir: Path
     ) -> None:
-        self.address = address
+        ollama_port = free_port()
+        self.place = place
+        self.address = place.address
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = folder / f"{address}.log"
-        self.state_dir = folder / address
+        self.url = f"http://{place.host}:{self.port}"
+        self.ollama_url = f"http://{place.host}:{ollama_port}"
+        self.log = folder / f"{self.address}.log"
+        self.state_dir = folder / self.address
         self.models_dir = models_dir
-        self._python = str(environment(CLIENT) / "python")
+        python = str(environment(CLIENT) / "python")
+        self._program = [*place.within, python, "-P", "-m", "supervisor.cli"]
         catalog = folder / "models.yaml"
         catalog.write_text(yaml.safe_dump({"models": models}))
         self._env = {
@@ -65,7 +72,9 @@ class Box:
             "EDGE_SERVE_STATE_DIR": str(self.state_dir),
             "EDGE_SERVE_MODELS_DIR": str(models_dir),
             "AUTO_DOWNLOAD_MODELS": "0",
+            "HOST": place.host,
             "PORT": str(self.port),
+            "OLLAMA_PORT": str(ollama_port),
             "LOG_LEVEL": "info",
         }
         self.server: subprocess.Popen[bytes] | None = None
@@ -77,7 +86,7 @@ class Box:
     def command(self, *words: str, text: str = "", **variables: str) -> str:
         """What `edge-serve` prints; it has to go well."""
         done = subprocess.run(
-            [self._python, "-P", "-m", "supervisor.cli", *words],
+            [*self._program, *words],
             env=self._env | variables,
             input=text,
             capture_output=True,
@@ -94,7 +103,7 @@ class Box:
         """Start its server."""
         with self.log.open("ab") as log:
             self.server = subprocess.Popen(
-                [self._python, "-P", "-m", "supervisor.cli"],
+                self._program,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -113,7 +122,7 @@ class Box:
 
     def node(self) -> psutil.Process | None:
         """The parent of Ray's processes here."""
-        told = durable.read_json(folder_of(self.state_dir) / "node.json", Node)
+        told = durable.read_json(folder_of(self.state_dir) / NODE, Node)
         with contextlib.suppress(psutil.NoSuchProcess):
             found = psutil.Process(told.pid) if told is not None else None
             return found if found is not None and lives(found) else None
@@ -147,13 +156,16 @@ class Box:
 
 @contextmanager
 def boxes(
-    folder: Path, models: list[dict[str, Any]] = MODELS, models_dir: Path | None = None
+    folder: Path,
+    models: list[dict[str, Any]] = MODELS,
+    models_dir: Path | None = None,
+    places: Sequence[Place] = LOOPBACK,
 ) -> Iterator[list[Box]]:
-    """All three in one cluster and serving; afterwards they have left it. Each has a models folder
-    of its own, if they do not share ``models_dir``."""
+    """One at each of ``places``, all in one cluster and serving; afterwards they have left it. Each
+    has a models folder of its own, if they do not share ``models_dir``."""
     found = [
-        Box(folder, address, models, models_dir or folder / f"{address}-models")
-        for address in ADDRESSES
+        Box(folder, place, models, models_dir or folder / f"{place.address}-models")
+        for place in places
     ]
     first, *others = found
     memory = ["--memory-mb", str(MEMORY_MB)]

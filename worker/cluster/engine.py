@@ -15,11 +15,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ipc.cluster import NODE, Node
 from ipc.messages.control import Scale, Shared, Wanted
 from ipc.messages.errors import InternalError, QueueFull, ServeError, Unavailable, WorkerCrashed
 from ipc.messages.events import Event, Failed, Piece, Terminal
 from ipc.messages.jobs import Job
 from ipc.messages.spec import Cluster, Loaded, Spec
+from ipc.runtime import durable
 from ipc.transport.wire import encode
 from worker.cluster import messages
 from worker.cluster.connection import NoCluster, connect, member_of
@@ -45,13 +47,18 @@ class ClusterEngine(Asking):
         self._tell = tell
         self._meeting: Meeting | None = None
         self._watch = Watch()
+        self._folder = Path()
+        self._node = ""  # Ray's name of this box's node as this process was let in
+        self._is_lost = False
         self._unheard: dict[object, float] = {}  # since when calls wait for their first word
 
     def load(self, spec: Spec, stage: Stage) -> Loaded:
         """Raises `LoadError`."""
         assert spec.cluster is not None
         _connect(spec.cluster, stage, spec.load_stall_s)
-        member = member_of(Path(spec.cluster.folder))
+        self._folder = Path(spec.cluster.folder)
+        self._node = node_of(self._folder)
+        member = member_of(self._folder)
         told = deployed(spec.cluster, stage, is_head=member.is_head)
         from ray import serve
 
@@ -70,6 +77,12 @@ class ClusterEngine(Asking):
             self._meeting.on_wanted(message)
         else:
             self._meeting.on_scale(message.replicas)
+
+    def step(self) -> list[Event]:
+        """Raises `LoadError` where this process reaches no replica any more, by which it ends."""
+        if self._is_lost:
+            raise LoadError("the replicas are not reached since this box's node has begun anew")
+        return super().step()
 
     def close(self) -> None:
         if self._meeting is not None:
@@ -115,9 +128,25 @@ class ClusterEngine(Asking):
                     return await self._called(job, tell, patience_s, on_word)
                 except Unanswered:
                     logger.warning("replica_silent", extra={"job": job.id, "for_s": patience_s})
+                    if self._watch.hears_none(patience_s):
+                        self._on_none_heard(patience_s)
                     patience_s *= 2
         finally:
             on_word()
+
+    def _on_none_heard(self, for_s: float) -> None:
+        """No replica has been heard of for so long. Where this box's node has begun anew, it was
+        cut off and is not any more; but Ray's router here may know only replicas that have
+        gone, and its connections wait for up to a minute. Raises `Unavailable` where the control
+        service has not been heard of either.
+        """
+        self._is_lost = node_of(self._folder) not in ("", self._node)
+        if self._is_lost:
+            return
+        if self._meeting is not None and self._meeting.is_silent(for_s):
+            raise Unavailable(
+                "this box does not reach the others of its cluster", retry_after_s=messages.FIRST_S
+            )
 
     async def _called(
         self,
@@ -148,13 +177,18 @@ class ClusterEngine(Asking):
                 raise
             raise Unanswered from None
         finally:
-            if not ended:
-                response.cancel()
+            response.cancel()  # which lets the replica go, also where all has come
         raise InternalError("the replica has ended an answer without its end")
 
 
 class Unanswered(Exception):
     """A call of which not one word has come."""
+
+
+def node_of(folder: Path) -> str:
+    """Ray's name of the node that runs on this box: another one when it has begun anew."""
+    node = durable.read_json(folder / NODE, Node)
+    return node.id if node is not None else ""
 
 
 def failed(job_id: str, error: Exception, *, began: bool) -> Failed:

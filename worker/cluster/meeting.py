@@ -52,6 +52,7 @@ class Meeting:
         self._scale: int | None = None
         self._news = threading.Event()
         self._ended = False
+        self._answered_at = time.monotonic()
 
     # --- from any thread ---
 
@@ -66,6 +67,10 @@ class Meeting:
             self._scale = replicas
         self._news.set()
 
+    def is_silent(self, for_s: float) -> bool:
+        """Whether the control service has not answered for so long."""
+        return time.monotonic() - self._answered_at >= for_s
+
     def end(self) -> None:
         self._ended = True
         self._news.set()
@@ -78,7 +83,7 @@ class Meeting:
         while not self._ended:
             try:
                 self._turn(time.monotonic())
-                answered = True
+                self._answered_at, answered = time.monotonic(), True
             except Exception as error:  # of many kinds, as many as there are parts to be away
                 if answered:
                     logger.warning("cluster_silent", extra={"why": str(error)})

@@ -19,6 +19,10 @@ SILENT_S = 5.0
 # is slow is to be heard out.
 FIRST_S = 5.0
 
+# For how long a replica waits to be let go by a caller that has all of its answer: one that is not
+# heard of by then is cut off, or has died.
+LET_GO_S = 5.0
+
 BEAT: list[bytes] = []
 
 jobs = Decoder[Job](Job)

@@ -59,7 +59,9 @@ class Replica:
     async def answer(self, frames: list[bytes], left_s: float) -> AsyncGenerator[list[bytes], None]:
         """The events of a job that has ``left_s`` for its end, and a beat where there are none.
 
-        It ends with the job's terminal event, or with the call: the job is then dropped.
+        It ends when its caller lets it go: after the job's terminal event, or before, by which the
+        job is dropped. Ray ends a call only once its caller has acknowledged every word of it, and
+        stands still until then with all others: one whose caller is not heard of is broken off.
         """
         job = messages.jobs.decode(frames)
         # Those of several boxes may have one name.
@@ -76,6 +78,8 @@ class Replica:
             del self._calls[inner]
             if not ended:
                 self._engine.cancel(inner)
+        await asyncio.sleep(messages.LET_GO_S)
+        raise asyncio.CancelledError
 
     async def check_health(self) -> None:
         """Asked by Ray. Raises `Stuck` for an engine that stands still, as any worker's would be

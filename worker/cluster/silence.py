@@ -51,8 +51,10 @@ class Call:
 
     def on_word(self) -> None:
         """The replica has said something, be it that it lives."""
+        now = asyncio.get_running_loop().time()
+        self._watch.heard_at = now
         if self.heard:
-            self._watch.pace.note(self.silent_s, asyncio.get_running_loop().time())
+            self._watch.pace.note(self.silent_s, now)
         else:
             self.heard = True
             self._timeout.reschedule(None)  # from here on by how steadily words come
@@ -72,6 +74,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.pace = Pace()
+        self.heard_at: float | None = None  # when any replica has said something last
         self._calls: set[Call] = set()
         self._looking: asyncio.Task[None] | None = None
 
@@ -88,6 +91,11 @@ class Watch:
                 yield call
             finally:
                 self._calls.discard(call)
+
+    def hears_none(self, for_s: float) -> bool:
+        """Whether no replica has said anything for so long."""
+        now = asyncio.get_running_loop().time()
+        return self.heard_at is None or now - self.heard_at >= for_s
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()

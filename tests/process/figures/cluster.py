@@ -5,7 +5,8 @@
 Each box has two clients that stream chats and one that asks for embeddings, without SDKs and
 without retries. A row for each fault, of all its rounds. Faults of a box hit one that has a replica
 of the chat model, but the first box only where it says so. What clients saw is held against the
-logs of the boxes: see `tests.process.faults.ledger`.
+logs of the boxes: see `tests.process.faults.ledger`. A partition takes root, and a cluster on a
+network of its own: see `tests.clients.networks`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ import httpx2
 import psutil
 
 from ipc.messages.errors import BY_CODE
-from tests.clients.cluster_boxes import CHAT, EMBED, Box, boxes, kill
+from tests.clients.cluster_boxes import ADDRESSES, CHAT, EMBED, LOOPBACK, Box, boxes, kill
+from tests.clients.networks import NoNetwork, network
 from tests.process.box import wait_until
 from tests.process.faults import ledger
 from tests.process.faults.ledger import CUT, Ledger
@@ -37,6 +39,7 @@ WORDS = [f"w{number}" for number in range(80)]
 SLOW = "/slow 25 " + " ".join(WORDS)
 BEFORE_S, AFTER_S = 5.0, 15.0
 STOPPED_S = 30.0
+PARTED_S = 60.0
 HUNG_S = 90.0
 BACK_S = 240.0
 PAUSE_S = 0.05
@@ -77,6 +80,12 @@ class Load:
         self._stop.set()
         for client in self._clients:
             client.join()
+
+    def served(self, box: int, since: float) -> bool:
+        """Whether a request of each kind that began after then has come whole through the box."""
+        since_then = [one for one in self.outcomes if one.box == box and one.began_at > since]
+        whole = {one.kind for one in since_then if one.what == "whole"}
+        return whole == {one.kind for one in self.outcomes}
 
     def _ask(self, at: int, act: Callable[[httpx2.Client, str], tuple[str, float]]) -> None:
         kind = act.__name__.strip("_")
@@ -168,15 +177,23 @@ def stopped(box: Box) -> None:
     kill(all_, signal.SIGCONT)
 
 
+def parted(box: Box) -> None:
+    box.place.cut_off()
+    time.sleep(PARTED_S)
+    box.place.let_in()
+
+
 @dataclass(frozen=True)
 class Fault:
     """What is ``done``: to the first box, or to another one that has a replica of the chat model.
-    ``through_it`` are requests by that box told apart; ``ends_it`` says that its frontend dies."""
+    ``through_it`` are requests by that box told apart; ``ends_it`` says that its frontend dies, and
+    ``parts_it`` that the others do not hear it: they take it for dead."""
 
     done: Callable[[Box], None]
     to_first: bool = False
     through_it: bool = True
     ends_it: bool = False
+    parts_it: bool = False
 
 
 FAULTS = {
@@ -187,6 +204,7 @@ FAULTS = {
     "e first": Fault(everything, to_first=True, ends_it=True),
     "f frontend": Fault(frontend, ends_it=True),
     "g stopped": Fault(stopped),
+    "h parted": Fault(parted, parts_it=True),
 }
 
 
@@ -207,6 +225,8 @@ class Found:
     elsewhere: Counter[str] = field(default_factory=Counter)
     through_it: Counter[str] = field(default_factory=Counter)
     gaps_s: list[float] = field(default_factory=list)
+    longest_s: dict[str, float] = field(default_factory=dict)  # of those through it
+    replaced_s: list[float] = field(default_factory=list)
     back_s: list[float] = field(default_factory=list)
     disputes: list[str] = field(default_factory=list)
     embed_ms: dict[str, list[float]] = field(default_factory=lambda: {"before": [], "after": []})
@@ -220,12 +240,21 @@ def played(cluster: list[Box], name: str, round_: int, found: Found) -> None:
     load.start()
     time.sleep(BEFORE_S)
     at = time.monotonic()
+    others = [box for box in cluster if box is not cluster[hit]]
+    replaced = threading.Thread(target=_replaced, args=(others, at, found))
+    if fault.parts_it:
+        replaced.start()
     fault.done(cluster[hit])
-    back = threading.Thread(target=_come_back, args=(cluster, at, found))
+    done_at = time.monotonic()
+
+    def serves() -> bool:
+        return not fault.parts_it or load.served(hit, done_at)
+
+    back = threading.Thread(target=_come_back, args=(cluster, serves, at, found))
     back.start()
     time.sleep(AFTER_S)
-    load.stop()
     back.join()
+    load.stop()
     for one in load.outcomes:
         _count(one, at, hit if fault.through_it else None, found)
     for box in range(len(cluster)):
@@ -261,12 +290,22 @@ def _count(one: Outcome, at: float, hit: int | None, found: Found) -> None:
     if one.ended_at < at:
         return
     where = found.through_it if one.box == hit else found.elsewhere
-    where[f"{one.kind} {one.what}"] += 1
+    how = f"{one.kind} {one.what}"
+    where[how] += 1
+    if one.box == hit:
+        took_s = max(one.ended_at - one.began_at, found.longest_s.get(how, 0.0))
+        found.longest_s[how] = round(took_s, 1)
     if one.kind == "stream" and one.what == "whole" and one.began_at < at and one.box != hit:
         found.gaps_s.append(one.gap_s)
 
 
-def _come_back(cluster: list[Box], at: float, found: Found) -> None:
+def _replaced(others: list[Box], at: float, found: Found) -> None:
+    """Until ``others`` have all replicas."""
+    wait_until(lambda: _complete(others), BACK_S)
+    found.replaced_s.append(time.monotonic() - at)
+
+
+def _come_back(cluster: list[Box], serves: Callable[[], bool], at: float, found: Found) -> None:
     """Until every box serves and no replica is missing; a server that has died is started again, as
     an operator would."""
 
@@ -274,7 +313,7 @@ def _come_back(cluster: list[Box], at: float, found: Found) -> None:
         for box in cluster:
             if box.server is not None and box.server.poll() is not None:
                 box.serve()
-        return all(box.ready() for box in cluster) and _complete(cluster)
+        return serves() and all(box.ready() for box in cluster) and _complete(cluster)
 
     wait_until(is_whole, BACK_S)
     found.back_s.append(time.monotonic() - at)
@@ -291,12 +330,22 @@ def _quantile(values: list[float], part: float) -> float:
 
 
 def rows(rounds: int, names: list[str]) -> Iterator[dict[str, Any]]:
-    with tempfile.TemporaryDirectory(prefix="es-") as folder, boxes(Path(folder)) as cluster:
-        for name in names:
-            found = Found()
-            for round_ in range(rounds):
-                played(cluster, name, round_, found)
-            yield _row(name, rounds, found)
+    for parts_it, alike in groupby(names, lambda name: FAULTS[name].parts_it):
+        with _cluster(can_be_parted=parts_it) as cluster:
+            for name in alike:
+                found = Found()
+                for round_ in range(rounds):
+                    played(cluster, name, round_, found)
+                yield _row(name, rounds, found)
+
+
+@contextlib.contextmanager
+def _cluster(*, can_be_parted: bool) -> Iterator[list[Box]]:
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="es-")))
+        size = len(ADDRESSES)
+        places = stack.enter_context(network(size)) if can_be_parted else LOOPBACK
+        yield stack.enter_context(boxes(folder, places=places))
 
 
 def _row(name: str, rounds: int, found: Found) -> dict[str, Any]:
@@ -307,7 +356,9 @@ def _row(name: str, rounds: int, found: Found) -> dict[str, Any]:
         "load": round(psutil.getloadavg()[0]),
         "elsewhere": dict(found.elsewhere.most_common()),
         "through it": dict(found.through_it.most_common()),
+        "longest s through it": found.longest_s,
         "longest gap s": [round(gap, 1) for gap in sorted(found.gaps_s)[-6:]],
+        "replaced s": [round(one, 1) for one in found.replaced_s],
         "back s": [round(one, 1) for one in found.back_s],
         "embed p99 ms": p99,
         "disputes": found.disputes,
@@ -317,8 +368,12 @@ def _row(name: str, rounds: int, found: Found) -> dict[str, Any]:
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     letters = sys.argv[2:] or [name[0] for name in FAULTS]
-    for row in rows(rounds, [name for letter in letters for name in FAULTS if name[0] == letter]):
-        print(json.dumps(row), flush=True)
+    names = [name for letter in letters for name in FAULTS if name[0] == letter]
+    try:
+        for row in rows(rounds, names):
+            print(json.dumps(row), flush=True)
+    except NoNetwork as error:
+        sys.exit(f"a partition cannot be made here: {error}")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from ipc.cluster import NODE, Node
 from ipc.messages.errors import InvalidRequest
 from ipc.messages.events import (
     ChatResult,
@@ -23,7 +26,9 @@ from ipc.messages.jobs import ChatInput, Job, Message, Sampling
 from ipc.transport.wire import encode
 from worker.cluster import messages, silence
 from worker.cluster.engine import ClusterEngine
+from worker.cluster.meeting import Meeting
 from worker.cluster.node import act_on
+from worker.engine import LoadError
 
 JOB = Job(
     id="a",
@@ -107,7 +112,13 @@ def piece(text: str) -> list[Event]:
 def test_what_a_replica_says_is_passed_on_and_beats_are_not() -> None:
     replica = Replica([], piece("b"), [], piece("c"), [DONE])
     assert answered(replica) == [*piece("b"), *piece("c"), DONE]
-    assert replica.cancelled == 0
+
+
+def test_a_replica_is_let_go_once_all_of_its_answer_has_come() -> None:
+    """It waits for that: Ray would have it stand still for a caller that is cut off."""
+    replica = Replica(piece("b"), [DONE])
+    answered(replica)
+    assert replica.cancelled == 1
 
 
 @pytest.mark.parametrize("error", [ActorDiedError(), ActorUnavailableError()])
@@ -161,7 +172,81 @@ def test_a_call_of_which_nothing_comes_is_made_anew(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(messages, "FIRST_S", 0.05)
     replicas = Replicas(Replica(60.0), Replica(piece("b"), [DONE]))
     assert answered(replicas) == [*piece("b"), DONE]
-    assert [one.cancelled for one in replicas.all] == [1, 0]
+    assert [one.cancelled for one in replicas.all] == [1, 1]
+
+
+class Control(Meeting):
+    """The control service ``is_away``, or answers."""
+
+    def __init__(self, *, is_away: bool) -> None:
+        self._is_away = is_away
+
+    def is_silent(self, _for_s: float) -> bool:
+        return self._is_away
+
+    def end(self) -> None:
+        pass
+
+
+def asked_of(replicas: Replica | Replicas, folder: Path, *, control_is_away: bool) -> list[Event]:
+    """All that comes of the job on a box whose node was the one of `node_is` as it was let in."""
+    engine = ClusterEngine()
+    engine._handle, engine._folder, engine._node = replicas, folder, "n1"
+    engine._meeting = Control(is_away=control_is_away)
+    engine._open(slots=1, thread_name="cluster")
+    try:
+        assert engine.admit(JOB)
+        events: list[Event] = []
+        while engine.wait_s() == 0:
+            events += engine.step()
+        return events
+    finally:
+        engine.close()
+
+
+def node_is(name: str, folder: Path) -> None:
+    (folder / NODE).write_bytes(msgspec.json.encode(Node(pid=1, id=name)))
+
+
+def test_a_box_that_is_cut_off_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(messages, "FIRST_S", 0.05)
+    replicas = Replicas(*(Replica(60.0) for _ in range(9)))
+    (end,) = asked_of(replicas, tmp_path, control_is_away=True)
+    assert isinstance(end, Failed)
+    assert (end.broke_off, end.error.code) == (False, "unavailable")
+
+
+def test_one_that_has_a_replica_itself_goes_on_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another call's words show that some replica is reached."""
+    monkeypatch.setattr(messages, "FIRST_S", 0.05)
+    monkeypatch.setattr(silence.Watch, "hears_none", lambda *_: False)
+    replicas = Replicas(Replica(60.0), Replica(piece("b"), [DONE]))
+    assert asked_of(replicas, tmp_path, control_is_away=True)[-1] == DONE
+
+
+@pytest.mark.parametrize("control_is_away", [False, True])
+def test_a_process_that_finds_no_replica_since_its_node_has_begun_anew_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, control_is_away: bool
+) -> None:
+    """Though its own connection to the control service may be late to come back."""
+    monkeypatch.setattr(messages, "FIRST_S", 0.05)
+    node_is("n2", tmp_path)
+    with pytest.raises(LoadError, match="begun anew"):
+        asked_of(
+            Replicas(*(Replica(60.0) for _ in range(9))), tmp_path, control_is_away=control_is_away
+        )
+
+
+@pytest.mark.parametrize("name", ["n1", ""])
+def test_it_asks_on_while_its_node_is_the_same_or_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setattr(messages, "FIRST_S", 0.05)
+    node_is(name, tmp_path)
+    replicas = Replicas(Replica(60.0), Replica(60.0), Replica(piece("b"), [DONE]))
+    assert asked_of(replicas, tmp_path, control_is_away=False)[-1] == DONE
 
 
 def test_a_timeout_of_ray_s_own_is_no_silence() -> None:

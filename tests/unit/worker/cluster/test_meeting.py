@@ -3,6 +3,10 @@ up here."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -55,6 +59,13 @@ class Kept(Control):
 @pytest.fixture
 def control() -> Kept:
     return Kept()
+
+
+def until(what: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.005)
 
 
 class Box:
@@ -123,6 +134,21 @@ def test_what_could_not_be_told_is_told_again(control: Kept) -> None:
         box.meeting._turn(0.0)
     control.away = False
     assert box.turn(1.0).count == 3
+
+
+def test_a_control_service_is_silent_while_it_does_not_answer(control: Kept) -> None:
+    box = Box(FIRST, control)
+    control.away = True
+    box.meeting.on_scale(3)
+    running = threading.Thread(target=box.meeting.run)
+    began_at = time.monotonic()
+    running.start()
+    until(lambda: box.meeting.is_silent(0.05))
+    control.away = False
+    box.meeting.on_scale(3)
+    until(lambda: not box.meeting.is_silent(time.monotonic() - began_at))
+    box.meeting.end()
+    running.join()
 
 
 def test_a_replica_without_room_is_not_waited_for_for_ever(control: Kept) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ipc.engines import TEST_ENGINES
-from ipc.messages.events import Delta, Done, Event, Failed
+from ipc.messages.events import Delta, Done, Event, Failed, Terminal
 from ipc.messages.jobs import ChatInput, Job, Message, Sampling
 from ipc.messages.spec import Spec
 from ipc.transport.wire import encode
@@ -35,8 +35,12 @@ def job(text: str, name: str = "a") -> list[bytes]:
 
 async def answer(replica: Replica, frames: list[bytes], left_s: float = 60.0) -> list[Event]:
     events: list[Event] = []
-    async for said in replica.answer(frames, left_s):
+    call = replica.answer(frames, left_s)
+    async for said in call:
         events += messages.events.decode(said).events if said else []
+        if events and isinstance(events[-1], Terminal):
+            break
+    await call.aclose()  # as a box lets it go
     return events
 
 
@@ -87,8 +91,9 @@ async def test_it_says_that_it_lives_while_it_says_nothing_else(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(messages, "BEAT_S", 0.02)
-    said = [one async for one in replica.answer(job("/slow 200 one"), 60.0)]
-    assert said[0] == messages.BEAT
+    call = replica.answer(job("/slow 200 one"), 60.0)
+    assert await anext(call) == messages.BEAT
+    await call.aclose()
 
 
 async def test_a_call_that_is_given_up_frees_its_place(replica: Replica) -> None:
@@ -96,6 +101,23 @@ async def test_a_call_that_is_given_up_frees_its_place(replica: Replica) -> None
     await anext(call)
     await call.aclose()
     assert await until(lambda: has_in_hand(replica, 0))
+    assert replica._calls == {}
+
+
+async def test_a_caller_that_does_not_let_it_go_is_broken_off(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an end: for that Ray waits until the caller has acknowledged every word."""
+    monkeypatch.setattr(messages, "LET_GO_S", 0.02)
+    events: list[Event] = []
+
+    async def never_let_go() -> None:
+        async for said in replica.answer(job("one two"), 60.0):
+            events.extend(messages.events.decode(said).events if said else [])
+
+    with pytest.raises(asyncio.CancelledError):
+        await never_let_go()
+    assert text(events) == "one two"
     assert replica._calls == {}
 
 

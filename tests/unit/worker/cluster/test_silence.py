@@ -54,3 +54,15 @@ def test_a_pause_of_this_process_is_no_silence_of_others(monkeypatch: pytest.Mon
             return True
 
     assert asyncio.run(heard())
+
+
+def test_a_word_of_any_replica_shows_that_some_are_reached() -> None:
+    async def hears() -> list[bool]:
+        watch = Watch()
+        found = [watch.hears_none(60.0)]
+        async with watch.call(60.0) as call:
+            found.append(watch.hears_none(60.0))
+            call.on_word()
+        return [*found, watch.hears_none(60.0), watch.hears_none(0.0)]
+
+    assert asyncio.run(hears()) == [True, True, False, True]
