@@ -92,6 +92,7 @@ class LlamaChatOptions(ChatOptions, frozen=True, kw_only=True):
 
 class OpenvinoChatOptions(ChatOptions, frozen=True, kw_only=True):
     precision: Annotated[Literal["f32", "bf16", "f16"], option("what is computed in")] = "f32"
+    prompt_lookup: PromptLookup = False
     image_pixels: ImagePixels = IMAGE_PIXELS
 
 

@@ -1,11 +1,11 @@
-"""A Llama that sees, in GGUF, with random weights: LLaVA's projector before CLIP's layers."""
+"""A Llama in GGUF with random weights; one that sees has LLaVA's projector before CLIP's layers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from gguf import GGUFReader, GGUFValueType, GGUFWriter
+from gguf import GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType
 from numpy.typing import NDArray
 
 IMAGE_SIDE, PATCH = 56, 14
@@ -15,12 +15,17 @@ _SEEN_WIDTH, _SEEN_INNER, _SEEN_LAYERS, _SEEN_HEADS = 32, 64, 2, 2
 _TOKENS = "tokenizer.ggml.tokens"
 
 
-def llava(folder: Path, like: Path) -> Path:
-    """Write ``model.gguf`` and ``mmproj-model.gguf``; returns the first. Tokenizer and template are
-    those of the GGUF file ``like``."""
-    _Weights(folder / "model.gguf", "llama").language_model(like)
-    _Weights(folder / "mmproj-model.gguf", "clip").projector()
+def llama(folder: Path, like: Path, scale: float = 0.3) -> Path:
+    """Write ``model.gguf``, with the tokenizer and template of the GGUF file ``like``. Where the
+    ``scale`` of its layers is small, a token follows from the one before, and answers go round."""
+    _Weights(folder / "model.gguf", "llama").language_model(like, scale)
     return folder / "model.gguf"
+
+
+def llava(folder: Path, like: Path) -> Path:
+    """As `llama`, and ``mmproj-model.gguf`` beside it."""
+    _Weights(folder / "mmproj-model.gguf", "clip").projector()
+    return llama(folder, like)
 
 
 class _Weights:
@@ -28,8 +33,9 @@ class _Weights:
         self._writer = GGUFWriter(file, architecture)
         self._draw = np.random.default_rng(0)
 
-    def language_model(self, like: Path) -> None:
+    def language_model(self, like: Path, scale: float) -> None:
         writer = self._writer
+        writer.add_file_type(int(LlamaFileType.MOSTLY_F16))
         writer.add_context_length(2048)
         writer.add_embedding_length(_WIDTH)
         writer.add_block_count(_LAYERS)
@@ -54,7 +60,7 @@ class _Weights:
         }
         for layer in range(_LAYERS):
             for name, shape in shapes.items():
-                self._drawn(f"blk.{layer}.{name}", *shape)
+                self._drawn(f"blk.{layer}.{name}", *shape, scale=scale)
             for name in ("attn_norm", "ffn_norm"):
                 self._ones(f"blk.{layer}.{name}", _WIDTH)
         self._write()
@@ -112,7 +118,8 @@ class _Weights:
         self._zeros(name, _SEEN_WIDTH)
 
     def _drawn(self, name: str, *shape: int, scale: float = 0.3) -> None:
-        self._add(f"{name}.weight", self._random(*shape, scale=scale))
+        values = self._random(*shape, scale=scale)
+        self._writer.add_tensor(f"{name}.weight", values.astype(np.float16))
 
     def _ones(self, name: str, width: int) -> None:
         self._add(f"{name}.weight", np.ones(width, np.float32))

@@ -25,6 +25,7 @@ from worker.chat.vocabulary import Vocabulary
 from worker.engine import Stage
 from worker.engines.common.mapped import give_back_pages
 from worker.engines.openvino_chat.grammars import Grammars, structured
+from worker.engines.openvino_chat.guesses import SAME_TOKENS
 from worker.engines.openvino_chat.load import BLOCK_TOKENS, chat_folder, chat_model
 
 # Below these the library's arithmetic overflows, and the likeliest token has all the weight.
@@ -59,6 +60,7 @@ class OpenvinoTokens:
         self._pipeline, self._eos = model.pipeline, model.eos
         self._free_blocks = model.kv_blocks
         self._leaving_blocks = 0
+        self._guesses = model.guesses
         self._marks = model.texts.marks
         self._vocabulary = model.texts.layout.vocabulary
         self._requests: dict[str, _Request] = {}
@@ -83,9 +85,15 @@ class OpenvinoTokens:
 
     def _run_once(self) -> None:
         """The library makes what its pipelines share of grammars at the first request."""
-        config = _generation(Sampling(max_tokens=1, temperature=0.0), 1, self._eos, None)
+        config = self._generation(Sampling(max_tokens=1, temperature=0.0), 1)
         prompt, *_ = self._given(Prompt([0]))
         self._pipeline.generate([prompt], [config])
+
+    def _generation(self, sampling: Sampling, limit: int, grammar: str | None = None) -> Any:
+        config = _generation(sampling, limit, self._eos, grammar)
+        if self._guesses:
+            config.num_assistant_tokens, config.max_ngram_size = self._guesses, SAME_TOKENS
+        return config
 
     def _given(self, prompt: Prompt) -> _Given:
         """``prompt`` as the pipeline takes it. Raises `InvalidRequest`."""
@@ -101,7 +109,8 @@ class OpenvinoTokens:
         given = self._given(request.prompt)
         # Reserved to the end: a pipeline whose cache runs out sets requests back, and some
         # releases abort there (github.com/openvinotoolkit/model_server/issues/4428).
-        blocks = -(-(len(request.prompt.tokens) + request.limit) // BLOCK_TOKENS)
+        tokens = len(request.prompt.tokens) + request.limit + self._guesses
+        blocks = -(-tokens // BLOCK_TOKENS)
         if blocks > self._free_blocks:
             return False
         self._free_blocks -= blocks
@@ -147,7 +156,7 @@ class OpenvinoTokens:
 
     def _add(self, request: TokenRequest, given: _Given, grammar: str | None = None) -> None:
         """Images are read here and now, by the library's own threads."""
-        config = _generation(request.sampling, request.limit, self._eos, grammar)
+        config = self._generation(request.sampling, request.limit, grammar)
         # No more than was reserved: the library refuses a prompt that is longer.
         config.max_length = len(request.prompt.tokens) + 1
         handle = self._pipeline.add_request(next(self._numbers), *given, config)
@@ -220,7 +229,10 @@ def _written(request_id: str, request: _Request, vocabulary: Vocabulary) -> Writ
     if handle.get_status() == genai.GenerationStatus.IGNORED:
         full = OutOfMemory("the cache for running chats is full; try again later")
         return Written(request_id, error=full)
-    return Written(request_id, tokens, finish, logprobs=logprobs if request.told else None)
+    # The library tells of no guess that was wrong.
+    right = max(0, len(tokens) - 1)
+    told = logprobs if request.told else None
+    return Written(request_id, tokens, finish, logprobs=told, guessed=right, accepted=right)
 
 
 def _generation(

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,10 +31,11 @@ from worker.conversion import form_of, prepared, stamp
 from worker.engine import LoadError, Stage, options_of
 from worker.engines.common.openvino_cpu import on_cpu
 from worker.engines.openvino_chat.gguf_types import is_read, write_as_read
+from worker.engines.openvino_chat.guesses import GUESSED_TOKENS, PROPERTIES, reads_alike
 from worker.engines.openvino_chat.id_tokenizer import write_id_tokenizer
 from worker.engines.openvino_chat.int8_rows import to_int8_rows
 from worker.engines.openvino_chat.merge import merge_products
-from worker.engines.openvino_chat.quality import check_quality
+from worker.engines.openvino_chat.quality import TEXT, check_quality
 from worker.engines.openvino_chat.tokenizer import DETOKENIZER, FILE, batched, make_plain
 from worker.engines.openvino_chat.vision import (
     ImageSize,
@@ -70,7 +72,7 @@ class Texts(NamedTuple):
 class ChatModel(NamedTuple):
     """A model ready to run, whose files are in ``folder``. ``eos`` are the tokens that end an
     answer; ``context_tokens`` is what a prompt and its answer may have together, ``kv_blocks`` what
-    all running ones may hold."""
+    all running ones may hold. So many ``guesses`` are checked in a step beside its token."""
 
     pipeline: Any
     folder: Path
@@ -80,6 +82,7 @@ class ChatModel(NamedTuple):
     kv_blocks: int
     keeps_prefixes: bool
     detail: str
+    guesses: int = 0
 
 
 def chat_folder(spec: Spec, stage: Stage) -> Path:
@@ -118,26 +121,58 @@ def chat_model(spec: Spec, stage: Stage) -> ChatModel:
     context_tokens = longest_tokens(spec, _context_tokens(folder))
     kv_tokens = _kv_tokens(spec, options, context_tokens)
     properties = _properties(spec, options)
-    stage("compiling")
     try:
         texts = _texts(Path(spec.path), folder, options)
+        if options.prompt_lookup:
+            _check_guesses(folder, texts, properties, stage)
+            properties |= PROPERTIES
+        stage("compiling")
         scheduling = _scheduling(spec, options, kv_tokens)
         pipeline = genai.ContinuousBatchingPipeline(
             str(folder), texts.tokenizer, scheduling, "CPU", **properties
         )
     except (RuntimeError, ValueError) as error:
         raise LoadError(f"cannot load {folder}: {_reason(error)}") from error
-    config = pipeline.get_config()
     return ChatModel(
         pipeline,
         folder,
         texts,
-        eos=frozenset(config.stop_token_ids) | {config.eos_token_id},
+        eos=_ends(pipeline, texts.tokenizer, folder),
         context_tokens=min(context_tokens, kv_tokens),
         kv_blocks=kv_tokens // BLOCK_TOKENS,
         keeps_prefixes=options.prefix_caching,
         detail=f"{properties['INFERENCE_PRECISION_HINT']}, KV cache of {kv_tokens} tokens",
+        guesses=GUESSED_TOKENS if options.prompt_lookup else 0,
     )
+
+
+def _check_guesses(
+    folder: Path, texts: Texts, properties: Mapping[str, str | int], stage: Stage
+) -> None:
+    """Raises `LoadError` where guesses would change answers."""
+    if texts.marks is not None:
+        raise LoadError(
+            "options.prompt_lookup: engine openvino guesses tokens of models for texts only; leave "
+            "it out"
+        )
+    stage("comparing steps of several tokens")
+    tokens = texts.tokenizer.encode(TEXT, add_special_tokens=False).input_ids.data[0].tolist()
+    if not reads_alike(folder, properties, tokens):
+        raise LoadError(
+            "options.prompt_lookup: steps of several tokens of this model are rounded otherwise "
+            "than steps of one on this processor, so answers would be others; leave it out, or set "
+            "engine: llama.cpp"
+        )
+
+
+def _ends(pipeline: Any, tokenizer: Any, folder: Path) -> frozenset[int]:
+    """The tokens that end an answer. A pipeline that guesses does not know them."""
+    config = pipeline.get_config()
+    if config.eos_token_id < 0:
+        file = folder / "generation_config.json"
+        config = genai.GenerationConfig(str(file)) if file.is_file() else genai.GenerationConfig()
+        config.eos_token_id = max(config.eos_token_id, tokenizer.get_eos_token_id())
+    return frozenset(config.stop_token_ids) | {config.eos_token_id}
 
 
 def _texts(path: Path, folder: Path, options: OpenvinoChatOptions) -> Texts:

@@ -34,7 +34,7 @@ _REFERENCE = "worker.engines.llama_cpp.scores"
 # (`Spec.load_stall_s`): where llama.cpp takes longer, the conversion is used unchecked.
 _REFERENCE_S = 180.0
 
-_TEXT = """The harbour of a small town lies behind a wall of grey stone. In the morning the boats
+TEXT = """The harbour of a small town lies behind a wall of grey stone. In the morning the boats
 come in with the tide. Fishermen sort what they have caught, talk about the weather and mend their
 nets. A girl counts the crates: twelve of herring, four of cod, and one with two lobsters that her
 father sells to the inn.
@@ -87,7 +87,7 @@ def check_quality(source: Path, folder: Path, texts: GgufTokenizer) -> Quality:
     `LoadError` where it loses too much."""
     tokenizer = genai.Tokenizer(str(folder))
     tokens = [] if texts.begins_with is None else [texts.begins_with]
-    tokens += tokenizer.encode(_TEXT, add_special_tokens=False).input_ids.data[0].tolist()
+    tokens += tokenizer.encode(TEXT, add_special_tokens=False).input_ids.data[0].tolist()
     try:
         reference = _ask_llama_cpp(source, tokens)
     except RuntimeError as error:
