@@ -10,7 +10,7 @@ from ipc.engines import ENGINES
 from ipc.messages.jobs import Task
 from ipc.options import described
 from tests.contract.driver import Driver
-from tests.contract.served import Server, serving
+from tests.contract.served import Running, serving
 from tests.contract.subjects import HIBARI, SLOTS, Bench, Subject
 from tests.contract.upstream import edge_serve
 
@@ -104,8 +104,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "trained: needs weights that are not random")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    where = "of a server that runs with the default models: it is asked, rather than one of ours"
+    parser.addoption("--through", metavar="URL", help=f"the address {where}")
+    parser.addoption(
+        "--through-ollama", metavar="URL", help="the same of its port for Ollama's API"
+    )
+
+
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server(pytestconfig: pytest.Config) -> Iterator[Running]:
     """With the default models, for all tests of a module."""
+    if url := pytestconfig.getoption("--through", None):
+        yield Running(url)
+        return
     with serving() as server:
         yield server

@@ -19,18 +19,11 @@ import pytest
 from tests.ports import free_port
 
 
-class Server:
-    """With the settings of the environment and ``more``, and nothing fetched."""
+class Running:
+    """A server at ``url`` that somebody else has started."""
 
-    def __init__(self, run_dir: str, **more: str) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self.log = Path(run_dir, "..", f"{Path(run_dir).name}.log").resolve()
-        argv = [sys.executable, "-P", "-m", "supervisor.cli", "--port", self.url.rpartition(":")[2]]
-        # Of one state folder only one server at a time has the files and batches.
-        own = {"EDGE_SERVE_RUN_DIR": run_dir, "EDGE_SERVE_STATE_DIR": str(Path(run_dir, "state"))}
-        env = {**os.environ, **own, "AUTO_DOWNLOAD_MODELS": "0", **more}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def models(self) -> list[dict[str, Any]]:
         """As /health tells of them, once it does: where others have the processors, the supervisor
@@ -48,19 +41,45 @@ class Server:
         self.wait_until(self._is_ready, deadline_s)
 
     def wait_until(self, what: Callable[[], bool], deadline_s: float = 120) -> None:
-        """Until it is so; fails, with the log, where it is not in time."""
+        """Until it is so; fails, with the log if there is one, where it is not in time."""
         end_at = time.monotonic() + deadline_s
-        while time.monotonic() < end_at and self.process.poll() is None:
+        while time.monotonic() < end_at and self._lives():
             if what():
                 return
             time.sleep(0.1)
-        pytest.fail(f"not within {deadline_s:g} s: {what}\n{self.log.read_text()}")
+        pytest.fail(f"not within {deadline_s:g} s: {what}\n{self._said()}")
 
     def _is_ready(self) -> bool:
         try:
             return httpx2.get(f"{self.url}/readyz", timeout=20).status_code == 200
         except httpx2.TransportError:
             return False
+
+    def _lives(self) -> bool:
+        return True
+
+    def _said(self) -> str:
+        return ""
+
+
+class Server(Running):
+    """With the settings of the environment and ``more``, and nothing fetched."""
+
+    def __init__(self, run_dir: str, **more: str) -> None:
+        super().__init__(f"http://127.0.0.1:{free_port()}")
+        self.log = Path(run_dir, "..", f"{Path(run_dir).name}.log").resolve()
+        argv = [sys.executable, "-P", "-m", "supervisor.cli", "--port", self.url.rpartition(":")[2]]
+        # Of one state folder only one server at a time has the files and batches.
+        own = {"EDGE_SERVE_RUN_DIR": run_dir, "EDGE_SERVE_STATE_DIR": str(Path(run_dir, "state"))}
+        env = {**os.environ, **own, "AUTO_DOWNLOAD_MODELS": "0", **more}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+
+    def _lives(self) -> bool:
+        return self.process.poll() is None
+
+    def _said(self) -> str:
+        return self.log.read_text()
 
 
 @contextmanager

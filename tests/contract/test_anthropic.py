@@ -12,7 +12,7 @@ import anthropic
 import pytest
 from anthropic import Anthropic
 
-from tests.contract.served import Server
+from tests.contract.served import Running
 from tests.contract.subjects import SMOLLM2
 
 QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
@@ -31,7 +31,7 @@ ASKED: Any = {"model": SMOLLM2, "max_tokens": 24, "extra_body": {"temperature": 
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[Anthropic]:
+def client(server: Running) -> Iterator[Anthropic]:
     with Anthropic(base_url=server.url, api_key="unused", max_retries=0) as client:
         yield client
 
@@ -210,7 +210,7 @@ def test_errors_are_those_of_the_sdk(client: Anthropic) -> None:
         client.messages.create(**ASKED, messages=long)
 
 
-def test_an_answer_goes_on_when_its_worker_dies(client: Anthropic, server: Server) -> None:
+def test_an_answer_goes_on_when_its_worker_dies(client: Anthropic, server: Running) -> None:
     story: Any = [{"role": "user", "content": "Tell a long story of a bear."}]
     with client.messages.stream(**ASKED | {"max_tokens": 400}, messages=story) as stream:
         first = next(iter(stream.text_stream))
@@ -224,7 +224,7 @@ def test_an_answer_goes_on_when_its_worker_dies(client: Anthropic, server: Serve
     server.wait_ready()
 
 
-def pid_of(model: str, server: Server) -> int:
+def pid_of(model: str, server: Running) -> int:
     found = next(one for one in server.models() if one["name"] == model)
     pid: int = found["replicas"][0]["pid"]
     return pid

@@ -12,7 +12,7 @@ import pytest
 from openai import OpenAI
 from openai.types import Batch
 
-from tests.contract.served import Server
+from tests.contract.served import Running
 from tests.contract.subjects import MINILM, SMOLLM2
 
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -20,7 +20,7 @@ DEADLINE_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[OpenAI]:
+def client(server: Running) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
         yield client
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 import numpy as np
 import pytest
 
-from tests.contract.served import Server
+from tests.contract.served import serving
 from tests.contract.subjects import MINILM, SMOLLM2
 from tests.ports import free_port
 
@@ -93,35 +91,32 @@ HOME_ASSISTANT: list[tuple[str, str, dict[str, Any] | None]] = [
 ]
 
 
-class TwoPorts(Server):
-    """A server with Ollama's API on a port of its own."""
+class Ports(NamedTuple):
+    """The addresses of a server, and of its Ollama's API on a port of its own."""
 
-    def __init__(self, run_dir: str) -> None:
-        port = free_port()
-        self.ollama_url = f"http://127.0.0.1:{port}"
-        super().__init__(run_dir, OLLAMA_PORT=str(port), MODELS=f"{SMOLLM2},{MINILM}")
+    url: str
+    ollama_url: str
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[TwoPorts]:
-    with tempfile.TemporaryDirectory(prefix="es-") as run_dir:
-        server = TwoPorts(run_dir)
-        server.wait_ready()
-        yield server
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=60) == 0
-        server.log.unlink()
+def ports(pytestconfig: pytest.Config) -> Iterator[Ports]:
+    if url := pytestconfig.getoption("--through", None):
+        yield Ports(url, pytestconfig.getoption("--through-ollama"))
+        return
+    port = str(free_port())
+    with serving(OLLAMA_PORT=port, MODELS=f"{SMOLLM2},{MINILM}") as server:
+        yield Ports(server.url, f"http://127.0.0.1:{port}")
 
 
 @pytest.fixture(scope="module")
-def ollama(server: TwoPorts) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.ollama_url, timeout=120) as client:
+def ollama(ports: Ports) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=ports.ollama_url, timeout=120) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def openai(server: TwoPorts) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.url, timeout=120) as client:
+def openai(ports: Ports) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=ports.url, timeout=120) as client:
         yield client
 
 

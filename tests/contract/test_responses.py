@@ -19,7 +19,7 @@ from openai.types.responses import (
 )
 from pydantic import BaseModel
 
-from tests.contract.served import Server
+from tests.contract.served import Running
 from tests.contract.subjects import SMOLLM2
 
 QUESTION = "What is the capital of France?"
@@ -43,7 +43,7 @@ class City(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[OpenAI]:
+def client(server: Running) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
         yield client
 
@@ -178,7 +178,7 @@ def test_an_image_is_refused_by_its_place(client: OpenAI) -> None:
     assert refused.value.param == "input[0].content[0]"
 
 
-def test_a_response_goes_on_from_the_one_before(client: OpenAI, server: Server) -> None:
+def test_a_response_goes_on_from_the_one_before(client: OpenAI, server: Running) -> None:
     asked: Any = {"model": SMOLLM2, "temperature": 0, "max_output_tokens": 4}
     first = client.responses.create(input=QUESTION, **asked)
     second = client.responses.create(input="Are you sure?", previous_response_id=first.id, **asked)

@@ -17,7 +17,7 @@ import yaml
 from openai import OpenAI
 from pydantic import BaseModel, Field
 
-from tests.contract.served import Server
+from tests.contract.served import Running
 from tests.contract.subjects import CHECKOUT, MINILM, SMOLLM2, WHISPER, recording
 
 RECORDINGS: dict[str, dict[str, Any]] = {
@@ -34,7 +34,7 @@ QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[OpenAI]:
+def client(server: Running) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
         yield client
 
@@ -49,7 +49,7 @@ def test_models(client: OpenAI) -> None:
     assert missing.value.code == "model_not_found"
 
 
-def test_every_prompt_has_its_completions_in_order(client: OpenAI, server: Server) -> None:
+def test_every_prompt_has_its_completions_in_order(client: OpenAI, server: Running) -> None:
     answer = client.completions.create(model=SMOLLM2, prompt=[[1, 2], [3]], n=2, max_tokens=4)
     assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
     assert {choice.finish_reason for choice in answer.choices} <= {"stop", "length"}
@@ -422,14 +422,14 @@ def test_undecodable_audio_is_said_to_be(client: OpenAI) -> None:
     assert refused.value.code == "undecodable_media"
 
 
-def test_workers_import_no_more_than_they_need(server: Server) -> None:
+def test_workers_import_no_more_than_they_need(server: Running) -> None:
     """No torch in a process whose engine does not use it: its libraries would be mapped."""
     for model in server.models():
         maps = Path(f"/proc/{model['replicas'][0]['pid']}/maps").read_text()
         assert "libtorch" not in maps, model["name"]
 
 
-def test_every_process_is_in_the_metrics(server: Server) -> None:
+def test_every_process_is_in_the_metrics(server: Running) -> None:
     text = httpx2.get(f"{server.url}/metrics", timeout=60).text
     for model in (SMOLLM2, MINILM, WHISPER):
         assert re.search(rf'edge_serve_requests_total{{.*model="{re.escape(model)}"', text)

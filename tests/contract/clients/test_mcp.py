@@ -11,11 +11,11 @@ import pytest
 from mcp import Client
 
 from ipc.facts.samples import SENTENCE
-from tests.contract.served import Server
+from tests.contract.served import Running
 from tests.contract.subjects import SMOLLM2
 
 
-def with_client(server: Server, mode: Any, act: Callable[[Client], Awaitable[Any]]) -> Any:
+def with_client(server: Running, mode: Any, act: Callable[[Client], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         async with Client(f"{server.url}/mcp", mode=mode) as client:
             return await act(client)
@@ -24,7 +24,7 @@ def with_client(server: Server, mode: Any, act: Callable[[Client], Awaitable[Any
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-def test_a_model_is_asked(server: Server, mode: str) -> None:
+def test_a_model_is_asked(server: Running, mode: str) -> None:
     async def act(client: Client) -> Any:
         asked = {"prompt": "What is the capital of France?", "model": SMOLLM2}
         return await client.call_tool("chat", asked | {"max_tokens": 24, "temperature": 0})
@@ -34,7 +34,7 @@ def test_a_model_is_asked(server: Server, mode: str) -> None:
     assert "Paris" in result.content[0].text
 
 
-def test_texts_are_embedded(server: Server) -> None:
+def test_texts_are_embedded(server: Running) -> None:
     async def act(client: Client) -> Any:
         return await client.call_tool("embed", {"input": ["a cat", "a kitten"]})
 
@@ -44,7 +44,7 @@ def test_texts_are_embedded(server: Server) -> None:
     assert sum(a * b for a, b in zip(one, other, strict=True)) > 0.5
 
 
-def test_speech_is_written_down(server: Server) -> None:
+def test_speech_is_written_down(server: Running) -> None:
     audio = base64.b64encode(SENTENCE.read_bytes()).decode()
 
     async def act(client: Client) -> Any:
