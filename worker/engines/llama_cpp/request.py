@@ -24,11 +24,7 @@ def request_body(request: TokenRequest, context_tokens: int, *, prefix_caching: 
     body: dict[str, Any] = {
         "prompt": dict(request.prompt.images) or request.prompt.tokens,
         "max_tokens": request.limit,
-        "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
-        "temperature": sampling.temperature,
-        "top_k": sampling.top_k,
-        "top_p": sampling.top_p,
-        "min_p": sampling.min_p,
+        **_picked(sampling),
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
         "repeat_penalty": sampling.repetition_penalty,
@@ -44,6 +40,21 @@ def request_body(request: TokenRequest, context_tokens: int, *, prefix_caching: 
     if request.preserved:
         body["preserved_tokens"] = sorted(request.preserved)
     return msgspec.json.encode(body | _asked_for(sampling) | _grammar(request.grammar))
+
+
+def _picked(sampling: Sampling) -> dict[str, Any]:
+    """How a token is picked. Each sampler looks at all that those before have left, which is the
+    whole vocabulary at first: so what leaves least comes first, where the order changes nothing.
+    """
+    if sampling.temperature <= 0:
+        return {"samplers": ["penalties", "top_k"], "top_k": 1}
+    return {
+        "samplers": ["penalties", "top_k", "temperature", "top_p", "min_p"],
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+    }
 
 
 def _asked_for(sampling: Sampling) -> dict[str, Any]:
