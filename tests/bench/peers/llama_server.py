@@ -46,7 +46,9 @@ def unpack(archive: Path, folder: Path) -> Path:
     """llama.cpp's sources out of the package. Raises `OSError` where it holds none."""
     with tarfile.open(archive) as package:
         some = [member for member in package.getmembers() if _SOURCES in member.name]
-        package.extractall(folder, some, filter="data")
+        # An argument of `extractall` only since Python 3.11.4.
+        package.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        package.extractall(folder, some)
     found = next(folder.glob(f"*{_SOURCES}CMakeLists.txt"), None)
     if found is None:
         raise FileNotFoundError(f"{archive.name} holds no sources of llama.cpp")
