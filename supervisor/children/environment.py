@@ -12,8 +12,9 @@ from ipc.messages.spec import Spec
 # cost a model that is alone half of its speed.
 OPENMP_SPINS = "10000"
 # Memory that malloc takes from the system may be in huge pages: reading all weights for each token
-# then misses fewer addresses (docs/performance.md). glibc has it since 2.35, nobody else reads it.
-HUGE_PAGES = "glibc.malloc.hugetlb=1"
+# then misses fewer addresses (docs/performance.md). Only the first arena grows in steps that are
+# large enough, so all threads use that one. glibc has both since 2.35, and nobody else reads them.
+HUGE_PAGES = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"
 
 
 def environment(spec: Spec | None) -> dict[str, str]:
