@@ -9,6 +9,7 @@ import tarfile
 from pathlib import Path
 
 from tests.bench import machine
+from tests.contract.checkpoints.packed import extract
 
 # The package holds llama.cpp's sources as of this commit, by its own changelog.
 PACKAGE = "llama-cpp-python==0.3.36"
@@ -46,9 +47,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     """llama.cpp's sources out of the package. Raises `OSError` where it holds none."""
     with tarfile.open(archive) as package:
         some = [member for member in package.getmembers() if _SOURCES in member.name]
-        # An argument of `extractall` only since Python 3.11.4.
-        package.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
-        package.extractall(folder, some)
+        extract(package, folder, some)
     found = next(folder.glob(f"*{_SOURCES}CMakeLists.txt"), None)
     if found is None:
         raise FileNotFoundError(f"{archive.name} holds no sources of llama.cpp")

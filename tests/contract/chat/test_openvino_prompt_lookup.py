@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from ipc.messages.events import ChatResult, Usage
-from ipc.messages.jobs import ChatInput, Gbnf, Job
+from ipc.messages.jobs import Job
 from ipc.messages.spec import Spec
+from tests.contract.chat.lookups import ASKED, LIST, bound_to_the_list
 from tests.contract.checkpoints.tiny_gguf import llama
 from tests.contract.driver import Driver, chat
 from tests.contract.subjects import SMOLLM2, real_model
@@ -19,12 +19,6 @@ from worker.engine import LoadError
 from worker.engines.openvino_chat import guesses, load
 from worker.engines.openvino_chat.engine import OpenvinoChat
 
-LIST = "red apple, green pear, blue plum, ripe fig, sweet grape, dried date, wild berry, sour lime"
-ASKED = [
-    f"Say this again, word for word: {LIST}",
-    f"Write this three times: {LIST}",
-    "Why is the sea salty?",
-]
 TOKENS = 60
 SCALE = 0.17
 
@@ -117,13 +111,7 @@ def test_an_answer_is_the_same_with_it(
 def test_an_answer_that_keeps_to_a_grammar_is_the_same_with_it(
     guessing: Driver, plain: Driver
 ) -> None:
-    words = " | ".join(f'"{one}"' for one in LIST.split(", "))
-    texts = []
-    for driver in (guessing, plain):
-        one = chat(ASKED[1], max_tokens=40)
-        assert isinstance(one.input, ChatInput)
-        form = Gbnf(text=f'root ::= word ", " word ", " word ", " word\nword ::= {words}')
-        texts.append(told(driver, replace(one, input=replace(one.input, form=form)))[0])
+    texts = [told(driver, bound_to_the_list())[0] for driver in (guessing, plain)]
     assert texts[0] == texts[1]
     assert set(texts[0].split(", ")) <= set(LIST.split(", "))
 

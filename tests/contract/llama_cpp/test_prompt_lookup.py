@@ -8,24 +8,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 
 from ipc.messages.errors import UnsupportedParameter
 from ipc.messages.events import ChatResult
-from ipc.messages.jobs import ChatInput, Gbnf
 from ipc.messages.spec import Spec
+from tests.contract.chat.lookups import ASKED, LIST, bound_to_the_list
 from tests.contract.driver import Driver, chat
 from tests.contract.subjects import SMOLLM2, real_model
 from worker.engine import LoadError
 from worker.engines.llama_cpp.engine import LlamaChat
 from worker.engines.llama_cpp.load import llama_model
-
-LIST = "red apple, green pear, blue plum, ripe fig, sweet grape, dried date, wild berry, sour lime"
-ASKED = [
-    f"Say this again, word for word: {LIST}",
-    f"Write this three times: {LIST}",
-    "Why is the sea salty?",
-]
 
 
 def spec(path: Path, **changed: Any) -> Spec:
@@ -88,15 +80,11 @@ def test_an_answer_is_the_same_with_it(
 def test_an_answer_that_keeps_to_a_grammar_is_the_same_with_it(
     guessing: Driver, plain: Driver
 ) -> None:
-    words = " | ".join(f'"{one}"' for one in LIST.split(", "))
     told = []
     for driver in (guessing, plain):
-        one = chat(ASKED[1], max_tokens=40)
-        assert isinstance(one.input, ChatInput)
-        form = Gbnf(text=f'root ::= word ", " word ", " word ", " word\nword ::= {words}')
-        bound = replace(one, input=replace(one.input, form=form))
-        driver.run(bound)
-        told.append(driver.text(bound))
+        one = bound_to_the_list()
+        driver.run(one)
+        told.append(driver.text(one))
     assert told[0] == told[1]
     assert set(told[0].split(", ")) <= set(LIST.split(", "))
 

@@ -15,6 +15,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from worker.engines.openvino_chat.logits import read
+
 # Of a pipeline that guesses.
 PROPERTIES: Mapping[str, str | int] = {"prompt_lookup": True, "KV_CACHE_PRECISION": "f16"}
 # How many are guessed, by what followed when so many tokens were last the same. A step of eight
@@ -40,19 +42,6 @@ def reads_alike(folder: Path, properties: Mapping[str, str | int], tokens: Seque
 def _logits(asked: openvino.InferRequest, tokens: Sequence[int], count: int) -> NDArray[np.float32]:
     """Of shape [64, vocabulary]: of ``tokens`` read ``count`` at a time, behind some given ones."""
     asked.reset_state()
-    _read(asked, tokens[:_GIVEN], 0)
+    read(asked, tokens[:_GIVEN])
     places = range(_GIVEN, _GIVEN + _READ, count)
-    return np.concatenate([_read(asked, tokens[at : at + count], at) for at in places])
-
-
-def _read(asked: openvino.InferRequest, tokens: Sequence[int], first: int) -> NDArray[np.float32]:
-    end = first + len(tokens)
-    asked.infer(
-        {
-            "input_ids": np.array([tokens], dtype=np.int64),
-            "attention_mask": np.ones((1, end), dtype=np.int64),
-            "position_ids": np.arange(first, end, dtype=np.int64)[None],
-            "beam_idx": np.zeros(1, dtype=np.int32),
-        }
-    )
-    return np.array(asked.get_tensor("logits").data[0], dtype=np.float32)
+    return np.concatenate([read(asked, tokens[at : at + count], at) for at in places])

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,6 +22,7 @@ from worker.chat.gguf import GgufTokenizer
 from worker.engine import LoadError
 from worker.engines.common.log_sum import log_sum
 from worker.engines.common.scores import AskedScores, Scores
+from worker.engines.openvino_chat.logits import read
 
 FILE = "quality.json"
 # A conversion that loses more is not used: in nats a token, which is 10 % of perplexity, and of the
@@ -125,18 +125,7 @@ def _logits(folder: Path, tokens: Sequence[int]) -> NDArray[np.float32]:
     core = openvino.Core()
     properties = {"INFERENCE_PRECISION_HINT": "f32"}
     model = core.compile_model(folder / "openvino_model.xml", "CPU", properties)
-    asked = model.create_infer_request()
-    count = len(tokens)
-    asked.infer(
-        {
-            "input_ids": np.array([tokens], dtype=np.int64),
-            "attention_mask": np.ones((1, count), dtype=np.int64),
-            "position_ids": np.arange(count, dtype=np.int64)[None],
-            "beam_idx": np.zeros(1, dtype=np.int32),
-        }
-    )
-    found: Any = asked.get_tensor("logits").data[0]
-    return np.array(found, dtype=np.float32)
+    return read(model.create_infer_request(), tokens)
 
 
 def _compared(reference: Scores, tokens: Sequence[int], logits: NDArray[np.float32]) -> Quality:
